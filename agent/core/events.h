@@ -1,0 +1,84 @@
+// The closed variants of the agent core: one node, its tasks, its replicas, its link.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "common/model/messages.h"
+
+namespace allot::agent {
+
+// A process the runtime runs under a supervisor. Task processes are "job-17.0.1" (job, rank,
+// attempt), replica processes "replica-3.2" (replica, start number).
+using ProcessId = std::string;
+ProcessId ProcessOf(const TaskKey& key);
+ProcessId ProcessOf(ReplicaId replica, uint32_t start);
+
+// ---- events ---------------------------------------------------------------------------------
+
+// What the state folder holds when the agent starts: processes of an earlier life, some still
+// running under their supervisors, some ended. First event.
+struct FoundTask { TaskKey key; TaskLaunch launch; TaskStatus status; };
+struct FoundReplica {
+  ReplicaId id; ReplicaLaunch launch; uint32_t starts = 0; bool running = false;
+  int64_t pid = 0; uint16_t port = 0;
+};
+struct AgentStarted {
+  NodeInfo info;
+  uint64_t boot = 0;                    // grows with every start; from the state folder
+  std::vector<FoundTask> tasks;
+  std::vector<FoundReplica> replicas;
+};
+struct DevicesChanged { std::vector<Device> devices; };  // discovery found a difference: registers anew
+struct SchedulerSaid { SchedulerMessage message; };
+struct LinkUp {};                       // a connection stands (after start or reconnect)
+struct LinkDown {};
+struct TaskSpawned { TaskKey key; int64_t pid = 0; Time at; };
+struct TaskSpawnFailed { TaskKey key; std::string message; };
+struct TaskProcessExited { TaskKey key; TaskExit exit; };
+struct TaskProgressed { TaskKey key; TaskProgress progress; };
+struct ReplicaSpawned { ReplicaId id; uint32_t start = 0; int64_t pid = 0; uint16_t port = 0; };
+struct ReplicaSpawnFailed { ReplicaId id; uint32_t start = 0; std::string message; };
+struct ReplicaProcessExited { ReplicaId id; uint32_t start = 0; TaskExit exit; };
+struct HealthProbed { ReplicaId id; uint32_t start = 0; bool healthy = false; std::string message; };
+struct TelemetrySampled { std::vector<DeviceTelemetry> devices; };
+struct ClockTicked {};
+
+using Event = std::variant<AgentStarted, DevicesChanged, SchedulerSaid, LinkUp, LinkDown, TaskSpawned,
+                           TaskSpawnFailed, TaskProcessExited, TaskProgressed, ReplicaSpawned,
+                           ReplicaSpawnFailed, ReplicaProcessExited, HealthProbed, TelemetrySampled,
+                           ClockTicked>;
+
+// ---- commands: performed in order; those that touch the state folder are synchronous ---------------
+
+struct SendToScheduler { AgentMessage message; };
+struct Reconnect {};                             // drop the socket, dial again (backoff has passed)
+struct SpawnTask { TaskKey key; TaskLaunch launch; };  // writes its folder first; kNoop tasks never get here
+struct SignalTask { TaskKey key; int signal = 15; };   // to the whole process group
+// kNoop tasks leave a folder-less trace: their exit is kept by the core until acknowledged.
+struct ForgetTask { TaskKey key; };              // folder may go (logs stay for their retention)
+struct SpawnReplica { ReplicaId id; uint32_t start = 0; ReplicaLaunch launch; };
+struct SignalReplica { ReplicaId id; uint32_t start = 0; int signal = 15; };
+struct ProbeReplica { ReplicaId id; uint32_t start = 0; };  // answered by HealthProbed
+struct ForgetReplica { ReplicaId id; };
+struct ReplicaServing { ReplicaId id; bool serving = false; uint16_t port = 0; uint32_t concurrency = 0; };  // tell gateways' links
+struct SetGateways { std::vector<GatewayAddress> gateways; };
+
+using Command = std::variant<SendToScheduler, Reconnect, SpawnTask, SignalTask, ForgetTask, SpawnReplica,
+                             SignalReplica, ProbeReplica, ForgetReplica, ReplicaServing, SetGateways>;
+
+// ---- notes ---------------------------------------------------------------------------------------
+
+struct StaleCommandRefused { Epoch epoch; };
+struct ReplicaRestarted { ReplicaId id; uint32_t restarts = 0; };
+using Note = std::variant<StaleCommandRefused, ReplicaRestarted>;
+
+struct Effects {
+  std::vector<Command> commands;
+  std::vector<Note> notes;
+  void Clear() { commands.clear(); notes.clear(); }
+};
+
+}  // namespace allot::agent

@@ -1,0 +1,56 @@
+# allot_library(NAME SRCS … DEPS …)    one static library per folder
+# allot_program(NAME SRCS … DEPS …)
+# allot_test(NAME SRCS … DEPS … [LABELS …] [DATA DIR])   a GoogleTest program; gtest_main is linked
+include(CMakeParseArguments)
+
+function(allot_library name)
+  cmake_parse_arguments(A "" "" "SRCS;DEPS" ${ARGN})
+  if(A_SRCS)
+    add_library(${name} STATIC ${A_SRCS})
+    target_include_directories(${name} PUBLIC ${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR})
+    target_link_libraries(${name} PUBLIC ${A_DEPS} PRIVATE allot_warnings)
+  else()
+    add_library(${name} INTERFACE)
+    target_include_directories(${name} INTERFACE ${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR})
+    target_link_libraries(${name} INTERFACE ${A_DEPS})
+  endif()
+endfunction()
+
+function(allot_program name)
+  cmake_parse_arguments(A "" "" "SRCS;DEPS" ${ARGN})
+  add_executable(${name} ${A_SRCS})
+  target_link_libraries(${name} PRIVATE ${A_DEPS} allot_warnings)
+endfunction()
+
+function(allot_test name)
+  if(NOT ALLOT_TESTS)
+    return()
+  endif()
+  cmake_parse_arguments(A "" "" "SRCS;DEPS;LABELS" ${ARGN})
+  add_executable(${name} ${A_SRCS})
+  target_link_libraries(${name} PRIVATE ${A_DEPS} GTest::gmock GTest::gtest GTest::gtest_main allot_warnings)
+  target_compile_definitions(${name} PRIVATE ALLOT_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
+                                             ALLOT_BINARY_DIR="${CMAKE_BINARY_DIR}")
+  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES LABELS "${A_LABELS}" TIMEOUT 300)
+endfunction()
+
+# allot_folder(NAME DEPS …): the library of the current folder: every .cc in it but main.cc.
+function(allot_folder name)
+  cmake_parse_arguments(A "RECURSE" "" "DEPS" ${ARGN})
+  if(A_RECURSE)
+    file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
+  else()
+    file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
+  endif()
+  list(FILTER sources EXCLUDE REGEX "(^|/|_)main\\.cc$")
+  allot_library(${name} SRCS ${sources} DEPS ${A_DEPS})
+endfunction()
+
+# allot_test_folder(NAME DEPS …): one GoogleTest program of every .cc in the current folder.
+function(allot_test_folder name)
+  cmake_parse_arguments(A "" "" "DEPS;LABELS" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
+  if(sources)
+    allot_test(${name} SRCS ${sources} DEPS ${A_DEPS} LABELS ${A_LABELS})
+  endif()
+endfunction()

@@ -1,0 +1,35 @@
+# Compiler settings of the whole project.
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release)
+endif()
+
+find_program(ALLOT_CCACHE ccache)
+if(ALLOT_CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${ALLOT_CCACHE})
+  set(CMAKE_C_COMPILER_LAUNCHER ${ALLOT_CCACHE})
+endif()
+find_program(ALLOT_MOLD mold)
+if(ALLOT_MOLD)
+  add_link_options(-fuse-ld=mold)
+endif()
+
+# The cores give the same bytes on every compiler, so no fused multiply-add.
+add_compile_options(-ffp-contract=off -fno-omit-frame-pointer)
+
+# Warnings live on an interface target, so that generated code is spared them.
+add_library(allot_warnings INTERFACE)
+target_compile_options(allot_warnings INTERFACE -Wall -Wextra -Wnon-virtual-dtor -Woverloaded-virtual
+                                                -Wno-missing-field-initializers)
+if(ALLOT_WERROR)
+  target_compile_options(allot_warnings INTERFACE -Werror)
+endif()
+
+if(ALLOT_SANITIZE)
+  add_compile_options(-fsanitize=${ALLOT_SANITIZE} -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${ALLOT_SANITIZE})
+endif()

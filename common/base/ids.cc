@@ -1,0 +1,43 @@
+#include "common/base/ids.h"
+
+#include <charconv>
+
+#include "fmt/format.h"
+
+namespace allot {
+namespace {
+
+template <class Rep>
+std::optional<Rep> ParseNumber(std::string_view text, std::string_view prefix, int base) {
+  if (!text.starts_with(prefix)) return std::nullopt;
+  text.remove_prefix(prefix.size());
+  Rep value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, base);
+  if (error != std::errc() || end != text.data() + text.size() || value == 0) return std::nullopt;
+  return value;
+}
+
+}  // namespace
+
+std::string ToString(JobId id) { return fmt::format("job-{}", id.value()); }
+std::string ToString(ReplicaId id) { return fmt::format("replica-{}", id.value()); }
+std::string ToString(RequestId id) { return fmt::format("req-{:016x}", id.value()); }
+std::string ToString(const TaskId& id) { return fmt::format("job-{}/{}", id.job.value(), id.index); }
+std::string ToString(const TaskKey& k) {
+  return fmt::format("job-{}/{}#{}", k.task.job.value(), k.task.index, k.attempt.value());
+}
+
+std::optional<JobId> ParseJobId(std::string_view text) {
+  if (auto v = ParseNumber<uint64_t>(text, "job-", 10)) return JobId(*v);
+  return std::nullopt;
+}
+std::optional<ReplicaId> ParseReplicaId(std::string_view text) {
+  if (auto v = ParseNumber<uint64_t>(text, "replica-", 10)) return ReplicaId(*v);
+  return std::nullopt;
+}
+std::optional<RequestId> ParseRequestId(std::string_view text) {
+  if (auto v = ParseNumber<uint64_t>(text, "req-", 16)) return RequestId(*v);
+  return std::nullopt;
+}
+
+}  // namespace allot

@@ -1,0 +1,39 @@
+// The device catalogue: what is known of a device model, with source and estimate marks.
+//
+// common/catalogue/devices.csv is compiled in; files named in an agent's config override rows.
+// Prices here are only a starting point for price books; the policy's price book decides.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/base/status.h"
+#include "common/model/device.h"
+
+namespace allot {
+
+struct CatalogueRow {
+  std::string model;       // "nvidia/h100-sxm-80g"
+  std::string vendor;      // folder key: "nvidia"
+  DeviceKind kind = DeviceKind::kGpu;
+  std::optional<Bytes> memory;
+  std::optional<double> memory_bandwidth_gbs, bf16_tflops, fp8_tflops, int8_tops, watts, price_usd_per_hour;
+  std::vector<std::string> estimates;  // columns that are an estimate
+  std::string source, notes;
+};
+
+class Catalogue {
+ public:
+  static const Catalogue& BuiltIn();
+  // CSV text with the header of devices.csv; errors carry file:line:column.
+  static StatusOr<Catalogue> Parse(std::string_view csv, const std::string& file_name);
+  const CatalogueRow* Find(std::string_view model) const;
+  const std::vector<CatalogueRow>& rows() const { return rows_; }
+  void Override(const Catalogue& other);  // rows of the same model are replaced, others added
+
+ private:
+  std::vector<CatalogueRow> rows_;  // ordered by model
+};
+
+}  // namespace allot

@@ -1,0 +1,33 @@
+// From what a person wrote (YAML file or JSON body) to a checked Protobuf message.
+//
+// Keys are field names of common/proto/config.proto; rules stand on the fields (rules.proto).
+// Every error says where and what to do:
+//   job.yaml:7:3: unknown key "priorty" in Job; did you mean "priority"?
+//   job.yaml:9:11: memory is "16GBB"; give a size like 512MiB or 16GiB
+// JSON bodies have no lines, so the place is a path: `devices.any_of[1].count: …`.
+// Up to ten errors are reported at once, one a line. Duplicate keys, invalid UTF-8, aliases
+// (YAML bombs), nesting deeper than 64 and documents over 4 MiB are errors. Thread-safe.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "common/base/status.h"
+#include "google/protobuf/message.h"
+
+namespace allot::config {
+
+Status BindYaml(std::string_view text, const std::string& file_name, google::protobuf::Message* out);
+Status BindJson(std::string_view text, google::protobuf::Message* out);
+// Reads the file; fields marked `file` become absolute, relative to the file's folder.
+Status LoadYamlFile(const std::string& path, google::protobuf::Message* out);
+
+// The units of rules.proto. Also used by the command line's flags.
+StatusOr<int64_t> ParseDurationMicros(std::string_view text);  // "250ms" "1.5s" "10m" "2h" "3d"
+StatusOr<int64_t> ParseBytes(std::string_view text);           // "512MiB" "16GB" "1048576"
+StatusOr<int64_t> ParseMilliCpus(std::string_view text);       // "2" "0.5" "500m"
+
+// The known word nearest to `word` (edit distance), or "" if none is near.
+std::string DidYouMean(std::string_view word, const std::vector<std::string>& known);
+
+}  // namespace allot::config

@@ -1,0 +1,87 @@
+// A small HTTP/1.1 server on an asio loop (Boost.Beast behind it): keep-alive, pipelining,
+// size caps, idle timeouts, streaming answers that flush every chunk (TCP_NODELAY).
+//
+// All calls and callbacks happen on the loop's thread. Beast is only included in this folder.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <boost/asio/io_context.hpp>
+
+#include "common/base/status.h"
+#include "common/base/units.h"
+
+namespace allot::http {
+
+using Headers = std::vector<std::pair<std::string, std::string>>;
+
+struct Request {
+  std::string method;                 // "GET"
+  std::string path;                   // decoded, without the query
+  std::vector<std::pair<std::string, std::string>> query;  // decoded, in order
+  Headers headers;                    // names in lower case
+  std::string body;
+  std::string peer;                   // "127.0.0.1:51234"
+  std::string_view Header(std::string_view lower_case_name) const;  // "" if absent
+  std::string_view Query(std::string_view name) const;              // "" if absent
+};
+
+struct Response {
+  int status = 200;
+  Headers headers;
+  std::string body;
+  std::string content_type = "application/json";
+};
+
+// The answer to one request; may be kept and used later. Exactly one of Send and
+// (StartStream, Write…, End). If it is dropped unanswered, the client gets a 500.
+class Responder {
+ public:
+  virtual ~Responder() = default;
+  virtual void Send(Response response) = 0;
+  virtual void StartStream(int status, Headers headers, std::string content_type) = 0;
+  virtual void Write(std::string chunk) = 0;   // flushed at once
+  virtual void End() = 0;
+  // Ends the connection without finishing the stream: the client sees a truncated answer.
+  virtual void Abort() = 0;
+  // Called once if the client goes away before the answer is complete. The server notices
+  // while it is still waiting for the answer (it keeps a read pending on the socket).
+  virtual void OnClientGone(std::function<void()> callback) = 0;
+  // Bytes written and not yet taken by the socket: slow clients are the caller's to bound.
+  virtual size_t Backlog() const = 0;
+};
+using ResponderPtr = std::shared_ptr<Responder>;
+using Handler = std::function<void(Request, ResponderPtr)>;
+
+class Server {
+ public:
+  struct Options {
+    std::string listen;               // "127.0.0.1:7401"; port 0 picks one; "[::1]:0"
+    size_t body_bytes_max = 4 << 20;  // 413 beyond
+    size_t header_bytes_max = 32 << 10;
+    Duration idle_timeout = std::chrono::seconds(75);
+    size_t connections_max = 10'000;  // 503 and close beyond
+  };
+  static StatusOr<std::unique_ptr<Server>> Listen(boost::asio::io_context& loop, Options options, Handler handler);
+  ~Server();                          // closes every connection
+  std::string address() const;        // host:port actually bound
+  size_t connections() const;
+
+ private:
+  class Impl;
+  explicit Server(std::shared_ptr<Impl> impl);
+  std::shared_ptr<Impl> impl_;
+};
+
+// HTTP status of an absl status, in one table for every API. And the JSON of an error:
+// {"error": {"code": "not_found", "message": "…"}}.
+int StatusToHttp(const Status& status);
+Response ErrorResponse(const Status& status);
+
+}  // namespace allot::http

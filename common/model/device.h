@@ -1,0 +1,98 @@
+// Devices: what a node has, and what work asks for.
+//
+// `kind` is the only closed list. Vendor and model are catalogue strings
+// ("nvidia/h100-sxm-80g"); a new vendor needs no new code here.
+#pragma once
+
+#include <array>
+#include <bit>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/base/units.h"
+
+namespace allot {
+
+enum class DeviceKind : uint8_t { kGpu, kCpu, kAsic };
+std::string_view ToString(DeviceKind kind);  // "GPU", "CPU", "ASIC"
+std::optional<DeviceKind> ParseDeviceKind(std::string_view text);
+
+enum class DeviceState : uint8_t { kReady, kUnhealthy, kNoDriver, kReserved, kUnsupported };
+std::string_view ToString(DeviceState state);  // "ready", "unhealthy", …
+
+// One device as its agent describes it. Unknown stays absent, never 0.
+struct Device {
+  std::string id;      // stable on its node: PCI address, "cpu0", "emu3"
+  DeviceKind kind = DeviceKind::kGpu;
+  std::string vendor;  // key of the folder that handles it: "nvidia"
+  std::string model;   // catalogue name: "nvidia/h100-sxm-80g"
+  std::optional<Bytes> memory;
+  int64_t cores = 0;   // CPU kind: physical or hardware threads offered as processor share
+  int32_t numa_node = -1;
+  DeviceState state = DeviceState::kReady;
+  bool emulated = false;  // Work runs on the host's CPU. Shown wherever the device is.
+  // The vendor's variable that shows a process this device only, and this device's word in it.
+  std::string visible_variable;  // "CUDA_VISIBLE_DEVICES"; empty where none is known
+  std::string visible_value;     // "0", "GPU-…"
+  std::vector<std::string> nodes;     // device files: /dev/nvidia0 …
+  std::vector<std::string> features;  // instruction sets, compute capability: "amx_bf16"
+  bool operator==(const Device&) const = default;
+};
+
+// What an agent samples; base units; absent where the source gives none.
+struct DeviceTelemetry {
+  std::string id;
+  std::optional<double> power_watts, temperature_celsius, utilization_ratio, energy_joules;
+  std::optional<Bytes> memory_used;
+};
+
+// A wish for devices. Empty fields match anything; `model` may hold * and ?.
+struct DeviceRequest {
+  std::optional<DeviceKind> kind;
+  std::string vendor;
+  std::string model;
+  uint32_t count = 1;   // accelerators per task; for kind CPU the task's cpus are what counts
+  std::optional<Bytes> min_memory;
+  double worth = 1.0;   // speed on this alternative relative to the others; > 0
+  bool operator==(const DeviceRequest&) const = default;
+};
+
+bool GlobMatch(std::string_view pattern, std::string_view text);
+// Does `device` (in whatever state) satisfy every field but count?
+bool Matches(const DeviceRequest& request, const Device& device);
+
+// A set of accelerators of one node, by position in NodeInfo::devices.
+class DeviceSet {
+ public:
+  static constexpr uint32_t kMax = 128;
+  void Add(uint32_t i) { words_[i >> 6] |= uint64_t{1} << (i & 63); }
+  void Remove(uint32_t i) { words_[i >> 6] &= ~(uint64_t{1} << (i & 63)); }
+  bool Has(uint32_t i) const { return (words_[i >> 6] >> (i & 63)) & 1; }
+  uint32_t Count() const {
+    return static_cast<uint32_t>(std::popcount(words_[0]) + std::popcount(words_[1]));
+  }
+  bool Empty() const { return (words_[0] | words_[1]) == 0; }
+  bool Intersects(const DeviceSet& o) const {
+    return (words_[0] & o.words_[0]) != 0 || (words_[1] & o.words_[1]) != 0;
+  }
+  DeviceSet operator|(const DeviceSet& o) const { return Make(words_[0] | o.words_[0], words_[1] | o.words_[1]); }
+  DeviceSet operator&(const DeviceSet& o) const { return Make(words_[0] & o.words_[0], words_[1] & o.words_[1]); }
+  DeviceSet Minus(const DeviceSet& o) const { return Make(words_[0] & ~o.words_[0], words_[1] & ~o.words_[1]); }
+  bool operator==(const DeviceSet&) const = default;
+  std::array<uint64_t, 2> words() const { return words_; }
+  static DeviceSet Make(uint64_t low, uint64_t high) { DeviceSet s; s.words_ = {low, high}; return s; }
+  // Calls f(index) in rising order.
+  template <class F>
+  void ForEach(F f) const {
+    for (uint32_t w = 0; w < 2; ++w)
+      for (uint64_t bits = words_[w]; bits != 0; bits &= bits - 1)
+        f(w * 64 + static_cast<uint32_t>(std::countr_zero(bits)));
+  }
+
+ private:
+  std::array<uint64_t, 2> words_{};
+};
+
+}  // namespace allot

@@ -1,0 +1,25 @@
+// What a node is, as its agent tells it at registration.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "common/model/device.h"
+
+namespace allot {
+
+struct NodeInfo {
+  std::string name;      // bound to the node's key; [a-z0-9.-], at most 63 characters
+  std::string instance;  // made once per state folder: tells a reinstalled machine from a restarted agent
+  std::string address;   // where peers of a gang reach this node
+  std::string metrics_address;  // host:port of the agent's /metrics; empty if it has none
+  std::string version;
+  MilliCpu cpus = 0;     // processor share offered to tasks: the cores of its CPU devices
+  Bytes memory = 0;      // memory offered to tasks
+  std::vector<Device> devices;  // at most DeviceSet::kMax
+  std::map<std::string, std::string> labels;
+  bool operator==(const NodeInfo&) const = default;
+};
+
+}  // namespace allot

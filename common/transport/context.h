@@ -1,0 +1,42 @@
+// One ZeroMQ context with its ZAP handler (RFC 27): a connection is admitted only if its CURVE
+// key stands in the allow list with an allowed role. It fails closed: an unreadable list admits
+// nobody. The list is read again when its file changes. The proven name travels with every
+// message as its User-Id, so no peer can speak for another.
+//
+// Owns a thread for ZAP. Create before any socket, destroy after all of them.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "common/base/status.h"
+#include "common/transport/keys.h"
+
+namespace allot::transport {
+
+struct ZapCounters {
+  std::atomic<uint64_t> admitted{0}, refused_unknown_key{0}, refused_role{0}, refused_no_list{0}, refused_mechanism{0};
+};
+
+class Context {
+ public:
+  struct Options {
+    std::string allow_file;   // empty: this context only dials, it has no servers
+    int io_threads = 1;
+    int sockets_max = 1024;
+  };
+  static StatusOr<std::unique_ptr<Context>> Create(Options options);
+  ~Context();
+
+  const ZapCounters& zap() const;
+  void* raw() const;          // zmq context; for this folder only
+
+ private:
+  class Impl;
+  explicit Context(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace allot::transport

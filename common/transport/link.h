@@ -1,0 +1,94 @@
+// ROUTER and DEALER sockets on an asio loop, with CURVE, size caps and counted losses.
+//
+// A socket belongs to the thread that runs its io_context; all calls and callbacks happen there.
+// Envelopes travel as the first frame; bodies are further frames, moved and never copied.
+// Received garbage (not an envelope, another protocol version) is dropped and counted.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <boost/asio/io_context.hpp>
+
+#include "common/base/status.h"
+#include "common/proto/wire.pb.h"
+#include "common/transport/context.h"
+
+namespace allot::transport {
+
+struct LinkCounters {
+  uint64_t envelopes_in = 0, envelopes_out = 0, bytes_in = 0, bytes_out = 0;
+  uint64_t dropped_garbage = 0;      // not an envelope, wrong version, name not proven
+  uint64_t dropped_unroutable = 0;   // the peer is gone (EHOSTUNREACH) or its queue is full (EAGAIN)
+  uint64_t accepted = 0, disconnected = 0, handshakes_failed = 0;  // from the socket monitor (servers)
+};
+
+using Bodies = std::vector<std::string>;
+
+// The listening side. Peers are named by their routing id (opaque bytes, new for each connection).
+class ServerLink {
+ public:
+  struct Options {
+    std::string endpoint;            // tcp://host:port; port 0 picks one
+    KeyPair keys;
+    std::vector<Role> admit = {Role::kAgent, Role::kGateway};
+    int64_t message_bytes_max = 64 << 20;
+    int queue_max = 20'000;          // messages a peer's queue holds each way
+    int handshake_ms_max = 10'000;
+  };
+  struct Incoming {
+    std::string peer;                // routing id, for Send
+    std::string name;                // proven by its key
+    Role role = Role::kAgent;
+    wire::Envelope envelope;
+    Bodies bodies;
+  };
+  using Handler = std::function<void(Incoming)>;
+
+  static StatusOr<std::unique_ptr<ServerLink>> Listen(Context& context, boost::asio::io_context& loop,
+                                                      Options options, Handler handler);
+  ~ServerLink();
+  std::string endpoint() const;      // with the port that was bound
+  // False: unroutable or full; counted, not queued.
+  bool Send(const std::string& peer, const wire::Envelope& envelope, Bodies bodies = {});
+  const LinkCounters& counters() const;
+
+ private:
+  class Impl;
+  explicit ServerLink(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+// The dialling side. Reconnecting is the caller's decision: destroy and dial anew.
+class ClientLink {
+ public:
+  struct Options {
+    std::string endpoint;
+    std::string server_public_key;
+    KeyPair keys;
+    int64_t message_bytes_max = 64 << 20;
+    int queue_max = 20'000;
+  };
+  struct Incoming { wire::Envelope envelope; Bodies bodies; };
+  struct Handlers {
+    std::function<void(Incoming)> message;
+    std::function<void()> connected;           // handshake done (socket monitor)
+    std::function<void(std::string why)> disconnected;  // also a refused handshake
+  };
+
+  static StatusOr<std::unique_ptr<ClientLink>> Dial(Context& context, boost::asio::io_context& loop,
+                                                    Options options, Handlers handlers);
+  ~ClientLink();                     // lingers 0
+  bool Send(const wire::Envelope& envelope, Bodies bodies = {});
+  const LinkCounters& counters() const;
+
+ private:
+  class Impl;
+  explicit ClientLink(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace allot::transport

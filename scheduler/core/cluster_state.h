@@ -1,0 +1,117 @@
+// The durable state of the cluster: a fold over records, and nothing else.
+//
+// Apply is the one way anything here changes. A snapshot is this class written out
+// (common/wire); snapshot + later records = the state before the crash.
+// Owned by Core, touched from its thread only.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "scheduler/core/events.h"
+
+namespace allot::scheduler {
+
+struct TaskState {
+  TaskPlacement placement;
+  TaskPhase phase = TaskPhase::kAssigned;
+  bool abandoned = false;              // its node went away; the lease is free
+  int64_t pid = 0;
+  Time started;
+  std::optional<TaskExit> exit;
+  bool operator==(const TaskState&) const = default;
+};
+
+struct JobState {
+  JobId id;
+  JobSpecPtr spec;
+  std::string user, idempotency_key;
+  JobPhase phase = JobPhase::kPending;
+  Time submitted, queued, placed, finished;  // queued: when it last entered its queue
+  Attempt attempt;                     // of the last placement; 0 before the first
+  uint32_t failures = 0;               // attempts that ended in a non-zero exit
+  std::vector<TaskState> tasks;        // of the last attempt, by rank
+  uint32_t alternative = 0;
+  PriceRate price;
+  uint16_t main_port = 0;
+  Cost cost;                           // of attempts that ended
+  std::optional<JobStopping> stopping; // set iff kStopping
+  std::optional<JobOutcome> outcome;   // set iff kFinished
+  int32_t code = 0;
+};
+
+struct ReplicaState {
+  ReplicaId id;
+  std::string deployment;
+  uint64_t generation = 0;
+  uint32_t group = 0;
+  TaskPlacement placement;
+  PriceRate price;
+  bool stopping = false;
+  Time placed;
+};
+
+struct DeploymentState {
+  DeploymentSpecPtr spec;
+  uint64_t generation = 0;
+  bool stopping = false;
+  std::vector<ReplicaId> replicas;     // in order of id
+};
+
+struct NodeState {
+  NodeId id;
+  NodeInfoPtr info;                    // never null
+  Epoch epoch;
+  uint64_t registration = 0;
+  bool alive = false;
+  bool draining = false;
+  Time since;                          // of the last change of `alive`
+  MilliCpu cpus_free = 0;
+  Bytes memory_free = 0;
+  DeviceSet accelerators;              // positions that are not CPU devices and are ready
+  DeviceSet devices_free;              // accelerators no lease holds
+  std::vector<TaskKey> tasks;          // leases, in order of placement
+  std::vector<ReplicaId> replicas;
+};
+
+class ClusterState {
+ public:
+  void Apply(const Record& record);
+
+  Term term() const { return term_; }
+  const PolicyPtr& policy() const { return policy_; }          // never null
+  const std::vector<NodeState>& nodes() const { return nodes_; }  // index = NodeId.value() - 1
+  const NodeState* FindNode(NodeId id) const;
+  const NodeState* FindNode(const std::string& name) const;
+  const JobState* FindJob(JobId id) const;
+  JobId FindByIdempotencyKey(const std::string& key) const;    // invalid if none
+  const std::map<JobId, JobState>& jobs() const { return jobs_; }
+  const std::map<std::string, DeploymentState>& deployments() const { return deployments_; }
+  const std::map<ReplicaId, ReplicaState>& replicas() const { return replicas_; }
+  JobId last_job() const { return last_job_; }
+  ReplicaId last_replica() const { return last_replica_; }
+
+  // Finished jobs kept for queries; the oldest are forgotten (history stays in the store).
+  static constexpr size_t kFinishedJobsKept = 20'000;
+
+  // A number over everything durable, the same for equal states (checkers, tests).
+  uint64_t Fingerprint() const;
+
+ private:
+  friend struct StateCodec;  // common/wire cannot see us; scheduler/shell/snapshot.cc writes and reads all fields
+  Term term_;
+  PolicyPtr policy_ = std::make_shared<Policy>();
+  std::vector<NodeState> nodes_;
+  absl::flat_hash_map<std::string, NodeId> node_names_;
+  std::map<JobId, JobState> jobs_;
+  absl::flat_hash_map<std::string, JobId> idempotency_;
+  std::deque<JobId> finished_;
+  std::map<std::string, DeploymentState> deployments_;
+  std::map<ReplicaId, ReplicaState> replicas_;
+  JobId last_job_;
+  ReplicaId last_replica_;
+};
+
+}  // namespace allot::scheduler

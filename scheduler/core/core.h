@@ -1,0 +1,67 @@
+// The scheduler's control plane as a pure state machine.
+//
+// One thread, no clock, no I/O: the shell stamps the time, makes Effects::records
+// durable, then performs Effects::commands in order. The same events give the same
+// effects, byte for byte. The simulator and the scenario tests call this same class.
+//
+// Life after a crash: construct, Replay() every record (snapshot first, see
+// ClusterState), then Step(Restarted). Replay runs no policy and issues no command.
+//
+// No step takes longer than a few milliseconds: planning stops after
+// CoreOptions::plan_attempts_max tries and sets Effects::more.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "scheduler/core/cluster_state.h"
+#include "scheduler/core/events.h"
+#include "scheduler/core/explain.h"
+#include "scheduler/core/soft_state.h"
+
+namespace allot::scheduler {
+
+struct CoreOptions {
+  Duration heartbeat_every = std::chrono::seconds(1);
+  Duration lease = std::chrono::seconds(15);       // silence after which a node is lost
+  Duration resend_after = std::chrono::seconds(2); // unacknowledged commands are sent again
+  uint32_t plan_attempts_max = 2'000;              // placements tried in one step
+  uint32_t pending_jobs_max = 1'000'000;           // more are refused (ResourceExhausted)
+  std::string checkpoint_root = "/var/lib/allotrope/checkpoints";
+  uint16_t task_port_min = 20'000, task_port_max = 29'999;  // main ports of gangs
+};
+
+class Core {
+ public:
+  explicit Core(CoreOptions options);
+  ~Core();
+  Core(const Core&) = delete;
+  Core& operator=(const Core&) = delete;
+
+  // Restart only: folds one durable record, or a whole snapshotted state before them.
+  void Restore(ClusterState state);
+  void Replay(const Record& record);
+
+  // `now` never goes backwards (CHECKed). Appends to `out`.
+  void Step(Time now, const Event& event, Effects& out);
+
+  const ClusterState& state() const;
+
+  // When the core next wants a ClockTicked if nothing else happens.
+  std::optional<Time> NextWakeup() const;
+
+  // Why a job is where it is, computed on demand from the current state.
+  StatusOr<JobExplanation> ExplainJob(Time now, JobId job) const;
+  // The routing table as gateways should have it now.
+  std::shared_ptr<const RouteTable> Routes() const;
+  // Soft state: what agents said last. Null if never.
+  const NodeSoftState* SoftState(NodeId node) const;
+  const TaskProgress* ProgressOf(TaskId task) const;
+  const ReplicaStatus* StatusOf(ReplicaId replica) const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace allot::scheduler

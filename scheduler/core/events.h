@@ -1,0 +1,136 @@
+// The three closed variants of the scheduler core: Event in, Record and Command out.
+//
+// Event: something happened. Record: a fact to keep; state changes only by folding one
+// (ClusterState::Apply). Command: something to do outside, only after every record
+// before it in the same or an earlier Effects is durable.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "common/base/status.h"
+#include "common/model/messages.h"
+#include "common/model/policy.h"
+
+namespace allot::scheduler {
+
+// Names whoever waits for an answer; given out by the shell, 0 = nobody.
+using ReplyToken = uint64_t;
+using JobSpecPtr = std::shared_ptr<const JobSpec>;
+using DeploymentSpecPtr = std::shared_ptr<const DeploymentSpec>;
+using NodeInfoPtr = std::shared_ptr<const NodeInfo>;
+using PolicyPtr = std::shared_ptr<const Policy>;
+
+// ---- events ---------------------------------------------------------------------------------
+
+struct Restarted {};  // First event after replay (or on an empty store): a new term begins.
+struct ClockTicked {};
+struct JobSubmitted {
+  ReplyToken token = 0;
+  JobSpecPtr spec;               // already checked by common/config; `Never` is still possible
+  std::string user;
+  std::string idempotency_key;   // non-empty: a second submission with it answers the first job
+};
+struct JobCancelRequested { ReplyToken token = 0; JobId job; std::string user; };
+struct DeploymentApplied { ReplyToken token = 0; DeploymentSpecPtr spec; };
+struct DeploymentDeleteRequested { ReplyToken token = 0; std::string name; };
+struct PolicyApplied { ReplyToken token = 0; PolicyPtr policy; };
+struct NodeDrainRequested { ReplyToken token = 0; std::string node; bool drain = true; };
+struct AgentSaid { std::string node; AgentMessage message; };  // node: the name its key proves
+struct GatewaysChanged { std::vector<GatewayAddress> gateways; };
+
+using Event = std::variant<Restarted, ClockTicked, JobSubmitted, JobCancelRequested, DeploymentApplied,
+                           DeploymentDeleteRequested, PolicyApplied, NodeDrainRequested, AgentSaid,
+                           GatewaysChanged>;
+
+// ---- records --------------------------------------------------------------------------------
+
+// Where one task runs.
+struct TaskPlacement {
+  NodeId node;
+  DeviceSet devices;       // accelerators leased, by position in the node's list
+  bool operator==(const TaskPlacement&) const = default;
+};
+
+struct TermBegun { Time at; Term term; };
+struct PolicySet { Time at; PolicyPtr policy; };
+struct NodeRegistered {
+  Time at; NodeId node; Epoch epoch; uint64_t registration = 0;
+  NodeInfoPtr info;
+};
+struct NodeLost { Time at; NodeId node; Epoch epoch; };     // epoch: the one that replaces the lost one
+struct NodeDrainSet { Time at; NodeId node; bool drain = false; };
+struct JobAccepted { Time at; JobId job; JobSpecPtr spec; std::string user, idempotency_key; };
+struct JobPlaced {
+  Time at; JobId job; Attempt attempt;
+  std::vector<TaskPlacement> tasks;     // by rank
+  uint32_t alternative = 0;             // which of spec->devices was taken
+  PriceRate price;                      // of the whole gang while it runs
+  uint16_t main_port = 0;
+};
+struct TaskStarted { Time at; TaskKey key; int64_t pid = 0; };
+struct TaskExited { Time at; TaskKey key; TaskExit exit; };  // frees the task's lease
+enum class RequeueReason : uint8_t { kNodeLost, kTaskFailed, kTaskLost };
+std::string_view ToString(RequeueReason reason);
+// The gang goes back to its queue once no task of the attempt is left on a node that is alive.
+struct JobStopping {                    // every task of the attempt is to be stopped
+  Time at; JobId job;
+  std::optional<JobOutcome> outcome;    // what the job becomes then; absent: it is requeued
+  RequeueReason requeue = RequeueReason::kNodeLost;
+};
+struct TaskAbandoned { Time at; TaskKey key; };  // its node was lost or no longer knows it: the lease is free
+struct JobRequeued { Time at; JobId job; RequeueReason reason = RequeueReason::kNodeLost; };
+struct JobFinished {
+  Time at; JobId job; JobOutcome outcome = JobOutcome::kSucceeded;
+  int32_t code = 0;                     // what `allot wait` returns
+  Cost cost;                            // of all attempts
+};
+struct DeploymentSet { Time at; DeploymentSpecPtr spec; uint64_t generation = 0; };
+struct DeploymentRemoved { Time at; std::string name; };  // after its last replica is gone
+struct DeploymentStopping { Time at; std::string name; };
+struct ReplicaPlaced {
+  Time at; ReplicaId replica; std::string deployment; uint64_t generation = 0;
+  uint32_t group = 0; TaskPlacement placement; PriceRate price;
+};
+struct ReplicaStopping { Time at; ReplicaId replica; };
+struct ReplicaGone { Time at; ReplicaId replica; };        // frees its lease
+
+using Record = std::variant<TermBegun, PolicySet, NodeRegistered, NodeLost, NodeDrainSet, JobAccepted,
+                            JobPlaced, TaskStarted, TaskExited, JobStopping, TaskAbandoned,
+                            JobRequeued, JobFinished, DeploymentSet, DeploymentRemoved,
+                            DeploymentStopping, ReplicaPlaced, ReplicaStopping, ReplicaGone>;
+
+// ---- commands -------------------------------------------------------------------------------
+
+struct SendToAgent { std::string node; SchedulerMessage message; };
+struct SendRoutes { std::shared_ptr<const RouteTable> table; };   // to every gateway
+// Answer to the waiting caller. Not OK: the request was refused and left no record.
+struct Reply {
+  ReplyToken token = 0;
+  Status status;
+  JobId job;                  // JobSubmitted
+};
+struct JobEnded { JobId job; };   // wakes those who wait for the job
+
+using Command = std::variant<SendToAgent, SendRoutes, Reply, JobEnded>;
+
+// ---- notes: for metrics and logs; lost without harm ----------------------------------------------
+
+struct JobWaited { std::string tenant; Duration wait; };        // submitted → placed
+struct StaleRefused { std::string node; };                      // a message of an old epoch
+struct PlanningStopped { uint32_t placed = 0, tried = 0; bool more = false; };
+using Note = std::variant<JobWaited, StaleRefused, PlanningStopped>;
+
+struct Effects {
+  std::vector<Record> records;
+  std::vector<Command> commands;
+  std::vector<Note> notes;
+  bool more = false;   // planning stopped at its budget: step again with ClockTicked at once
+  void Clear() { records.clear(); commands.clear(); notes.clear(); more = false; }
+};
+
+}  // namespace allot::scheduler

@@ -1,0 +1,16 @@
+// Soft state of a node: what its agent said last. Never journaled; after a restart it is
+// empty and fills from agents, so nothing here may decide whether a device is free.
+#pragma once
+
+#include <vector>
+
+#include "common/model/messages.h"
+
+namespace allot::scheduler {
+
+struct NodeSoftState {
+  Time last_heard;
+  std::vector<DeviceTelemetry> telemetry;
+};
+
+}  // namespace allot::scheduler

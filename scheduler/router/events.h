@@ -1,0 +1,120 @@
+// The closed variants of the router core: what happened to requests, what to do about them.
+// The router keeps soft state only, so it has no records.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "common/base/ids.h"
+#include "common/base/status.h"
+#include "common/model/messages.h"
+#include "policies/api/route_reason.h"
+
+namespace allot::router {
+
+// ---- events ---------------------------------------------------------------------------------
+
+struct RoutesReceived { std::shared_ptr<const RouteTable> table; };
+// The link to a node's agent, over which requests travel. Replicas of unlinked nodes get nothing.
+struct NodeLinked { std::string node; };
+struct NodeUnlinked { std::string node; };   // its requests in flight fail over or fail
+struct RequestArrived {
+  RequestId id;
+  std::string model;
+  std::string tenant = "default";
+  int32_t priority = 0;                      // higher first in the queue
+  std::optional<Time> deadline;
+  uint32_t prompt_tokens = 0;                // estimate from the body's length
+  uint32_t output_tokens_max = 0;            // 0: unknown
+  bool stream = false;
+};
+struct FirstByteReceived { RequestId id; };  // of the answer: the first token when streaming
+// Answer complete. `http_status` is the model server's; `output_tokens` as counted or reported.
+struct RequestCompleted { RequestId id; int32_t http_status = 200; uint32_t output_tokens = 0; };
+// The replica could not answer (died, refused the connection, agent lost it). `started`: bytes
+// have gone to the client, so it cannot be tried elsewhere.
+struct RequestFailed { RequestId id; bool started = false; std::string message; };
+struct ClientGone { RequestId id; };
+struct ClockTicked {};
+
+using Event = std::variant<RoutesReceived, NodeLinked, NodeUnlinked, RequestArrived, FirstByteReceived,
+                           RequestCompleted, RequestFailed, ClientGone, ClockTicked>;
+
+// ---- commands -------------------------------------------------------------------------------
+
+enum class RejectReason : uint8_t {
+  kUnknownModel,      // 404
+  kQueueFull,         // 429 + Retry-After
+  kQueueTimeout,      // 503 + Retry-After
+  kNoReplica,         // 503 + Retry-After: none ready
+  kDeadline,          // 504: cannot be met or has passed
+  kReplicaFailed,     // 502: after the last try elsewhere
+};
+std::string_view ToString(RejectReason reason);
+
+struct Forward {
+  RequestId id;
+  std::string node;
+  ReplicaId replica;
+  RouteReason reason = RouteReason::kOnlyReplica;
+  Duration predicted{};       // end to end at the objective's percentile
+  uint32_t tries = 1;
+};
+struct Reject {
+  RequestId id;
+  RejectReason reason = RejectReason::kNoReplica;
+  Duration retry_after{};
+  std::string message;
+};
+struct CancelForward { RequestId id; std::string node; ReplicaId replica; };
+
+using Command = std::variant<Forward, Reject, CancelForward>;
+
+// A request that ended, for metrics, with what it cost.
+struct RequestEnded {
+  RequestId id;
+  std::string deployment;
+  std::string device_model;       // empty if it was never forwarded
+  DeviceKind kind = DeviceKind::kGpu;
+  bool emulated = false;
+  enum class Outcome : uint8_t { kOk, kUpstreamError, kRejected, kCancelled, kFailed } outcome{};
+  Duration queued{}, ttft{}, end_to_end{};
+  bool within_objective = true;
+  Cost cost;                      // price of the leased devices × time held ÷ concurrency
+};
+
+struct Effects {
+  std::vector<Command> commands;
+  std::vector<RequestEnded> ended;
+  void Clear() { commands.clear(); ended.clear(); }
+};
+
+// ---- explanation ------------------------------------------------------------------------------
+
+struct CandidateView {
+  ReplicaId replica;
+  std::string node, device_model;
+  DeviceKind kind = DeviceKind::kGpu;
+  bool emulated = false;
+  PriceRate price;
+  uint32_t in_flight = 0, concurrency = 0;
+  Duration predicted{};       // at the objective's percentile
+  uint32_t samples = 0;       // observations behind the prediction
+  Cost predicted_cost;
+  bool within_objective = false;
+  std::string verdict;        // "chosen", "dearer", "too slow", "full", "not linked"
+};
+struct RequestExplanation {
+  RequestId id;
+  std::string deployment, policy;
+  Time arrived;
+  std::string outcome;        // "forwarded", "queued", "rejected: queue_full", …
+  std::optional<RouteReason> reason;
+  Objective objective;
+  std::vector<CandidateView> candidates;
+};
+
+}  // namespace allot::router
