@@ -5,7 +5,7 @@
 // ends; after a restart AgentStarted brings it back, so this core needs no journal of its own.
 //
 // Rules it keeps: a task key is spawned at most once, ever; a command of another epoch is
-// refused; an exit is reported until acknowledged; a replica that dies is started again after a
+// refused; two processes never hold the same device (see device_guard.h); an exit is reported until acknowledged; a replica that dies is started again after a
 // backoff that doubles from 1 s to 60 s and starts over after 5 minutes of health.
 #pragma once
 

@@ -20,6 +20,9 @@ ProcessId ProcessOf(ReplicaId replica, uint32_t start);
 
 // What the state folder holds when the agent starts: processes of an earlier life, some still
 // running under their supervisors, some ended. First event.
+// A found task whose status is kAssigned was being spawned when the agent died; the runtime finds
+// out what became of it and says so (TaskSpawned, TaskSpawnFailed or TaskProcessExited). Likewise
+// TaskProcessExited follows for one that is found kRunning.
 struct FoundTask { TaskKey key; TaskLaunch launch; TaskStatus status; };
 struct FoundReplica {
   ReplicaId id; ReplicaLaunch launch; uint32_t starts = 0; bool running = false;
@@ -33,6 +36,7 @@ struct AgentStarted {
 };
 struct DevicesChanged { std::vector<Device> devices; };  // discovery found a difference: registers anew
 struct SchedulerSaid { SchedulerMessage message; };
+struct SchedulerHeard {};               // an envelope without messages: it is there, nothing more
 struct LinkUp {};                       // a connection stands (after start or reconnect)
 struct LinkDown {};
 struct TaskSpawned { TaskKey key; int64_t pid = 0; Time at; };
@@ -46,7 +50,7 @@ struct HealthProbed { ReplicaId id; uint32_t start = 0; bool healthy = false; st
 struct TelemetrySampled { std::vector<DeviceTelemetry> devices; };
 struct ClockTicked {};
 
-using Event = std::variant<AgentStarted, DevicesChanged, SchedulerSaid, LinkUp, LinkDown, TaskSpawned,
+using Event = std::variant<AgentStarted, DevicesChanged, SchedulerSaid, SchedulerHeard, LinkUp, LinkDown, TaskSpawned,
                            TaskSpawnFailed, TaskProcessExited, TaskProgressed, ReplicaSpawned,
                            ReplicaSpawnFailed, ReplicaProcessExited, HealthProbed, TelemetrySampled,
                            ClockTicked>;
@@ -73,7 +77,9 @@ using Command = std::variant<SendToScheduler, Reconnect, SpawnTask, SignalTask, 
 
 struct StaleCommandRefused { Epoch epoch; };
 struct ReplicaRestarted { ReplicaId id; uint32_t restarts = 0; };
-using Note = std::variant<StaleCommandRefused, ReplicaRestarted>;
+struct RegistrationRefused { RefuseReason reason = RefuseReason::kNameTaken; std::string message; };
+struct SchedulerSilent {};               // nothing heard for scheduler_silence_max; a Reconnect follows
+using Note = std::variant<StaleCommandRefused, ReplicaRestarted, RegistrationRefused, SchedulerSilent>;
 
 struct Effects {
   std::vector<Command> commands;

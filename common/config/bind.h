@@ -17,7 +17,8 @@
 
 namespace allot::config {
 
-Status BindYaml(std::string_view text, const std::string& file_name, google::protobuf::Message* out);
+Status BindYaml(std::string_view text, const std::string& file_name,
+                google::protobuf::Message* out);
 Status BindJson(std::string_view text, google::protobuf::Message* out);
 // Reads the file; fields marked `file` become absolute, relative to the file's folder.
 Status LoadYamlFile(const std::string& path, google::protobuf::Message* out);

@@ -1,5 +1,7 @@
 // From checked config messages to the model, with the checks that need more than one field
-// (a noop job needs no command, a policy's algorithm exists, a port range is not empty).
+// (a process job needs a command, a port range is not empty). Errors name the key by its path:
+//   devices.any_of[0].count is 2 with kind CPU; processors are shared, so say how many with …
+// Thread-safe.
 #pragma once
 
 #include "common/base/status.h"
@@ -17,5 +19,13 @@ StatusOr<allot::Policy> ToPolicy(const Policy& policy);
 StatusOr<allot::DeviceRequest> ToDeviceRequest(const DeviceRequest& request);
 // "kind=GPU,count=2" or "model=nvidia/h100*": the short form of the command line.
 StatusOr<allot::DeviceRequest> ParseDeviceRequest(std::string_view text);
+
+// The programs' own files have no model; these are their checks across fields. Ports and lease make
+// sense together, an API without tokens is local and on loopback, names and keys are there once.
+Status Check(const Scheduler& scheduler);
+Status Check(const Gateway& gateway);
+Status Check(const Agent& agent);
+Status Check(const Tokens& tokens);
+Status Check(const AllowList& list);
 
 }  // namespace allot::config

@@ -2,6 +2,13 @@
 // size caps, idle timeouts, streaming answers that flush every chunk (TCP_NODELAY).
 //
 // All calls and callbacks happen on the loop's thread. Beast is only included in this folder.
+//
+// Done here, so that handlers need not: HEAD arrives as GET and loses its body on the way out;
+// OPTIONS is answered with Allow; Expect: 100-continue; 400 for what is no request or is badly
+// encoded, 408, 413, 417, 431; Content-Length, Transfer-Encoding, Connection and Date are always
+// ours (such headers of a Response are dropped). A head must arrive within idle_timeout, and so
+// must every piece of a body and every acknowledgement of data written. A handler may take as
+// long as it likes. Requests of one connection are handled one after the other.
 #pragma once
 
 #include <cstdint>
@@ -22,12 +29,12 @@ namespace allot::http {
 using Headers = std::vector<std::pair<std::string, std::string>>;
 
 struct Request {
-  std::string method;                 // "GET"
-  std::string path;                   // decoded, without the query
+  std::string method;                                      // "GET"
+  std::string path;                                        // decoded, without the query
   std::vector<std::pair<std::string, std::string>> query;  // decoded, in order
-  Headers headers;                    // names in lower case
+  Headers headers;                                         // names in lower case
   std::string body;
-  std::string peer;                   // "127.0.0.1:51234"
+  std::string peer;                                                 // "127.0.0.1:51234"
   std::string_view Header(std::string_view lower_case_name) const;  // "" if absent
   std::string_view Query(std::string_view name) const;              // "" if absent
 };
@@ -46,12 +53,14 @@ class Responder {
   virtual ~Responder() = default;
   virtual void Send(Response response) = 0;
   virtual void StartStream(int status, Headers headers, std::string content_type) = 0;
-  virtual void Write(std::string chunk) = 0;   // flushed at once
+  virtual void Write(std::string chunk) = 0;  // flushed at once
   virtual void End() = 0;
   // Ends the connection without finishing the stream: the client sees a truncated answer.
   virtual void Abort() = 0;
   // Called once if the client goes away before the answer is complete. The server notices
-  // while it is still waiting for the answer (it keeps a read pending on the socket).
+  // while it is still waiting for the answer (it keeps a read pending on the socket). Never
+  // called from within another call. A client that has only closed its sending side counts as
+  // gone, yet an answer is still sent to it. Not called once the Responder is dropped.
   virtual void OnClientGone(std::function<void()> callback) = 0;
   // Bytes written and not yet taken by the socket: slow clients are the caller's to bound.
   virtual size_t Backlog() const = 0;
@@ -68,9 +77,10 @@ class Server {
     Duration idle_timeout = std::chrono::seconds(75);
     size_t connections_max = 10'000;  // 503 and close beyond
   };
-  static StatusOr<std::unique_ptr<Server>> Listen(boost::asio::io_context& loop, Options options, Handler handler);
-  ~Server();                          // closes every connection
-  std::string address() const;        // host:port actually bound
+  static StatusOr<std::unique_ptr<Server>> Listen(boost::asio::io_context& loop, Options options,
+                                                  Handler handler);
+  ~Server();                    // closes every connection; no callback follows
+  std::string address() const;  // host:port actually bound
   size_t connections() const;
 
  private:

@@ -3,7 +3,10 @@
 // nobody. The list is read again when its file changes. The proven name travels with every
 // message as its User-Id, so no peer can speak for another.
 //
-// Owns a thread for ZAP. Create before any socket, destroy after all of them.
+// Changing the list concerns new connections only: a connection that is up when its key is
+// revoked stays up (close the listening link to cut everybody off).
+//
+// Owns a thread for ZAP. Create before any socket, destroy after all of them (CHECKed).
 #pragma once
 
 #include <atomic>
@@ -14,24 +17,35 @@
 #include "common/base/status.h"
 #include "common/transport/keys.h"
 
+namespace zmq {
+class context_t;
+}
+
 namespace allot::transport {
 
 struct ZapCounters {
-  std::atomic<uint64_t> admitted{0}, refused_unknown_key{0}, refused_role{0}, refused_no_list{0}, refused_mechanism{0};
+  std::atomic<uint64_t> admitted{0}, refused_unknown_key{0}, refused_role{0}, refused_no_list{0},
+      refused_mechanism{0};
 };
 
 class Context {
  public:
   struct Options {
-    std::string allow_file;   // empty: this context only dials, it has no servers
+    std::string allow_file;  // empty: this context only dials, it has no servers
     int io_threads = 1;
-    int sockets_max = 1024;
+    int sockets_max = 1024;  // a link takes three (two monitor ends)
   };
   static StatusOr<std::unique_ptr<Context>> Create(Options options);
   ~Context();
 
   const ZapCounters& zap() const;
-  void* raw() const;          // zmq context; for this folder only
+  // Of the last reading of the allow list; not OK: nobody is admitted, and why. Any thread.
+  Status allow_list_status() const;
+
+  // For this folder only.
+  zmq::context_t& zmq() const;
+  bool has_allow_list() const;
+  void CountSockets(int delta);
 
  private:
   class Impl;

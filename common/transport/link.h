@@ -3,6 +3,11 @@
 // A socket belongs to the thread that runs its io_context; all calls and callbacks happen there.
 // Envelopes travel as the first frame; bodies are further frames, moved and never copied.
 // Received garbage (not an envelope, another protocol version) is dropped and counted.
+//
+// No call blocks. An envelope whose version is 0 is sent with ours. message_bytes_max holds for
+// each frame (the envelope, each body): Send refuses a longer one, and a peer that sends one is
+// disconnected. Handlers may destroy the link they were called from; after destruction no
+// handler is called. A link must be destroyed before its Context and its io_context.
 #pragma once
 
 #include <cstdint>
@@ -21,48 +26,53 @@ namespace allot::transport {
 
 struct LinkCounters {
   uint64_t envelopes_in = 0, envelopes_out = 0, bytes_in = 0, bytes_out = 0;
-  uint64_t dropped_garbage = 0;      // not an envelope, wrong version, name not proven
-  uint64_t dropped_unroutable = 0;   // the peer is gone (EHOSTUNREACH) or its queue is full (EAGAIN)
-  uint64_t accepted = 0, disconnected = 0, handshakes_failed = 0;  // from the socket monitor (servers)
+  uint64_t dropped_garbage = 0;     // not an envelope, wrong version, name not proven
+  uint64_t dropped_unroutable = 0;  // the peer is gone (EHOSTUNREACH) or its queue is full (EAGAIN)
+  uint64_t dropped_oversize = 0;    // a frame over message_bytes_max was to be sent
+  uint64_t accepted = 0, disconnected = 0,
+           handshakes_failed = 0;  // from the socket monitor (servers)
 };
 
 using Bodies = std::vector<std::string>;
 
-// The listening side. Peers are named by their routing id (opaque bytes, new for each connection).
+// The listening side. Peers are named by their routing id (opaque bytes, new for each connection,
+// chosen by us: messages of a peer that brings an id of its own are dropped as garbage).
 class ServerLink {
  public:
   struct Options {
-    std::string endpoint;            // tcp://host:port; port 0 picks one
+    std::string endpoint;  // tcp://host:port; port 0 picks one
     KeyPair keys;
     std::vector<Role> admit = {Role::kAgent, Role::kGateway};
     int64_t message_bytes_max = 64 << 20;
-    int queue_max = 20'000;          // messages a peer's queue holds each way
+    int queue_max = 20'000;  // messages a peer's queue holds each way
     int handshake_ms_max = 10'000;
   };
   struct Incoming {
-    std::string peer;                // routing id, for Send
-    std::string name;                // proven by its key
+    std::string peer;  // routing id, for Send
+    std::string name;  // proven by its key
     Role role = Role::kAgent;
     wire::Envelope envelope;
     Bodies bodies;
   };
   using Handler = std::function<void(Incoming)>;
 
-  static StatusOr<std::unique_ptr<ServerLink>> Listen(Context& context, boost::asio::io_context& loop,
+  static StatusOr<std::unique_ptr<ServerLink>> Listen(Context& context,
+                                                      boost::asio::io_context& loop,
                                                       Options options, Handler handler);
-  ~ServerLink();
-  std::string endpoint() const;      // with the port that was bound
-  // False: unroutable or full; counted, not queued.
+  ~ServerLink();                 // libzmq gives the port back a moment later
+  std::string endpoint() const;  // with the port that was bound
+  // False: unroutable, full or over message_bytes_max; counted, not queued.
   bool Send(const std::string& peer, const wire::Envelope& envelope, Bodies bodies = {});
   const LinkCounters& counters() const;
 
  private:
   class Impl;
-  explicit ServerLink(std::unique_ptr<Impl> impl);
-  std::unique_ptr<Impl> impl_;
+  explicit ServerLink(std::shared_ptr<Impl> impl);
+  std::shared_ptr<Impl> impl_;
 };
 
-// The dialling side. Reconnecting is the caller's decision: destroy and dial anew.
+// The dialling side. Reconnecting is the caller's decision: destroy and dial anew. What is sent
+// before `connected` waits in the queue; after `disconnected` the link is dead and Send is false.
 class ClientLink {
  public:
   struct Options {
@@ -71,24 +81,30 @@ class ClientLink {
     KeyPair keys;
     int64_t message_bytes_max = 64 << 20;
     int queue_max = 20'000;
+    int handshake_ms_max = 10'000;  // also bounds the TCP connect
   };
-  struct Incoming { wire::Envelope envelope; Bodies bodies; };
+  struct Incoming {
+    wire::Envelope envelope;
+    Bodies bodies;
+  };
   struct Handlers {
     std::function<void(Incoming)> message;
-    std::function<void()> connected;           // handshake done (socket monitor)
-    std::function<void(std::string why)> disconnected;  // also a refused handshake
+    std::function<void()> connected;  // handshake done (socket monitor)
+    // Once, last, after the messages that had arrived: the connection could not be made, was
+    // refused in the handshake, or ended.
+    std::function<void(std::string why)> disconnected;
   };
 
   static StatusOr<std::unique_ptr<ClientLink>> Dial(Context& context, boost::asio::io_context& loop,
                                                     Options options, Handlers handlers);
-  ~ClientLink();                     // lingers 0
+  ~ClientLink();  // lingers 0
   bool Send(const wire::Envelope& envelope, Bodies bodies = {});
   const LinkCounters& counters() const;
 
  private:
   class Impl;
-  explicit ClientLink(std::unique_ptr<Impl> impl);
-  std::unique_ptr<Impl> impl_;
+  explicit ClientLink(std::shared_ptr<Impl> impl);
+  std::shared_ptr<Impl> impl_;
 };
 
 }  // namespace allot::transport

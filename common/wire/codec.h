@@ -1,5 +1,6 @@
 // Values of common/model/messages.h to and from Protobuf. Decoding checks what it is given:
-// unknown enum numbers, missing parts and sizes out of range are errors, never CHECKs.
+// unknown enum numbers, missing parts and sizes out of range are errors, never CHECKs. Encoding
+// clears `out` first and mends text that is not UTF-8, for which a peer would drop the envelope.
 // Thread-safe, no state.
 #pragma once
 
@@ -40,6 +41,10 @@ void Encode(const allot::TaskExit& exit, TaskExit* out);
 allot::TaskExit Decode(const TaskExit& in);
 void Encode(const allot::TaskKey& key, TaskKey* out);
 StatusOr<allot::TaskKey> Decode(const TaskKey& in);
+void Encode(const allot::TaskStatus& status, TaskStatus* out);
+StatusOr<allot::TaskStatus> Decode(const TaskStatus& in);
+void Encode(const allot::ReplicaStatus& status, ReplicaStatus* out);
+StatusOr<allot::ReplicaStatus> Decode(const ReplicaStatus& in);
 
 // A valid node name, device count, memory and so on; used on RegisterNode before a core sees it.
 Status CheckNodeInfo(const allot::NodeInfo& info);

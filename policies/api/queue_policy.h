@@ -25,6 +25,10 @@ class QueuePolicy {
   // Rank of a tenant's line: the lower goes first. Within a line: priority, then age.
   // Tenants of equal rank are merged by priority, then age.
   virtual int64_t RankTenant(const TenantView& tenant) const = 0;
+  // False: the rank is the same for all, so that lines need not be kept apart by tenant.
+  virtual bool RanksTenants() const { return true; }
+  // False: priorities are ignored, age alone decides.
+  virtual bool UsesPriority() const { return true; }
 };
 
 }  // namespace allot::policies

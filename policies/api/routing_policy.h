@@ -20,8 +20,10 @@ struct ReplicaView {
   Duration predicted_ttft{};
   Duration expected{};           // mean service time
   bool within_objective = true;  // predictions meet every promised part (and the deadline)
-  uint32_t samples = 0;          // behind the prediction
-  Cost cost;                     // predicted: price × expected ÷ concurrency
+  bool far_outside = false;      // observed, and some promised part is missed by twice or more
+  uint32_t samples = 0;          // behind the prediction; 0: never observed, all above is a guess
+  int64_t cost_nanos = 0;        // predicted: price × expected ÷ concurrency, in nano-dollars: a
+                                 // small model's request costs less than a micro-dollar
 };
 
 struct RouteChoice {
@@ -30,13 +32,16 @@ struct RouteChoice {
 };
 
 // What a policy may remember between requests of one deployment.
-struct RouteMemory { uint32_t last_index = 0; };
+struct RouteMemory { uint32_t last_index = UINT32_MAX; };  // no turn taken yet
 
 class RoutingPolicy {
  public:
   virtual ~RoutingPolicy() = default;
   // `views` is not empty and ordered by index.
   virtual RouteChoice Choose(std::span<const ReplicaView> views, RouteMemory& memory, Rng& rng) const = 0;
+  // When no view is within the objective: may the request wait for a full replica that is
+  // predicted to meet it even so? The router works out whether it would.
+  virtual bool WaitsForObjective() const { return false; }
 };
 
 }  // namespace allot::policies

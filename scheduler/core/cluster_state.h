@@ -49,6 +49,8 @@ struct ReplicaState {
   uint32_t group = 0;
   TaskPlacement placement;
   PriceRate price;
+  Resources resources;
+  uint32_t concurrency = 4;
   bool stopping = false;
   Time placed;
 };
@@ -100,6 +102,34 @@ class ClusterState {
   uint64_t Fingerprint() const;
 
  private:
+  JobState& MutableJob(JobId id);
+  NodeState& MutableNode(NodeId id);
+  void Fold(const TermBegun& r);
+  void Fold(const PolicySet& r);
+  void Fold(const NodeRegistered& r);
+  void Fold(const NodeLost& r);
+  void Fold(const NodeDrainSet& r);
+  void Fold(const JobAccepted& r);
+  void Fold(const JobPlaced& r);
+  void Fold(const TaskStarted& r);
+  void Fold(const TaskExited& r);
+  void Fold(const JobStopping& r);
+  void Fold(const TaskAbandoned& r);
+  void Fold(const JobRequeued& r);
+  void Fold(const JobFinished& r);
+  void Fold(const DeploymentSet& r);
+  void Fold(const DeploymentRemoved& r);
+  void Fold(const DeploymentStopping& r);
+  void Fold(const ReplicaPlaced& r);
+  void Fold(const ReplicaStopping& r);
+  void Fold(const ReplicaGone& r);
+  void MoveLeases(NodeState& node, const NodeInfo& before);
+  void ComputeFree(NodeState& node);
+
+  // After a snapshot was read into the other fields: node_names_, idempotency_ and what nodes have
+  // free (cpus_free, memory_free, accelerators, devices_free) follow from the rest.
+  void RestoreDerived();
+
   friend struct StateCodec;  // common/wire cannot see us; scheduler/shell/snapshot.cc writes and reads all fields
   Term term_;
   PolicyPtr policy_ = std::make_shared<Policy>();

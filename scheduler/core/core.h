@@ -31,6 +31,10 @@ struct CoreOptions {
   uint16_t task_port_min = 20'000, task_port_max = 29'999;  // main ports of gangs
 };
 
+struct JobCounts {
+  uint32_t pending = 0, running = 0, stopping = 0, finished = 0;  // finished: those still kept
+};
+
 class Core {
  public:
   explicit Core(CoreOptions options);
@@ -52,6 +56,10 @@ class Core {
 
   // Why a job is where it is, computed on demand from the current state.
   StatusOr<JobExplanation> ExplainJob(Time now, JobId job) const;
+  // Groups of a deployment that want more replicas than they have, with the reasons.
+  StatusOr<std::vector<ReplicaWait>> ExplainDeployment(const std::string& name) const;
+  // How many jobs are in each phase, without walking them.
+  JobCounts Counts() const;
   // The routing table as gateways should have it now.
   std::shared_ptr<const RouteTable> Routes() const;
   // Soft state: what agents said last. Null if never.

@@ -81,6 +81,7 @@ struct JobStopping {                    // every task of the attempt is to be st
   Time at; JobId job;
   std::optional<JobOutcome> outcome;    // what the job becomes then; absent: it is requeued
   RequeueReason requeue = RequeueReason::kNodeLost;
+  int32_t code = 0;                     // of the failure that began it (see JobFinished); 0: none
 };
 struct TaskAbandoned { Time at; TaskKey key; };  // its node was lost or no longer knows it: the lease is free
 struct JobRequeued { Time at; JobId job; RequeueReason reason = RequeueReason::kNodeLost; };
@@ -95,6 +96,8 @@ struct DeploymentStopping { Time at; std::string name; };
 struct ReplicaPlaced {
   Time at; ReplicaId replica; std::string deployment; uint64_t generation = 0;
   uint32_t group = 0; TaskPlacement placement; PriceRate price;
+  Resources resources;                  // leased; kept because a later generation may want others
+  uint32_t concurrency = 4;             // of its group in that generation
 };
 struct ReplicaStopping { Time at; ReplicaId replica; };
 struct ReplicaGone { Time at; ReplicaId replica; };        // frees its lease

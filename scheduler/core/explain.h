@@ -47,4 +47,11 @@ struct JobExplanation {
   std::vector<Candidate> candidates;
 };
 
+// Replicas of one group that are wanted and have no place.
+struct ReplicaWait {
+  uint32_t group = 0;
+  uint32_t count = 0;
+  std::vector<Reason> reasons;
+};
+
 }  // namespace allot::scheduler

@@ -37,6 +37,7 @@ class Core {
   std::optional<RequestExplanation> Explain(RequestId id) const;
   uint32_t InFlight(ReplicaId replica) const;
   uint32_t Queued(const std::string& deployment) const;
+  uint32_t RequestsInFlight(const std::string& deployment) const;
   // For metrics and `allot top`: what the model predicts now.
   std::vector<CandidateView> Predictions(const std::string& deployment) const;
 

@@ -62,7 +62,13 @@ struct Forward {
   RouteReason reason = RouteReason::kOnlyReplica;
   Duration predicted{};       // end to end at the objective's percentile
   uint32_t tries = 1;
+  // What the answer's headers and metrics tell of it.
+  std::string deployment, device_model;
+  DeviceKind kind = DeviceKind::kGpu;
+  bool emulated = false;
+  PriceRate price;
 };
+// No (further) answer will come. A client that has had bytes already is to be cut off.
 struct Reject {
   RequestId id;
   RejectReason reason = RejectReason::kNoReplica;
@@ -81,9 +87,11 @@ struct RequestEnded {
   DeviceKind kind = DeviceKind::kGpu;
   bool emulated = false;
   enum class Outcome : uint8_t { kOk, kUpstreamError, kRejected, kCancelled, kFailed } outcome{};
-  Duration queued{}, ttft{}, end_to_end{};
+  Duration queued{}, ttft{}, end_to_end{};  // from arrival; ttft 0: no byte came
   bool within_objective = true;
-  Cost cost;                      // price of the leased devices × time held ÷ concurrency
+  // Price of the leased devices × time held ÷ concurrency. What is left of a micro-dollar is
+  // carried to the next request of the same devices, so that sums are exact.
+  Cost cost;
 };
 
 struct Effects {
@@ -104,8 +112,9 @@ struct CandidateView {
   Duration predicted{};       // at the objective's percentile
   uint32_t samples = 0;       // observations behind the prediction
   Cost predicted_cost;
+  int64_t predicted_cost_nanos = 0;  // the same in nano-dollars: small models cost less than 1 µ$
   bool within_objective = false;
-  std::string verdict;        // "chosen", "dearer", "too slow", "full", "not linked"
+  std::string verdict;        // "chosen", "dearer", "too slow", "slower", "full", "not linked", …
 };
 struct RequestExplanation {
   RequestId id;

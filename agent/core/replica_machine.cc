@@ -1,0 +1,348 @@
+#include "agent/core/replica_machine.h"
+
+#include <algorithm>
+
+#include "fmt/format.h"
+
+namespace allot::agent {
+namespace {
+
+constexpr int kSigTerm = 15, kSigKill = 9;
+constexpr Duration kKillAgainAfter = std::chrono::seconds(10);
+constexpr Duration kStablePauseMax = std::chrono::minutes(5);
+constexpr size_t kGoneKeysMax = 4'096;
+
+std::string WhyEnded(const TaskExit& exit) {
+  if (!exit.message.empty()) return exit.message;
+  if (exit.signal != 0) return fmt::format("the model server was ended by signal {}", exit.signal);
+  return fmt::format("the model server exited with code {}", exit.code);
+}
+
+}  // namespace
+
+ReplicaMachine::ReplicaMachine(const CoreOptions& options, DeviceGuard& devices)
+    : options_(options), devices_(devices), gone_(kGoneKeysMax) {}
+
+void ReplicaMachine::Found(Time now, const FoundReplica& found, Effects& out) {
+  Replica& replica = replicas_[found.id];
+  replica.id = found.id;
+  replica.launch = found.launch;
+  replica.start = std::max(found.starts, 1u);
+  replica.backoff = options_.restart_backoff_min;
+  replica.pid = found.pid;
+  replica.port = found.port;
+  devices_.Found({{}, found.id}, found.launch.device_ids);
+  if (found.running) {
+    Live(now, replica, out);
+  } else if (found.starts == 0) {
+    Spawn(replica, out);
+  } else {
+    Ended(now, replica, "the model server ended while the agent was away", out);
+  }
+}
+
+void ReplicaMachine::Start(Time, const StartReplica& command, Effects& out) {
+  if (gone_.Has(command.id)) {
+    gone_changed_.insert(command.id);  // An echo: ids are never used again.
+    return;
+  }
+  auto [it, fresh] = replicas_.try_emplace(command.id);
+  Replica& replica = it->second;
+  replica.id = command.id;
+  Changed(replica);
+  if (!fresh) return;
+  replica.launch = command.launch;
+  replica.backoff = options_.restart_backoff_min;
+  if (devices_.Hold({{}, command.id}, command.launch.device_ids)) return Spawn(replica, out);
+  replica.life = Life::kBlocked;
+  replica.message = "waits for what used its devices before to end";
+}
+
+void ReplicaMachine::Proceed(ReplicaId id, Effects& out) {
+  Replica& replica = replicas_.at(id);
+  replica.message.clear();
+  Changed(replica);
+  Spawn(replica, out);
+}
+
+void ReplicaMachine::Stop(Time now, const StopReplica& command, Effects& out) {
+  const auto it = replicas_.find(command.id);
+  if (it == replicas_.end()) {
+    gone_.Add(command.id);
+    gone_changed_.insert(command.id);
+    return;
+  }
+  Replica& replica = it->second;
+  const bool shorter = replica.stop && command.grace < replica.grace;
+  if (!replica.stop || shorter) replica.grace = command.grace;
+  if (replica.stop) {
+    if (shorter && replica.life == Life::kEnding && !replica.kill_sent) {
+      replica.deadline = std::min(replica.deadline, now + replica.grace);
+      Plan(replica);
+    }
+    return;
+  }
+  replica.stop = true;
+  replica.message = "asked to stop";
+  Changed(replica);
+  switch (replica.life) {
+    case Life::kBlocked:
+    case Life::kWaiting:
+      return Gone(replica.id, out);
+    case Life::kSpawning:  // Ended as soon as it is spawned.
+      return;
+    case Life::kStarting:
+    case Life::kReady:
+      return AskToEnd(now, replica, out);
+    case Life::kEnding:
+      if (replica.kill_sent) return;
+      replica.deadline = std::min(replica.deadline, now + replica.grace);
+      return Plan(replica);
+  }
+}
+
+void ReplicaMachine::Spawned(Time now, const ReplicaSpawned& event, Effects& out) {
+  Replica* replica = Find(event.id, event.start);
+  if (replica == nullptr || replica->life != Life::kSpawning) return;
+  replica->pid = event.pid;
+  replica->port = event.port;
+  Changed(*replica);
+  if (replica->stop) return AskToEnd(now, *replica, out);
+  Live(now, *replica, out);
+}
+
+void ReplicaMachine::SpawnFailed(Time now, const ReplicaSpawnFailed& event, Effects& out) {
+  Replica* replica = Find(event.id, event.start);
+  if (replica == nullptr || replica->life != Life::kSpawning) return;
+  Ended(now, *replica, event.message, out);
+}
+
+void ReplicaMachine::Exited(Time now, const ReplicaProcessExited& event, Effects& out) {
+  Replica* replica = Find(event.id, event.start);
+  if (replica == nullptr || replica->life == Life::kWaiting) return;
+  // One we were ending for its health keeps that as its reason: it is the more useful one.
+  const bool ours = replica->life == Life::kEnding && !replica->message.empty();
+  Ended(now, *replica, ours ? replica->message : WhyEnded(event.exit), out);
+}
+
+void ReplicaMachine::Probed(Time now, const HealthProbed& event, Effects& out) {
+  Replica* replica = Find(event.id, event.start);
+  if (replica == nullptr || !Watched(*replica) || !replica->probing) return;
+  replica->probing = false;
+  replica->probe_at = std::max(now, replica->probe_at);
+  Plan(*replica);
+  if (event.healthy) {
+    replica->failures = 0;
+    if (replica->life == Life::kReady) return;
+    replica->life = Life::kReady;
+    replica->ready_since = now;
+    replica->message.clear();
+    Serve(*replica, true, out);
+    Changed(*replica);
+    Plan(*replica);
+    return;
+  }
+  if (replica->life == Life::kStarting) {
+    replica->message = event.message;  // Why it is not ready yet; start_timeout decides.
+    return;
+  }
+  if (++replica->failures < std::max(replica->launch.health.failures_max, 1u)) return;
+  replica->message = fmt::format("{} health checks in a row failed, the last: {}",
+                                 replica->failures, event.message);
+  AskToEnd(now, *replica, out);
+}
+
+void ReplicaMachine::Tick(Time now, Effects& out) {
+  while (const auto id = due_.PopDue(now)) Advance(now, replicas_.at(*id), out);
+}
+
+std::vector<ReplicaStatus> ReplicaMachine::TakeReport(Time now, Duration every) {
+  std::vector<ReplicaStatus> report;
+  while (const auto id = told_.PopDue(now)) Changed(replicas_.at(*id));
+  for (const ReplicaId id : changed_) {
+    const auto it = replicas_.find(id);
+    if (it == replicas_.end() || !it->second.in_report) continue;
+    Replica& replica = it->second;
+    replica.in_report = false;
+    report.push_back(StatusOf(replica));
+    const bool stable = replica.life == Life::kReady && !replica.stop;
+    replica.report_pause = stable && replica.report_pause > Duration{}
+                               ? std::min(replica.report_pause * 2, kStablePauseMax)
+                               : every;
+    told_.Set(id, now + replica.report_pause);
+  }
+  changed_.clear();
+  for (const ReplicaId id : gone_changed_) {
+    ReplicaStatus status;
+    status.id = id;
+    status.phase = ReplicaPhase::kGone;
+    report.push_back(status);
+  }
+  gone_changed_.clear();
+  return report;
+}
+
+std::optional<Time> ReplicaMachine::NextWakeup(bool registered) const {
+  return registered ? Earlier(due_.Earliest(), told_.Earliest()) : due_.Earliest();
+}
+
+std::vector<ReplicaStatus> ReplicaMachine::Statuses() const {
+  std::vector<ReplicaStatus> statuses;
+  statuses.reserve(replicas_.size());
+  for (const auto& [id, replica] : replicas_) statuses.push_back(StatusOf(replica));
+  return statuses;
+}
+
+void ReplicaMachine::Spawn(Replica& replica, Effects& out) {
+  replica.life = Life::kSpawning;
+  replica.failures = 0;
+  replica.pid = 0;
+  replica.port = 0;
+  due_.Clear(replica.id);  // A spawn always answers.
+  out.commands.emplace_back(SpawnReplica{replica.id, replica.start, replica.launch});
+}
+
+// The process is there; watch its health.
+void ReplicaMachine::Live(Time now, Replica& replica, Effects& out) {
+  replica.life = Life::kStarting;
+  replica.kill_sent = false;
+  replica.probing = false;
+  replica.probe_at = now;
+  replica.deadline = now + replica.launch.health.start_timeout;
+  Advance(now, replica, out);
+}
+
+void ReplicaMachine::AskToEnd(Time now, Replica& replica, Effects& out) {
+  LeaveReady(now, replica, out);
+  replica.life = Life::kEnding;
+  replica.kill_sent = false;
+  replica.deadline = now + (replica.stop ? replica.grace : replica.launch.grace);
+  out.commands.emplace_back(SignalReplica{replica.id, replica.start, kSigTerm});
+  Changed(replica);
+  Plan(replica);
+}
+
+void ReplicaMachine::Ended(Time now, Replica& replica, const std::string& why, Effects& out) {
+  LeaveReady(now, replica, out);
+  if (replica.stop) return Gone(replica.id, out);
+  replica.life = Life::kWaiting;
+  replica.pid = 0;
+  replica.port = 0;
+  replica.message = why;
+  replica.deadline = now + replica.backoff;
+  replica.backoff = std::min(replica.backoff * 2, options_.restart_backoff_max);
+  Changed(replica);
+  Plan(replica);
+}
+
+void ReplicaMachine::Gone(ReplicaId id, Effects& out) {
+  due_.Clear(id);
+  told_.Clear(id);
+  replicas_.erase(id);
+  devices_.Release({{}, id});
+  gone_.Add(id);
+  gone_changed_.insert(id);
+  out.commands.emplace_back(ForgetReplica{id});
+}
+
+void ReplicaMachine::Serve(Replica& replica, bool serving, Effects& out) {
+  if (replica.serving == serving) return;
+  replica.serving = serving;
+  out.commands.emplace_back(
+      ReplicaServing{replica.id, serving, replica.port, replica.launch.concurrency});
+}
+
+void ReplicaMachine::LeaveReady(Time now, Replica& replica, Effects& out) {
+  if (replica.life == Life::kReady && now - replica.ready_since >= options_.restart_backoff_reset)
+    replica.backoff = options_.restart_backoff_min;
+  Serve(replica, false, out);
+}
+
+// Something of the replica is due.
+void ReplicaMachine::Advance(Time now, Replica& replica, Effects& out) {
+  switch (replica.life) {
+    case Life::kBlocked:
+    case Life::kSpawning:
+      return;
+    case Life::kStarting:
+      if (now >= replica.deadline) {
+        replica.message =
+            fmt::format("not healthy {} after its start{}{}",
+                        FormatDuration(replica.launch.health.start_timeout),
+                        replica.message.empty() ? "" : "; the last check: ", replica.message);
+        return AskToEnd(now, replica, out);
+      }
+      [[fallthrough]];
+    case Life::kReady:
+      if (!replica.probing && now >= replica.probe_at) {
+        replica.probing = true;
+        replica.probe_at = now + replica.launch.health.interval;
+        out.commands.emplace_back(ProbeReplica{replica.id, replica.start});
+      }
+      return Plan(replica);
+    case Life::kEnding:
+      if (now >= replica.deadline) {
+        replica.kill_sent = true;
+        replica.deadline = now + kKillAgainAfter;
+        out.commands.emplace_back(SignalReplica{replica.id, replica.start, kSigKill});
+      }
+      return Plan(replica);
+    case Life::kWaiting:
+      if (now < replica.deadline) return Plan(replica);
+      ++replica.start;
+      out.notes.emplace_back(ReplicaRestarted{replica.id, replica.start - 1});
+      Changed(replica);
+      return Spawn(replica, out);
+  }
+}
+
+void ReplicaMachine::Plan(const Replica& replica) {
+  std::optional<Time> next;
+  if (replica.life != Life::kReady && replica.life != Life::kSpawning) next = replica.deadline;
+  if (Watched(replica) && !replica.probing) next = Earlier(next, replica.probe_at);
+  if (next) {
+    due_.Set(replica.id, *next);
+  } else {
+    due_.Clear(replica.id);
+  }
+}
+
+void ReplicaMachine::Changed(Replica& replica) {
+  if (replica.in_report) return;
+  replica.in_report = true;
+  changed_.push_back(replica.id);
+}
+
+ReplicaMachine::Replica* ReplicaMachine::Find(ReplicaId id, uint32_t start) {
+  const auto it = replicas_.find(id);
+  return it != replicas_.end() && it->second.start == start ? &it->second : nullptr;
+}
+
+ReplicaStatus ReplicaMachine::StatusOf(const Replica& replica) const {
+  ReplicaStatus status;
+  status.id = replica.id;
+  status.restarts = replica.start - 1;
+  status.pid = replica.pid;
+  status.message = replica.message;
+  if (replica.stop) {
+    status.phase = ReplicaPhase::kStopping;
+    return status;
+  }
+  switch (replica.life) {
+    case Life::kBlocked:
+    case Life::kSpawning:
+    case Life::kStarting:
+      status.phase = ReplicaPhase::kStarting;
+      break;
+    case Life::kReady:
+      status.phase = ReplicaPhase::kReady;
+      break;
+    case Life::kEnding:
+    case Life::kWaiting:
+      status.phase = ReplicaPhase::kUnhealthy;
+      break;
+  }
+  return status;
+}
+
+}  // namespace allot::agent

@@ -1,0 +1,241 @@
+#include "agent/core/task_machine.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace allot::agent {
+namespace {
+
+constexpr int kSigTerm = 15, kSigKill = 9;
+// A process in an uninterruptible wait outlives SIGKILL for a while; and a supervisor may be slow.
+constexpr Duration kKillAgainAfter = std::chrono::seconds(10);
+// kRunning has no acknowledgement of its own, so it is told again after ever longer pauses.
+constexpr Duration kRunningPauseMax = std::chrono::minutes(5);
+constexpr size_t kForgottenKeysMax = 65'536;
+
+}  // namespace
+
+TaskMachine::TaskMachine(const CoreOptions& options, DeviceGuard& devices)
+    : options_(options), devices_(devices), forgotten_(kForgottenKeysMax) {}
+
+void TaskMachine::Found(const FoundTask& found) {
+  Task& task = tasks_[found.key];
+  task.status = found.status;
+  task.status.key = found.key;
+  task.has_folder = true;
+  if (task.status.phase != TaskPhase::kExited && !found.launch.device_ids.empty()) {
+    task.holds_devices = true;
+    devices_.Found({found.key, {}}, found.launch.device_ids);
+  }
+  Changed(task);
+}
+
+void TaskMachine::Start(Time now, const StartTask& command, Effects& out) {
+  auto [it, fresh] = tasks_.try_emplace(command.key);
+  Task& task = it->second;
+  if (!fresh) {
+    // The scheduler asks because it has not heard; while the spawn is under way there is
+    // nothing to tell yet, and its asking again is welcome.
+    if (task.status.phase != TaskPhase::kAssigned) Changed(task);
+    return;
+  }
+  task.status.key = command.key;
+  if (forgotten_.Has(command.key)) {
+    // It ran here and its exit was acknowledged, so this is an echo; the answer is acknowledged
+    // and forgotten like any other exit. Running it again is the one thing that must not happen.
+    End(task, TaskExit{127, 0, "this attempt of the task has already run on this node", now, now});
+    return;
+  }
+  if (command.launch.runtime == TaskRuntime::kNoop) {
+    task.status.started = now;
+    End(task, TaskExit{0, 0, "", now, now});
+    return;
+  }
+  task.holds_devices = !command.launch.device_ids.empty();
+  if (!devices_.Hold({command.key, {}}, command.launch.device_ids)) {
+    task.waiting = std::make_unique<TaskLaunch>(command.launch);
+    return;
+  }
+  task.has_folder = true;
+  out.commands.emplace_back(SpawnTask{command.key, command.launch});
+}
+
+void TaskMachine::Proceed(const TaskKey& key, Effects& out) {
+  Task& task = tasks_.at(key);
+  const auto launch = std::move(task.waiting);
+  task.has_folder = true;
+  out.commands.emplace_back(SpawnTask{key, std::move(*launch)});
+}
+
+void TaskMachine::Stop(Time now, const StopTask& command, Effects& out) {
+  auto [it, fresh] = tasks_.try_emplace(command.key);
+  Task& task = it->second;
+  if (fresh) {
+    // Its StartTask was lost or is still on the way; once this is told it must not start.
+    task.status.key = command.key;
+    End(task, TaskExit{127, 0, "unknown task", now, now});
+    return;
+  }
+  if (task.status.phase == TaskPhase::kExited) {
+    Changed(task);
+    return;
+  }
+  if (task.waiting != nullptr) {
+    End(task, TaskExit{127, 0, "stopped before it was started", now, now});
+    return;
+  }
+  const bool shorter = task.stop_grace && command.grace < *task.stop_grace;
+  if (!task.stop_grace || shorter) task.stop_grace = command.grace;
+  if (task.status.phase == TaskPhase::kAssigned) return;  // Signalled as soon as it is spawned.
+  if (!task.stop_sent) {
+    AskToEnd(now, task, out);
+  } else if (shorter && !task.kill_sent) {
+    kills_.Set(command.key, now + command.grace);
+  }
+}
+
+void TaskMachine::Acknowledge(const AckTasks& command, Effects& out) {
+  for (const TaskKey& key : command.keys) {
+    const auto it = tasks_.find(key);
+    // What has not ended cannot be acknowledged; such a message is older than it looks.
+    if (it == tasks_.end() || it->second.status.phase != TaskPhase::kExited) continue;
+    if (it->second.has_folder) out.commands.emplace_back(ForgetTask{key});
+    tasks_.erase(it);
+    forgotten_.Add(key);
+  }
+  DropStaleRepeats();
+}
+
+void TaskMachine::Spawned(Time now, const TaskSpawned& event, Effects& out) {
+  const auto it = tasks_.find(event.key);
+  if (it == tasks_.end() || it->second.status.phase != TaskPhase::kAssigned) return;
+  Task& task = it->second;
+  task.status.phase = TaskPhase::kRunning;
+  task.status.pid = event.pid;
+  task.status.started = event.at;
+  Changed(task);
+  if (task.stop_grace) AskToEnd(now, task, out);
+}
+
+void TaskMachine::SpawnFailed(Time now, const TaskSpawnFailed& event) {
+  const auto it = tasks_.find(event.key);
+  if (it == tasks_.end() || it->second.status.phase != TaskPhase::kAssigned) return;
+  End(it->second, TaskExit{127, 0, event.message, now, now});
+}
+
+void TaskMachine::Exited(const TaskProcessExited& event) {
+  const auto it = tasks_.find(event.key);
+  if (it == tasks_.end() || it->second.status.phase == TaskPhase::kExited) return;
+  End(it->second, event.exit);
+}
+
+void TaskMachine::Progressed(const TaskProgressed& event) {
+  const auto it = tasks_.find(event.key);
+  if (it == tasks_.end() || it->second.status.phase == TaskPhase::kExited) return;
+  if (it->second.status.progress == event.progress) return;
+  it->second.status.progress = event.progress;
+  progressed_.insert(event.key);
+}
+
+void TaskMachine::Tick(Time now, Effects& out) {
+  while (const auto key = kills_.PopDue(now)) {
+    const auto it = tasks_.find(*key);
+    if (it == tasks_.end() || it->second.status.phase == TaskPhase::kExited) continue;
+    it->second.kill_sent = true;
+    out.commands.emplace_back(SignalTask{*key, kSigKill});
+    kills_.Set(*key, now + kKillAgainAfter);
+  }
+}
+
+std::vector<TaskStatus> TaskMachine::TakeReport(Time now) {
+  std::vector<TaskStatus> report;
+  while (!exits_told_.empty() && exits_told_.front().first <= now) {
+    const auto [due, key] = exits_told_.front();
+    exits_told_.pop_front();
+    const auto it = tasks_.find(key);
+    if (it != tasks_.end() && it->second.report_due == due) Changed(it->second);
+  }
+  while (const auto key = running_told_.PopDue(now)) Changed(tasks_.at(*key));
+  if (changed_.empty()) return report;
+  report.reserve(changed_.size());
+  for (const TaskKey& key : changed_) {
+    const auto it = tasks_.find(key);
+    if (it == tasks_.end() || !it->second.in_report) continue;
+    it->second.in_report = false;
+    if (it->second.status.phase == TaskPhase::kAssigned) continue;  // Found so; news will come.
+    report.push_back(it->second.status);
+    Told(now, it->second);
+  }
+  changed_.clear();
+  return report;
+}
+
+std::vector<TaskStatus> TaskMachine::TakeProgress() {
+  std::vector<TaskStatus> report;
+  for (const TaskKey& key : progressed_) {
+    const auto it = tasks_.find(key);
+    if (it != tasks_.end() && it->second.status.phase == TaskPhase::kRunning)
+      report.push_back(it->second.status);
+  }
+  progressed_.clear();
+  return report;
+}
+
+std::optional<Time> TaskMachine::NextWakeup(bool registered) const {
+  std::optional<Time> next = kills_.Earliest();
+  if (!registered) return next;
+  if (!exits_told_.empty()) next = Earlier(next, exits_told_.front().first);
+  return Earlier(next, running_told_.Earliest());
+}
+
+std::vector<TaskStatus> TaskMachine::Statuses() const {
+  std::vector<TaskStatus> statuses;
+  statuses.reserve(tasks_.size());
+  for (const auto& [key, task] : tasks_) statuses.push_back(task.status);
+  return statuses;
+}
+
+void TaskMachine::Changed(Task& task) {
+  if (task.in_report) return;
+  task.in_report = true;
+  changed_.push_back(task.status.key);
+}
+
+void TaskMachine::End(Task& task, TaskExit exit) {
+  const TaskKey& key = task.status.key;
+  if (task.stop_sent) kills_.Clear(key);
+  if (task.report_pause > Duration{}) running_told_.Clear(key);
+  if (std::exchange(task.holds_devices, false)) devices_.Release({key, {}});
+  task.waiting.reset();
+  task.status.phase = TaskPhase::kExited;
+  task.status.exit = std::move(exit);
+  Changed(task);
+}
+
+void TaskMachine::AskToEnd(Time now, Task& task, Effects& out) {
+  task.stop_sent = true;
+  out.commands.emplace_back(SignalTask{task.status.key, kSigTerm});
+  kills_.Set(task.status.key, now + *task.stop_grace);
+}
+
+void TaskMachine::Told(Time now, Task& task) {
+  if (task.status.phase == TaskPhase::kExited) {
+    task.report_due = now + options_.report_after;
+    exits_told_.emplace_back(task.report_due, task.status.key);
+    return;
+  }
+  task.report_pause = task.report_pause == Duration{}
+                          ? options_.report_after
+                          : std::min(task.report_pause * 2, kRunningPauseMax);
+  running_told_.Set(task.status.key, now + task.report_pause);
+}
+
+void TaskMachine::DropStaleRepeats() {
+  while (!exits_told_.empty()) {
+    const auto it = tasks_.find(exits_told_.front().second);
+    if (it != tasks_.end() && it->second.report_due == exits_told_.front().first) return;
+    exits_told_.pop_front();
+  }
+}
+
+}  // namespace allot::agent

@@ -1,0 +1,228 @@
+#include "agent/devices/inventory.h"
+
+#include <condition_variable>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <thread>
+
+#include "common/base/status.h"
+
+namespace allot::agent {
+namespace {
+
+enum class Job { kNone, kDiscover, kSample, kEnd };
+
+// What the thread and the loop share; it outlives whichever of them goes first.
+struct Shared {
+  explicit Shared(std::unique_ptr<Vendor> v) : vendor(std::move(v)) {}
+  const std::unique_ptr<Vendor> vendor;  // used by the thread only
+  std::mutex mutex;
+  std::condition_variable changed;
+  Job job = Job::kNone;     // asked for; kNone once done
+  bool discovered = false;  // a discovery is done and not taken
+  bool sampled = false;
+  Discovery discovery;
+  std::vector<DeviceTelemetry> telemetry;
+};
+
+void Work(const std::shared_ptr<Shared>& shared) {
+  std::unique_lock lock(shared->mutex);
+  for (;;) {
+    shared->changed.wait(lock, [&] { return shared->job != Job::kNone; });
+    const Job job = shared->job;
+    if (job == Job::kEnd) return;
+    lock.unlock();
+    Discovery discovery;
+    std::vector<DeviceTelemetry> telemetry;
+    if (job == Job::kDiscover) discovery = shared->vendor->Discover();
+    if (job == Job::kSample) telemetry = shared->vendor->Sample();
+    lock.lock();
+    if (job == Job::kDiscover) {
+      shared->discovery = std::move(discovery);
+      shared->discovered = true;
+    } else {
+      shared->telemetry = std::move(telemetry);
+      shared->sampled = true;
+    }
+    if (shared->job != Job::kEnd) shared->job = Job::kNone;
+    shared->changed.notify_all();
+  }
+}
+
+}  // namespace
+
+// One vendor, on its own thread if it may hang, else on the caller's.
+class Inventory::Worker {
+ public:
+  explicit Worker(std::unique_ptr<Vendor> vendor)
+      : name_(vendor->name()),
+        threaded_(vendor->may_hang()),
+        shared_(std::make_shared<Shared>(std::move(vendor))) {
+    if (threaded_) thread_ = std::thread([shared = shared_] { Work(shared); });
+  }
+  ~Worker() {
+    if (!threaded_) return;
+    bool busy;
+    {
+      const std::lock_guard lock(shared_->mutex);
+      busy = shared_->job != Job::kNone;
+      shared_->job = Job::kEnd;
+    }
+    shared_->changed.notify_all();
+    if (!busy) {
+      thread_.join();
+      return;
+    }
+    // In the vendor's library: a call that is merely slow gets a moment.
+    std::unique_lock lock(shared_->mutex);
+    const bool done = shared_->changed.wait_for(
+        lock, std::chrono::seconds(1), [&] { return shared_->discovered || shared_->sampled; });
+    lock.unlock();
+    if (done) {
+      thread_.join();
+    } else {
+      thread_.detach();
+    }
+  }
+
+  void Ask(Job job, Duration now) {
+    asked_at_ = now;
+    asked_ = job;
+    if (!threaded_) {
+      if (job == Job::kDiscover) discovery_ = shared_->vendor->Discover();
+      if (job == Job::kSample) telemetry_ = shared_->vendor->Sample();
+      return;
+    }
+    {
+      const std::lock_guard lock(shared_->mutex);
+      shared_->job = job;
+      shared_->discovered = shared_->sampled = false;
+    }
+    shared_->changed.notify_all();
+  }
+
+  // False while it is still at it.
+  bool Take() {
+    if (!threaded_) return true;
+    const std::lock_guard lock(shared_->mutex);
+    return TakeLocked();
+  }
+
+  bool TakeUntil(std::chrono::steady_clock::time_point deadline) {
+    if (!threaded_) return true;
+    std::unique_lock lock(shared_->mutex);
+    shared_->changed.wait_until(lock, deadline, [&] { return shared_->job == Job::kNone; });
+    return TakeLocked();
+  }
+
+  const std::string& name() const { return name_; }
+  const Discovery& discovery() const { return discovery_; }
+  const std::vector<DeviceTelemetry>& telemetry() const { return telemetry_; }
+  std::vector<std::string> TakeWarnings() { return std::exchange(discovery_.warnings, {}); }
+  void DropTelemetry() { telemetry_.clear(); }
+
+  Job asked() const { return asked_; }
+  Duration asked_at() const { return asked_at_; }
+  bool said_late = false;
+  Duration discovered_at{};
+
+ private:
+  bool TakeLocked() {
+    if (shared_->job != Job::kNone) return false;
+    if (std::exchange(shared_->discovered, false)) discovery_ = std::move(shared_->discovery);
+    if (std::exchange(shared_->sampled, false)) telemetry_ = std::move(shared_->telemetry);
+    return true;
+  }
+
+  const std::string name_;
+  const bool threaded_;
+  const std::shared_ptr<Shared> shared_;
+  std::thread thread_;
+  Job asked_ = Job::kNone;
+  Duration asked_at_{};
+  Discovery discovery_;
+  std::vector<DeviceTelemetry> telemetry_;
+};
+
+Inventory::Inventory(std::vector<std::unique_ptr<Vendor>> vendors, InventoryOptions options)
+    : options_(options) {
+  for (auto& vendor : vendors) workers_.push_back(std::make_unique<Worker>(std::move(vendor)));
+}
+Inventory::~Inventory() = default;
+
+Discovery Inventory::Gather() const {
+  Discovery all;
+  std::set<std::string> ids;
+  for (const auto& worker : workers_) {
+    for (const FoundDevice& found : worker->discovery().devices) {
+      if (ids.insert(found.device.id).second && all.devices.size() < DeviceSet::kMax) {
+        all.devices.push_back(found);
+      } else {
+        all.warnings.push_back(
+            fmt::format("device {} of {} is left out: {}", found.device.id, worker->name(),
+                        all.devices.size() < DeviceSet::kMax ? "another has the same id"
+                                                             : "a node has at most 128 devices"));
+      }
+    }
+  }
+  return all;
+}
+
+Discovery Inventory::DiscoverAll() {
+  std::vector<std::string> warnings;
+  for (const auto& worker : workers_) worker->Ask(Job::kDiscover, Duration{});
+  const auto deadline = std::chrono::steady_clock::now() + options_.discover_deadline;
+  for (const auto& worker : workers_) {
+    if (!worker->TakeUntil(deadline)) {
+      worker->said_late = true;
+      warnings.push_back(fmt::format(
+          "discovery of {} devices has not answered for {}; going on without them, they are added "
+          "when it does",
+          worker->name(), FormatDuration(options_.discover_deadline)));
+    }
+    for (std::string& warning : worker->TakeWarnings()) warnings.push_back(std::move(warning));
+  }
+  Discovery all = Gather();
+  all.warnings.insert(all.warnings.begin(), warnings.begin(), warnings.end());
+  told_.clear();
+  for (const FoundDevice& found : all.devices) told_.push_back(found.device);
+  return all;
+}
+
+Inventory::Update Inventory::Poll(Duration steady) {
+  Update update;
+  for (const auto& worker : workers_) {
+    if (worker->Take()) {
+      if (std::exchange(worker->said_late, false))
+        update.warnings.push_back(fmt::format("{} devices answer again", worker->name()));
+      if (worker->asked() == Job::kDiscover) worker->discovered_at = steady;
+      for (std::string& warning : worker->TakeWarnings())
+        update.warnings.push_back(std::move(warning));
+      const bool discover = steady - worker->discovered_at >= options_.rediscover_every;
+      worker->Ask(discover ? Job::kDiscover : Job::kSample, steady);
+      (void)worker->Take();  // One that needs no thread is done already.
+    } else if (const Duration limit = worker->asked() == Job::kDiscover ? options_.discover_deadline
+                                                                        : options_.sample_deadline;
+               steady - worker->asked_at() > limit && !worker->said_late) {
+      worker->said_late = true;
+      worker->DropTelemetry();  // What is old must not look like now.
+      update.warnings.push_back(fmt::format(
+          "{} devices have not answered for {}: degraded, no telemetry of them until they do",
+          worker->name(), FormatDuration(limit)));
+    }
+    update.telemetry.insert(update.telemetry.end(), worker->telemetry().begin(),
+                            worker->telemetry().end());
+  }
+  Discovery all = Gather();
+  std::vector<Device> devices;
+  for (const FoundDevice& found : all.devices) devices.push_back(found.device);
+  if (devices != told_) {
+    told_ = std::move(devices);
+    update.changed = std::move(all.devices);
+  }
+  return update;
+}
+
+}  // namespace allot::agent

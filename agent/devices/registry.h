@@ -1,0 +1,22 @@
+// Which vendors this agent looks for.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "agent/devices/vendor.h"
+#include "common/catalogue/catalogue.h"
+#include "common/proto/config.pb.h"
+
+namespace allot::agent {
+
+// InvalidArgument names an emulated model that the catalogue does not have.
+StatusOr<std::vector<std::unique_ptr<Vendor>>> MakeVendors(const config::AgentDevices& devices,
+                                                           const Catalogue& catalogue);
+
+// The variables by which the vendors' runtimes show devices to a process: each is set for every
+// process, to nothing where it leased none. Only those that hide devices when they are empty.
+std::vector<std::string> HidingVariables();
+
+}  // namespace allot::agent

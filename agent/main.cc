@@ -1,0 +1,111 @@
+// allot-agent: one per node. Finds devices, runs tasks and model servers, reports.
+//
+// SIGINT and SIGTERM end the agent and nothing else: tasks and model servers run on under their
+// supervisors, and the next agent on the same state folder takes them over.
+#include <csignal>
+#include <cstdio>
+#include <iostream>
+
+#include <malloc.h>
+#include <CLI/CLI.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+
+#include "agent/devices/inventory.h"
+#include "agent/devices/registry.h"
+#include "agent/shell/agent.h"
+#include "agent/shell/options.h"
+#include "agent/shell/version.h"
+#include "common/base/logging.h"
+
+namespace allot::agent {
+namespace {
+
+int Complain(const Status& status) {
+  std::cerr << "allot-agent: " << MessageOf(status) << "\n";
+  return ExitCodeOf(status);
+}
+
+int Discover(const std::string& config_path, bool as_json) {
+  config::AgentDevices devices;
+  Catalogue catalogue = Catalogue::BuiltIn();
+  if (!config_path.empty()) {
+    StatusOr<config::Agent> config = LoadConfig(config_path);
+    if (!config.ok()) return Complain(config.status());
+    StatusOr<AgentOptions> options = ToAgentOptions(*config);
+    if (!options.ok()) return Complain(options.status());
+    devices = options->devices;
+    catalogue = std::move(options->catalogue);
+  }
+  auto vendors = MakeVendors(devices, catalogue);
+  if (!vendors.ok()) return Complain(vendors.status());
+  Inventory inventory(*std::move(vendors));
+  std::cout << DescribeDiscovery(inventory.DiscoverAll(), as_json) << std::flush;
+  return 0;
+}
+
+int Check(const std::string& config_path) {
+  StatusOr<config::Agent> config = LoadConfig(config_path);
+  if (!config.ok()) return Complain(config.status());
+  const StatusOr<AgentOptions> options = ToAgentOptions(*config);
+  if (!options.ok()) return Complain(options.status());
+  const auto vendors = MakeVendors(options->devices, options->catalogue);
+  if (!vendors.ok()) return Complain(vendors.status());
+  std::cout << config_path << " is fine\n";
+  return 0;
+}
+
+int Run(const std::string& config_path) {
+  StatusOr<config::Agent> config = LoadConfig(config_path);
+  if (!config.ok()) return Complain(config.status());
+  const std::string level = config->logging().level().empty() ? "info" : config->logging().level();
+  InitLogging("allot-agent", level,
+              config->logging().format() == "json" ? LogFormat::kJson : LogFormat::kText);
+  StatusOr<AgentOptions> options = ToAgentOptions(*config);
+  if (!options.ok()) return Complain(options.status());
+
+  boost::asio::io_context loop(1);
+  StatusOr<std::unique_ptr<Agent>> agent = Agent::Start(loop, *std::move(options));
+  if (!agent.ok()) return Complain(agent.status());
+  boost::asio::signal_set signals(loop, SIGINT, SIGTERM);
+  signals.async_wait([&](const boost::system::error_code& error, int signal) {
+    if (error) return;
+    SPDLOG_INFO("stopping signal={}; tasks and model servers run on", signal);
+    loop.stop();
+  });
+  malloc_trim(0);  // What start-up needed once.
+  loop.run();
+  return 0;
+}
+
+}  // namespace
+}  // namespace allot::agent
+
+int main(int argc, char** argv) {
+  // A reader of our output or a peer that goes away is an error where it happens.
+  std::signal(SIGPIPE, SIG_IGN);
+  CLI::App app(
+      "Finds this node's devices, runs its tasks and model servers, and reports to the scheduler.",
+      "allot-agent");
+  app.set_version_flag("--version", std::string("allot-agent ") + allot::agent::kVersion);
+  std::string config;
+  bool check = false, discover = false, json = false;
+  app.add_option("--config", config, "the agent's config file (YAML)");
+  app.add_flag("--check", check, "check the config file and what it names, then exit");
+  CLI::Option* discovering =
+      app.add_flag("--discover", discover,
+                   "print this machine's devices and where the facts come from; "
+                   "needs no config file");
+  app.add_flag("--json", json, "with --discover: JSON")->needs(discovering);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  if (discover) return allot::agent::Discover(config, json);
+  if (config.empty()) {
+    std::cerr << "allot-agent: --config FILE is required; see --help\n";
+    return 2;
+  }
+  return check ? allot::agent::Check(config) : allot::agent::Run(config);
+}

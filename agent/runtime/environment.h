@@ -1,0 +1,46 @@
+// What a process finds in its environment. Pure functions; README.md lists the variables.
+//
+// Three layers, the later wins: a small clean base (never the agent's own environment), what the
+// job or deployment says, and what only the agent can know (rank, devices, ports).
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "agent/core/events.h"
+
+namespace allot::agent {
+
+struct EnvironmentBase {
+  std::vector<Device> devices;  // of the node
+  // Variables by which vendors show devices to a process. Each is set for every process, to
+  // nothing where it leased no such device: a task without a GPU must not find one.
+  std::vector<std::string> visible_variables = {"CUDA_VISIBLE_DEVICES"};
+  std::string path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+  std::string home = "/";
+  std::string node_name;
+};
+
+// Files the agent and the process share, absolute paths.
+struct ProcessFiles {
+  std::string scratch;         // TMPDIR
+  std::string checkpoint_dir;  // tasks only
+  std::string progress_file, preemption_notice_file;
+};
+inline constexpr const char* kProgressFile = ".allot-progress";
+inline constexpr const char* kPreemptionNoticeFile = ".allot-preemption-notice";
+
+using Environment = std::map<std::string, std::string>;
+
+Environment TaskEnvironment(const EnvironmentBase& base, const TaskKey& key,
+                            const TaskLaunch& launch, const ProcessFiles& files);
+Environment ReplicaEnvironment(const EnvironmentBase& base, ReplicaId id,
+                               const ReplicaLaunch& launch, uint16_t port,
+                               const ProcessFiles& files);
+std::vector<std::string> ToStrings(const Environment& environment);  // "NAME=value", ordered
+
+// argv with every "{port}" replaced.
+std::vector<std::string> ReplacePort(const std::vector<std::string>& argv, uint16_t port);
+
+}  // namespace allot::agent

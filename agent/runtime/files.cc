@@ -1,0 +1,84 @@
+#include "agent/runtime/files.h"
+
+#include <cerrno>
+#include <cstring>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace allot::agent {
+
+void Fd::Reset(int fd) {
+  if (fd_ >= 0) close(fd_);
+  fd_ = fd;
+}
+
+Status ErrnoStatus(int error, std::string_view what) {
+  switch (error) {
+    case ENOENT:
+      return NotFound("{}: {}", what, strerror(error));
+    case EACCES:
+    case EPERM:
+    case EROFS:
+      return PermissionDenied("{}: {}", what, strerror(error));
+    case EEXIST:
+      return AlreadyExists("{}: {}", what, strerror(error));
+    case ENOSPC:
+    case EDQUOT:
+    case EMFILE:
+    case ENFILE:
+    case EAGAIN:
+    case ENOMEM:
+      return ResourceExhausted("{}: {}", what, strerror(error));
+    default:
+      return Unavailable("{}: {}", what, strerror(error));
+  }
+}
+
+StatusOr<std::string> ReadWholeFile(const std::string& path, size_t bytes_max) {
+  const Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd.valid()) return ErrnoStatus(errno, fmt::format("cannot open {}", path));
+  std::string content;
+  char buffer[16 << 10];
+  for (;;) {
+    const ssize_t size = read(fd.get(), buffer, sizeof buffer);
+    if (size < 0 && errno == EINTR) continue;
+    if (size < 0) return ErrnoStatus(errno, fmt::format("cannot read {}", path));
+    if (size == 0) return content;
+    content.append(buffer, static_cast<size_t>(size));
+    if (content.size() > bytes_max)
+      return OutOfRange("{} is larger than {} bytes", path, bytes_max);
+  }
+}
+
+Status WriteAll(int fd, std::string_view bytes, const std::string& path) {
+  while (!bytes.empty()) {
+    const ssize_t size = write(fd, bytes.data(), bytes.size());
+    if (size < 0 && errno == EINTR) continue;
+    if (size < 0) return ErrnoStatus(errno, fmt::format("cannot write {}", path));
+    bytes.remove_prefix(static_cast<size_t>(size));
+  }
+  return absl::OkStatus();
+}
+
+Status ReplaceFile(const std::string& path, std::string_view content, int mode) {
+  const std::string temporary = path + ".new";
+  {
+    const Fd fd(open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode));
+    if (!fd.valid()) return ErrnoStatus(errno, fmt::format("cannot create {}", temporary));
+    RETURN_IF_ERROR(WriteAll(fd.get(), content, temporary));
+    if (fsync(fd.get()) != 0) return ErrnoStatus(errno, fmt::format("cannot sync {}", temporary));
+  }
+  if (rename(temporary.c_str(), path.c_str()) != 0)
+    return ErrnoStatus(errno, fmt::format("cannot replace {}", path));
+  return absl::OkStatus();
+}
+
+Status MakeFolder(const std::string& path, int mode) {
+  if (mkdir(path.c_str(), static_cast<mode_t>(mode)) == 0 || errno == EEXIST)
+    return absl::OkStatus();
+  return ErrnoStatus(errno, fmt::format("cannot create the folder {}", path));
+}
+
+}  // namespace allot::agent

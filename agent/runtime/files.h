@@ -1,0 +1,44 @@
+// Small files of the state folder: read whole, written whole. Errors name the path.
+#pragma once
+
+#include <string>
+
+#include "common/base/status.h"
+
+namespace allot::agent {
+
+// Owns a descriptor.
+class Fd {
+ public:
+  Fd() = default;
+  explicit Fd(int fd) : fd_(fd) {}
+  Fd(Fd&& other) noexcept : fd_(other.Release()) {}
+  Fd& operator=(Fd&& other) noexcept {
+    Reset(other.Release());
+    return *this;
+  }
+  ~Fd() { Reset(); }
+  int get() const { return fd_; }
+  bool valid() const { return fd_ >= 0; }
+  int Release() {
+    const int fd = fd_;
+    fd_ = -1;
+    return fd;
+  }
+  void Reset(int fd = -1);
+
+ private:
+  int fd_ = -1;
+};
+
+// absl status of an errno, with what was attempted: "cannot open /x/y: No space left on device".
+Status ErrnoStatus(int error, std::string_view what);
+
+// NotFound if there is none; OutOfRange if larger than `bytes_max`.
+StatusOr<std::string> ReadWholeFile(const std::string& path, size_t bytes_max = 16 << 20);
+// A reader sees the old content or the new, never half of it; both survive a power cut.
+Status ReplaceFile(const std::string& path, std::string_view content, int mode = 0640);
+Status MakeFolder(const std::string& path, int mode = 0750);  // fine if it exists
+Status WriteAll(int fd, std::string_view bytes, const std::string& path);
+
+}  // namespace allot::agent

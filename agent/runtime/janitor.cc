@@ -1,0 +1,73 @@
+#include "agent/runtime/janitor.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <vector>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/runtime/files.h"
+
+namespace allot::agent {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr off_t kHoleBytes = 64 << 10;  // a multiple of any file system's block
+
+struct Ended {
+  timespec written;
+  std::string path;
+};
+
+// The log keeps its length and its readers their offsets; only the space of the old part goes.
+void GiveBackFirstHalf(const std::string& path, off_t size) {
+  const Fd fd(open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  // Whole blocks only: of a block cut in two the first part would read as zeros.
+  const off_t half = size / 2 / kHoleBytes * kHoleBytes;
+  if (fd.valid() && half > 0)
+    (void)fallocate(fd.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, half);
+}
+
+}  // namespace
+
+void EmptyFolder(const std::string& folder) {
+  std::error_code error;
+  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+    std::error_code ignored;  // What cannot be removed now is tried again at the next start.
+    fs::remove_all(it->path(), ignored);
+  }
+}
+
+void SweepLogFolder(const std::string& logs, const std::string& processes,
+                    const LogLimits& limits) {
+  std::vector<Ended> ended;
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME, &now);
+  const int64_t kept_seconds = limits.kept.count() / 1'000'000;
+  std::error_code error;
+  for (fs::directory_iterator it(logs, error), end; !error && it != end; it.increment(error)) {
+    const std::string path = it->path().string();
+    struct stat info {};
+    if (stat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) continue;
+    const bool held = access((processes + "/" + it->path().stem().string()).c_str(), F_OK) == 0;
+    const Bytes allocated = static_cast<Bytes>(info.st_blocks) * 512;
+    if (held && allocated > limits.bytes_max) {
+      GiveBackFirstHalf(path, info.st_size);
+    } else if (!held && info.st_mtim.tv_sec + kept_seconds <= now.tv_sec) {
+      unlink(path.c_str());
+    } else if (!held) {
+      ended.push_back({info.st_mtim, path});
+    }
+  }
+  if (ended.size() <= limits.files_max) return;
+  std::sort(ended.begin(), ended.end(), [](const Ended& a, const Ended& b) {
+    return std::pair(a.written.tv_sec, a.written.tv_nsec) <
+           std::pair(b.written.tv_sec, b.written.tv_nsec);
+  });
+  for (size_t i = 0; i + limits.files_max < ended.size(); ++i) unlink(ended[i].path.c_str());
+}
+
+}  // namespace allot::agent

@@ -1,0 +1,165 @@
+#include "agent/runtime/process_record.h"
+
+#include <charconv>
+#include <cstring>
+#include <vector>
+
+#include "agent/supervisor/protocol.h"
+#include "common/wire/codec.h"
+
+namespace allot::agent {
+namespace {
+
+constexpr std::string_view kMagic = "allot-process 1 ";
+// Where the supervisor's lines go shall be allocated when the launch is, so that a full disk
+// cannot lose an exit: keep them in the launch's last block.
+constexpr size_t kBlock = 4096, kLinesMax = 4 * allot::supervisor::kLineMax;
+
+std::string_view TakeWord(std::string_view* text) {
+  while (text->starts_with(' ')) text->remove_prefix(1);
+  const std::string_view word = text->substr(0, text->find(' '));
+  text->remove_prefix(word.size());
+  return word;
+}
+
+template <class T>
+bool TakeNumber(std::string_view* text, T* number) {
+  const std::string_view word = TakeWord(text);
+  const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), *number);
+  return error == std::errc() && end == word.data() + word.size();
+}
+
+bool TakeTime(std::string_view* text, Time* time) {
+  int64_t micros = 0;
+  if (!TakeNumber(text, &micros)) return false;
+  *time = FromMicros(micros);
+  return true;
+}
+
+const std::vector<std::string>* CommandOf(const ProcessLaunch& launch,
+                                          const std::string** work_dir) {
+  return std::visit(
+      [&](const auto& start) {
+        *work_dir = &start.launch.work_dir;
+        return &start.launch.command;
+      },
+      launch.what);
+}
+
+std::string WhyFailed(const ProcessLaunch& launch, std::string_view step, int error) {
+  const std::string* work_dir = nullptr;
+  const std::vector<std::string>* command = CommandOf(launch, &work_dir);
+  if (step == "log") return fmt::format("cannot write the log of the process: {}", strerror(error));
+  if (step == "work_dir")
+    return fmt::format("cannot enter the work_dir {}: {}", *work_dir, strerror(error));
+  return fmt::format("cannot run \"{}\": {}", command->empty() ? "" : command->front(),
+                     strerror(error));
+}
+
+}  // namespace
+
+std::string FormatLaunch(const ProcessLaunch& launch) {
+  wire::Message message;
+  std::visit([&](const auto& start) { wire::Encode(SchedulerMessage(start), &message); },
+             launch.what);
+  const std::string bytes = message.SerializeAsString();
+  std::string text = fmt::format("{}{} {}\n", kMagic, bytes.size(), launch.port);
+  text += bytes;
+  text += '\n';
+  const size_t used = text.size() % kBlock;
+  if (used == 0 || used > kBlock - kLinesMax) text.append(kBlock - used + 1, '\n');
+  return text;
+}
+
+void ParseSupervisorLines(std::string_view lines, ProcessRecord* record) {
+  for (size_t end; (end = lines.find('\n')) != lines.npos; lines.remove_prefix(end + 1)) {
+    std::string_view line = lines.substr(0, end);
+    const std::string_view kind = TakeWord(&line);
+    if (kind == "starting") {
+      record->started = true;
+    } else if (kind == "running") {
+      ProcessRecord::Running running;
+      if (TakeNumber(&line, &running.supervisor_pid) && TakeNumber(&line, &running.pid) &&
+          TakeTime(&line, &running.at))
+        record->running = running;
+    } else if (kind == "exit") {
+      TaskExit exit;
+      int clean = 1;
+      if (!TakeNumber(&line, &exit.code) || !TakeNumber(&line, &exit.signal) ||
+          !TakeTime(&line, &exit.started) || !TakeTime(&line, &exit.finished) ||
+          !TakeNumber(&line, &clean))
+        continue;
+      if (clean == 0) exit.message = "processes it left behind do not die, even of SIGKILL";
+      record->exit = std::move(exit);
+    } else if (kind == "failed") {
+      const std::string_view step = TakeWord(&line);
+      int error = 0;
+      TaskExit exit{.code = 127};
+      if (!TakeNumber(&line, &error) || !TakeTime(&line, &exit.finished)) continue;
+      exit.started = exit.finished;
+      exit.message = WhyFailed(record->launch, step, error);
+      record->exit = std::move(exit);
+    }
+  }
+}
+
+StatusOr<ProcessRecord> ParseRecord(std::string_view content) {
+  if (!content.starts_with(kMagic)) return InvalidArgument("it is not a record of a process");
+  content.remove_prefix(kMagic.size());
+  const size_t end = content.find('\n');
+  if (end == content.npos) return InvalidArgument("its first line is cut off");
+  std::string_view header = content.substr(0, end);
+  content.remove_prefix(end + 1);
+  ProcessRecord record;
+  size_t size = 0;
+  if (!TakeNumber(&header, &size) || !TakeNumber(&header, &record.launch.port))
+    return InvalidArgument("its first line does not give a size and a port");
+  if (content.size() < size) return InvalidArgument("its launch is cut off");
+  wire::Message message;
+  if (!message.ParseFromArray(content.data(), static_cast<int>(size)))
+    return InvalidArgument("its launch is not a message");
+  ASSIGN_OR_RETURN(SchedulerMessage decoded, wire::DecodeSchedulerMessage(message));
+  if (auto* task = std::get_if<StartTask>(&decoded)) {
+    record.launch.what = std::move(*task);
+  } else if (auto* replica = std::get_if<StartReplica>(&decoded)) {
+    record.launch.what = std::move(*replica);
+  } else {
+    return InvalidArgument("its launch is neither of a task nor of a replica");
+  }
+  ParseSupervisorLines(content.substr(size), &record);
+  return record;
+}
+
+TaskExit SupervisorKilled(const ProcessRecord& record, Time now) {
+  TaskExit exit{.signal = 9, .message = "supervisor killed"};
+  exit.started = record.running ? record.running->at : now;
+  exit.finished = std::max(now, exit.started);
+  return exit;
+}
+
+std::optional<TaskKey> TaskOfProcess(std::string_view id) {
+  const size_t first = id.find('.');
+  if (first == id.npos) return std::nullopt;
+  const std::optional<JobId> job = ParseJobId(id.substr(0, first));
+  std::string_view rest = id.substr(first + 1);
+  uint32_t index = 0, attempt = 0;
+  const char* end = rest.data() + rest.size();
+  const auto [dot, error] = std::from_chars(rest.data(), end, index);
+  if (!job || error != std::errc() || dot == end || *dot != '.') return std::nullopt;
+  const auto [stop, error2] = std::from_chars(dot + 1, end, attempt);
+  if (error2 != std::errc() || stop != end || attempt == 0) return std::nullopt;
+  return TaskKey{{*job, index}, Attempt(attempt)};
+}
+
+std::optional<ReplicaStart> ReplicaOfProcess(std::string_view id) {
+  const size_t dot = id.find('.');
+  if (dot == id.npos) return std::nullopt;
+  const std::optional<ReplicaId> replica = ParseReplicaId(id.substr(0, dot));
+  uint32_t start = 0;
+  const char* end = id.data() + id.size();
+  const auto [stop, error] = std::from_chars(id.data() + dot + 1, end, start);
+  if (!replica || error != std::errc() || stop != end) return std::nullopt;
+  return ReplicaStart{*replica, start};
+}
+
+}  // namespace allot::agent

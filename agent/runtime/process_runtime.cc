@@ -1,0 +1,424 @@
+#include "agent/runtime/process_runtime.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <filesystem>
+#include <map>
+#include <unordered_map>
+
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/file.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include "agent/runtime/strays.h"
+#include "agent/supervisor/protocol.h"
+#include "common/base/check.h"
+
+namespace allot::agent {
+namespace {
+
+namespace asio = boost::asio;
+using supervisor::Report;
+
+constexpr size_t kReportPipeBytes = 1 << 20;
+constexpr Duration kAdoptPause = std::chrono::milliseconds(20);
+
+Time WallNow() {
+  return FromMicros(
+      std::chrono::duration_cast<Duration>(std::chrono::system_clock::now().time_since_epoch())
+          .count());
+}
+
+int PidfdOpen(int64_t pid) { return static_cast<int>(syscall(SYS_pidfd_open, pid, 0)); }
+
+bool Locked(int fd) {
+  if (flock(fd, LOCK_SH | LOCK_NB) == 0) {
+    flock(fd, LOCK_UN);
+    return false;
+  }
+  return errno == EWOULDBLOCK;
+}
+
+std::vector<char*> Pointers(const std::vector<std::string>& words) {
+  std::vector<char*> pointers;
+  pointers.reserve(words.size() + 1);
+  for (const std::string& word : words) pointers.push_back(const_cast<char*>(word.c_str()));
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
+// posix_spawn's settings are the same for every supervisor but for one descriptor.
+class SpawnAttributes {
+ public:
+  SpawnAttributes() {
+    posix_spawnattr_init(&attributes_);
+    sigset_t all;
+    sigfillset(&all);
+    posix_spawnattr_setsigmask(&attributes_, &all);
+    posix_spawnattr_setsigdefault(&attributes_, &all);
+    posix_spawnattr_setflags(&attributes_,
+                             POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+  }
+  ~SpawnAttributes() { posix_spawnattr_destroy(&attributes_); }
+  const posix_spawnattr_t* get() const { return &attributes_; }
+
+ private:
+  posix_spawnattr_t attributes_;
+};
+
+class SpawnActions {
+ public:
+  SpawnActions() { posix_spawn_file_actions_init(&actions_); }
+  ~SpawnActions() { posix_spawn_file_actions_destroy(&actions_); }
+  void Dup(int from, int to) { posix_spawn_file_actions_adddup2(&actions_, from, to); }
+  const posix_spawn_file_actions_t* get() const { return &actions_; }
+
+ private:
+  posix_spawn_file_actions_t actions_;
+};
+
+// The descriptors a supervisor gets are put in place one after the other, so none of ours may
+// stand where one of them goes.
+Fd ClearOfTargets(Fd fd) {
+  if (!fd.valid() || fd.get() > supervisor::kRecordFd) return fd;
+  return Fd(fcntl(fd.get(), F_DUPFD_CLOEXEC, supervisor::kRecordFd + 1));
+}
+
+}  // namespace
+
+class ProcessRuntime::Impl : public std::enable_shared_from_this<Impl> {
+ public:
+  Impl(asio::io_context& loop, StateFolder& folder, std::string supervisor,
+       ProcessHandlers handlers)
+      : loop_(loop),
+        folder_(folder),
+        supervisor_(std::move(supervisor)),
+        handlers_(std::move(handlers)),
+        reports_(loop) {}
+
+  Status Open();
+  Status Spawn(const ProcessSpec& spec);
+  void Adopt(const FoundProcess& found);
+  void Signal(const ProcessId& id, int signal);
+  void Forget(const ProcessId& id);
+  void Stop();
+  size_t alive() const { return processes_.size(); }
+  const Counters& counters() const { return counters_; }
+
+ private:
+  struct Process {
+    explicit Process(asio::io_context& loop) : supervisor(loop), retry(loop) {}
+    uint64_t token = 0;
+    pid_t child_pid = 0;  // the supervisor, if we started it; to be waited for
+    asio::posix::stream_descriptor supervisor;  // a pidfd: readable when the supervisor is gone
+    asio::steady_timer retry;                   // adoption of a supervisor that is just starting
+    bool told_running = false;
+    std::vector<int> signals_due;  // asked for before the pidfd was there
+  };
+
+  StatusOr<Fd> WriteRecord(const ProcessSpec& spec);
+  StatusOr<pid_t> StartSupervisor(const ProcessSpec& spec, uint64_t token, int record_fd,
+                                  const std::string& work_dir);
+  void Watch(const ProcessId& id, Process& process, int pidfd);
+  void Attach(const ProcessId& id);
+  void WaitForReports();
+  void TakeReports();
+  void Gone(const ProcessId& id);
+  void TellRunning(const ProcessId& id, Process& process, int64_t pid, Time at);
+  static void Send(Process& process, int signal);
+
+  asio::io_context& loop_;
+  StateFolder& folder_;
+  const std::string supervisor_;
+  ProcessHandlers handlers_;
+  SpawnAttributes attributes_;
+  Fd null_, report_write_;
+  asio::posix::stream_descriptor reports_;
+  uint64_t last_token_ = 0;
+  std::unordered_map<uint64_t, ProcessId> tokens_;  // of those not yet told as running
+  std::map<ProcessId, std::unique_ptr<Process>> processes_;
+  Counters counters_;
+};
+
+Status ProcessRuntime::Impl::Open() {
+  if (access(supervisor_.c_str(), X_OK) != 0)
+    return ErrnoStatus(errno, fmt::format("cannot run the supervisor {}", supervisor_));
+  null_ = ClearOfTargets(Fd(open("/dev/null", O_RDWR | O_CLOEXEC)));
+  int ends[2];
+  if (!null_.valid() || pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0)
+    return ErrnoStatus(errno, "cannot open what supervisors report through");
+  Fd read_end(ends[0]);
+  report_write_ = ClearOfTargets(Fd(ends[1]));
+  // Room for all reports of a burst that arrives while the loop is busy; the default will do too.
+  (void)fcntl(read_end.get(), F_SETPIPE_SZ, kReportPipeBytes);
+  reports_.assign(read_end.Release());
+  WaitForReports();
+  return absl::OkStatus();
+}
+
+StatusOr<Fd> ProcessRuntime::Impl::WriteRecord(const ProcessSpec& spec) {
+  const std::string path = folder_.RecordOf(spec.id);
+  Fd fd = ClearOfTargets(
+      Fd(open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0640)));
+  if (!fd.valid()) {
+    if (errno == EEXIST) return AlreadyExists("process {} has already been started here", spec.id);
+    return ErrnoStatus(errno, fmt::format("cannot create the process's record {}", path));
+  }
+  Status status = absl::OkStatus();
+  if (flock(fd.get(), LOCK_EX | LOCK_NB) != 0)
+    status = ErrnoStatus(errno, fmt::format("cannot lock {}", path));
+  if (status.ok()) status = WriteAll(fd.get(), FormatLaunch(spec.launch), path);
+  if (!status.ok()) {
+    unlink(path.c_str());
+    return status;
+  }
+  return fd;
+}
+
+StatusOr<pid_t> ProcessRuntime::Impl::StartSupervisor(const ProcessSpec& spec, uint64_t token,
+                                                      int record_fd, const std::string& work_dir) {
+  std::vector<std::string> argv = {"allot-supervisor", spec.id, std::to_string(token),
+                                   folder_.LogOf(spec.id), work_dir};
+  CHECK(argv.size() == supervisor::kArgvStart);
+  argv.insert(argv.end(), spec.argv.begin(), spec.argv.end());
+  SpawnActions actions;
+  for (const int fd : {0, 1, 2}) actions.Dup(null_.get(), fd);
+  actions.Dup(report_write_.get(), supervisor::kReportFd);
+  actions.Dup(record_fd, supervisor::kRecordFd);
+  pid_t pid = 0;
+  const int error = posix_spawn(&pid, supervisor_.c_str(), actions.get(), attributes_.get(),
+                                Pointers(argv).data(), Pointers(spec.environment).data());
+  if (error == E2BIG)
+    return InvalidArgument("the command and its environment are too large for the system: {}",
+                           strerror(error));
+  if (error != 0) return ErrnoStatus(error, fmt::format("cannot start {}", supervisor_));
+  return pid;
+}
+
+Status ProcessRuntime::Impl::Spawn(const ProcessSpec& spec) {
+  const auto failed = [this](Status status) {
+    ++counters_.spawn_failures;
+    return status;
+  };
+  if (spec.argv.empty()) return failed(InvalidArgument("the command is empty"));
+  const auto has_nul = [](const std::string& s) { return s.find('\0') != s.npos; };
+  if (std::any_of(spec.argv.begin(), spec.argv.end(), has_nul) ||
+      std::any_of(spec.environment.begin(), spec.environment.end(), has_nul))
+    return failed(InvalidArgument("the command or its environment holds a zero byte"));
+  StatusOr<Fd> record = WriteRecord(spec);
+  if (!record.ok()) return failed(record.status());
+
+  const std::string scratch = folder_.ScratchOf(spec.id);
+  Status status = MakeFolder(scratch);
+  StatusOr<pid_t> pid = 0;
+  if (status.ok()) {
+    pid = StartSupervisor(spec, last_token_ + 1, record->get(),
+                          spec.work_dir.empty() ? scratch : spec.work_dir);
+    status = pid.status();
+  }
+  if (!status.ok()) {
+    folder_.Remove(spec.id);
+    return failed(status);
+  }
+  ++counters_.spawned;
+  auto process = std::make_unique<Process>(loop_);
+  process->token = ++last_token_;
+  process->child_pid = *pid;
+  tokens_.emplace(process->token, spec.id);
+  // Our own child, not yet waited for: its pid cannot be another's.
+  const int pidfd = PidfdOpen(*pid);
+  Process& placed = *(processes_[spec.id] = std::move(process));
+  if (pidfd >= 0) {
+    Watch(spec.id, placed, pidfd);
+  } else {
+    Attach(spec.id);  // Out of descriptors: tried again until there is one.
+  }
+  return absl::OkStatus();
+}
+
+void ProcessRuntime::Impl::Adopt(const FoundProcess& found) {
+  auto process = std::make_unique<Process>(loop_);
+  process->told_running = found.record.running.has_value();
+  processes_[found.id] = std::move(process);
+  asio::post(loop_, [self = weak_from_this(), id = found.id] {
+    if (const auto impl = self.lock()) impl->Attach(id);
+  });
+}
+
+// Finds the supervisor of a process that we did not start ourselves.
+void ProcessRuntime::Impl::Attach(const ProcessId& id) {
+  const auto it = processes_.find(id);
+  if (it == processes_.end()) return;
+  Process& process = *it->second;
+  const std::string path = folder_.RecordOf(id);
+  const Fd record_fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  const StatusOr<std::string> content = ReadWholeFile(path);
+  StatusOr<ProcessRecord> record = InvalidArgument("unread");
+  if (content.ok()) record = ParseRecord(*content);
+  if (record.ok() && record->running) {
+    const Fd pidfd(PidfdOpen(record->running->supervisor_pid));
+    // Still locked after the pidfd was opened: the supervisor lives, so the pidfd is its own.
+    if (pidfd.valid() && record_fd.valid() && Locked(record_fd.get())) {
+      Watch(id, process, fcntl(pidfd.get(), F_DUPFD_CLOEXEC, 0));
+      TellRunning(id, process, record->running->pid, record->running->at);
+      return;
+    }
+  }
+  if (record_fd.valid() ? !Locked(record_fd.get()) : errno == ENOENT) return Gone(id);
+  process.retry.expires_after(kAdoptPause);
+  process.retry.async_wait([self = weak_from_this(), id](const boost::system::error_code& error) {
+    if (const auto impl = self.lock(); impl && !error) impl->Attach(id);
+  });
+}
+
+void ProcessRuntime::Impl::Watch(const ProcessId& id, Process& process, int pidfd) {
+  process.supervisor.assign(pidfd);
+  for (const int signal : process.signals_due) Send(process, signal);
+  process.signals_due.clear();
+  process.supervisor.async_wait(
+      asio::posix::stream_descriptor::wait_read,
+      [self = weak_from_this(), id](const boost::system::error_code& error) {
+        if (const auto impl = self.lock(); impl && !error) impl->Gone(id);
+      });
+}
+
+void ProcessRuntime::Impl::WaitForReports() {
+  reports_.async_wait(asio::posix::stream_descriptor::wait_read,
+                      [self = weak_from_this()](const boost::system::error_code& error) {
+                        const auto impl = self.lock();
+                        if (!impl || error) return;
+                        impl->TakeReports();
+                        impl->WaitForReports();
+                      });
+}
+
+void ProcessRuntime::Impl::TakeReports() {
+  Report reports[64];
+  for (;;) {
+    const ssize_t size = read(reports_.native_handle(), reports, sizeof reports);
+    if (size <= 0) return;
+    for (size_t i = 0; i < static_cast<size_t>(size) / sizeof(Report); ++i) {
+      const auto token = tokens_.find(reports[i].token);
+      if (token == tokens_.end()) continue;
+      const ProcessId id = token->second;
+      const auto it = processes_.find(id);
+      if (it != processes_.end())
+        TellRunning(id, *it->second, reports[i].pid, FromMicros(reports[i].started_micros));
+    }
+  }
+}
+
+void ProcessRuntime::Impl::TellRunning(const ProcessId& id, Process& process, int64_t pid,
+                                       Time at) {
+  if (process.told_running) return;
+  process.told_running = true;
+  tokens_.erase(process.token);
+  handlers_.running(id, pid, at);
+}
+
+void ProcessRuntime::Impl::Gone(const ProcessId& id) {
+  TakeReports();
+  auto node = processes_.extract(id);
+  if (node.empty()) return;
+  Process& process = *node.mapped();
+  // A moment at most: its descriptors, and with them the lock, are closed when it is all but gone.
+  if (process.child_pid > 0) waitpid(process.child_pid, nullptr, 0);
+  tokens_.erase(process.token);
+  ProcessRecord record;
+  if (const StatusOr<std::string> content = ReadWholeFile(folder_.RecordOf(id)); content.ok())
+    if (StatusOr<ProcessRecord> parsed = ParseRecord(*content); parsed.ok())
+      record = *std::move(parsed);
+  if (record.running) TellRunning(id, process, record.running->pid, record.running->at);
+  ++counters_.exited;
+  if (!record.exit) {
+    ++counters_.supervisors_killed;
+    if (record.running)
+      KillStrays(record.running->supervisor_pid, record.running->pid, record.running->at);
+    record.exit = SupervisorKilled(record, WallNow());
+  }
+  handlers_.exited(id, *record.exit);
+}
+
+void ProcessRuntime::Impl::Send(Process& process, int signal) {
+  siginfo_t info{};
+  info.si_signo = supervisor::kForwardSignal;
+  info.si_code = SI_QUEUE;
+  info.si_pid = getpid();
+  info.si_uid = getuid();
+  info.si_value.sival_int = signal;
+  const int pidfd = process.supervisor.native_handle();
+  if (syscall(SYS_pidfd_send_signal, pidfd, supervisor::kForwardSignal, &info, 0) == 0) return;
+  // The queue of signals is full: what the supervisor passes on without a value, or nothing.
+  if (errno == EAGAIN && (signal == SIGTERM || signal == SIGINT))
+    (void)syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, 0);
+}
+
+void ProcessRuntime::Impl::Signal(const ProcessId& id, int signal) {
+  const auto it = processes_.find(id);
+  if (it == processes_.end()) return;
+  if (it->second->supervisor.is_open()) {
+    Send(*it->second, signal);
+  } else {
+    it->second->signals_due.push_back(signal);
+  }
+}
+
+void ProcessRuntime::Impl::Forget(const ProcessId& id) {
+  if (const auto it = processes_.find(id); it != processes_.end()) {
+    if (it->second->supervisor.is_open()) Send(*it->second, SIGKILL);
+    tokens_.erase(it->second->token);
+    processes_.erase(it);
+  }
+  folder_.Remove(id);
+}
+
+void ProcessRuntime::Impl::Stop() {
+  processes_.clear();
+  boost::system::error_code ignored;
+  reports_.close(ignored);
+}
+
+StatusOr<std::unique_ptr<ProcessRuntime>> ProcessRuntime::Create(asio::io_context& loop,
+                                                                 StateFolder& folder,
+                                                                 std::string supervisor,
+                                                                 ProcessHandlers handlers) {
+  auto impl = std::make_shared<Impl>(loop, folder, std::move(supervisor), std::move(handlers));
+  RETURN_IF_ERROR(impl->Open());
+  return std::unique_ptr<ProcessRuntime>(new ProcessRuntime(std::move(impl)));
+}
+
+ProcessRuntime::ProcessRuntime(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
+ProcessRuntime::~ProcessRuntime() { impl_->Stop(); }
+Status ProcessRuntime::Spawn(const ProcessSpec& spec) { return impl_->Spawn(spec); }
+void ProcessRuntime::Adopt(const FoundProcess& found) { impl_->Adopt(found); }
+void ProcessRuntime::Signal(const ProcessId& id, int signal) { impl_->Signal(id, signal); }
+void ProcessRuntime::Forget(const ProcessId& id) { impl_->Forget(id); }
+size_t ProcessRuntime::alive() const { return impl_->alive(); }
+const ProcessRuntime::Counters& ProcessRuntime::counters() const { return impl_->counters(); }
+
+StatusOr<std::string> FindSupervisor() {
+  std::error_code error;
+  const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", error);
+  std::vector<std::filesystem::path> places;
+  if (!error) {
+    places.push_back(self.parent_path() / "allot-supervisor");
+    places.push_back(self.parent_path().parent_path() / "libexec/allotrope/allot-supervisor");
+  }
+  places.push_back("/usr/libexec/allotrope/allot-supervisor");
+  for (const auto& place : places)
+    if (access(place.c_str(), X_OK) == 0) return place.string();
+  return NotFound(
+      "allot-supervisor is not beside {} nor in ../libexec/allotrope nor in "
+      "/usr/libexec/allotrope; it is built and installed together with allot-agent",
+      self.string());
+}
+
+}  // namespace allot::agent

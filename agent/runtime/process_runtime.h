@@ -1,0 +1,72 @@
+// Runs processes under supervisors that outlive the agent.
+//
+// What it promises: the record is in the state folder before the process exists; a process id
+// is started once, ever; an exit is told once, and the record is the truth about it. Killing the
+// agent changes nothing for a process: the next agent adopts it.
+//
+// Belongs to the loop's thread; handlers are called from the loop, never from inside a call.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <boost/asio/io_context.hpp>
+
+#include "agent/runtime/process_record.h"
+#include "agent/runtime/state_folder.h"
+
+namespace allot::agent {
+
+struct ProcessSpec {
+  ProcessId id;
+  ProcessLaunch launch;  // kept in the record
+  std::vector<std::string> argv;
+  std::vector<std::string> environment;  // complete, "NAME=value"
+  std::string work_dir;                  // empty: the process's scratch folder
+};
+
+struct ProcessHandlers {
+  std::function<void(const ProcessId&, int64_t pid, Time at)> running;
+  // Also of a process that could not be started: code 127 with the reason.
+  std::function<void(const ProcessId&, const TaskExit&)> exited;
+};
+
+class ProcessRuntime {
+ public:
+  struct Counters {
+    uint64_t spawned = 0, spawn_failures = 0, exited = 0, supervisors_killed = 0;
+  };
+
+  // `folder` outlives the runtime. `supervisor`: path of allot-supervisor.
+  static StatusOr<std::unique_ptr<ProcessRuntime>> Create(boost::asio::io_context& loop,
+                                                          StateFolder& folder,
+                                                          std::string supervisor,
+                                                          ProcessHandlers handlers);
+  // Processes run on.
+  ~ProcessRuntime();
+
+  // An error means that nothing was started and nothing is left. AlreadyExists: the id was used.
+  Status Spawn(const ProcessSpec& spec);
+  // Watches a process that ScanProcesses found alive. `running` follows once its pid is known,
+  // where the scan did not know it.
+  void Adopt(const FoundProcess& found);
+  // To the whole process group; nothing if it has ended.
+  void Signal(const ProcessId& id, int signal);
+  // Stops watching and removes what is kept of it; a process that still runs is killed.
+  void Forget(const ProcessId& id);
+
+  size_t alive() const;  // processes watched that have not ended
+  const Counters& counters() const;
+
+ private:
+  class Impl;
+  explicit ProcessRuntime(std::shared_ptr<Impl> impl);
+  std::shared_ptr<Impl> impl_;
+};
+
+// The supervisor beside the running program, in ../libexec/allotrope, or in PATH's usual places.
+StatusOr<std::string> FindSupervisor();
+
+}  // namespace allot::agent

@@ -1,0 +1,69 @@
+// The agent's state folder: what must outlive the agent.
+//
+//   lock                    held by the agent that uses the folder
+//   instance                random, made once: a reinstalled machine is another instance
+//   boot                    how often an agent has started here
+//   processes/<id>          a record per process (process_record.h)
+//   scratch/<id>/           its working folder, unless it was given one; progress file
+//   logs/<id>.log           its output; stays `logs_kept` after the end
+//   garbage/                what could not be understood, set aside
+//   trash/                  scratch folders on their way out, emptied by a thread
+//
+// Belongs to the loop's thread. Local file system expected: locks decide who is alive.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "agent/runtime/files.h"
+#include "agent/runtime/process_record.h"
+#include "common/base/status.h"
+
+namespace allot::agent {
+
+struct FoundProcess {
+  ProcessId id;
+  ProcessRecord record;
+  bool alive = false;  // its supervisor is
+};
+
+class StateFolder {
+ public:
+  // FailedPrecondition if another agent uses it. Counts the boot.
+  static StatusOr<std::unique_ptr<StateFolder>> Open(const std::string& path);
+  ~StateFolder();
+
+  const std::string& path() const { return path_; }
+  const std::string& instance() const { return instance_; }
+  uint64_t boot() const { return boot_; }
+
+  std::string RecordOf(const ProcessId& id) const { return path_ + "/processes/" + id; }
+  std::string ScratchOf(const ProcessId& id) const { return path_ + "/scratch/" + id; }
+  std::string LogOf(const ProcessId& id) const { return path_ + "/logs/" + id + ".log"; }
+
+  struct Scan {
+    std::vector<FoundProcess> processes;  // ordered by id
+    std::vector<std::string> warnings;    // what was set aside, and why
+  };
+  // What earlier lives left. Garbage is moved away; records of processes that never ran are
+  // removed, since for their scheduler they are still to be started.
+  Scan ScanProcesses();
+
+  // Removes record and scratch folder; the log stays unless it is empty.
+  void Remove(const ProcessId& id);
+  // Removes logs of ended processes older than `kept`, the oldest ones beyond a count that one
+  // folder bears, and the beginnings of those that grow without bound. On a thread of its own;
+  // at most one at a time.
+  void SweepLogs(Duration kept);
+
+ private:
+  class Janitor;
+  StateFolder(std::string path, Fd lock);
+  std::string path_, instance_;
+  Fd lock_;
+  uint64_t boot_ = 0;
+  std::unique_ptr<Janitor> janitor_;
+};
+
+}  // namespace allot::agent

@@ -1,0 +1,352 @@
+#include "agent/shell/agent.h"
+
+#include <algorithm>
+#include <deque>
+#include <thread>
+
+#include <unistd.h>
+#include <boost/asio/steady_timer.hpp>
+
+#include "agent/devices/inventory.h"
+#include "agent/devices/registry.h"
+#include "agent/runtime/files.h"
+#include "agent/shell/clock.h"
+#include "agent/shell/gateway_links.h"
+#include "agent/shell/log_server.h"
+#include "agent/shell/metrics.h"
+#include "agent/shell/scheduler_link.h"
+#include "agent/shell/version.h"
+#include "agent/shell/work.h"
+#include "common/base/logging.h"
+#include "common/http/server.h"
+#include "common/wire/codec.h"
+
+namespace allot::agent {
+namespace {
+
+namespace asio = boost::asio;
+
+constexpr auto kSweepEvery = std::chrono::minutes(1);
+constexpr int kSocketsMax = 64;  // a scheduler and some gateways, three sockets each
+
+template <class... F>
+struct Overloaded : F... {
+  using F::operator()...;
+};
+
+MilliCpu CpusOf(const std::vector<Device>& devices) {
+  int64_t cores = 0;
+  for (const Device& device : devices)
+    if (device.kind == DeviceKind::kCpu && !device.emulated) cores += device.cores;
+  // With the processors not offered as devices, work still runs on them.
+  if (cores == 0) cores = std::max(1u, std::thread::hardware_concurrency());
+  return cores * 1000;
+}
+
+Bytes MemoryOf(const std::vector<Device>& devices) {
+  Bytes memory = 0;
+  for (const Device& device : devices)
+    if (device.kind == DeviceKind::kCpu && !device.emulated) memory += device.memory.value_or(0);
+  if (memory == 0) memory = static_cast<Bytes>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);
+  return memory;
+}
+
+std::vector<Device> DevicesOf(const std::vector<FoundDevice>& found) {
+  std::vector<Device> devices;
+  for (const FoundDevice& f : found) devices.push_back(f.device);
+  return devices;
+}
+
+void Warn(const std::vector<std::string>& warnings) {
+  for (const std::string& warning : warnings) SPDLOG_WARN("{}", warning);
+}
+
+}  // namespace
+
+class Agent::Impl {
+ public:
+  Impl(asio::io_context& loop, AgentOptions options)
+      : loop_(loop), options_(std::move(options)), wakeup_(loop), telemetry_(loop), sweep_(loop) {}
+  ~Impl();
+
+  Status Start();
+  const Core& core() const { return *core_; }
+  std::string http_address() const { return http_->address(); }
+
+ private:
+  Status Describe(NodeInfo* info);
+  Status Listen();
+  void Feed(Event event);
+  void Perform(const Command& command);
+  void Noted(const Note& note);
+  void ArmWakeup();
+  void SampleDevices();
+  void Sweep();
+  void Serve(http::Request request, const http::ResponderPtr& responder);
+  std::string MetricsText();
+  Status WriteAddresses() const;
+
+  asio::io_context& loop_;
+  const AgentOptions options_;
+  const AgentClock clock_;
+  AgentMetrics metrics_;
+  std::unique_ptr<StateFolder> folder_;
+  std::unique_ptr<Inventory> inventory_;
+  std::unique_ptr<Core> core_;
+  std::unique_ptr<transport::Context> context_;  // after it only what uses its sockets
+  std::unique_ptr<Work> work_;
+  std::unique_ptr<GatewayLinks> gateways_;
+  std::unique_ptr<SchedulerLink> scheduler_;
+  std::unique_ptr<LogServer> logs_;
+  std::unique_ptr<http::Server> http_;
+
+  std::deque<Event> events_;  // those that arise while one is stepped
+  bool stepping_ = false;
+  Effects effects_;
+  std::optional<Time> wakeup_at_;
+  asio::steady_timer wakeup_, telemetry_, sweep_;
+};
+
+Status Agent::Impl::Describe(NodeInfo* info) {
+  ASSIGN_OR_RETURN(auto vendors, MakeVendors(options_.devices, options_.catalogue));
+  inventory_ = std::make_unique<Inventory>(std::move(vendors));
+  const Discovery discovery = inventory_->DiscoverAll();
+  Warn(discovery.warnings);
+  info->devices = DevicesOf(discovery.devices);
+  for (const FoundDevice& found : discovery.devices)
+    SPDLOG_INFO("device id={} kind={} model={} emulated={} source=\"{}\"", found.device.id,
+                ToString(found.device.kind), found.device.model, found.device.emulated,
+                found.source);
+  info->name = options_.name;
+  info->instance = folder_->instance();
+  info->version = kVersion;
+  info->labels = options_.labels;
+  info->address = options_.address;
+  if (info->address.empty()) {
+    ASSIGN_OR_RETURN(info->address, AddressTowards(options_.scheduler));
+  }
+  info->cpus = options_.offer_cpus.value_or(CpusOf(info->devices));
+  info->memory = options_.offer_memory.value_or(MemoryOf(info->devices));
+  return wire::CheckNodeInfo(*info);
+}
+
+Status Agent::Impl::Listen() {
+  http::Server::Options options;
+  options.listen = options_.http_listen;
+  options.body_bytes_max = 64 << 10;
+  options.connections_max = 100;
+  ASSIGN_OR_RETURN(
+      http_, http::Server::Listen(loop_, std::move(options),
+                                  [this](http::Request request, http::ResponderPtr responder) {
+                                    Serve(std::move(request), responder);
+                                  }));
+  return absl::OkStatus();
+}
+
+Status Agent::Impl::Start() {
+  ASSIGN_OR_RETURN(folder_, StateFolder::Open(options_.state_dir));
+  AgentStarted started;
+  RETURN_IF_ERROR(Describe(&started.info));
+  metrics_.SetDevices(kVersion, started.info.devices);
+  RETURN_IF_ERROR(Listen());
+  started.info.metrics_address = http_->address();
+  // One that listens everywhere is found where its peers find it.
+  const std::string& bound = started.info.metrics_address;
+  for (const std::string_view any : {"0.0.0.0:", "[::]:"})
+    if (bound.starts_with(any))
+      started.info.metrics_address =
+          fmt::format("{}:{}", started.info.address, bound.substr(any.size()));
+
+  EnvironmentBase environment;
+  environment.devices = started.info.devices;
+  environment.visible_variables = HidingVariables();
+  environment.node_name = options_.name;
+  if (const char* home = getenv("HOME"); home != nullptr) environment.home = home;
+  ASSIGN_OR_RETURN(work_, Work::Create(loop_, *folder_, options_.supervisor, std::move(environment),
+                                       [this](Event event) { Feed(std::move(event)); }));
+  ASSIGN_OR_RETURN(context_,
+                   transport::Context::Create({.allow_file = "", .sockets_max = kSocketsMax}));
+  gateways_ = std::make_unique<GatewayLinks>(
+      loop_, *context_, GatewayLinks::Options{.node = options_.name, .keys = options_.keys});
+  SchedulerLink::Handlers handlers;
+  handlers.up = [this] { Feed(LinkUp{}); };
+  handlers.down = [this](const std::string&) {
+    logs_->DropReaders();
+    Feed(LinkDown{});
+  };
+  handlers.said = [this](SchedulerMessage message) { Feed(SchedulerSaid{std::move(message)}); };
+  handlers.heard = [this] { Feed(SchedulerHeard{}); };
+  handlers.read_log = [this](const wire::ReadLog& question) { logs_->Read(question); };
+  scheduler_ = std::make_unique<SchedulerLink>(
+      loop_, *context_,
+      SchedulerLink::Options{options_.scheduler, options_.scheduler_public_key, options_.keys},
+      std::move(handlers));
+  logs_ = std::make_unique<LogServer>(
+      loop_, *folder_, *work_, [this](wire::LogChunk chunk) { scheduler_->Say(std::move(chunk)); });
+
+  started.boot = folder_->boot();
+  // Jitter differs between nodes and between lives of one.
+  const uint64_t seed = std::hash<std::string>{}(folder_->instance()) ^ folder_->boot();
+  core_ = std::make_unique<Core>(CoreOptions{}, seed);
+  Warn(work_->FindEarlier(&started, clock_.Now()));
+  SPDLOG_INFO("started name={} boot={} devices={} tasks={} replicas={} http={}", options_.name,
+              started.boot, started.info.devices.size(), started.tasks.size(),
+              started.replicas.size(), http_->address());
+  Feed(std::move(started));
+  scheduler_->Dial();
+  SampleDevices();
+  Sweep();
+  return WriteAddresses();
+}
+
+Agent::Impl::~Impl() {
+  if (http_) unlink((folder_->path() + "/addresses.yaml").c_str());
+}
+
+Status Agent::Impl::WriteAddresses() const {
+  return ReplaceFile(folder_->path() + "/addresses.yaml",
+                     fmt::format("pid: {}\nhttp: {}\n", getpid(), http_->address()));
+}
+
+// ---- the core -----------------------------------------------------------------------------------
+
+void Agent::Impl::Feed(Event event) {
+  events_.push_back(std::move(event));
+  if (stepping_) return;
+  stepping_ = true;
+  while (!events_.empty()) {
+    const Event next = std::move(events_.front());
+    events_.pop_front();
+    effects_.Clear();
+    core_->Step(clock_.Now(), next, effects_);
+    for (const Command& command : effects_.commands) Perform(command);
+    for (const Note& note : effects_.notes) Noted(note);
+  }
+  stepping_ = false;
+  ArmWakeup();
+}
+
+void Agent::Impl::Perform(const Command& command) {
+  std::visit(Overloaded{
+                 [this](const SendToScheduler& c) { scheduler_->Say(c.message); },
+                 [this](const Reconnect&) { scheduler_->Dial(); },
+                 [this](const SetGateways& c) { gateways_->SetGateways(c.gateways); },
+                 [this](const ReplicaServing& c) { gateways_->SetServing(c); },
+                 [this](const auto& c) { work_->Perform(c); },
+             },
+             command);
+}
+
+void Agent::Impl::Noted(const Note& note) {
+  metrics_.Noted(note);
+  if (const auto* stale = std::get_if<StaleCommandRefused>(&note))
+    SPDLOG_INFO("refused a command of another epoch={}", stale->epoch.value());
+  if (const auto* restarted = std::get_if<ReplicaRestarted>(&note))
+    SPDLOG_WARN("restarting replica={} restarts={}", ToString(restarted->id), restarted->restarts);
+  if (const auto* refused = std::get_if<RegistrationRefused>(&note))
+    SPDLOG_ERROR("the scheduler refuses this node reason={} message=\"{}\"",
+                 ToString(refused->reason), refused->message);
+  if (std::holds_alternative<SchedulerSilent>(note))
+    SPDLOG_WARN("the scheduler is silent; dialling anew");
+}
+
+void Agent::Impl::ArmWakeup() {
+  const std::optional<Time> next = core_->NextWakeup();
+  // A timer that fires too early costs one idle tick; moving it at every event costs more.
+  if (!next || (wakeup_at_ && *wakeup_at_ <= *next)) return;
+  wakeup_at_ = next;
+  wakeup_.expires_after(std::max(*next - clock_.Now(), Duration{}));
+  wakeup_.async_wait([this](const boost::system::error_code& error) {
+    if (error) return;
+    wakeup_at_.reset();
+    Feed(ClockTicked{});
+  });
+}
+
+// ---- devices, logs ------------------------------------------------------------------------------
+
+void Agent::Impl::SampleDevices() {
+  Inventory::Update update = inventory_->Poll(clock_.SinceStart());
+  Warn(update.warnings);
+  if (update.changed) {
+    std::vector<Device> devices = DevicesOf(*update.changed);
+    SPDLOG_WARN("devices have changed devices={}; registering anew", devices.size());
+    metrics_.SetDevices(kVersion, devices);
+    work_->SetDevices(devices);
+    Feed(DevicesChanged{std::move(devices)});
+  }
+  metrics_.SetTelemetry(update.telemetry);
+  if (!update.telemetry.empty()) Feed(TelemetrySampled{std::move(update.telemetry)});
+  telemetry_.expires_after(options_.telemetry_every);
+  telemetry_.async_wait([this](const boost::system::error_code& error) {
+    if (!error) SampleDevices();
+  });
+}
+
+void Agent::Impl::Sweep() {
+  folder_->SweepLogs(options_.logs_kept);
+  sweep_.expires_after(kSweepEvery);
+  sweep_.async_wait([this](const boost::system::error_code& error) {
+    if (!error) Sweep();
+  });
+}
+
+// ---- HTTP ---------------------------------------------------------------------------------------
+
+void Agent::Impl::Serve(http::Request request, const http::ResponderPtr& responder) {
+  const bool read = request.method == "GET" || request.method == "HEAD";
+  if (request.path == "/healthz" && read) {
+    responder->Send({200, {}, "ok\n", "text/plain; charset=utf-8"});
+  } else if (request.path == "/metrics" && read) {
+    responder->Send({200, {}, MetricsText(), "text/plain; version=0.0.4; charset=utf-8"});
+  } else {
+    responder->Send(http::ErrorResponse(
+        NotFound("{} {} is not here; an agent has GET /healthz and GET /metrics", request.method,
+                 request.path)));
+  }
+}
+
+std::string Agent::Impl::MetricsText() {
+  const ProcessRuntime::Counters& processes = work_->counters();
+  const SchedulerLink::Counters link = scheduler_->counters();
+  const ForwardCounters& forwards = gateways_->counters();
+  metrics_.Set({.spawned = processes.spawned,
+                .spawn_failures = processes.spawn_failures,
+                .processes_exited = processes.exited,
+                .supervisors_killed = processes.supervisors_killed,
+                .dials = link.dials,
+                .envelopes_in = link.envelopes_in,
+                .envelopes_out = link.envelopes_out,
+                .bytes_in = link.bytes_in,
+                .bytes_out = link.bytes_out,
+                .refused_terms = link.refused_terms,
+                .undecodable = link.undecodable,
+                .gaps = link.gaps,
+                .undelivered = link.undelivered,
+                .forwarded = forwards.forwarded,
+                .completed = forwards.completed,
+                .failed = forwards.failed,
+                .cancelled = forwards.cancelled},
+               {.tasks = work_->tasks_alive(),
+                .replicas = work_->replicas_alive(),
+                .gateways = gateways_->connected(),
+                .forwards_in_flight = forwards.in_flight,
+                .log_readers = logs_->waiting(),
+                .connected = scheduler_->up(),
+                .registered = core_->registered()});
+  return metrics_.Text();
+}
+
+// ---- Agent --------------------------------------------------------------------------------------
+
+StatusOr<std::unique_ptr<Agent>> Agent::Start(asio::io_context& loop, AgentOptions options) {
+  auto impl = std::make_unique<Impl>(loop, std::move(options));
+  RETURN_IF_ERROR(impl->Start());
+  return std::unique_ptr<Agent>(new Agent(std::move(impl)));
+}
+Agent::Agent(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Agent::~Agent() = default;
+const Core& Agent::core() const { return impl_->core(); }
+std::string Agent::http_address() const { return impl_->http_address(); }
+
+}  // namespace allot::agent

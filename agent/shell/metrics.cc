@@ -1,0 +1,163 @@
+#include "agent/shell/metrics.h"
+
+#include <algorithm>
+#include <set>
+
+namespace allot::agent {
+namespace {
+
+using metrics::Kind;
+using metrics::Labels;
+using metrics::Row;
+
+const Row kInfo{"allotrope_agent_info", "1, with the version of the agent.", Kind::kGauge};
+const Row kConnected{"allotrope_agent_scheduler_connected",
+                     "1 while the link to the scheduler stands.", Kind::kGauge};
+const Row kRegistered{"allotrope_agent_registered", "1 while the scheduler has welcomed this node.",
+                      Kind::kGauge};
+const Row kProcesses{"allotrope_agent_processes_running",
+                     "Processes under supervisors, by what they are.", Kind::kGauge};
+const Row kGateways{"allotrope_agent_gateways_connected", "Gateways this node is linked to.",
+                    Kind::kGauge};
+const Row kInFlight{"allotrope_agent_requests_in_flight", "Requests at model servers of this node.",
+                    Kind::kGauge};
+const Row kLogReaders{"allotrope_agent_log_readers", "Readers that wait for more of a log.",
+                      Kind::kGauge};
+
+const Row kSpawned{"allotrope_agent_processes_spawned_total", "Processes started."};
+const Row kSpawnFailures{"allotrope_agent_spawn_failures_total",
+                         "Processes that could not be started."};
+const Row kExited{"allotrope_agent_processes_exited_total", "Processes that ended."};
+const Row kSupervisorsKilled{"allotrope_agent_supervisors_killed_total",
+                             "Supervisors that went without writing an exit."};
+const Row kDials{"allotrope_agent_scheduler_dials_total", "Attempts to connect to the scheduler."};
+const Row kEnvelopes{"allotrope_agent_envelopes_total", "Envelopes exchanged with the scheduler."};
+const Row kBytes{"allotrope_agent_envelope_bytes_total", "Bytes exchanged with the scheduler."};
+const Row kDropped{"allotrope_agent_envelopes_dropped_total",
+                   "Envelopes and messages that were not used, by reason."};
+const Row kForwarded{"allotrope_agent_requests_forwarded_total",
+                     "Requests handed to model servers."};
+const Row kRequests{"allotrope_agent_requests_finished_total", "Requests that ended, by outcome."};
+const Row kStale{"allotrope_agent_stale_commands_refused_total",
+                 "Commands of an epoch that is not ours."};
+const Row kRefused{"allotrope_agent_registrations_refused_total",
+                   "Registrations the scheduler refused, by reason."};
+const Row kSilent{"allotrope_agent_scheduler_silences_total",
+                  "Links given up because the scheduler was silent."};
+const Row kRestarts{"allotrope_agent_replica_restarts_total",
+                    "Model servers started again after they ended."};
+
+const Row kDeviceInfo{"allotrope_device_info", "1 per device, with its state and vendor.",
+                      Kind::kGauge};
+const Row kDeviceMemory{"allotrope_device_memory_bytes", "Memory of the device.", Kind::kGauge};
+const Row kMemoryUsed{"allotrope_device_memory_used_bytes", "Memory in use on the device.",
+                      Kind::kGauge};
+const Row kPower{"allotrope_device_power_watts", "Power drawn by the device.", Kind::kGauge};
+const Row kTemperature{"allotrope_device_temperature_celsius", "Temperature of the device.",
+                       Kind::kGauge};
+const Row kUtilization{"allotrope_device_utilization_ratio", "Share of time the device was busy.",
+                       Kind::kGauge};
+const Row kEnergy{"allotrope_device_energy_joules_total",
+                  "Energy the device has used, as its own counter says."};
+
+Labels LabelsOf(const Device& device) {
+  return {{"device", device.id},
+          {"model", device.model},
+          {"kind", std::string(ToString(device.kind))},
+          {"emulated", device.emulated ? "true" : "false"}};
+}
+
+Labels InfoLabelsOf(const Device& device) {
+  Labels labels = LabelsOf(device);
+  labels["vendor"] = device.vendor;
+  labels["state"] = std::string(ToString(device.state));
+  return labels;
+}
+
+}  // namespace
+
+AgentMetrics::AgentMetrics() { registry_.AddProcessMetrics(); }
+
+void AgentMetrics::CountUpTo(const Row& row, const Labels& labels, uint64_t total) {
+  metrics::Counter& counter = registry_.GetCounter(row, labels);
+  const double more = static_cast<double>(total) - counter.Value();
+  if (more > 0) counter.Add(more);
+}
+
+void AgentMetrics::SetOrRemove(const Row& row, const Labels& labels, std::optional<double> value) {
+  if (value) {
+    registry_.GetGauge(row, labels).Set(*value);
+  } else {
+    registry_.RemoveGauge(row, labels);  // Unknown is absent, never 0.
+  }
+}
+
+void AgentMetrics::Set(const Totals& totals, const Levels& levels) {
+  CountUpTo(kSpawned, {}, totals.spawned);
+  CountUpTo(kSpawnFailures, {}, totals.spawn_failures);
+  CountUpTo(kExited, {}, totals.processes_exited);
+  CountUpTo(kSupervisorsKilled, {}, totals.supervisors_killed);
+  CountUpTo(kDials, {}, totals.dials);
+  CountUpTo(kEnvelopes, {{"direction", "in"}}, totals.envelopes_in);
+  CountUpTo(kEnvelopes, {{"direction", "out"}}, totals.envelopes_out);
+  CountUpTo(kBytes, {{"direction", "in"}}, totals.bytes_in);
+  CountUpTo(kBytes, {{"direction", "out"}}, totals.bytes_out);
+  CountUpTo(kDropped, {{"reason", "old_term"}}, totals.refused_terms);
+  CountUpTo(kDropped, {{"reason", "undecodable"}}, totals.undecodable);
+  CountUpTo(kDropped, {{"reason", "lost_on_the_way"}}, totals.gaps);
+  CountUpTo(kDropped, {{"reason", "undelivered"}}, totals.undelivered);
+  CountUpTo(kForwarded, {}, totals.forwarded);
+  CountUpTo(kRequests, {{"outcome", "completed"}}, totals.completed);
+  CountUpTo(kRequests, {{"outcome", "failed"}}, totals.failed);
+  CountUpTo(kRequests, {{"outcome", "cancelled"}}, totals.cancelled);
+  registry_.GetGauge(kConnected).Set(levels.connected ? 1 : 0);
+  registry_.GetGauge(kRegistered).Set(levels.registered ? 1 : 0);
+  registry_.GetGauge(kProcesses, {{"what", "task"}}).Set(static_cast<double>(levels.tasks));
+  registry_.GetGauge(kProcesses, {{"what", "replica"}}).Set(static_cast<double>(levels.replicas));
+  registry_.GetGauge(kGateways).Set(static_cast<double>(levels.gateways));
+  registry_.GetGauge(kInFlight).Set(static_cast<double>(levels.forwards_in_flight));
+  registry_.GetGauge(kLogReaders).Set(static_cast<double>(levels.log_readers));
+  for (const Row* row : {&kStale, &kSilent, &kRestarts}) registry_.GetCounter(*row);
+}
+
+void AgentMetrics::SetDevices(const std::string& version, const std::vector<Device>& devices) {
+  registry_.GetGauge(kInfo, {{"version", version}}).Set(1);
+  for (const Device& gone : devices_) {
+    registry_.RemoveGauge(kDeviceInfo, InfoLabelsOf(gone));
+    for (const Row* row : {&kDeviceMemory, &kMemoryUsed, &kPower, &kTemperature, &kUtilization})
+      registry_.RemoveGauge(*row, LabelsOf(gone));
+  }
+  devices_ = devices;
+  for (const Device& device : devices_) {
+    registry_.GetGauge(kDeviceInfo, InfoLabelsOf(device)).Set(1);
+    if (device.memory)
+      registry_.GetGauge(kDeviceMemory, LabelsOf(device)).Set(static_cast<double>(*device.memory));
+  }
+}
+
+void AgentMetrics::SetTelemetry(const std::vector<DeviceTelemetry>& telemetry) {
+  static const DeviceTelemetry kNothing;
+  for (const Device& device : devices_) {
+    const auto found = std::find_if(telemetry.begin(), telemetry.end(),
+                                    [&](const DeviceTelemetry& t) { return t.id == device.id; });
+    const DeviceTelemetry& now = found == telemetry.end() ? kNothing : *found;
+    const Labels labels = LabelsOf(device);
+    SetOrRemove(kPower, labels, now.power_watts);
+    SetOrRemove(kTemperature, labels, now.temperature_celsius);
+    SetOrRemove(kUtilization, labels, now.utilization_ratio);
+    SetOrRemove(kMemoryUsed, labels,
+                now.memory_used ? std::optional<double>(static_cast<double>(*now.memory_used))
+                                : std::nullopt);
+    if (now.energy_joules) CountUpTo(kEnergy, labels, static_cast<uint64_t>(*now.energy_joules));
+  }
+}
+
+void AgentMetrics::Noted(const Note& note) {
+  if (std::holds_alternative<StaleCommandRefused>(note)) registry_.GetCounter(kStale).Add();
+  if (std::holds_alternative<SchedulerSilent>(note)) registry_.GetCounter(kSilent).Add();
+  if (std::holds_alternative<ReplicaRestarted>(note)) registry_.GetCounter(kRestarts).Add();
+  if (const auto* refused = std::get_if<RegistrationRefused>(&note))
+    registry_.GetCounter(kRefused, {{"reason", std::string(ToString(refused->reason))}}).Add();
+}
+
+}  // namespace allot::agent

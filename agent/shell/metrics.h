@@ -1,0 +1,45 @@
+// Every metric of allot-agent. Values are taken when somebody asks, so they cost nothing in
+// between.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "agent/core/events.h"
+#include "common/metrics/metrics.h"
+#include "common/model/node.h"
+
+namespace allot::agent {
+
+class AgentMetrics {
+ public:
+  AgentMetrics();
+
+  // What is counted elsewhere, as totals since the start.
+  struct Totals {
+    uint64_t spawned = 0, spawn_failures = 0, processes_exited = 0, supervisors_killed = 0;
+    uint64_t dials = 0, envelopes_in = 0, envelopes_out = 0, bytes_in = 0, bytes_out = 0;
+    uint64_t refused_terms = 0, undecodable = 0, gaps = 0, undelivered = 0;
+    uint64_t forwarded = 0, completed = 0, failed = 0, cancelled = 0;
+  };
+  struct Levels {
+    size_t tasks = 0, replicas = 0, gateways = 0, forwards_in_flight = 0, log_readers = 0;
+    bool connected = false, registered = false;
+  };
+  void Set(const Totals& totals, const Levels& levels);
+  void SetDevices(const std::string& version, const std::vector<Device>& devices);
+  void SetTelemetry(const std::vector<DeviceTelemetry>& telemetry);
+  void Noted(const Note& note);
+  std::string Text() const { return registry_.Text(); }
+
+ private:
+  void CountUpTo(const metrics::Row& row, const metrics::Labels& labels, uint64_t total);
+  void SetOrRemove(const metrics::Row& row, const metrics::Labels& labels,
+                   std::optional<double> value);
+
+  metrics::Registry registry_;
+  std::vector<Device> devices_;
+};
+
+}  // namespace allot::agent

@@ -1,0 +1,113 @@
+#include "agent/shell/options.h"
+
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <sys/socket.h>
+
+#include "agent/runtime/files.h"
+#include "agent/runtime/process_runtime.h"
+#include "common/config/bind.h"
+
+namespace allot::agent {
+namespace {
+
+constexpr Duration kTelemetryEvery = std::chrono::seconds(5);
+constexpr Duration kLogsKept = std::chrono::hours(168);
+
+StatusOr<Duration> DurationOr(const std::string& text, Duration otherwise) {
+  if (text.empty()) return otherwise;
+  ASSIGN_OR_RETURN(const int64_t micros, config::ParseDurationMicros(text));
+  return Duration(micros);
+}
+
+}  // namespace
+
+StatusOr<config::Agent> LoadConfig(const std::string& path) {
+  config::Agent config;
+  RETURN_IF_ERROR(config::LoadYamlFile(path, &config));
+  return config;
+}
+
+StatusOr<AgentOptions> ToAgentOptions(const config::Agent& config) {
+  AgentOptions options;
+  options.name = config.name();
+  options.state_dir = config.state_dir();
+  options.scheduler = config.scheduler();
+  options.scheduler_public_key = config.scheduler_public_key();
+  RETURN_IF_ERROR(transport::CheckKeyText(options.scheduler_public_key, "scheduler_public_key"));
+  ASSIGN_OR_RETURN(options.keys, transport::LoadKeyFile(config.key_file()));
+  options.address = config.address();
+  options.http_listen = config.http_listen().empty() ? "127.0.0.1:0" : config.http_listen();
+  options.devices = config.devices();
+  options.catalogue = Catalogue::BuiltIn();
+  for (const std::string& file : config.catalogue_files()) {
+    ASSIGN_OR_RETURN(const std::string csv, ReadWholeFile(file));
+    ASSIGN_OR_RETURN(const Catalogue more, Catalogue::Parse(csv, file));
+    options.catalogue.Override(more);
+  }
+  if (!config.offer().cpus().empty()) {
+    ASSIGN_OR_RETURN(options.offer_cpus, config::ParseMilliCpus(config.offer().cpus()));
+  }
+  if (!config.offer().memory().empty()) {
+    ASSIGN_OR_RETURN(options.offer_memory, config::ParseBytes(config.offer().memory()));
+  }
+  options.labels = {config.labels().begin(), config.labels().end()};
+  ASSIGN_OR_RETURN(options.telemetry_every, DurationOr(config.telemetry_every(), kTelemetryEvery));
+  ASSIGN_OR_RETURN(options.logs_kept, DurationOr(config.logs_kept(), kLogsKept));
+  ASSIGN_OR_RETURN(options.supervisor, FindSupervisor());
+  return options;
+}
+
+StatusOr<std::string> AddressTowards(const std::string& endpoint) {
+  constexpr std::string_view kScheme = "tcp://";
+  const size_t colon = endpoint.rfind(':');
+  if (!endpoint.starts_with(kScheme) || colon < kScheme.size())
+    return InvalidArgument("scheduler \"{}\" is not like tcp://host:port", endpoint);
+  std::string host = endpoint.substr(kScheme.size(), colon - kScheme.size());
+  if (host.size() > 2 && host.front() == '[') host = host.substr(1, host.size() - 2);
+  addrinfo hints{}, *found = nullptr;
+  hints.ai_socktype = SOCK_DGRAM;
+  if (const int error = getaddrinfo(host.c_str(), endpoint.c_str() + colon + 1, &hints, &found);
+      error != 0)
+    return Unavailable("cannot find the host of scheduler {}: {}", endpoint, gai_strerror(error));
+  const std::unique_ptr<addrinfo, void (*)(addrinfo*)> keeper(found, freeaddrinfo);
+  for (const addrinfo* info = found; info != nullptr; info = info->ai_next) {
+    const Fd fd(socket(info->ai_family, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    sockaddr_storage local{};
+    socklen_t size = sizeof local;
+    char text[NI_MAXHOST];
+    if (fd.valid() && connect(fd.get(), info->ai_addr, info->ai_addrlen) == 0 &&
+        getsockname(fd.get(), reinterpret_cast<sockaddr*>(&local), &size) == 0 &&
+        getnameinfo(reinterpret_cast<sockaddr*>(&local), size, text, sizeof text, nullptr, 0,
+                    NI_NUMERICHOST) == 0)
+      return std::string(text);
+  }
+  return Unavailable("no route to scheduler {}; set `address` to the one peers reach this node by",
+                     endpoint);
+}
+
+int ExitCodeOf(const Status& status) {
+  switch (status.code()) {
+    case StatusCode::kOk:
+      return 0;
+    case StatusCode::kInvalidArgument:
+    case StatusCode::kOutOfRange:
+      return 2;
+    case StatusCode::kPermissionDenied:
+    case StatusCode::kUnauthenticated:
+      return 3;
+    case StatusCode::kNotFound:
+      return 4;
+    case StatusCode::kUnavailable:
+    case StatusCode::kResourceExhausted:
+    case StatusCode::kFailedPrecondition:
+    case StatusCode::kAlreadyExists:
+      return 5;
+    case StatusCode::kDeadlineExceeded:
+      return 6;
+    default:
+      return 1;
+  }
+}
+
+}  // namespace allot::agent

@@ -1,0 +1,42 @@
+// From the agent's config file to what the shell needs.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "common/base/status.h"
+#include "common/base/units.h"
+#include "common/catalogue/catalogue.h"
+#include "common/model/job.h"
+#include "common/proto/config.pb.h"
+#include "common/transport/keys.h"
+
+namespace allot::agent {
+
+struct AgentOptions {
+  std::string name, state_dir, scheduler, scheduler_public_key;
+  transport::KeyPair keys;
+  std::string address;  // empty: the one by which the scheduler is reached
+  std::string http_listen;
+  config::AgentDevices devices;
+  Catalogue catalogue;
+  std::optional<MilliCpu> offer_cpus;
+  std::optional<Bytes> offer_memory;
+  std::map<std::string, std::string> labels;
+  Duration telemetry_every, logs_kept;
+  std::string supervisor;  // path of allot-supervisor
+};
+
+// Reads the config file and everything it names (keys, catalogues); opens and binds nothing else.
+StatusOr<config::Agent> LoadConfig(const std::string& path);
+StatusOr<AgentOptions> ToAgentOptions(const config::Agent& config);
+
+// The local address from which `endpoint` (tcp://host:port) is reached: loopback for a scheduler
+// on loopback. Asks the routing table only; nothing is sent.
+StatusOr<std::string> AddressTowards(const std::string& endpoint);
+
+// As the command line's: 2 bad input, 3 denied, 4 not found, 5 unavailable (a port or the state
+// folder is in use), 6 timed out, 1 anything else.
+int ExitCodeOf(const Status& status);
+
+}  // namespace allot::agent

@@ -1,0 +1,146 @@
+#include "agent/shell/scheduler_link.h"
+
+#include <boost/asio/post.hpp>
+
+#include "common/base/logging.h"
+#include "common/wire/codec.h"
+
+namespace allot::agent {
+namespace {
+
+constexpr size_t kEnvelopeBytes = 8 << 20;  // a larger batch leaves at once
+
+}  // namespace
+
+SchedulerLink::SchedulerLink(boost::asio::io_context& loop, transport::Context& context,
+                             Options options, Handlers handlers)
+    : loop_(loop),
+      context_(context),
+      options_(std::move(options)),
+      handlers_(std::move(handlers)) {}
+
+SchedulerLink::~SchedulerLink() = default;
+
+void SchedulerLink::TakeCounters() {
+  if (!link_) return;
+  const transport::LinkCounters& more = link_->counters();
+  counters_.envelopes_in += more.envelopes_in;
+  counters_.envelopes_out += more.envelopes_out;
+  counters_.bytes_in += more.bytes_in;
+  counters_.bytes_out += more.bytes_out;
+  counters_.undecodable += more.dropped_garbage;
+}
+
+SchedulerLink::Counters SchedulerLink::counters() const {
+  Counters all = counters_;
+  if (!link_) return all;
+  const transport::LinkCounters& more = link_->counters();
+  all.envelopes_in += more.envelopes_in;
+  all.envelopes_out += more.envelopes_out;
+  all.bytes_in += more.bytes_in;
+  all.bytes_out += more.bytes_out;
+  all.undecodable += more.dropped_garbage;
+  return all;
+}
+
+void SchedulerLink::Dial() {
+  TakeCounters();
+  link_.reset();
+  up_ = false;
+  outbox_.Clear();
+  outbox_bytes_ = 0;
+  sent_ = received_ = 0;
+  ++counters_.dials;
+  transport::ClientLink::Options options;
+  options.endpoint = options_.endpoint;
+  options.server_public_key = options_.public_key;
+  options.keys = options_.keys;
+  transport::ClientLink::Handlers handlers;
+  handlers.message = [this](transport::ClientLink::Incoming in) { Receive(std::move(in)); };
+  handlers.connected = [this] {
+    up_ = true;
+    SPDLOG_INFO("connected to the scheduler endpoint={}", options_.endpoint);
+    handlers_.up();
+  };
+  handlers.disconnected = [this](const std::string& why) { Lost(why); };
+  auto link = transport::ClientLink::Dial(context_, loop_, std::move(options), std::move(handlers));
+  if (link.ok()) {
+    link_ = *std::move(link);
+    return;
+  }
+  boost::asio::post(loop_, [this, alive = std::weak_ptr(alive_), why = MessageOf(link.status())] {
+    if (!alive.expired() && !link_) Lost(why);
+  });
+}
+
+void SchedulerLink::Lost(const std::string& why) {
+  up_ = false;
+  SPDLOG_WARN("no link to the scheduler endpoint={} why=\"{}\"", options_.endpoint, why);
+  handlers_.down(why);
+}
+
+void SchedulerLink::Receive(transport::ClientLink::Incoming in) {
+  const wire::Envelope& envelope = in.envelope;
+  if (envelope.term() < term_) {
+    ++counters_.refused_terms;
+    if (!std::exchange(said_term_, true))
+      SPDLOG_WARN(
+          "refused a scheduler of an older term={} seen={}; if its state was reset, restart "
+          "this agent",
+          envelope.term(), term_);
+    return;
+  }
+  if (envelope.term() > term_) said_term_ = false;
+  term_ = envelope.term();
+  if (received_ != 0 && envelope.sequence() > received_ + 1)
+    counters_.gaps += envelope.sequence() - received_ - 1;
+  received_ = envelope.sequence();
+  bool said = false;
+  for (const wire::Message& message : envelope.messages()) {
+    if (message.has_read_log()) {
+      handlers_.read_log(message.read_log());
+      continue;
+    }
+    StatusOr<SchedulerMessage> decoded = wire::DecodeSchedulerMessage(message);
+    if (!decoded.ok()) {
+      ++counters_.undecodable;
+      SPDLOG_WARN("a message of the scheduler cannot be used why=\"{}\"",
+                  MessageOf(decoded.status()));
+      continue;
+    }
+    said = true;
+    handlers_.said(*std::move(decoded));
+  }
+  if (!said) handlers_.heard();
+}
+
+void SchedulerLink::Say(const AgentMessage& message) { wire::Encode(message, Add()); }
+
+void SchedulerLink::Say(wire::LogChunk chunk) {
+  outbox_bytes_ += chunk.data().size();
+  *Add()->mutable_log_chunk() = std::move(chunk);
+  if (outbox_bytes_ > kEnvelopeBytes) Flush();
+}
+
+wire::Message* SchedulerLink::Add() {
+  if (!std::exchange(flush_posted_, true)) {
+    boost::asio::post(loop_, [this, alive = std::weak_ptr(alive_)] {
+      if (alive.expired()) return;
+      flush_posted_ = false;
+      Flush();
+    });
+  }
+  return outbox_.add_messages();
+}
+
+void SchedulerLink::Flush() {
+  if (outbox_.messages().empty()) return;
+  outbox_.set_version(wire::kProtocolVersion);
+  outbox_.set_term(term_);
+  outbox_.set_sequence(++sent_);
+  if (!link_ || !link_->Send(outbox_)) ++counters_.undelivered;
+  outbox_.Clear();
+  outbox_bytes_ = 0;
+}
+
+}  // namespace allot::agent

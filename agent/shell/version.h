@@ -1,0 +1,5 @@
+#pragma once
+
+namespace allot::agent {
+extern const char* const kVersion;  // of the program: "0.1.0"
+}

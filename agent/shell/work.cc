@@ -1,0 +1,303 @@
+#include "agent/shell/work.h"
+
+#include <algorithm>
+#include <charconv>
+#include <csignal>
+#include <filesystem>
+
+#include "agent/runtime/files.h"
+#include "agent/runtime/strays.h"
+#include "common/base/logging.h"
+
+namespace allot::agent {
+namespace {
+
+constexpr auto kProgressEvery = std::chrono::seconds(1);
+
+}  // namespace
+
+Work::Work(boost::asio::io_context& loop, StateFolder& folder, EnvironmentBase environment,
+           Emit emit)
+    : loop_(loop),
+      folder_(folder),
+      environment_(std::move(environment)),
+      emit_(std::move(emit)),
+      prober_(loop),
+      progress_timer_(loop) {}
+
+StatusOr<std::unique_ptr<Work>> Work::Create(boost::asio::io_context& loop, StateFolder& folder,
+                                             std::string supervisor, EnvironmentBase environment,
+                                             Emit emit) {
+  std::unique_ptr<Work> work(new Work(loop, folder, std::move(environment), std::move(emit)));
+  ProcessHandlers handlers;
+  handlers.running = [w = work.get()](const ProcessId& id, int64_t pid, Time at) {
+    w->OnRunning(id, pid, at);
+  };
+  handlers.exited = [w = work.get()](const ProcessId& id, const TaskExit& exit) {
+    w->OnExited(id, exit);
+  };
+  ASSIGN_OR_RETURN(work->runtime_, ProcessRuntime::Create(loop, folder, std::move(supervisor),
+                                                          std::move(handlers)));
+  work->PollProgress();
+  return work;
+}
+
+// ---- what earlier lives left -------------------------------------------------------------------
+
+std::vector<std::string> Work::FindEarlier(AgentStarted* event, Time now) {
+  StateFolder::Scan scan = folder_.ScanProcesses();
+  std::map<ReplicaId, FoundReplica> replicas;
+  for (const FoundProcess& found : scan.processes) {
+    const ProcessRecord& record = found.record;
+    const bool killed = !found.alive && !record.exit;
+    if (killed && record.running)
+      KillStrays(record.running->supervisor_pid, record.running->pid, record.running->at);
+    if (const auto* start = std::get_if<StartTask>(&record.launch.what)) {
+      FoundTask task{start->key, start->launch, {}};
+      task.status.key = start->key;
+      if (record.running) {
+        task.status.pid = record.running->pid;
+        task.status.started = record.running->at;
+      }
+      if (found.alive) {
+        task.status.phase = record.running ? TaskPhase::kRunning : TaskPhase::kAssigned;
+        AddTask(start->key, record.running.has_value());
+        runtime_->Adopt(found);
+      } else {
+        task.status.phase = TaskPhase::kExited;
+        task.status.exit = killed ? SupervisorKilled(record, now) : *record.exit;
+      }
+      event->tasks.push_back(std::move(task));
+      continue;
+    }
+    const auto& start = std::get<StartReplica>(record.launch.what);
+    const uint32_t number = ReplicaOfProcess(found.id)->start;
+    FoundReplica& replica = replicas[start.id];
+    const bool newest = number >= replica.starts;
+    const ProcessId older = ProcessOf(start.id, newest ? replica.starts : number);
+    if (newest) {
+      replica = {start.id,
+                 start.launch,
+                 number,
+                 found.alive,
+                 record.running ? record.running->pid : 0,
+                 record.launch.port};
+      last_start_[start.id] = number;
+    }
+    if (found.alive) {
+      AddReplica({start.id, number}, record.launch.port, start.launch, record.running.has_value());
+      runtime_->Adopt(found);
+    }
+    if (older == ProcessOf(start.id, 0)) continue;
+    // Two starts of one replica: the agent died while it was replacing the older.
+    if (Alive(older)) {
+      unwanted_.insert(older);
+      runtime_->Signal(older, SIGKILL);
+    } else {
+      folder_.Remove(older);
+    }
+  }
+  for (auto& [id, replica] : replicas) event->replicas.push_back(std::move(replica));
+  return std::move(scan.warnings);
+}
+
+// ---- tasks --------------------------------------------------------------------------------------
+
+ProcessFiles Work::FilesOf(const ProcessId& id) const {
+  ProcessFiles files;
+  files.scratch = folder_.ScratchOf(id);
+  files.progress_file = fmt::format("{}/{}", files.scratch, kProgressFile);
+  files.preemption_notice_file = fmt::format("{}/{}", files.scratch, kPreemptionNoticeFile);
+  return files;
+}
+
+void Work::AddTask(const TaskKey& key, bool running) {
+  const ProcessId id = ProcessOf(key);
+  AliveProcess& alive = alive_[id];
+  alive.task = key;
+  alive.running = running;
+  alive.progress = std::make_unique<ProgressFile>(FilesOf(id).progress_file);
+}
+
+Status Work::TrySpawn(const SpawnTask& command) {
+  const ProcessId id = ProcessOf(command.key);
+  ProcessFiles files = FilesOf(id);
+  files.checkpoint_dir =
+      command.launch.checkpoint_dir.empty()
+          ? fmt::format("{}/checkpoints/{}", folder_.path(), ToString(command.key.task.job))
+          : command.launch.checkpoint_dir;
+  std::error_code error;
+  std::filesystem::create_directories(files.checkpoint_dir, error);
+  if (error)
+    return ErrnoStatus(error.value(),
+                       fmt::format("cannot create the checkpoint folder {}", files.checkpoint_dir));
+  ProcessSpec spec;
+  spec.id = id;
+  spec.launch.what = StartTask{{}, command.key, command.launch};
+  spec.argv = command.launch.command;
+  spec.environment = ToStrings(TaskEnvironment(environment_, command.key, command.launch, files));
+  spec.work_dir = command.launch.work_dir;
+  return runtime_->Spawn(spec);
+}
+
+void Work::Perform(const SpawnTask& command) {
+  if (const Status status = TrySpawn(command); !status.ok()) {
+    SPDLOG_WARN("cannot start task={} why=\"{}\"", ToString(command.key), MessageOf(status));
+    emit_(TaskSpawnFailed{command.key, MessageOf(status)});
+    return;
+  }
+  AddTask(command.key, false);
+}
+
+void Work::Perform(const SignalTask& command) {
+  const ProcessId id = ProcessOf(command.key);
+  // Said before the signal, so that a program that looks after SIGTERM finds it.
+  if (command.signal == SIGTERM && Alive(id))
+    (void)ReplaceFile(FilesOf(id).preemption_notice_file, "{\"signal\": 15}\n");
+  runtime_->Signal(id, command.signal);
+}
+
+void Work::Perform(const ForgetTask& command) {
+  const ProcessId id = ProcessOf(command.key);
+  alive_.erase(id);
+  runtime_->Forget(id);
+}
+
+void Work::PollProgress() {
+  for (auto& [id, alive] : alive_) {
+    if (!alive.progress || !alive.running) continue;
+    if (const auto progress = alive.progress->Poll()) emit_(TaskProgressed{*alive.task, *progress});
+  }
+  progress_timer_.expires_after(kProgressEvery);
+  progress_timer_.async_wait([this](const boost::system::error_code& error) {
+    if (!error) PollProgress();
+  });
+}
+
+// ---- replicas -----------------------------------------------------------------------------------
+
+void Work::AddReplica(const ReplicaStart& start, uint16_t port, const ReplicaLaunch& launch,
+                      bool running) {
+  AliveProcess& alive = alive_[ProcessOf(start.id, start.start)];
+  alive.replica = start;
+  alive.port = port;
+  alive.running = running;
+  health_[start.id] = launch.health;
+}
+
+StatusOr<uint16_t> Work::TrySpawn(const SpawnReplica& command) {
+  ASSIGN_OR_RETURN(const uint16_t port, FreeLoopbackPort());
+  ProcessSpec spec;
+  spec.id = ProcessOf(command.id, command.start);
+  spec.launch.what = StartReplica{{}, command.id, command.launch};
+  spec.launch.port = port;
+  spec.argv = ReplacePort(command.launch.command, port);
+  spec.environment = ToStrings(
+      ReplicaEnvironment(environment_, command.id, command.launch, port, FilesOf(spec.id)));
+  spec.work_dir = command.launch.work_dir;
+  RETURN_IF_ERROR(runtime_->Spawn(spec));
+  return port;
+}
+
+void Work::Perform(const SpawnReplica& command) {
+  const auto last = last_start_.find(command.id);
+  if (last != last_start_.end() && last->second != command.start) {
+    const ProcessId before = ProcessOf(command.id, last->second);
+    alive_.erase(before);
+    prober_.Forget(before);
+    runtime_->Forget(before);
+  }
+  last_start_[command.id] = command.start;
+  const StatusOr<uint16_t> port = TrySpawn(command);
+  if (!port.ok()) {
+    SPDLOG_WARN("cannot start replica={} start={} why=\"{}\"", ToString(command.id), command.start,
+                MessageOf(port.status()));
+    emit_(ReplicaSpawnFailed{command.id, command.start, MessageOf(port.status())});
+    return;
+  }
+  AddReplica({command.id, command.start}, *port, command.launch, false);
+}
+
+void Work::Perform(const SignalReplica& command) {
+  runtime_->Signal(ProcessOf(command.id, command.start), command.signal);
+}
+
+void Work::Perform(const ProbeReplica& command) {
+  const ProcessId id = ProcessOf(command.id, command.start);
+  const auto alive = alive_.find(id);
+  if (alive == alive_.end()) {
+    emit_(HealthProbed{command.id, command.start, false, "the model server does not run"});
+    return;
+  }
+  prober_.Probe(id, alive->second.port, health_[command.id],
+                [this, command](bool healthy, std::string message) {
+                  emit_(HealthProbed{command.id, command.start, healthy, std::move(message)});
+                });
+}
+
+void Work::Perform(const ForgetReplica& command) {
+  const auto last = last_start_.find(command.id);
+  if (last == last_start_.end()) return;
+  const ProcessId id = ProcessOf(command.id, last->second);
+  alive_.erase(id);
+  prober_.Forget(id);
+  runtime_->Forget(id);
+  last_start_.erase(last);
+  health_.erase(command.id);
+}
+
+ProcessId Work::LastOf(ReplicaId id) const {
+  if (const auto last = last_start_.find(id); last != last_start_.end())
+    return ProcessOf(id, last->second);
+  // Gone by now; its log stays.
+  uint32_t newest = 0;
+  std::error_code error;
+  const std::filesystem::path logs = std::filesystem::path(folder_.LogOf("")).parent_path();
+  for (std::filesystem::directory_iterator it(logs, error), end; !error && it != end;
+       it.increment(error))
+    if (const auto start = ReplicaOfProcess(it->path().stem().string()); start && start->id == id)
+      newest = std::max(newest, start->start);
+  return ProcessOf(id, newest);
+}
+
+size_t Work::replicas_alive() const {
+  return static_cast<size_t>(std::count_if(alive_.begin(), alive_.end(),
+                                           [](const auto& entry) { return !entry.second.task; }));
+}
+
+// ---- what happens to them -----------------------------------------------------------------------
+
+void Work::OnRunning(const ProcessId& id, int64_t pid, Time at) {
+  const auto it = alive_.find(id);
+  if (it == alive_.end()) return;
+  it->second.running = true;
+  if (unwanted_.contains(id)) return;
+  if (it->second.task) {
+    emit_(TaskSpawned{*it->second.task, pid, at});
+  } else {
+    emit_(ReplicaSpawned{it->second.replica.id, it->second.replica.start, pid, it->second.port});
+  }
+}
+
+void Work::OnExited(const ProcessId& id, const TaskExit& exit) {
+  auto node = alive_.extract(id);
+  if (node.empty()) return;
+  AliveProcess& alive = node.mapped();
+  if (unwanted_.erase(id) > 0) {
+    runtime_->Forget(id);
+    return;
+  }
+  if (alive.task) {
+    if (alive.progress)  // What it wrote last, if nobody has looked since.
+      if (const auto progress = alive.progress->Poll())
+        emit_(TaskProgressed{*alive.task, *progress});
+    emit_(TaskProcessExited{*alive.task, exit});
+  } else if (!alive.running) {
+    emit_(ReplicaSpawnFailed{alive.replica.id, alive.replica.start, exit.message});
+  } else {
+    prober_.Forget(id);
+    emit_(ReplicaProcessExited{alive.replica.id, alive.replica.start, exit});
+  }
+}
+
+}  // namespace allot::agent

@@ -1,0 +1,86 @@
+// The processes of the node: performs the core's commands on them and turns what happens to
+// them into events. Owns the runtime, health probes and progress files.
+//
+// One thread. `emit` may be called from inside Perform; the receiver queues.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include "agent/core/events.h"
+#include "agent/runtime/environment.h"
+#include "agent/runtime/model_server.h"
+#include "agent/runtime/process_runtime.h"
+#include "agent/runtime/progress.h"
+#include "agent/runtime/state_folder.h"
+
+namespace allot::agent {
+
+class Work {
+ public:
+  using Emit = std::function<void(Event)>;
+  static StatusOr<std::unique_ptr<Work>> Create(boost::asio::io_context& loop, StateFolder& folder,
+                                                std::string supervisor, EnvironmentBase environment,
+                                                Emit emit);
+
+  // Fills in the tasks and replicas that earlier lives left, and watches those that still run.
+  // Once, before any command. Returns warnings for the log.
+  std::vector<std::string> FindEarlier(AgentStarted* event, Time now);
+
+  void Perform(const SpawnTask& command);
+  void Perform(const SignalTask& command);
+  void Perform(const ForgetTask& command);
+  void Perform(const SpawnReplica& command);
+  void Perform(const SignalReplica& command);
+  void Perform(const ProbeReplica& command);
+  void Perform(const ForgetReplica& command);
+
+  void SetDevices(std::vector<Device> devices) { environment_.devices = std::move(devices); }
+
+  // For logs: the process that wrote last, and whether it may write more.
+  ProcessId LastOf(ReplicaId id) const;
+  bool Alive(const ProcessId& id) const { return alive_.contains(id); }
+  size_t tasks_alive() const { return alive_.size() - replicas_alive(); }
+  size_t replicas_alive() const;
+  const ProcessRuntime::Counters& counters() const { return runtime_->counters(); }
+
+ private:
+  struct AliveProcess {
+    std::optional<TaskKey> task;
+    ReplicaStart replica;
+    uint16_t port = 0;  // replicas
+    bool running = false;
+    std::unique_ptr<ProgressFile> progress;  // tasks
+  };
+
+  Work(boost::asio::io_context& loop, StateFolder& folder, EnvironmentBase environment, Emit emit);
+  void OnRunning(const ProcessId& id, int64_t pid, Time at);
+  void OnExited(const ProcessId& id, const TaskExit& exit);
+  void AddTask(const TaskKey& key, bool running);
+  void AddReplica(const ReplicaStart& start, uint16_t port, const ReplicaLaunch& launch,
+                  bool running);
+  ProcessFiles FilesOf(const ProcessId& id) const;
+  Status TrySpawn(const SpawnTask& command);
+  StatusOr<uint16_t> TrySpawn(const SpawnReplica& command);
+  void PollProgress();
+
+  boost::asio::io_context& loop_;
+  StateFolder& folder_;
+  EnvironmentBase environment_;
+  Emit emit_;
+  std::map<ProcessId, AliveProcess> alive_;
+  std::map<ReplicaId, uint32_t> last_start_;
+  std::map<ReplicaId, HealthCheck> health_;
+  std::set<ProcessId> unwanted_;  // starts of a replica that a later one has replaced
+  std::unique_ptr<ProcessRuntime> runtime_;
+  HealthProber prober_;
+  boost::asio::steady_timer progress_timer_;
+};
+
+}  // namespace allot::agent

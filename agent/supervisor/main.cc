@@ -1,0 +1,274 @@
+// allot-supervisor: runs one process, outlives the agent, writes down how the process ended.
+//
+// See protocol.h for what the agent hands over. It speaks to the kernel only: it is started once
+// per task, and its start is what a short task pays. After the process has ended nothing of it
+// is left: its process group is killed, and, being a child subreaper, the supervisor also finds
+// and kills descendants that left the group.
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "agent/supervisor/protocol.h"
+#include "agent/supervisor/sys.h"
+
+// The compiler may call these even where no C library is.
+extern "C" {
+void* memset(void* to, int value, size_t size) {
+  for (volatile char* p = static_cast<char*>(to); size-- > 0; ++p) *p = static_cast<char>(value);
+  return to;
+}
+void* memcpy(void* to, const void* from, size_t size) {
+  auto* in = static_cast<const char*>(from);
+  for (volatile char* p = static_cast<char*>(to); size-- > 0; ++p, ++in) *p = *in;
+  return to;
+}
+}
+
+namespace {
+
+using namespace allot::supervisor;
+
+using SignalMask = uint64_t;  // the kernel's sigset_t
+constexpr SignalMask Bit(int signal) { return SignalMask{1} << (signal - 1); }
+
+constexpr int kLeftoverRounds = 1000;  // of 10 ms: how long killed descendants get to be gone
+constexpr int kPathMax = 4096;
+
+int64_t NowMicros() {
+  timespec now{};
+  sys::Call(SYS_clock_gettime, CLOCK_REALTIME, sys::Word(&now));
+  return static_cast<int64_t>(now.tv_sec) * 1'000'000 + now.tv_nsec / 1'000;
+}
+
+// One line of the record; goes out in one write, so a reader sees it whole or without its end.
+class Line {
+ public:
+  Line& Add(const char* text) {
+    while (*text != '\0' && size_ < kLineMax - 1) text_[size_++] = *text++;
+    return *this;
+  }
+  Line& Add(int64_t number) {
+    char digits[24];
+    int at = sizeof digits - 1;
+    digits[at] = '\0';
+    const bool negative = number < 0;
+    uint64_t rest = negative ? -static_cast<uint64_t>(number) : static_cast<uint64_t>(number);
+    do digits[--at] = static_cast<char>('0' + rest % 10);
+    while ((rest /= 10) != 0);
+    if (negative) digits[--at] = '-';
+    return Add(" ").Add(digits + at);
+  }
+  void Append() {
+    text_[size_] = '\n';
+    while (sys::Call(SYS_write, kRecordFd, sys::Word(text_), size_ + 1) == -EINTR) {
+    }
+  }
+
+ private:
+  char text_[kLineMax];
+  int size_ = 0;
+};
+
+uint64_t ParseNumber(const char* text) {
+  uint64_t value = 0;
+  for (; *text >= '0' && *text <= '9'; ++text)
+    value = value * 10 + static_cast<uint64_t>(*text - '0');
+  return value;
+}
+
+[[noreturn]] void Fail(const char* step, long negative_errno) {
+  Line().Add("failed ").Add(step).Add(-negative_errno).Add(NowMicros()).Append();
+  sys::Exit(0);
+}
+
+// ---- the child's side ---------------------------------------------------------------------------
+
+const char* PathOf(char** environment) {
+  for (; *environment != nullptr; ++environment) {
+    const char* at = *environment;
+    for (const char* name = "PATH="; *name != '\0' && *at == *name; ++name) ++at;
+    if (at == *environment + 5) return at;
+  }
+  return "/usr/local/bin:/usr/bin:/bin";
+}
+
+// execvp without the shell it falls back to: commands are argument vectors, never a shell line.
+long Execute(char** argv, char** environment) {
+  const char* name = argv[0];
+  bool has_slash = false;
+  size_t name_size = 0;
+  for (; name[name_size] != '\0'; ++name_size) has_slash |= name[name_size] == '/';
+  if (name_size == 0) return -ENOENT;
+  if (has_slash)
+    return sys::Call(SYS_execve, sys::Word(name), sys::Word(argv), sys::Word(environment));
+
+  static char full[kPathMax];
+  long error = -ENOENT;
+  for (const char* path = PathOf(environment);;) {
+    size_t size = 0;
+    while (path[size] != '\0' && path[size] != ':') ++size;
+    if (size + name_size + 2 <= sizeof full) {
+      memcpy(full, path, size);
+      size_t at = size;
+      if (at > 0) full[at++] = '/';
+      memcpy(full + at, name, name_size + 1);
+      const long result =
+          sys::Call(SYS_execve, sys::Word(full), sys::Word(argv), sys::Word(environment));
+      // As a shell does: go on past what is missing, remember that something was not permitted.
+      if (result == -EACCES)
+        error = result;
+      else if (result != -ENOENT && result != -ENOTDIR)
+        return result;
+    }
+    if (path[size] == '\0') return error;
+    path += size + 1;
+  }
+}
+
+struct Launch {
+  char** argv;
+  char** environment;
+  volatile long error;  // of exec; the child writes it into our memory
+};
+
+int RunChild(void* argument) {
+  auto* launch = static_cast<Launch*>(argument);
+  sys::Call(SYS_setpgid, 0, 0);
+  // If someone kills the supervisor, the process must not run on unwatched.
+  sys::Call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
+  const SignalMask none = 0;
+  sys::Call(SYS_rt_sigprocmask, SIG_SETMASK, sys::Word(&none), 0, sizeof none);
+  launch->error = Execute(launch->argv, launch->environment);
+  sys::Exit(127);
+}
+
+// ---- the supervisor's side ----------------------------------------------------------------------
+
+long Wait(long pid, int* status, int options) {
+  return sys::Call(SYS_wait4, pid, sys::Word(status), options, 0);
+}
+
+// Waits until the process has ended and leaves it a zombie, so that its pid and group id cannot
+// be given to a stranger before the group is killed. Passes signals on meanwhile.
+void WaitForEnd(long pid) {
+  const SignalMask wanted = Bit(SIGCHLD) | Bit(SIGTERM) | Bit(SIGINT) | Bit(kForwardSignal);
+  for (;;) {
+    for (;;) {  // SIGCHLD is not counted: look at every child that has something to say.
+      siginfo_t child;
+      child.si_pid = 0;
+      const long result =
+          sys::Call(SYS_waitid, P_ALL, 0, sys::Word(&child), WEXITED | WNOHANG | WNOWAIT);
+      if (result < 0 || child.si_pid == 0) break;
+      if (child.si_pid == pid) return;
+      // An orphan we inherited as subreaper. The process itself may stand behind it in the list.
+      Wait(child.si_pid, nullptr, 0);
+    }
+    siginfo_t info;
+    const long signal =
+        sys::Call(SYS_rt_sigtimedwait, sys::Word(&wanted), sys::Word(&info), 0, sizeof wanted);
+    if (signal == SIGTERM || signal == SIGINT) sys::Call(SYS_kill, -pid, signal);
+    if (signal == kForwardSignal && info.si_code == SI_QUEUE) {
+      const int forwarded = info.si_value.sival_int;
+      if (forwarded > 0 && forwarded <= 64) sys::Call(SYS_kill, -pid, forwarded);
+    }
+  }
+}
+
+void KillChildren() {
+  char path[kLineMax] = "/proc/thread-self/children";
+  const long fd = sys::Call(SYS_openat, AT_FDCWD, sys::Word(path), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return;
+  static char text[4096];
+  const long size = sys::Call(SYS_read, fd, sys::Word(text), sizeof text - 1);
+  sys::Call(SYS_close, fd);
+  if (size <= 0) return;
+  text[size] = '\0';
+  // Each number is followed by a space; one that was cut off is met again in the next round.
+  for (const char* at = text; *at != '\0';) {
+    const char* end = at;
+    while (*end >= '0' && *end <= '9') ++end;
+    if (*end != ' ') break;
+    if (const uint64_t pid = ParseNumber(at); pid > 1)
+      sys::Call(SYS_kill, static_cast<long>(pid), SIGKILL);
+    at = end + 1;
+  }
+}
+
+// False if something of the process refuses to die (a driver call that does not return).
+bool KillLeftovers() {
+  const SignalMask child = Bit(SIGCHLD);
+  for (int round = 0; round < kLeftoverRounds; ++round) {
+    long reaped;
+    while ((reaped = Wait(-1, nullptr, WNOHANG)) > 0) {
+    }
+    if (reaped < 0) return true;  // ECHILD: nobody is left.
+    KillChildren();               // Their own children come to us next.
+    const timespec pause{0, 10'000'000};
+    sys::Call(SYS_rt_sigtimedwait, sys::Word(&child), 0, sys::Word(&pause), sizeof child);
+  }
+  return false;
+}
+
+int Supervise(int argc, char** argv, char** environment) {
+  if (argc <= kArgvStart) {
+    static const char usage[] =
+        "allot-supervisor is started by allot-agent, once for each process it runs.\n";
+    sys::Call(SYS_write, 2, sys::Word(usage), sizeof usage - 1);
+    return 2;
+  }
+  sys::Call(SYS_close_range, kRecordFd + 1, ~0U, 0);
+  for (int fd = kReportFd; fd <= kRecordFd; ++fd) sys::Call(SYS_fcntl, fd, F_SETFD, FD_CLOEXEC);
+  sys::Call(SYS_prctl, PR_SET_CHILD_SUBREAPER, 1);
+  Line().Add("starting").Append();
+
+  const long log = sys::Call(SYS_openat, AT_FDCWD, sys::Word(argv[3]),
+                             O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+  if (log < 0) Fail("log", log);
+  sys::Call(SYS_dup3, log, 1, 0);
+  sys::Call(SYS_dup3, log, 2, 0);
+  if (const long error = sys::Call(SYS_chdir, sys::Word(argv[4])); error < 0)
+    Fail("work_dir", error);
+
+  alignas(16) static char stack[8192];
+  Launch launch{argv + kArgvStart, environment, 0};
+  const int64_t started = NowMicros();
+  const long pid = sys::Spawn(RunChild, &launch, stack, sizeof stack);
+  if (pid < 0) Fail("command", pid);
+  if (launch.error != 0) Fail("command", launch.error);
+
+  Line().Add("running").Add(sys::Call(SYS_getpid)).Add(pid).Add(started).Append();
+  // All signals are blocked, so a pipe without a reader is an error here and not our death.
+  const Report report{ParseNumber(argv[2]), pid, started};
+  sys::Call(SYS_write, kReportFd, sys::Word(&report), sizeof report);
+  sys::Call(SYS_close, kReportFd);
+
+  WaitForEnd(pid);
+  sys::Call(SYS_kill, -pid, SIGKILL);
+  int status = 0;
+  Wait(pid, &status, 0);
+  const bool clean = KillLeftovers();
+  Line()
+      .Add("exit")
+      .Add(WIFEXITED(status) ? WEXITSTATUS(status) : 0)
+      .Add(WIFSIGNALED(status) ? WTERMSIG(status) : 0)
+      .Add(started)
+      .Add(NowMicros())
+      .Add(clean ? 1 : 0)
+      .Append();
+  return 0;
+}
+
+}  // namespace
+
+#if defined(__x86_64__)
+extern "C" [[noreturn]] __attribute__((used)) void AllotStart(long* stack) {
+  const int argc = static_cast<int>(stack[0]);
+  auto** argv = reinterpret_cast<char**>(stack + 1);
+  sys::Exit(Supervise(argc, argv, argv + argc + 1));
+}
+#else
+int main(int argc, char** argv, char** environment) { return Supervise(argc, argv, environment); }
+#endif

@@ -1,0 +1,186 @@
+#include "client/api.h"
+
+#include <random>
+
+#include "common/http/client.h"
+
+namespace allot::client {
+
+class Api::Impl {
+ public:
+  Endpoint endpoint;
+  std::unique_ptr<http::BlockingClient> http;
+};
+
+namespace {
+
+http::ClientRequest RequestOf(const Call& call) {
+  http::ClientRequest request;
+  request.method = call.method;
+  request.target = call.target;
+  request.headers.assign(call.headers.begin(), call.headers.end());
+  request.headers.emplace_back("Accept", "application/json");
+  if (!call.body.empty()) request.headers.emplace_back("Content-Type", call.content_type);
+  request.body = call.body;
+  request.timeout = call.timeout;
+  request.idle_timeout = call.timeout;
+  return request;
+}
+
+// A key no other submit has: the server takes a second body under it as the first one repeated.
+std::string NewIdempotencyKey() {
+  std::random_device device;
+  return fmt::format("{:08x}{:08x}{:08x}{:08x}", device(), device(), device(), device());
+}
+
+std::string JobPath(const std::string& id) { return "/v1/jobs/" + UrlEncode(id); }
+
+}  // namespace
+
+std::string UrlEncode(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                       c == '-' || c == '.' || c == '_' || c == '~';
+    if (plain)
+      out += c;
+    else
+      out += fmt::format("%{:02X}", static_cast<unsigned char>(c));
+  }
+  return out;
+}
+
+Api::Api(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Api::~Api() = default;
+const std::string& Api::url() const { return impl_->endpoint.url; }
+const Endpoint& Api::endpoint() const { return impl_->endpoint; }
+
+StatusOr<std::unique_ptr<Api>> Api::Connect(Endpoint endpoint) {
+  auto impl = std::make_unique<Impl>();
+  ASSIGN_OR_RETURN(impl->http, http::BlockingClient::Create(endpoint.url, endpoint.token));
+  impl->endpoint = std::move(endpoint);
+  return std::unique_ptr<Api>(new Api(std::move(impl)));
+}
+
+StatusOr<std::string> Api::Fetch(const Call& call) {
+  StatusOr<http::ClientResponse> answer = impl_->http->Fetch(RequestOf(call));
+  if (!answer.ok()) return Status(answer.status().code(), MessageOf(answer.status()));
+  RETURN_IF_ERROR(StatusOfAnswer(answer->status, answer->body));
+  return std::move(answer->body);
+}
+
+template <class T>
+StatusOr<Answer<T>> Api::Typed(const Call& call, StatusOr<T> (*parse)(std::string_view)) {
+  ASSIGN_OR_RETURN(std::string body, Fetch(call));
+  ASSIGN_OR_RETURN(T view, parse(body));
+  return Answer<T>{std::move(view), std::move(body)};
+}
+
+StatusOr<Answer<ClusterView>> Api::Cluster() {
+  return Typed({.target = "/v1/cluster"}, ParseCluster);
+}
+
+StatusOr<Answer<JobView>> Api::Submit(const std::string& spec_json) {
+  const Call call{.method = "POST",
+                  .target = "/v1/jobs",
+                  .body = spec_json,
+                  .headers = {{"Idempotency-Key", NewIdempotencyKey()}}};
+  constexpr int kTries = 3;
+  for (int attempt = 1;; ++attempt) {
+    StatusOr<Answer<JobView>> answer = Typed(call, ParseJob);
+    if (answer.ok() || answer.status().code() != StatusCode::kUnavailable || attempt == kTries)
+      return answer;
+  }
+}
+
+StatusOr<Answer<JobPage>> Api::Jobs(const JobQuery& query) {
+  std::string target = fmt::format("/v1/jobs?limit={}", query.limit);
+  if (!query.phase.empty()) target += "&phase=" + UrlEncode(query.phase);
+  if (!query.tenant.empty()) target += "&tenant=" + UrlEncode(query.tenant);
+  if (!query.before.empty()) target += "&before=" + UrlEncode(query.before);
+  return Typed({.target = target}, ParseJobs);
+}
+
+StatusOr<Answer<JobView>> Api::Job(const std::string& id) {
+  return Typed({.target = JobPath(id)}, ParseJob);
+}
+
+StatusOr<Answer<JobView>> Api::Cancel(const std::string& id) {
+  return Typed({.method = "DELETE", .target = JobPath(id)}, ParseJob);
+}
+
+StatusOr<Answer<JobView>> Api::Wait(const std::string& id, Duration timeout) {
+  const double seconds = std::chrono::duration<double>(timeout).count();
+  return Typed({.target = fmt::format("{}/wait?timeout_seconds={:.3f}", JobPath(id), seconds),
+                .timeout = timeout + std::chrono::seconds(10)},
+               ParseJob);
+}
+
+StatusOr<Answer<JobExplanation>> Api::ExplainJob(const std::string& id) {
+  return Typed({.target = JobPath(id) + "/explain"}, ParseJobExplanation);
+}
+
+Status Api::Logs(const LogQuery& query, const std::function<bool(std::string_view)>& piece) {
+  const bool replica = query.id.starts_with("replica-");
+  std::string target =
+      replica ? fmt::format("/v1/replicas/{}/logs?offset={}", UrlEncode(query.id), query.offset)
+              : fmt::format("{}/logs?task={}&attempt={}&offset={}", JobPath(query.id), query.task,
+                            query.attempt, query.offset);
+  if (query.follow) target += "&follow=1";
+  http::ClientRequest request;
+  request.target = target;
+  // A task may say nothing for as long as it likes.
+  request.idle_timeout = std::chrono::hours(24 * 365);
+  ASSIGN_OR_RETURN(const http::ClientResponse answer, impl_->http->Stream(request, piece));
+  return StatusOfAnswer(answer.status, answer.body);
+}
+
+StatusOr<Answer<DeploymentView>> Api::Deploy(const std::string& name,
+                                             const std::string& spec_json) {
+  return Typed({.method = "PUT", .target = "/v1/deployments/" + UrlEncode(name), .body = spec_json},
+               ParseDeployment);
+}
+
+StatusOr<Answer<std::vector<DeploymentView>>> Api::Deployments() {
+  return Typed({.target = "/v1/deployments"}, ParseDeployments);
+}
+
+StatusOr<Answer<DeploymentView>> Api::Deployment(const std::string& name) {
+  return Typed({.target = "/v1/deployments/" + UrlEncode(name)}, ParseDeployment);
+}
+
+StatusOr<std::string> Api::Undeploy(const std::string& name) {
+  return Fetch({.method = "DELETE", .target = "/v1/deployments/" + UrlEncode(name)});
+}
+
+StatusOr<Answer<std::vector<NodeView>>> Api::Nodes() {
+  return Typed({.target = "/v1/nodes"}, ParseNodes);
+}
+
+StatusOr<Answer<std::vector<DeviceView>>> Api::Devices() {
+  return Typed({.target = "/v1/devices"}, ParseDevices);
+}
+
+StatusOr<Answer<NodeView>> Api::Drain(const std::string& node, bool drain) {
+  return Typed(
+      {.method = "POST",
+       .target = fmt::format("/v1/nodes/{}/{}", UrlEncode(node), drain ? "drain" : "undrain")},
+      ParseNode);
+}
+
+StatusOr<Answer<PolicyView>> Api::Policy() { return Typed({.target = "/v1/policy"}, ParsePolicy); }
+
+StatusOr<std::string> Api::ApplyPolicy(const std::string& yaml) {
+  return Fetch(
+      {.method = "PUT", .target = "/v1/policy", .body = yaml, .content_type = "application/yaml"});
+}
+
+StatusOr<Answer<RequestExplanation>> Api::ExplainRequest(const std::string& id) {
+  return Typed({.target = "/allot/v1/requests/" + UrlEncode(id)}, ParseRequestExplanation);
+}
+
+StatusOr<Answer<std::vector<GatewayDeployment>>> Api::GatewayDeployments() {
+  return Typed({.target = "/allot/v1/deployments"}, ParseGatewayDeployments);
+}
+
+}  // namespace allot::client

@@ -1,0 +1,102 @@
+// The scheduler's HTTP API as typed, blocking calls (docs/api.md).
+//
+// One connection, one thread. Every answer carries the parsed view and the body as it came, so
+// that `--json` prints exactly what the server said. Errors are those of the server, with the
+// address added; what cannot be reached is Unavailable.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "client/views.h"
+#include "common/base/status.h"
+#include "common/base/units.h"
+
+namespace allot::client {
+
+template <class T>
+struct Answer {
+  T view;
+  std::string body;
+};
+
+struct Endpoint {
+  std::string url;    // "http://127.0.0.1:7401"
+  std::string token;  // bearer token; empty for none
+};
+
+struct Call {
+  std::string method = "GET";
+  std::string target;
+  std::string body = {};
+  std::string content_type = "application/json";
+  std::vector<std::pair<std::string, std::string>> headers = {};
+  Duration timeout = std::chrono::seconds(30);
+};
+
+struct JobQuery {
+  std::string phase, tenant, before;
+  int limit = 100;
+};
+
+struct LogQuery {
+  std::string id;  // job-17 or replica-3
+  int64_t task = 0, attempt = 0, offset = 0;
+  bool follow = false;
+};
+
+class Api {
+ public:
+  static StatusOr<std::unique_ptr<Api>> Connect(Endpoint endpoint);
+  ~Api();
+  const std::string& url() const;
+  const Endpoint& endpoint() const;
+
+  // Any route; answers outside 2xx are errors.
+  StatusOr<std::string> Fetch(const Call& call);
+
+  StatusOr<Answer<ClusterView>> Cluster();
+  // `spec_json`: a Job. Sent with an idempotency key, so a lost connection is tried again
+  // without fear of a second job.
+  StatusOr<Answer<JobView>> Submit(const std::string& spec_json);
+  StatusOr<Answer<JobPage>> Jobs(const JobQuery& query);
+  StatusOr<Answer<JobView>> Job(const std::string& id);
+  StatusOr<Answer<JobView>> Cancel(const std::string& id);
+  // Returns when the job is finished or `timeout` has passed, whichever is first.
+  StatusOr<Answer<JobView>> Wait(const std::string& id, Duration timeout);
+  StatusOr<Answer<JobExplanation>> ExplainJob(const std::string& id);
+  // Log bytes go to `piece` as they arrive; it returns false to stop.
+  Status Logs(const LogQuery& query, const std::function<bool(std::string_view)>& piece);
+
+  StatusOr<Answer<DeploymentView>> Deploy(const std::string& name, const std::string& spec_json);
+  StatusOr<Answer<std::vector<DeploymentView>>> Deployments();
+  StatusOr<Answer<DeploymentView>> Deployment(const std::string& name);
+  StatusOr<std::string> Undeploy(const std::string& name);
+
+  StatusOr<Answer<std::vector<NodeView>>> Nodes();
+  StatusOr<Answer<std::vector<DeviceView>>> Devices();
+  StatusOr<Answer<NodeView>> Drain(const std::string& node, bool drain);
+
+  StatusOr<Answer<PolicyView>> Policy();
+  StatusOr<std::string> ApplyPolicy(const std::string& yaml);
+
+  // These two speak to a gateway.
+  StatusOr<Answer<RequestExplanation>> ExplainRequest(const std::string& id);
+  StatusOr<Answer<std::vector<GatewayDeployment>>> GatewayDeployments();
+
+ private:
+  class Impl;
+  explicit Api(std::unique_ptr<Impl> impl);
+  template <class T>
+  StatusOr<Answer<T>> Typed(const Call& call, StatusOr<T> (*parse)(std::string_view));
+  std::unique_ptr<Impl> impl_;
+};
+
+std::string UrlEncode(std::string_view text);
+
+}  // namespace allot::client

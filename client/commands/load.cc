@@ -1,0 +1,77 @@
+#include "client/load/load.h"
+#include "client/commands/commands.h"
+#include "client/load/report.h"
+#include "client/local/files.h"
+
+namespace allot::client {
+namespace {
+
+struct Flags {
+  load::Options options;
+  std::vector<std::string> reports;
+};
+
+StatusOr<int> Compare(const std::vector<std::string>& files) {
+  std::vector<load::Report> reports;
+  for (const std::string& file : files) {
+    ASSIGN_OR_RETURN(const std::string text, local::ReadFile(file));
+    ASSIGN_OR_RETURN(load::Report report, load::FromJson(text, file));
+    reports.push_back(std::move(report));
+  }
+  Print(load::ToTable(reports));
+  return 0;
+}
+
+StatusOr<int> Load(const Session& session, const Flags& flags) {
+  if (!flags.reports.empty()) return Compare(flags.reports);
+  load::Options options = flags.options;
+  if (options.model.empty()) return InvalidArgument("give --model, one of GET /v1/models");
+  ASSIGN_OR_RETURN(const Endpoint endpoint, session.FindEndpoint());
+  options.token = endpoint.token;
+  if (options.gateway.empty()) {  // The first the scheduler knows.
+    ASSIGN_OR_RETURN(const std::unique_ptr<Api> api, Api::Connect(endpoint));
+    ASSIGN_OR_RETURN(const Answer<ClusterView> cluster, api->Cluster());
+    if (cluster.view.gateways.empty())
+      return Unavailable("the cluster has no gateway; give one with --gateway URL");
+    options.gateway = "http://" + cluster.view.gateways[0].http_address;
+  }
+  if (options.prompts.empty())
+    options.prompts = {"It was", "The night", "She said that", "There is no", "When he came"};
+  const auto progress = [&](int answered) {
+    Say(fmt::format("{} of {} requests answered", answered, options.requests));
+  };
+  ASSIGN_OR_RETURN(const load::LoadRun run, load::Execute(options, progress));
+  const load::Report report = load::Summarize(run);
+  Print(session.json ? load::ToJson(report) : load::ToTable({report}));
+  return report.ok == report.requests ? kOk : kFailed;
+}
+
+}  // namespace
+
+void AddLoad(CLI::App& app, Session& session) {
+  CLI::App* command = AddCommand(
+      app, "load", "Send requests to a model and tell what they took, cost and where they went",
+      "  allot load --model chat --requests 300 --concurrency 8 --stream-ratio 0.5\n"
+      "  allot load --model chat --json > a.json; allot load --report a.json --report b.json\n"
+      "Cost: price of the leased devices x time held / requests a replica takes at once.\n"
+      "Exit code 1 when a request was not answered well.");
+  auto flags = std::make_shared<Flags>();
+  load::Options& o = flags->options;
+  command->add_option("--gateway", o.gateway, "http://host:port; default the cluster's first");
+  command->add_option("--model", o.model, "Name of the model");
+  command->add_option("--requests", o.requests, "How many; default 100")
+      ->check(CLI::Range(1, 10'000'000));
+  command->add_option("--concurrency", o.concurrency, "Connections; default 4")
+      ->check(CLI::Range(1, 1000));
+  command->add_option("--stream-ratio", o.stream_ratio, "Share that streams; default 0.5")
+      ->check(CLI::Range(0.0, 1.0));
+  command->add_option("--max-tokens", o.max_tokens, "Of each answer; default 32")
+      ->check(CLI::Range(1, 1'000'000));
+  command->add_option("--prompt", o.prompts, "Repeatable; taken in turn")->allow_extra_args(false);
+  command->add_option("--report", flags->reports, "Send nothing; compare saved --json reports")
+      ->check(CLI::ExistingFile);
+  AddJson(command, session);
+  OnRun(command, session, [&session, flags] { return Load(session, *flags); });
+}
+
+}  // namespace allot::client

@@ -1,0 +1,139 @@
+#include "client/commands/commands.h"
+#include "client/local/cluster.h"
+#include "client/local/processes.h"
+#include "client/table.h"
+#include "common/json/json.h"
+
+namespace allot::client {
+namespace {
+
+struct Flags {
+  std::string dir = kLocalFolder, policy;
+  std::vector<std::string> agents;
+  bool config_only = false;
+};
+using FlagsPtr = std::shared_ptr<Flags>;
+
+std::string DirFlag(const Flags& flags) {
+  return flags.dir == kLocalFolder ? "" : " --dir " + flags.dir;
+}
+
+json::object AddressesJson(const local::Addresses& a) {
+  return {{"api", "http://" + a.http},
+          {"gateway", a.gateway_http.empty() ? "" : "http://" + a.gateway_http},
+          {"endpoint", a.endpoint},
+          {"scheduler_pid", static_cast<int64_t>(a.pid)}};
+}
+
+std::string AddressLines(const local::Addresses& a, const Flags& flags) {
+  std::string out = fmt::format("API          http://{}\n", a.http);
+  out += fmt::format("metrics      http://{}/metrics\n", a.http);
+  if (!a.gateway_http.empty())
+    out += fmt::format("models       http://{}/v1  (OpenAI-compatible)\n", a.gateway_http);
+  if (flags.dir != kLocalFolder)
+    out += fmt::format("use it       export ALLOT_SERVER=http://{}\n", a.http);
+  out += fmt::format("tear down    allot local down{}\n", DirFlag(flags));
+  return out;
+}
+
+StatusOr<int> Up(const Session& session, const Flags& flags) {
+  local::UpOptions options;
+  options.policy = flags.policy;
+  for (const std::string& text : flags.agents) {
+    ASSIGN_OR_RETURN(local::AgentSpec agent, local::ParseAgentSpec(text));
+    options.agents.push_back(std::move(agent));
+  }
+  local::Cluster cluster(flags.dir, Say);
+  const std::string& folder = cluster.layout().folder();
+  if (flags.config_only) {
+    RETURN_IF_ERROR(cluster.Configure(options));
+    Print(
+        fmt::format("configs are in {0}; start allot-scheduler --config {0}/scheduler.yaml and an "
+                    "allot-agent --config for each of {0}/agents/*.yaml",
+                    folder));
+    return 0;
+  }
+  ASSIGN_OR_RETURN(const local::Addresses addresses, cluster.Up(options));
+  if (session.json) {
+    json::object out = AddressesJson(addresses);
+    out["version"] = 1;
+    out["folder"] = folder;
+    Print(json::serialize(out));
+    return 0;
+  }
+  Print(fmt::format("a cluster is up in {}\n{}", folder, AddressLines(addresses, flags)));
+  return 0;
+}
+
+StatusOr<int> ShowStatus(const Session& session, const Flags& flags) {
+  const local::Layout layout(flags.dir);
+  RETURN_IF_ERROR(layout.LoadAgents().status());
+  const std::vector<local::ProcessInfo> processes = local::FindProcesses(layout.folder());
+  const auto addresses = local::ReadAddresses(layout.SchedulerState());
+  const bool up = addresses.ok() && local::IsRunning(addresses->pid);
+  if (session.json) {
+    json::array list;
+    for (const local::ProcessInfo& p : processes)
+      list.push_back(json::object{{"pid", static_cast<int64_t>(p.pid)}, {"program", p.program}});
+    json::object out = up ? AddressesJson(*addresses) : json::object{};
+    out["version"] = 1;
+    out["folder"] = layout.folder();
+    out["up"] = up;
+    out["processes"] = std::move(list);
+    Print(json::serialize(out));
+    return up ? kOk : kUnavailable;
+  }
+  Table table({{"PID", Table::Align::kRight}, {"PROGRAM"}});
+  for (const local::ProcessInfo& p : processes) table.Add({std::to_string(p.pid), p.program});
+  std::string out =
+      up ? fmt::format("up in {}\n{}", layout.folder(), AddressLines(*addresses, flags))
+         : fmt::format("{} has no running scheduler; `allot local up{}` starts one\n",
+                       layout.folder(), DirFlag(flags));
+  if (!table.empty()) out += "\n" + table.ToString();
+  Print(out);
+  return up ? kOk : kUnavailable;
+}
+
+}  // namespace
+
+void AddLocal(CLI::App& app, Session& session) {
+  CLI::App* local = AddCommand(app, "local", "A whole cluster on this machine, on loopback",
+                               "  allot local up\n  allot nodes\n  allot local down");
+  local->require_subcommand(1);
+  auto flags = std::make_shared<Flags>();
+
+  CLI::App* up = AddCommand(
+      *local, "up", "Start a scheduler with a gateway, and agents",
+      "  allot local up\n"
+      "  allot local up --agents host --agents gpu=nvidia/h100-sxm-80g:2 --policy balanced\n"
+      "Keys, configs, state and logs are in --dir; ports are chosen free. SPEC is `host` (the\n"
+      "machine's processors and GPUs) or NAME=MODEL:COUNT[+MODEL:COUNT…] of `allot catalogue`,\n"
+      "emulated. Default: host, two emulated GPUs, two emulated inference ASICs.");
+  up->add_option("--dir", flags->dir, "Its folder; default ./.allotrope");
+  up->add_option("--agents", flags->agents, "SPEC of one agent; repeatable")
+      ->allow_extra_args(true);
+  up->add_option("--policy", flags->policy, "File or ready-made name; default cheapest-within-slo");
+  up->add_flag("--config-only", flags->config_only,
+               "Write keys and configs (default ports), start nothing");
+  AddJson(up, session);
+  OnRun(up, session, [&session, flags] { return Up(session, *flags); });
+
+  CLI::App* status = AddCommand(*local, "status", "What is up, where, and its processes",
+                                "  allot local status\nExit code 5 when the scheduler is down.");
+  status->add_option("--dir", flags->dir, "Its folder; default ./.allotrope");
+  AddJson(status, session);
+  OnRun(status, session, [&session, flags] { return ShowStatus(session, *flags); });
+
+  CLI::App* down = AddCommand(*local, "down", "Stop every process of it, tasks and models too",
+                              "  allot local down\nFiles stay; the next `up` goes on with them.");
+  down->add_option("--dir", flags->dir, "Its folder; default ./.allotrope");
+  OnRun(down, session, [flags]() -> StatusOr<int> {
+    local::Cluster cluster(flags->dir, Say);
+    const int stopped = cluster.Down();
+    Print(stopped == 0 ? "nothing was up in " + cluster.layout().folder()
+                       : fmt::format("stopped {} processes", stopped));
+    return 0;
+  });
+}
+
+}  // namespace allot::client

@@ -1,0 +1,64 @@
+#include "client/commands/commands.h"
+#include "client/policy_file.h"
+
+namespace allot::client {
+namespace {
+
+std::string PolicyPage(const PolicyView& p) {
+  return fmt::format(
+      "policy     {}\nabout      {}\nqueue      {}\nplacement  {}\nrouting    {}\n\n"
+      "`allot policy show --yaml` prints the file.\n",
+      p.name, p.description, p.queue, p.placement, p.routing);
+}
+
+}  // namespace
+
+void AddPolicy(CLI::App& app, Session& session) {
+  CLI::App* policy =
+      AddCommand(app, "policy", "Check, apply and show policies",
+                 "  allot policy check my-policy.yaml && allot policy apply my-policy.yaml\n"
+                 "Where FILE is no file it may name a ready-made policy: cheapest-within-slo, …");
+  policy->require_subcommand(1);
+  auto file = std::make_shared<std::string>();
+
+  CLI::App* check = AddCommand(*policy, "check", "Check a policy file; needs no scheduler",
+                               "  allot policy check my-policy.yaml\n"
+                               "Errors read FILE:LINE:COLUMN: what; exit code 2.");
+  check->add_option("FILE", *file, "Policy as YAML")->required();
+  OnRun(check, session, [file]() -> StatusOr<int> {
+    ASSIGN_OR_RETURN(const PolicyText text, FindPolicy(*file));
+    ASSIGN_OR_RETURN(const Policy checked, CheckPolicy(text));
+    Print(fmt::format("{}: policy {} is fine (queue {}, placement {}, routing {})", text.place,
+                      checked.name, checked.queue.algorithm, checked.placement.algorithm,
+                      checked.routing.algorithm));
+    return 0;
+  });
+
+  CLI::App* apply = AddCommand(*policy, "apply", "Check a policy and make the scheduler use it",
+                               "  allot policy apply my-policy.yaml\n"
+                               "Without a restart; on an error the running policy stays.");
+  apply->add_option("FILE", *file, "Policy as YAML, or a ready-made name")->required();
+  AddJson(apply, session);
+  OnRun(apply, session, [&session, file]() -> StatusOr<int> {
+    ASSIGN_OR_RETURN(const PolicyText text, FindPolicy(*file));
+    ASSIGN_OR_RETURN(const Policy checked, CheckPolicy(text));
+    ASSIGN_OR_RETURN(const std::unique_ptr<Api> api, session.Connect());
+    ASSIGN_OR_RETURN(const std::string body, api->ApplyPolicy(text.yaml));
+    Print(session.json ? body : fmt::format("policy {} is in force", checked.name));
+    return 0;
+  });
+
+  CLI::App* show = AddCommand(*policy, "show", "Show the policy in force",
+                              "  allot policy show --yaml > policy.yaml");
+  auto yaml = std::make_shared<bool>(false);
+  show->add_flag("--yaml", *yaml, "The file itself");
+  AddJson(show, session);
+  OnRun(show, session, [&session, yaml]() -> StatusOr<int> {
+    ASSIGN_OR_RETURN(const std::unique_ptr<Api> api, session.Connect());
+    ASSIGN_OR_RETURN(const Answer<PolicyView> answer, api->Policy());
+    Print(session.json ? answer.body : *yaml ? answer.view.yaml : PolicyPage(answer.view));
+    return 0;
+  });
+}
+
+}  // namespace allot::client

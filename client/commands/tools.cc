@@ -1,0 +1,135 @@
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "client/commands/commands.h"
+#include "client/local/files.h"
+#include "client/table.h"
+#include "client/text.h"
+#include "common/catalogue/catalogue.h"
+#include "common/json/json.h"
+
+namespace allot::client {
+namespace {
+
+// Runs allot-sim in our place; its exit code is ours.
+StatusOr<int> Simulate(const std::vector<std::string>& args) {
+  ASSIGN_OR_RETURN(const std::string program, local::FindProgram("allot-sim"));
+  std::vector<char*> argv = {const_cast<char*>(program.c_str())};
+  for (const std::string& arg : args) argv.push_back(const_cast<char*>(arg.c_str()));
+  argv.push_back(nullptr);
+  execv(program.c_str(), argv.data());
+  return FailedPrecondition("cannot run {}: {}", program, std::strerror(errno));
+}
+
+std::string Tera(std::optional<double> number) {
+  return number ? fmt::format("{:g}", *number) : "";
+}
+
+std::string CatalogueTable() {
+  Table table({{"MODEL"},
+               {"KIND"},
+               {"MEMORY", Table::Align::kRight},
+               {"GB/S", Table::Align::kRight},
+               {"BF16 TFLOPS", Table::Align::kRight},
+               {"WATTS", Table::Align::kRight},
+               {"PRICE", Table::Align::kRight},
+               {"ESTIMATES"}});
+  for (const CatalogueRow& row : Catalogue::BuiltIn().rows()) {
+    std::string estimates;
+    for (const std::string& column : row.estimates)
+      estimates += (estimates.empty() ? "" : ", ") + column;
+    table.Add({row.model, std::string(ToString(row.kind)), Memory(row.memory),
+               Tera(row.memory_bandwidth_gbs), Tera(row.bf16_tflops), Tera(row.watts),
+               PerHour(row.price_usd_per_hour), estimates});
+  }
+  return table.ToString();
+}
+
+std::string CatalogueJson() {
+  json::array devices;
+  for (const CatalogueRow& row : Catalogue::BuiltIn().rows()) {
+    json::object o;
+    o["model"] = row.model;
+    o["vendor"] = row.vendor;
+    const std::string_view kind = ToString(row.kind);
+    o["kind"] = json::string(kind.data(), kind.size());
+    if (row.memory) o["memory_bytes"] = *row.memory;
+    const auto number = [&](const char* key, std::optional<double> value) {
+      if (value) o[key] = *value;
+    };
+    number("memory_bandwidth_gbs", row.memory_bandwidth_gbs);
+    number("bf16_tflops", row.bf16_tflops);
+    number("fp8_tflops", row.fp8_tflops);
+    number("int8_tops", row.int8_tops);
+    number("power_watts", row.watts);
+    number("price_usd_per_hour", row.price_usd_per_hour);
+    json::array estimates;
+    for (const std::string& column : row.estimates) estimates.emplace_back(column);
+    o["estimates"] = std::move(estimates);
+    o["source"] = row.source;
+    devices.push_back(std::move(o));
+  }
+  return json::serialize(json::object{{"version", 1}, {"devices", std::move(devices)}});
+}
+
+// Words only, one level down: what a shell needs to help, nothing that would ask the cluster.
+std::string BashCompletion(const CLI::App& root) {
+  std::string cases, words;
+  for (const CLI::App* command : root.get_subcommands({})) {
+    words += command->get_name() + " ";
+    std::string options;
+    for (const CLI::App* sub : command->get_subcommands({})) options += sub->get_name() + " ";
+    for (const CLI::Option* option : command->get_options())
+      for (const std::string& name : option->get_lnames()) options += "--" + name + " ";
+    cases += fmt::format("    {}) words=\"{}\" ;;\n", command->get_name(), options);
+  }
+  return fmt::format(
+      "_allot() {{\n"
+      "  local word=\"${{COMP_WORDS[COMP_CWORD]}}\" words=\"\"\n"
+      "  case \"${{COMP_WORDS[1]}}\" in\n{}    *) words=\"{}\" ;;\n  esac\n"
+      "  [ \"$COMP_CWORD\" -eq 1 ] && words=\"{}\"\n"
+      "  COMPREPLY=($(compgen -W \"$words\" -- \"$word\"))\n"
+      "}}\ncomplete -o default -F _allot allot\n",
+      cases, words, words);
+}
+
+}  // namespace
+
+void AddTools(CLI::App& app, Session& session) {
+  CLI::App* simulate = AddCommand(app, "simulate", "Run allot-sim: the same cores in virtual time",
+                                  "  allot simulate --seed 7\n  allot simulate -- --help");
+  simulate->prefix_command();
+  OnRun(simulate, session, [&session, simulate]() -> StatusOr<int> {
+    std::vector<std::string> args = simulate->remaining();
+    args.insert(args.end(), session.trailing.begin(), session.trailing.end());
+    return Simulate(args);
+  });
+
+  CLI::App* catalogue = AddCommand(
+      app, "catalogue", "List the device models known, with prices to start from",
+      "  allot catalogue --json\nESTIMATES names the columns that are estimates, not data sheets.");
+  AddJson(catalogue, session);
+  OnRun(catalogue, session, [&session]() -> StatusOr<int> {
+    Print(session.json ? CatalogueJson() : CatalogueTable());
+    return 0;
+  });
+
+  CLI::App* version = AddCommand(app, "version", "Print the version", "  allot version");
+  OnRun(version, session, []() -> StatusOr<int> {
+    Print("allot " ALLOT_VERSION);
+    return 0;
+  });
+
+  CLI::App* completion = AddCommand(app, "completion", "Print a completion script for a shell",
+                                    "  source <(allot completion bash)");
+  auto shell = std::make_shared<std::string>();
+  completion->add_option("SHELL", *shell, "bash")->required()->check(CLI::IsMember({"bash"}));
+  OnRun(completion, session, [&app]() -> StatusOr<int> {
+    Print(BashCompletion(app));
+    return 0;
+  });
+}
+
+}  // namespace allot::client

@@ -1,0 +1,29 @@
+// addresses.yaml, which every program writes into its state folder once it is ready
+// (docs/api.md): how scripts and the local cluster learn the ports that were chosen.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+
+#include "common/base/status.h"
+#include "common/base/units.h"
+
+namespace allot::client::local {
+
+struct Addresses {
+  pid_t pid = 0;
+  std::string http;      // host:port
+  std::string endpoint;  // tcp://…
+  std::string public_key;
+  std::string gateway_http;  // scheduler with a gateway inside
+  std::string gateway_endpoint;
+};
+
+StatusOr<Addresses> ReadAddresses(const std::string& state_dir);
+
+// Waits until the process `pid` has written its addresses. FailedPrecondition if it ends before,
+// DeadlineExceeded after `timeout`. The folder must exist.
+StatusOr<Addresses> WaitForAddresses(const std::string& state_dir, pid_t pid, Duration timeout);
+
+}  // namespace allot::client::local

@@ -1,0 +1,144 @@
+#include "client/local/cluster.h"
+
+#include <algorithm>
+
+#include "client/api.h"
+#include "client/local/files.h"
+#include "client/local/processes.h"
+#include "client/session.h"
+
+namespace allot::client::local {
+namespace {
+
+constexpr char kFirstPolicy[] = "cheapest-within-slo";
+
+// The end of a log, for the message about a program that did not start.
+std::string LastLines(const std::string& path) {
+  const StatusOr<std::string> text = ReadFile(path);
+  if (!text.ok() || text->empty()) return "";
+  size_t start = text->size() - 1;
+  for (int lines = 0; lines < 5 && start > 0 && start != std::string::npos; ++lines)
+    start = text->rfind('\n', start - 1);
+  return text->substr(start == std::string::npos || start == 0 ? 0 : start + 1);
+}
+
+}  // namespace
+
+Cluster::Cluster(std::string folder, Progress progress)
+    : layout_(std::move(folder)), progress_(std::move(progress)) {}
+
+StatusOr<std::vector<AgentSpec>> Cluster::Choose(const UpOptions& options) const {
+  if (!options.agents.empty()) return options.agents;
+  const auto earlier = layout_.LoadAgents();
+  if (earlier.ok()) return earlier;
+  if (earlier.status().code() != StatusCode::kNotFound) return earlier.status();
+  return DefaultAgents();
+}
+
+Status Cluster::Prepare(const UpOptions& options, std::vector<AgentSpec>* agents) {
+  const std::vector<ProcessInfo> running = FindProcesses(layout_.folder());
+  if (!running.empty())
+    return FailedPrecondition(
+        "a cluster is up in {} ({} processes, the first is {}); `allot local down --dir {}` stops "
+        "it",
+        layout_.folder(), running.size(), running[0].pid, layout_.folder());
+  ASSIGN_OR_RETURN(*agents, Choose(options));
+  RETURN_IF_ERROR(layout_.Prepare(*agents));
+  if (!options.policy.empty() || !Exists(layout_.File("policy.yaml")))
+    RETURN_IF_ERROR(layout_.WritePolicy(options.policy.empty() ? kFirstPolicy : options.policy));
+  return absl::OkStatus();
+}
+
+Status Cluster::Configure(const UpOptions& options) {
+  std::vector<AgentSpec> agents;
+  RETURN_IF_ERROR(Prepare(options, &agents));
+  RETURN_IF_ERROR(layout_.WriteSchedulerConfig({.endpoint = "tcp://127.0.0.1:7400",
+                                                .http = "127.0.0.1:7401",
+                                                .gateway_endpoint = "tcp://127.0.0.1:7410",
+                                                .gateway_http = "127.0.0.1:7411"}));
+  for (const AgentSpec& agent : agents)
+    RETURN_IF_ERROR(layout_.WriteAgentConfig(agent, "tcp://127.0.0.1:7400"));
+  return absl::OkStatus();
+}
+
+StatusOr<Addresses> Cluster::StartScheduler(Duration timeout) {
+  ASSIGN_OR_RETURN(const std::string program, FindProgram("allot-scheduler"));
+  const std::string log = layout_.LogOf("scheduler");
+  ASSIGN_OR_RETURN(const pid_t pid, Start({.program = program,
+                                           .args = {"--config", layout_.SchedulerConfig()},
+                                           .log_file = log,
+                                           .marker = layout_.folder()}));
+  StatusOr<Addresses> addresses = WaitForAddresses(layout_.SchedulerState(), pid, timeout);
+  if (!addresses.ok())
+    return Status(addresses.status().code(),
+                  fmt::format("the scheduler did not start: {}\n{}  (from {})",
+                              MessageOf(addresses.status()), LastLines(log), log));
+  return addresses;
+}
+
+StatusOr<pid_t> Cluster::StartAgent(const std::string& name) {
+  ASSIGN_OR_RETURN(const std::string program, FindProgram("allot-agent"));
+  return Start({.program = program,
+                .args = {"--config", layout_.AgentConfig(name)},
+                .log_file = layout_.LogOf(name),
+                .marker = layout_.folder()});
+}
+
+Status Cluster::AwaitNodes(const std::vector<std::string>& names, Duration timeout) {
+  ASSIGN_OR_RETURN(const Addresses addresses, ReadAddresses(layout_.SchedulerState()));
+  ASSIGN_OR_RETURN(const std::unique_ptr<Api> api, Api::Connect({"http://" + addresses.http, ""}));
+  const auto deadline = std::chrono::steady_clock::now() + timeout;
+  while (true) {
+    std::string missing;
+    const auto nodes = api->Nodes();
+    for (const std::string& name : names) {
+      const bool here =
+          nodes.ok() && std::any_of(nodes->view.begin(), nodes->view.end(),
+                                    [&](const NodeView& n) { return n.name == name && n.alive; });
+      if (!here) missing = name;
+    }
+    if (missing.empty()) return absl::OkStatus();
+    const bool late = std::chrono::steady_clock::now() >= deadline;
+    const StatusOr<std::string> log = ReadFile(layout_.LogOf(missing));
+    if (late)
+      return DeadlineExceeded("node {} did not register within {}{}\n{}  (from {})", missing,
+                              FormatDuration(timeout),
+                              nodes.ok() ? "" : " (" + MessageOf(nodes.status()) + ")",
+                              LastLines(layout_.LogOf(missing)), layout_.LogOf(missing));
+    Pause(std::chrono::milliseconds(20));
+  }
+}
+
+Status Cluster::UpUnguarded(const UpOptions& options) {
+  std::vector<AgentSpec> agents;
+  RETURN_IF_ERROR(Prepare(options, &agents));
+  RETURN_IF_ERROR(layout_.WriteSchedulerConfig({}));
+  progress_("starting the scheduler …");
+  ASSIGN_OR_RETURN(const Addresses chosen, StartScheduler(options.timeout));
+  RETURN_IF_ERROR(layout_.WriteSchedulerConfig({.endpoint = chosen.endpoint,
+                                                .http = chosen.http,
+                                                .gateway_endpoint = chosen.gateway_endpoint,
+                                                .gateway_http = chosen.gateway_http}));
+  std::vector<std::string> names;
+  for (const AgentSpec& agent : agents) {
+    RETURN_IF_ERROR(layout_.WriteAgentConfig(agent, chosen.endpoint));
+    RETURN_IF_ERROR(StartAgent(agent.name).status());
+    names.push_back(agent.name);
+  }
+  progress_(fmt::format("waiting for {} agents …", names.size()));
+  return AwaitNodes(names, options.timeout);
+}
+
+StatusOr<Addresses> Cluster::Up(const UpOptions& options) {
+  // What was up before us stays up; Prepare refuses it.
+  const bool ours = FindProcesses(layout_.folder()).empty();
+  if (const Status status = UpUnguarded(options); !status.ok()) {
+    if (ours) Down();
+    return status;
+  }
+  return ReadAddresses(layout_.SchedulerState());
+}
+
+int Cluster::Down() { return StopProcesses(layout_.folder(), std::chrono::seconds(3)); }
+
+}  // namespace allot::client::local

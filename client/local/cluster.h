@@ -1,0 +1,50 @@
+// A whole cluster on this machine: `allot local up`, `status`, `down`. Also what the integration
+// tests and the quickstart stand on.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "client/local/addresses.h"
+#include "client/local/layout.h"
+#include "common/base/status.h"
+#include "common/base/units.h"
+
+namespace allot::client::local {
+
+struct UpOptions {
+  std::vector<AgentSpec> agents;  // empty: those of the last time, else DefaultAgents()
+  std::string policy;             // file or ready-made name; empty: cheapest-within-slo
+  Duration timeout = std::chrono::seconds(60);
+};
+
+class Cluster {
+ public:
+  using Progress = std::function<void(const std::string&)>;
+  Cluster(std::string folder, Progress progress);
+
+  const Layout& layout() const { return layout_; }
+  // Keys and configs with the default ports, nothing started.
+  Status Configure(const UpOptions& options);
+  // Everything started and every agent registered. On a failure nothing is left running.
+  StatusOr<Addresses> Up(const UpOptions& options);
+  // Every process stopped, tasks and model servers too; files stay. How many there were.
+  int Down();
+
+  // One program of a cluster that is up; for tests and repairs.
+  StatusOr<Addresses> StartScheduler(Duration timeout);
+  StatusOr<pid_t> StartAgent(const std::string& name);
+  // Until every named node is registered and alive.
+  Status AwaitNodes(const std::vector<std::string>& names, Duration timeout);
+
+ private:
+  StatusOr<std::vector<AgentSpec>> Choose(const UpOptions& options) const;
+  Status UpUnguarded(const UpOptions& options);
+  Status Prepare(const UpOptions& options, std::vector<AgentSpec>* agents);
+
+  Layout layout_;
+  Progress progress_;
+};
+
+}  // namespace allot::client::local

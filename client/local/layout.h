@@ -1,0 +1,70 @@
+// The folder of a local cluster: who is in it, where things stand, its config files.
+//
+//   FOLDER/cluster.yaml      which agents (so that a second `up` needs no flags)
+//   FOLDER/allow.yaml        who may connect
+//   FOLDER/keys/NAME.key     one key a program
+//   FOLDER/scheduler.yaml    FOLDER/scheduler/   FOLDER/checkpoints/
+//   FOLDER/agents/NAME.yaml  FOLDER/nodes/NAME/
+//   FOLDER/policy.yaml       the first policy; later ones are in the scheduler's store
+//   FOLDER/logs/NAME.log     what each program says
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "common/base/status.h"
+
+namespace allot::client::local {
+
+struct EmulatedDevices {
+  std::string model;
+  uint32_t count = 1;
+};
+
+struct AgentSpec {
+  std::string name;
+  bool host = false;                     // offers the machine's processors and GPUs
+  std::vector<EmulatedDevices> devices;  // offers these, emulated
+};
+
+// "gpu=nvidia/h100-sxm-80g:2", "mixed=groq/groqchip1:4+nvidia/l4", "host" (the machine itself).
+// Models must stand in the catalogue.
+StatusOr<AgentSpec> ParseAgentSpec(const std::string& text);
+// The machine itself, two emulated GPUs, two emulated inference ASICs.
+std::vector<AgentSpec> DefaultAgents();
+
+class Layout {
+ public:
+  explicit Layout(std::string folder);  // made absolute
+  const std::string& folder() const { return folder_; }
+  std::string File(const std::string& relative) const { return folder_ + "/" + relative; }
+  std::string SchedulerState() const { return File("scheduler"); }
+  std::string NodeState(const std::string& name) const { return File("nodes/" + name); }
+  std::string SchedulerConfig() const { return File("scheduler.yaml"); }
+  std::string AgentConfig(const std::string& name) const {
+    return File("agents/" + name + ".yaml");
+  }
+  std::string LogOf(const std::string& name) const { return File("logs/" + name + ".log"); }
+
+  // Folders, keys and the allow list; what is there stays.
+  Status Prepare(const std::vector<AgentSpec>& agents) const;
+  // The agents of an earlier `up`; NotFound if the folder holds no cluster.
+  StatusOr<std::vector<AgentSpec>> LoadAgents() const;
+
+  // Where the scheduler listens. Port 0 lets it choose; once it has chosen, the config is written
+  // again with what it chose, so that a restarted scheduler is found by its agents.
+  struct Listen {
+    std::string endpoint = "tcp://127.0.0.1:0", http = "127.0.0.1:0";
+    std::string gateway_endpoint = "tcp://127.0.0.1:0", gateway_http = "127.0.0.1:0";
+  };
+  Status WriteSchedulerConfig(const Listen& listen) const;
+  Status WriteAgentConfig(const AgentSpec& agent, const std::string& scheduler_endpoint) const;
+  // A policy for the first start: a file or a ready-made name.
+  Status WritePolicy(const std::string& file_or_name) const;
+
+ private:
+  std::string folder_;
+};
+
+}  // namespace allot::client::local

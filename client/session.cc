@@ -1,0 +1,114 @@
+#include "client/session.h"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+
+#include "client/local/addresses.h"
+#include "client/local/files.h"
+
+namespace allot::client {
+namespace {
+
+std::string Environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+std::string Trimmed(std::string text) {
+  const auto blank = [](char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; };
+  while (!text.empty() && blank(text.back())) text.pop_back();
+  size_t start = 0;
+  while (start < text.size() && blank(text[start])) ++start;
+  return text.substr(start);
+}
+
+std::string FindServer(const std::string& flag) {
+  if (!flag.empty()) return flag;
+  if (const std::string url = Environment("ALLOT_SERVER"); !url.empty()) return url;
+  const auto local = local::ReadAddresses(std::string(kLocalFolder) + "/scheduler");
+  if (local.ok() && !local->http.empty()) return "http://" + local->http;
+  return kDefaultServer;
+}
+
+}  // namespace
+
+StatusOr<Endpoint> Session::FindEndpoint() const {
+  Endpoint endpoint;
+  endpoint.url = FindServer(server);
+  if (endpoint.url.find("://") == std::string::npos) endpoint.url = "http://" + endpoint.url;
+  if (token_file.empty()) {
+    endpoint.token = Environment("ALLOT_TOKEN");
+    return endpoint;
+  }
+  ASSIGN_OR_RETURN(const std::string text, local::ReadFile(token_file));
+  endpoint.token = Trimmed(text);
+  if (endpoint.token.empty()) return InvalidArgument("{} holds no token", token_file);
+  return endpoint;
+}
+
+StatusOr<std::unique_ptr<Api>> Session::Connect() const {
+  ASSIGN_OR_RETURN(Endpoint endpoint, FindEndpoint());
+  return Api::Connect(std::move(endpoint));
+}
+
+StatusOr<int> Session::Show(const std::function<StatusOr<std::string>()>& render) const {
+  bool seen = false;
+  while (true) {
+    const StatusOr<std::string> text = render();
+    const bool away = !text.ok() && text.status().code() == StatusCode::kUnavailable;
+    if (!text.ok() && !(seen && watch_seconds && away)) return text.status();
+    if (watch_seconds && !json && isatty(STDOUT_FILENO) != 0) std::fputs("\033[H\033[2J", stdout);
+    if (text.ok()) {
+      Print(*text);
+      seen = true;
+    } else {
+      Say(Complaint(text.status()));
+    }
+    if (!watch_seconds) return 0;
+    Pause(Duration(static_cast<int64_t>(*watch_seconds * 1e6)));
+  }
+}
+
+std::string Complaint(const Status& status) {
+  std::string text = "allot: " + MessageOf(status);
+  switch (status.code()) {
+    case StatusCode::kUnavailable:
+      if (text.find("cannot connect") != std::string::npos)
+        text +=
+            "\n  Give its address with --server or ALLOT_SERVER; `allot local up` starts a cluster "
+            "on this machine.";
+      break;
+    case StatusCode::kUnauthenticated:
+      text +=
+          "\n  Give a token with --token-file FILE or ALLOT_TOKEN; `allot keys token` makes one.";
+      break;
+    case StatusCode::kPermissionDenied:
+      text += "\n  The token's role may not do this; ask an administrator of the cluster.";
+      break;
+    default:
+      break;
+  }
+  return text;
+}
+
+void Print(const std::string& text) {
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  if (text.empty() || text.back() != '\n') std::fputc('\n', stdout);
+  std::fflush(stdout);
+}
+
+void Say(const std::string& text) {
+  std::string line = text;
+  if (line.empty() || line.back() != '\n') line += '\n';
+  std::fwrite(line.data(), 1, line.size(), stderr);
+}
+
+void Pause(Duration time) {
+  const auto millis = std::chrono::duration_cast<std::chrono::milliseconds>(time).count();
+  (void)poll(nullptr, 0, static_cast<int>(millis));
+}
+
+}  // namespace allot::client

@@ -1,0 +1,49 @@
+// What every command shares: where the scheduler is, how to print, what to run after parsing.
+//
+// The scheduler's address is the first of: --server, $ALLOT_SERVER, the local cluster of this
+// folder (./.allotrope, made by `allot local up`), http://127.0.0.1:7401. The token: --token-file,
+// then $ALLOT_TOKEN.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "client/api.h"
+#include "common/base/status.h"
+
+namespace allot::client {
+
+struct Session {
+  // Flags.
+  std::string server, token_file;
+  bool json = false;
+  std::optional<double> watch_seconds;
+  // Everything after the first "--" of the command line.
+  std::vector<std::string> trailing;
+  bool has_trailing = false;
+
+  // Set by the command that was parsed; returns the exit code.
+  std::function<StatusOr<int>()> action;
+
+  StatusOr<Endpoint> FindEndpoint() const;
+  StatusOr<std::unique_ptr<Api>> Connect() const;
+
+  // Prints what `render` gives: once, or again and again with --watch (until interrupted;
+  // a scheduler that is away for a while is waited for).
+  StatusOr<int> Show(const std::function<StatusOr<std::string>()>& render) const;
+};
+
+inline constexpr char kDefaultServer[] = "http://127.0.0.1:7401";
+inline constexpr char kLocalFolder[] = ".allotrope";
+
+// The message a person gets: "allot: …", with a hint for what can be done about it.
+std::string Complaint(const Status& status);
+
+void Print(const std::string& text);  // to standard output, with a newline at the end
+void Say(const std::string& text);    // to standard error, with a newline at the end
+void Pause(Duration time);            // between two looks; ends early on a signal
+
+}  // namespace allot::client

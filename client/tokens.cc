@@ -1,0 +1,36 @@
+#include "client/tokens.h"
+
+#include "client/local/files.h"
+#include "common/config/bind.h"
+#include "common/proto/config.pb.h"
+
+namespace allot::client {
+Status AddToken(const std::string& path, const TokenRow& row, bool replace) {
+  config::Tokens tokens;
+  if (local::Exists(path)) RETURN_IF_ERROR(config::LoadYamlFile(path, &tokens));
+  config::Token* place = nullptr;
+  for (config::Token& token : *tokens.mutable_tokens())
+    if (token.name() == row.name) place = &token;
+  if (place != nullptr && !replace)
+    return AlreadyExists("{} has a token named {} already; --replace makes the old one useless",
+                         path, row.name);
+  if (place == nullptr) place = tokens.add_tokens();
+  place->set_name(row.name);
+  place->set_role(row.role);
+  place->set_tenant(row.tenant);
+  place->set_sha256(row.sha256);
+
+  std::string text =
+      "# Who may use the API; kept by `allot keys token`. Only digests stand here.\n";
+  text += "tokens:\n";
+  for (const config::Token& token : tokens.tokens()) {
+    text += fmt::format("  - name: \"{}\"\n    role: {}\n    sha256: \"{}\"\n", token.name(),
+                        token.role(), token.sha256());
+    if (!token.tenant().empty()) text += fmt::format("    tenant: \"{}\"\n", token.tenant());
+  }
+  config::Tokens checked;  // The name may be no name; then nothing is written.
+  RETURN_IF_ERROR(config::BindYaml(text, path, &checked));
+  return local::WriteFile(path, text, 0600);
+}
+
+}  // namespace allot::client

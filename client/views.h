@@ -1,0 +1,157 @@
+// What the API answers (docs/api.md), as plain structs. Absent stays absent: fields that a
+// server left out are nullopt or empty, and unknown ones are passed over, because the API only
+// ever adds fields.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/base/status.h"
+
+namespace allot::client {
+
+struct DeviceRef {
+  std::string id, model, kind;
+  bool emulated = false;
+};
+
+struct TaskView {
+  int64_t rank = 0, pid = 0;
+  std::string node, phase, message;
+  std::vector<DeviceRef> devices;
+  std::optional<int64_t> code, signal;
+  std::optional<int64_t> step, total;
+  std::optional<double> loss;
+};
+
+struct JobView {
+  std::string id, name, tenant, user, phase, outcome, message;
+  std::string submitted, placed, finished;  // RFC 3339
+  std::optional<int64_t> code;
+  int64_t attempt = 0, tasks_total = 0, priority = 0;
+  std::optional<double> waited_seconds, ran_seconds, price_usd_per_hour, cost_usd;
+  bool emulated = false;
+  std::vector<std::string> command;
+  std::vector<TaskView> tasks;
+  bool done() const { return phase == "finished"; }
+};
+
+struct NodeView {
+  std::string name, address, version;
+  bool alive = false, draining = false, emulated = false;
+  int64_t epoch = 0;
+  std::optional<double> cpus_total, cpus_free, last_heard_seconds;
+  std::optional<int64_t> memory_total_bytes, memory_free_bytes;
+  int64_t devices_total = 0, devices_free = 0, tasks = 0, replicas = 0;
+};
+
+struct DeviceView {
+  std::string node, id, kind, vendor, model, state, used_by;
+  bool emulated = false;
+  std::optional<int64_t> memory_bytes, memory_used_bytes;
+  std::optional<double> price_usd_per_hour, power_watts, temperature_celsius, utilization_ratio;
+};
+
+struct Reason {
+  std::string reason, detail;
+  int64_t count = 0;
+};
+
+struct ReplicaView {
+  std::string id, node, phase, message;
+  int64_t group = 0, restarts = 0, pid = 0;
+  std::vector<DeviceRef> devices;
+  std::optional<double> price_usd_per_hour;
+};
+
+struct WaitingGroup {
+  int64_t group = 0, count = 0;
+  std::vector<Reason> reasons;
+};
+
+struct DeploymentView {
+  std::string name, model;
+  int64_t generation = 0, wanted = 0, ready = 0;
+  bool stopping = false;
+  std::optional<double> ttft_seconds, per_token_seconds, end_to_end_seconds, percentile;
+  std::vector<ReplicaView> replicas;
+  std::vector<WaitingGroup> waiting;
+};
+
+struct GatewayRef {
+  std::string name, http_address;
+};
+
+struct ClusterView {
+  std::string name, started, policy;
+  int64_t term = 0;
+  std::vector<GatewayRef> gateways;
+  int64_t nodes_alive = 0, nodes_lost = 0, nodes_draining = 0;
+  int64_t jobs_pending = 0, jobs_running = 0, jobs_stopping = 0, jobs_finished = 0;
+  int64_t deployments = 0, replicas = 0;
+};
+
+struct JobCandidate {
+  std::string node, device_model, verdict;
+  bool emulated = false;
+  std::optional<double> price_usd_per_hour, score_usd;
+};
+
+struct JobExplanation {
+  std::string job, phase;
+  bool never = false;
+  std::optional<double> waited_seconds;
+  std::vector<Reason> reasons;
+  std::vector<std::string> remedies;
+  std::vector<JobCandidate> candidates;
+};
+
+struct RequestCandidate {
+  std::string replica, node, device_model, kind, verdict;
+  bool emulated = false, within_objective = false;
+  int64_t in_flight = 0, concurrency = 0, samples = 0;
+  std::optional<double> price_usd_per_hour, predicted_seconds, predicted_cost_usd;
+};
+
+struct RequestExplanation {
+  std::string id, deployment, policy, arrived, outcome, reason;
+  std::vector<RequestCandidate> candidates;
+};
+
+struct GatewayDeployment {
+  std::string name;
+  int64_t queued = 0, in_flight = 0;
+  std::vector<RequestCandidate> predictions;
+};
+
+struct PolicyView {
+  std::string name, description, queue, placement, routing, yaml;
+};
+
+// Each takes a whole answer of the API. An answer that is not the JSON object promised is
+// Internal: the address is not that of an Allotrope scheduler, or of one much newer than us.
+struct JobPage {
+  std::vector<JobView> jobs;
+  std::string next;  // pass as `before` for the following page; empty at the end
+};
+StatusOr<JobView> ParseJob(std::string_view body);
+StatusOr<JobPage> ParseJobs(std::string_view body);
+StatusOr<std::vector<NodeView>> ParseNodes(std::string_view body);
+StatusOr<NodeView> ParseNode(std::string_view body);
+StatusOr<std::vector<DeviceView>> ParseDevices(std::string_view body);
+StatusOr<std::vector<DeploymentView>> ParseDeployments(std::string_view body);
+StatusOr<DeploymentView> ParseDeployment(std::string_view body);
+StatusOr<ClusterView> ParseCluster(std::string_view body);
+StatusOr<JobExplanation> ParseJobExplanation(std::string_view body);
+StatusOr<RequestExplanation> ParseRequestExplanation(std::string_view body);
+StatusOr<std::vector<GatewayDeployment>> ParseGatewayDeployments(std::string_view body);
+StatusOr<PolicyView> ParsePolicy(std::string_view body);
+
+// The status an error answer stands for: the code of its JSON where it has one, else the HTTP
+// status. `body` may be anything.
+Status StatusOfAnswer(int http_status, std::string_view body);
+
+}  // namespace allot::client

@@ -1,0 +1,230 @@
+#include "common/auth/tokens.h"
+
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/rand.h>
+#include <sys/stat.h>
+
+#include <array>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "common/base/check.h"
+#include "common/config/bind.h"
+#include "common/proto/config.pb.h"
+
+namespace allot::auth {
+namespace {
+
+using Digest = std::array<unsigned char, 32>;
+
+Digest Sha256(std::string_view text) {
+  Digest digest{};
+  unsigned int length = 0;
+  const int ok =
+      EVP_Digest(text.data(), text.size(), digest.data(), &length, EVP_sha256(), nullptr);
+  CHECK(ok == 1 && length == digest.size());
+  return digest;
+}
+
+std::optional<Digest> ParseHex(std::string_view hex) {
+  Digest digest{};
+  if (hex.size() != 2 * digest.size()) return std::nullopt;
+  const auto nibble = [](char c) {
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+    return -1;
+  };
+  for (size_t i = 0; i < digest.size(); ++i) {
+    const int high = nibble(hex[2 * i]), low = nibble(hex[2 * i + 1]);
+    if (high < 0 || low < 0) return std::nullopt;
+    digest[i] = static_cast<unsigned char>(high * 16 + low);
+  }
+  return digest;
+}
+
+std::optional<Role> ParseRole(std::string_view text) {
+  for (Role role : {Role::kViewer, Role::kUser, Role::kAdmin})
+    if (ToString(role) == text) return role;
+  return std::nullopt;
+}
+
+struct Entry {
+  Digest digest{};
+  Principal principal;
+};
+
+StatusOr<std::vector<Entry>> LoadEntries(const std::string& file) {
+  config::Tokens tokens;
+  RETURN_IF_ERROR(config::LoadYamlFile(file, &tokens));
+  std::vector<Entry> entries;
+  std::map<Digest, std::string> seen;
+  for (const config::Token& token : tokens.tokens()) {
+    const std::optional<Digest> digest = ParseHex(token.sha256());
+    if (!digest.has_value())
+      return InvalidArgument(
+          "{}: sha256 of token \"{}\" is not 64 hexadecimal digits; `allot keys token` makes them",
+          file, token.name());
+    const std::optional<Role> role = ParseRole(token.role());
+    if (!role.has_value())
+      return InvalidArgument("{}: role of token \"{}\" is \"{}\"; give viewer, user or admin", file,
+                             token.name(), token.role());
+    if (const auto [at, fresh] = seen.emplace(*digest, token.name()); !fresh)
+      return InvalidArgument("{}: tokens \"{}\" and \"{}\" have the same sha256; make a new one",
+                             file, at->second, token.name());
+    entries.push_back({*digest, {token.name(), *role, token.tenant()}});
+  }
+  return entries;
+}
+
+// What tells a file from its next version: an editor may keep the size, a copy the time.
+struct FileStamp {
+  dev_t device = 0;
+  ino_t inode = 0;
+  off_t size = -1;
+  int64_t seconds = 0, nanoseconds = 0;
+  bool operator==(const FileStamp&) const = default;
+};
+
+FileStamp StampOf(const std::string& file) {
+  struct stat info {};
+  if (::stat(file.c_str(), &info) != 0) return {};
+  return {info.st_dev, info.st_ino, info.st_size, info.st_mtim.tv_sec, info.st_mtim.tv_nsec};
+}
+
+bool IsBearer(std::string_view word) {
+  constexpr std::string_view kBearer = "bearer";
+  if (word.size() != kBearer.size()) return false;
+  for (size_t i = 0; i < word.size(); ++i)
+    if ((word[i] | 0x20) != kBearer[i]) return false;
+  return true;
+}
+
+// The token of "Bearer TOKEN"; empty if it is anything else.
+std::string_view TokenOf(std::string_view authorization) {
+  const size_t space = authorization.find(' ');
+  if (space == std::string_view::npos || !IsBearer(authorization.substr(0, space))) return {};
+  authorization.remove_prefix(space);
+  while (!authorization.empty() && authorization.front() == ' ') authorization.remove_prefix(1);
+  while (!authorization.empty() && authorization.back() == ' ') authorization.remove_suffix(1);
+  return authorization;
+}
+
+}  // namespace
+
+std::string_view ToString(Role role) {
+  switch (role) {
+    case Role::kViewer:
+      return "viewer";
+    case Role::kUser:
+      return "user";
+    case Role::kAdmin:
+      return "admin";
+  }
+  return "unknown";
+}
+
+Status Require(const Principal& principal, Role needed) {
+  if (principal.role >= needed) return absl::OkStatus();
+  return PermissionDenied("token \"{}\" has role {}; this needs {}", principal.name,
+                          ToString(principal.role), ToString(needed));
+}
+
+struct Tokens::Impl {
+  Options options;
+  FileStamp stamp;
+  std::vector<Entry> entries;
+  Status reload_error;
+
+  void ReloadIfChanged() {
+    if (options.file.empty()) return;
+    const FileStamp now = StampOf(options.file);
+    if (now == stamp) return;
+    stamp = now;
+    StatusOr<std::vector<Entry>> loaded = LoadEntries(options.file);
+    reload_error = loaded.status();
+    if (loaded.ok()) entries = *std::move(loaded);
+  }
+
+  // Looks at every entry whatever it finds, so that time tells nothing about the list.
+  const Principal* Find(std::string_view token) const {
+    const Digest digest = Sha256(token);
+    const Principal* found = nullptr;
+    for (const Entry& entry : entries)
+      if (CRYPTO_memcmp(digest.data(), entry.digest.data(), digest.size()) == 0)
+        found = &entry.principal;
+    return found;
+  }
+};
+
+Tokens::Tokens(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Tokens::~Tokens() = default;
+
+StatusOr<std::unique_ptr<Tokens>> Tokens::Load(Options options) {
+  if (options.file.empty() && !options.local)
+    return InvalidArgument(
+        "tokens_file is missing; name one (`allot keys token` adds to it), or set local: true for "
+        "a cluster on this machine only");
+  auto impl = std::make_unique<Impl>();
+  impl->options = std::move(options);
+  if (!impl->options.file.empty()) {
+    impl->stamp = StampOf(impl->options.file);
+    ASSIGN_OR_RETURN(impl->entries, LoadEntries(impl->options.file));
+  }
+  return std::unique_ptr<Tokens>(new Tokens(std::move(impl)));
+}
+
+StatusOr<Principal> Tokens::Authenticate(std::string_view authorization) {
+  impl_->ReloadIfChanged();
+  const std::string_view token = TokenOf(authorization);
+  if (!token.empty())
+    if (const Principal* principal = impl_->Find(token); principal != nullptr) return *principal;
+  if (impl_->options.local) return Principal{"local", Role::kAdmin, ""};
+  if (authorization.empty())
+    return Unauthenticated("no token; send the header \"Authorization: Bearer TOKEN\"");
+  if (token.empty()) return Unauthenticated("the Authorization header is not \"Bearer TOKEN\"");
+  return Unauthenticated("the token is not known; `allot keys token` makes one");
+}
+
+const Status& Tokens::reload_error() const { return impl_->reload_error; }
+
+std::string Sha256Hex(std::string_view text) {
+  std::string hex;
+  for (unsigned char byte : Sha256(text)) hex += fmt::format("{:02x}", byte);
+  return hex;
+}
+
+StatusOr<std::string> NewToken() {
+  std::array<unsigned char, 32> random{};
+  if (RAND_bytes(random.data(), static_cast<int>(random.size())) != 1)
+    return Internal("OpenSSL gave no random bytes for a token");
+  // Base64 for URLs, without padding: 256 bits are 43 characters of 6.
+  constexpr std::string_view kAlphabet =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+  std::string token = "allot-";
+  uint32_t bits = 0;
+  int held = 0;
+  for (unsigned char byte : random) {
+    bits = (bits << 8) | byte;
+    for (held += 8; held >= 6; held -= 6) token += kAlphabet[(bits >> (held - 6)) & 63];
+  }
+  token += kAlphabet[(bits << (6 - held)) & 63];
+  return token;
+}
+
+Status CheckLoopback(std::string_view what, std::string_view host_port) {
+  const size_t colon = host_port.rfind(':');
+  const std::string_view host = host_port.substr(0, colon);
+  const bool v4 =
+      host.starts_with("127.") && host.find_first_not_of("0123456789.") == std::string_view::npos;
+  if (colon != std::string_view::npos && (v4 || host == "[::1]" || host == "localhost"))
+    return absl::OkStatus();
+  return InvalidArgument(
+      "{} is \"{}\", but with local: true only loopback addresses may listen; use 127.0.0.1:PORT, "
+      "or give tokens and leave out local",
+      what, host_port);
+}
+
+}  // namespace allot::auth

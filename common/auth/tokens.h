@@ -1,0 +1,64 @@
+// Bearer tokens of people and clients, shared by the scheduler's API and the gateway.
+//
+// The tokens file (config::Tokens) holds SHA-256 digests, never tokens; `allot keys token` makes
+// both. The file is looked at on every call and read again when it has changed. A file that turns
+// unreadable or wrong leaves the last good list in force (reload_error says why); at the start it
+// is an error. One thread.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "common/base/status.h"
+
+namespace allot::auth {
+
+// Each role may do what the ones before it may.
+enum class Role : uint8_t { kViewer, kUser, kAdmin };
+std::string_view ToString(Role role);  // "viewer", "user", "admin"
+
+struct Principal {
+  std::string name;
+  Role role = Role::kViewer;
+  std::string tenant;  // empty: not bound to one
+};
+
+// PermissionDenied, naming both roles, unless `principal` has at least `needed`.
+Status Require(const Principal& principal, Role needed);
+
+class Tokens {
+ public:
+  struct Options {
+    std::string file;    // empty: nobody has a token
+    bool local = false;  // anyone who can reach the socket is admin (loopback listeners only)
+  };
+  // Errors: an unreadable or invalid file; neither a file nor `local`.
+  static StatusOr<std::unique_ptr<Tokens>> Load(Options options);
+  ~Tokens();
+
+  // `authorization` is the header's value: "Bearer TOKEN". Unauthenticated if there is none or it
+  // is not known. With `local` a known token still gives its own principal and anything else the
+  // local administrator: OpenAI clients cannot be told to send no key.
+  StatusOr<Principal> Authenticate(std::string_view authorization);
+
+  // Why the last reload was refused; ok when the list in force is the file's.
+  const Status& reload_error() const;
+
+ private:
+  struct Impl;
+  explicit Tokens(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+// Lower-case hex of the SHA-256 of `text`: what a tokens file holds.
+std::string Sha256Hex(std::string_view text);
+// A new token: "allot-" and 43 characters of 256 random bits.
+StatusOr<std::string> NewToken();
+
+// InvalidArgument unless "host:port" is a loopback address; `local` may listen nowhere else.
+Status CheckLoopback(std::string_view what, std::string_view host_port);
+
+}  // namespace allot::auth

@@ -1,0 +1,180 @@
+// Checks across the fields of the programs' own files.
+#include <algorithm>
+#include <set>
+
+#include "common/config/checks.h"
+
+namespace allot::config {
+namespace {
+
+// "tcp://HOST:PORT" or, without scheme, "HOST:PORT". Returns the host.
+StatusOr<std::string> HostOf(std::string_view key, std::string_view address,
+                             std::string_view scheme) {
+  const auto wrong = [&] {
+    return InvalidArgument("{} is \"{}\"; write it like {}127.0.0.1:7400", key, address, scheme);
+  };
+  std::string_view rest = address;
+  if (!rest.starts_with(scheme)) return wrong();
+  rest.remove_prefix(scheme.size());
+  const size_t colon = rest.rfind(':');
+  if (colon == std::string_view::npos || colon == 0) return wrong();
+  const std::string_view port = rest.substr(colon + 1);
+  if (port.empty() || port.size() > 5 ||
+      port.find_first_not_of("0123456789") != std::string_view::npos) {
+    return wrong();
+  }
+  if (std::stoi(std::string(port)) > 65535) {
+    return InvalidArgument("{} is \"{}\"; a port is 65535 at most", key, address);
+  }
+  return std::string(rest.substr(0, colon));
+}
+
+bool IsLoopback(std::string_view host) {
+  return host.starts_with("127.") || host == "localhost" || host == "[::1]" || host == "::1";
+}
+
+Status CheckListen(std::string_view key, const std::string& address, std::string_view scheme,
+                   bool local) {
+  if (address.empty()) return absl::OkStatus();  // The defaults are loopback.
+  ASSIGN_OR_RETURN(const std::string host, HostOf(key, address, scheme));
+  if (!local || IsLoopback(host)) return absl::OkStatus();
+  return InvalidArgument(
+      "{} is \"{}\" with local: true; a local cluster listens on loopback only, so use 127.0.0.1 "
+      "or set tokens_file and local: false",
+      key, address);
+}
+
+Status CheckPublicKey(std::string_view key, std::string_view text) {
+  // Z85: 32 bytes in 40 characters of this alphabet.
+  constexpr std::string_view kAlphabet =
+      "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#";
+  if (text.size() == 40 && text.find_first_not_of(kAlphabet) == std::string_view::npos) {
+    return absl::OkStatus();
+  }
+  return InvalidArgument("{} is not a public key; it has 40 characters, as `allot keys new` prints",
+                         key);
+}
+
+}  // namespace
+
+Status Check(const Scheduler& scheduler) {
+  RETURN_IF_ERROR(CheckListen("listen", scheduler.listen(), "tcp://", scheduler.local()));
+  RETURN_IF_ERROR(CheckListen("http_listen", scheduler.http_listen(), "", scheduler.local()));
+  if (!scheduler.local() && scheduler.tokens_file().empty()) {
+    return InvalidArgument(
+        "tokens_file is missing; without local: true the API needs tokens, "
+        "which `allot keys token` makes");
+  }
+  Duration lease = std::chrono::seconds(15), heartbeat = std::chrono::seconds(1);
+  RETURN_IF_ERROR(TakeDuration("lease", scheduler.lease(), &lease));
+  RETURN_IF_ERROR(TakeDuration("heartbeat_every", scheduler.heartbeat_every(), &heartbeat));
+  if (lease < 3 * heartbeat) {
+    return InvalidArgument(
+        "lease is {} and heartbeat_every {}; a lease below three heartbeats takes one lost message "
+        "for a lost node",
+        FormatDuration(lease), FormatDuration(heartbeat));
+  }
+  if (scheduler.task_port_min() != 0 && scheduler.task_port_max() != 0 &&
+      scheduler.task_port_min() > scheduler.task_port_max()) {
+    return InvalidArgument("task_port_min is {}, above task_port_max {}; the range has no port",
+                           scheduler.task_port_min(), scheduler.task_port_max());
+  }
+  if (scheduler.has_gateway()) {
+    const Gateway& gateway = scheduler.gateway();
+    const std::pair<std::string_view, bool> own[] = {
+        {"name", !gateway.name().empty()},
+        {"scheduler", !gateway.scheduler().empty()},
+        {"scheduler_public_key", !gateway.scheduler_public_key().empty()}};
+    for (const auto& [key, set] : own) {
+      if (set) {
+        return InvalidArgument(
+            "gateway.{} is set; leave it out, this gateway is inside the "
+            "scheduler",
+            key);
+      }
+    }
+    RETURN_IF_ERROR(CheckListen("gateway.listen", gateway.listen(), "tcp://", scheduler.local()));
+    RETURN_IF_ERROR(
+        CheckListen("gateway.http_listen", gateway.http_listen(), "", scheduler.local()));
+    RETURN_IF_ERROR(CheckListen("gateway.advertise", gateway.advertise(), "tcp://", false));
+  }
+  return absl::OkStatus();
+}
+
+Status Check(const Gateway& gateway) {
+  const std::pair<std::string_view, const std::string*> needed[] = {
+      {"name", &gateway.name()},
+      {"scheduler", &gateway.scheduler()},
+      {"scheduler_public_key", &gateway.scheduler_public_key()},
+      {"key_file", &gateway.key_file()},
+      {"allow_file", &gateway.allow_file()}};
+  for (const auto& [key, value] : needed) {
+    if (value->empty()) {
+      return InvalidArgument("{} is missing; a gateway that is a program of its own needs it", key);
+    }
+  }
+  if (!gateway.local() && gateway.tokens_file().empty()) {
+    return InvalidArgument(
+        "tokens_file is missing; without local: true requests need tokens, "
+        "which `allot keys token` makes");
+  }
+  RETURN_IF_ERROR(CheckListen("listen", gateway.listen(), "tcp://", gateway.local()));
+  RETURN_IF_ERROR(CheckListen("http_listen", gateway.http_listen(), "", gateway.local()));
+  RETURN_IF_ERROR(CheckListen("advertise", gateway.advertise(), "tcp://", false));
+  RETURN_IF_ERROR(CheckListen("scheduler", gateway.scheduler(), "tcp://", false));
+  return CheckPublicKey("scheduler_public_key", gateway.scheduler_public_key());
+}
+
+Status Check(const Agent& agent) {
+  RETURN_IF_ERROR(CheckListen("scheduler", agent.scheduler(), "tcp://", false));
+  RETURN_IF_ERROR(CheckPublicKey("scheduler_public_key", agent.scheduler_public_key()));
+  RETURN_IF_ERROR(CheckListen("http_listen", agent.http_listen(), "", false));
+  uint64_t emulated = 0;
+  for (const EmulatedDevices& devices : agent.devices().emulated()) {
+    emulated += std::max<uint32_t>(devices.count(), 1);
+  }
+  if (emulated > DeviceSet::kMax) {
+    return InvalidArgument("devices.emulated names {} devices; a node has {} at most", emulated,
+                           DeviceSet::kMax);
+  }
+  return absl::OkStatus();
+}
+
+Status Check(const Tokens& tokens) {
+  std::set<std::string_view> names, digests;
+  for (int i = 0; i < tokens.tokens_size(); ++i) {
+    const Token& token = tokens.tokens(i);
+    if (token.sha256().size() != 64 ||
+        token.sha256().find_first_not_of("0123456789abcdef") != std::string::npos) {
+      return InvalidArgument(
+          "tokens[{}].sha256 is not a digest; it has 64 digits 0-9, a-f, as "
+          "`allot keys token` prints",
+          i);
+    }
+    if (!names.insert(token.name()).second) {
+      return InvalidArgument("tokens[{}]: the name \"{}\" is here twice", i, token.name());
+    }
+    if (!digests.insert(token.sha256()).second) {
+      return InvalidArgument("tokens[{}]: the digest of \"{}\" is here twice", i, token.name());
+    }
+  }
+  return absl::OkStatus();
+}
+
+Status Check(const AllowList& list) {
+  std::set<std::string_view> names, keys;
+  for (int i = 0; i < list.peers_size(); ++i) {
+    const AllowedPeer& peer = list.peers(i);
+    RETURN_IF_ERROR(CheckPublicKey(fmt::format("peers[{}].public_key", i), peer.public_key()));
+    if (!names.insert(peer.name()).second) {
+      return InvalidArgument("peers[{}]: the name \"{}\" is here twice", i, peer.name());
+    }
+    if (!keys.insert(peer.public_key()).second) {
+      return InvalidArgument(
+          "peers[{}]: the key of \"{}\" is another peer's too; one key, one name", i, peer.name());
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace allot::config

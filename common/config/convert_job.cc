@@ -1,0 +1,76 @@
+#include "common/config/bind.h"
+#include "common/config/binder.h"
+#include "common/config/checks.h"
+
+namespace allot::config {
+
+StatusOr<JobSpec> ToJobSpec(const Job& job) {
+  JobSpec spec;
+  spec.name = job.name();
+  if (!job.tenant().empty()) spec.tenant = job.tenant();
+  spec.priority = job.priority();
+  if (job.tasks() != 0) spec.tasks = job.tasks();
+  spec.command = {job.command().begin(), job.command().end()};
+  spec.environment = {job.environment().begin(), job.environment().end()};
+  spec.work_dir = job.work_dir();
+  RETURN_IF_ERROR(TakeResources(job.resources(), &spec.resources));
+  spec.checkpoint_dir = job.checkpoint_dir();
+  if (!job.time_limit().empty()) {
+    RETURN_IF_ERROR(TakeDuration("time_limit", job.time_limit(), &spec.time_limit.emplace()));
+  }
+  RETURN_IF_ERROR(TakeDuration("grace", job.grace(), &spec.grace));
+  spec.restarts_max = job.restarts_max();
+  if (job.runtime() == "noop") {
+    spec.runtime = TaskRuntime::kNoop;
+  } else if (!job.runtime().empty() && job.runtime() != "process") {
+    return InvalidArgument("runtime is \"{}\"; it is one of process, noop", job.runtime());
+  }
+
+  if (job.has_devices() && job.devices().any_of_size() == 0) {
+    return InvalidArgument(
+        "devices.any_of is empty; name at least one, or leave devices out for processors only");
+  }
+  for (int i = 0; i < job.devices().any_of_size(); ++i) {
+    ASSIGN_OR_RETURN(
+        spec.devices.emplace_back(),
+        TakeDeviceRequest(fmt::format("devices.any_of[{}]", i), job.devices().any_of(i)));
+  }
+  // A noop task runs nothing, so it needs no command; one that is there is still shown to people.
+  if (spec.runtime == TaskRuntime::kProcess || !spec.command.empty()) {
+    RETURN_IF_ERROR(CheckCommand(spec.command));
+  }
+  RETURN_IF_ERROR(CheckEnvironment(spec.environment, spec.command));
+  RETURN_IF_ERROR(CheckAbsolute("work_dir", spec.work_dir));
+  RETURN_IF_ERROR(CheckAbsolute("checkpoint_dir", spec.checkpoint_dir));
+  return spec;
+}
+
+StatusOr<allot::DeviceRequest> ToDeviceRequest(const DeviceRequest& request) {
+  return TakeDeviceRequest("device", request);
+}
+
+StatusOr<allot::DeviceRequest> ParseDeviceRequest(std::string_view text) {
+  Tree tree;
+  TreeBuilder builder(&tree);
+  RETURN_IF_ERROR(builder.Begin(NodeType::kMap, {}));
+  for (std::string_view rest = text; !rest.empty();) {
+    const std::string_view item = rest.substr(0, rest.find(','));
+    rest.remove_prefix(std::min(item.size() + 1, rest.size()));
+    const size_t equals = item.find('=');
+    if (equals == std::string_view::npos) {
+      return InvalidArgument("device \"{}\": \"{}\" has no '='; write it like kind=GPU,count=2",
+                             text, item);
+    }
+    builder.Key(item.substr(0, equals), {});
+    RETURN_IF_ERROR(builder.Scalar({.type = NodeType::kPlain, .text = item.substr(equals + 1)}));
+  }
+  builder.End();
+
+  DeviceRequest request;
+  if (const Status bound = Binder(tree, "", "").Bind(&request); !bound.ok()) {
+    return InvalidArgument("device \"{}\": {}", text, MessageOf(bound));
+  }
+  return TakeDeviceRequest("device", request);
+}
+
+}  // namespace allot::config

@@ -1,0 +1,193 @@
+#include "common/http/parser.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include <boost/beast/http/basic_parser.hpp>
+#include <boost/beast/http/error.hpp>
+
+#include "common/http/text.h"
+
+namespace allot::http {
+namespace {
+
+namespace beast = boost::beast;
+using boost::optional;
+
+// A stated length is a promise, not a fact: no more than this is set aside before bytes come.
+constexpr uint64_t kReserveMax = 64 << 10;
+
+std::string_view View(beast::string_view text) { return {text.data(), text.size()}; }
+
+void AddField(Headers* headers, beast::string_view name, beast::string_view value) {
+  if (headers->empty()) headers->reserve(12);
+  auto& [key, text] = headers->emplace_back(View(name), View(value));
+  ToLower(&key);
+}
+
+class BeastRequest final : public beast::http::basic_parser<true> {
+ public:
+  Request request;
+  std::string target;
+  bool http_1_0 = false;
+
+ private:
+  void on_request_impl(beast::http::verb, beast::string_view method, beast::string_view uri,
+                       int version, beast::error_code&) override {
+    request.method = View(method);
+    target = View(uri);
+    http_1_0 = version == 10;
+  }
+  void on_response_impl(int, beast::string_view, int, beast::error_code&) override {}
+  void on_field_impl(beast::http::field, beast::string_view name, beast::string_view value,
+                     beast::error_code&) override {
+    if (!in_trailer_) AddField(&request.headers, name, value);
+  }
+  void on_header_impl(beast::error_code&) override { in_trailer_ = true; }
+  void on_body_init_impl(const optional<uint64_t>& length, beast::error_code&) override {
+    if (length) request.body.reserve(std::min(*length, kReserveMax));
+  }
+  size_t on_body_impl(beast::string_view body, beast::error_code&) override {
+    request.body.append(body.data(), body.size());
+    return body.size();
+  }
+  void on_chunk_header_impl(uint64_t, beast::string_view, beast::error_code&) override {}
+  size_t on_chunk_body_impl(uint64_t, beast::string_view body, beast::error_code&) override {
+    request.body.append(body.data(), body.size());
+    return body.size();
+  }
+  void on_finish_impl(beast::error_code&) override {}
+
+  bool in_trailer_ = false;  // Fields after a chunked body are dropped.
+};
+
+class BeastResponse final : public beast::http::basic_parser<false> {
+ public:
+  int status = 0;
+  Headers headers;
+  std::string body;
+
+ private:
+  void on_request_impl(beast::http::verb, beast::string_view, beast::string_view, int,
+                       beast::error_code&) override {}
+  void on_response_impl(int code, beast::string_view, int, beast::error_code&) override {
+    status = code;
+  }
+  void on_field_impl(beast::http::field, beast::string_view name, beast::string_view value,
+                     beast::error_code&) override {
+    if (!in_trailer_) AddField(&headers, name, value);
+  }
+  void on_header_impl(beast::error_code&) override { in_trailer_ = true; }
+  void on_body_init_impl(const optional<uint64_t>&, beast::error_code&) override {}
+  size_t on_body_impl(beast::string_view text, beast::error_code&) override {
+    body.append(text.data(), text.size());
+    return text.size();
+  }
+  void on_chunk_header_impl(uint64_t, beast::string_view, beast::error_code&) override {}
+  size_t on_chunk_body_impl(uint64_t, beast::string_view text, beast::error_code&) override {
+    body.append(text.data(), text.size());
+    return text.size();
+  }
+  void on_finish_impl(beast::error_code&) override {}
+
+  bool in_trailer_ = false;
+};
+
+}  // namespace
+
+class RequestParser::Impl {
+ public:
+  Impl(size_t header_max, size_t body_max) : header_max_(header_max), body_max_(body_max) {
+    Reset();
+  }
+  void Reset() {
+    parser_.emplace();
+    parser_->header_limit(static_cast<uint32_t>(header_max_));
+    parser_->body_limit(body_max_);
+    parser_->eager(true);
+  }
+  const size_t header_max_, body_max_;
+  std::optional<BeastRequest> parser_;
+};
+
+RequestParser::RequestParser(size_t header_bytes_max, size_t body_bytes_max)
+    : impl_(std::make_unique<Impl>(header_bytes_max, body_bytes_max)) {}
+RequestParser::~RequestParser() = default;
+
+RequestParser::Result RequestParser::Feed(std::string_view bytes, size_t* consumed) {
+  beast::error_code error;
+  *consumed = impl_->parser_->put(boost::asio::const_buffer(bytes.data(), bytes.size()), error);
+  if (!error) return impl_->parser_->is_done() ? Result::kDone : Result::kNeedMore;
+  if (error == beast::http::error::need_more) return Result::kNeedMore;
+  if (error == beast::http::error::header_limit) return Result::kHeadTooLarge;
+  if (error == beast::http::error::body_limit) return Result::kBodyTooLarge;
+  return Result::kMalformed;
+}
+
+bool RequestParser::started() const { return impl_->parser_->got_some(); }
+bool RequestParser::head_done() const { return impl_->parser_->is_header_done(); }
+bool RequestParser::keep_alive() const { return impl_->parser_->keep_alive(); }
+bool RequestParser::http_1_0() const { return impl_->parser_->http_1_0; }
+const Request& RequestParser::request() const { return impl_->parser_->request; }
+const std::string& RequestParser::target() const { return impl_->parser_->target; }
+
+Request RequestParser::Take() {
+  Request request = std::move(impl_->parser_->request);
+  impl_->Reset();
+  return request;
+}
+
+class ResponseParser::Impl {
+ public:
+  explicit Impl(bool head) : head_(head) { Reset(); }
+  void Reset() {
+    parser_.emplace();
+    parser_->skip(head_);
+    parser_->body_limit(boost::none);
+    parser_->header_limit(256 << 10);
+    parser_->eager(true);
+  }
+  const bool head_;
+  std::optional<BeastResponse> parser_;
+};
+
+ResponseParser::ResponseParser(bool head) : impl_(std::make_unique<Impl>(head)) {}
+ResponseParser::~ResponseParser() = default;
+
+ResponseParser::Result ResponseParser::Feed(std::string_view bytes, size_t* consumed) {
+  *consumed = 0;
+  for (;;) {
+    BeastResponse& parser = *impl_->parser_;
+    beast::error_code error;
+    const std::string_view rest = bytes.substr(*consumed);
+    *consumed += parser.put(boost::asio::const_buffer(rest.data(), rest.size()), error);
+    if (error == beast::http::error::need_more) return Result::kNeedMore;
+    if (error) return Result::kMalformed;
+    if (!parser.is_done()) return Result::kNeedMore;
+    if (parser.status >= 200) return Result::kDone;
+    if (parser.status == 101) return Result::kMalformed;  // We never ask for an upgrade.
+    impl_->Reset();  // "100 Continue" and the like come before the answer.
+    if (*consumed == bytes.size()) return Result::kNeedMore;
+  }
+}
+
+bool ResponseParser::FinishAtEof() {
+  if (!impl_->parser_->got_some()) return false;
+  if (impl_->parser_->is_done()) return true;
+  beast::error_code error;
+  impl_->parser_->put_eof(error);
+  return !error && impl_->parser_->is_done();
+}
+
+bool ResponseParser::head_done() const {
+  return impl_->parser_->is_header_done() && impl_->parser_->status >= 200;
+}
+bool ResponseParser::keep_alive() const {
+  return impl_->parser_->keep_alive() && !impl_->parser_->need_eof();
+}
+int ResponseParser::status() const { return impl_->parser_->status; }
+Headers ResponseParser::TakeHeaders() { return std::move(impl_->parser_->headers); }
+std::string ResponseParser::TakeBody() { return std::exchange(impl_->parser_->body, {}); }
+
+}  // namespace allot::http

@@ -1,0 +1,197 @@
+#include "common/http/server.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include "common/http/session.h"
+#include "common/http/text.h"
+
+namespace allot::http {
+namespace {
+
+namespace asio = boost::asio;
+using boost::system::error_code;
+using Tcp = asio::ip::tcp;
+using Acceptor = asio::basic_socket_acceptor<Tcp, LoopExecutor>;
+using Timer = asio::basic_waitable_timer<Clock, asio::wait_traits<Clock>, LoopExecutor>;
+
+constexpr int kAcceptBurst = 64;
+// Connections over the cap that are told so; beyond them they are only closed.
+constexpr size_t kRefusedAtOnceMax = 64;
+constexpr auto kPauseWithoutDescriptors = std::chrono::milliseconds(100);
+
+StatusOr<Tcp::endpoint> ParseListen(const std::string& listen) {
+  ASSIGN_OR_RETURN(HostPort parsed, ParseHostPort(listen));
+  if (parsed.host == "localhost") parsed.host = "127.0.0.1";
+  error_code error;
+  const asio::ip::address address = asio::ip::make_address(parsed.host, error);
+  if (error) {
+    return InvalidArgument(
+        "listen address is \"{}\"; give an IP address and a port, such as "
+        "127.0.0.1:7401",
+        listen);
+  }
+  return Tcp::endpoint(address, parsed.port);
+}
+
+std::string Format(const Tcp::endpoint& endpoint) {
+  const std::string address = endpoint.address().to_string();
+  return endpoint.address().is_v6() ? fmt::format("[{}]:{}", address, endpoint.port())
+                                    : fmt::format("{}:{}", address, endpoint.port());
+}
+
+std::string WhyNot(const error_code& error) {
+  if (error == asio::error::address_in_use) {
+    return "the port is in use; stop what listens there or choose another";
+  }
+  if (error == asio::error::access_denied) return "ports below 1024 need privileges";
+  if (error.value() == EADDRNOTAVAIL) return "that is not an address of this machine";
+  return error.message();
+}
+
+}  // namespace
+
+std::string_view Request::Header(std::string_view lower_case_name) const {
+  for (const auto& [name, value] : headers) {
+    if (name == lower_case_name) return value;
+  }
+  return {};
+}
+
+std::string_view Request::Query(std::string_view wanted) const {
+  for (const auto& [name, value] : query) {
+    if (name == wanted) return value;
+  }
+  return {};
+}
+
+class Server::Impl : public std::enable_shared_from_this<Server::Impl> {
+ public:
+  Impl(asio::io_context& loop, Options options, Handler handler)
+      : state_(std::make_shared<ServerState>(loop, std::move(options), std::move(handler))),
+        acceptor_(loop),
+        pause_(loop),
+        sweep_(loop) {}
+
+  Status Open() {
+    ASSIGN_OR_RETURN(const Tcp::endpoint endpoint, ParseListen(state_->options.listen));
+    error_code error;
+    acceptor_.open(endpoint.protocol(), error);
+    if (!error) SetCloseOnExec(acceptor_.native_handle());
+    if (!error) acceptor_.set_option(asio::socket_base::reuse_address(true), error);
+    if (!error) acceptor_.bind(endpoint, error);
+    if (!error) acceptor_.listen(asio::socket_base::max_listen_connections, error);
+    if (!error) acceptor_.non_blocking(true, error);
+    if (!error) address_ = Format(acceptor_.local_endpoint(error));
+    if (error) {
+      return Unavailable("cannot listen on {}: {}", state_->options.listen, WhyNot(error));
+    }
+    ArmAccept();
+    ArmSweep();
+    return absl::OkStatus();
+  }
+
+  void Close() {
+    state_->closed = true;
+    error_code ignored;
+    acceptor_.close(ignored);
+    pause_.cancel();
+    sweep_.cancel();
+    while (!state_->sessions.empty()) {
+      const auto session = state_->sessions.begin()->second;
+      session->Close();
+    }
+  }
+
+  const std::string& address() const { return address_; }
+  size_t connections() const { return state_->sessions.size(); }
+
+ private:
+  void ArmAccept() {
+    acceptor_.async_wait(Acceptor::wait_read, [self = shared_from_this()](const error_code& error) {
+      if (!error && !self->state_->closed) self->Accept();
+    });
+  }
+
+  void Accept() {
+    for (int i = 0; i < kAcceptBurst; ++i) {
+      Socket socket(state_->loop);
+      Tcp::endpoint peer;
+      error_code error;
+      acceptor_.accept(socket, peer, error);
+      if (error == asio::error::would_block || error == asio::error::try_again) break;
+      if (error == asio::error::connection_aborted || error == asio::error::interrupted) continue;
+      if (error) return PauseAccept();
+      Admit(std::move(socket), peer);
+    }
+    ArmAccept();
+  }
+
+  // Out of descriptors or memory: the connection stays in the backlog, so waiting for it would
+  // spin. Look again shortly.
+  void PauseAccept() {
+    pause_.expires_after(kPauseWithoutDescriptors);
+    pause_.async_wait([self = shared_from_this()](const error_code& error) {
+      if (!error && !self->state_->closed) self->Accept();
+    });
+  }
+
+  void Admit(Socket socket, const Tcp::endpoint& peer) {
+    const size_t open = state_->sessions.size(), max = state_->options.connections_max;
+    if (open >= max + kRefusedAtOnceMax) return;  // Closes it.
+    error_code error;
+    SetCloseOnExec(socket.native_handle());
+    socket.non_blocking(true, error);
+    if (!error) socket.set_option(Tcp::no_delay(true), error);
+    if (error) return;  // The client has gone already.
+    const auto session = std::make_shared<Session>(std::move(socket), Format(peer), state_);
+    state_->sessions.emplace(session.get(), session);
+    if (open >= max) {
+      session->Refuse();
+    } else {
+      session->Start();
+    }
+  }
+
+  void ArmSweep() {
+    using std::chrono::milliseconds;
+    const auto idle = std::chrono::duration_cast<milliseconds>(state_->options.idle_timeout);
+    sweep_.expires_after(std::clamp(idle / 8, milliseconds(10), milliseconds(1000)));
+    sweep_.async_wait([self = shared_from_this()](const error_code& error) {
+      if (error || self->state_->closed) return;
+      self->Sweep();
+      self->ArmSweep();
+    });
+  }
+
+  void Sweep() {
+    const Clock::time_point now = Clock::now();
+    std::vector<std::shared_ptr<Session>> sessions;  // Copied: sessions that end leave the map.
+    sessions.reserve(state_->sessions.size());
+    for (const auto& [key, session] : state_->sessions) sessions.push_back(session);
+    for (const auto& session : sessions) session->CheckDeadline(now);
+  }
+
+  const std::shared_ptr<ServerState> state_;
+  Acceptor acceptor_;
+  Timer pause_, sweep_;
+  std::string address_;
+};
+
+Server::Server(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Server::~Server() { impl_->Close(); }
+
+StatusOr<std::unique_ptr<Server>> Server::Listen(asio::io_context& loop, Options options,
+                                                 Handler handler) {
+  auto impl = std::make_shared<Impl>(loop, std::move(options), std::move(handler));
+  RETURN_IF_ERROR(impl->Open());
+  return std::unique_ptr<Server>(new Server(std::move(impl)));
+}
+
+std::string Server::address() const { return impl_->address(); }
+size_t Server::connections() const { return impl_->connections(); }
+
+}  // namespace allot::http

@@ -1,0 +1,405 @@
+#include "common/http/session.h"
+
+#include <charconv>
+#include <ctime>
+#include <utility>
+
+#include <boost/asio/post.hpp>
+
+#include "common/http/text.h"
+
+namespace allot::http {
+namespace {
+
+namespace asio = boost::asio;
+using boost::system::error_code;
+
+// Pipelined bytes kept while an answer is pending; beyond, the client waits.
+constexpr size_t kAheadMax = 256 << 10;
+// A small body is copied behind its head: one buffer, one segment.
+constexpr size_t kSmallBody = 16 << 10;
+constexpr auto kLingerMax = std::chrono::seconds(5);
+
+bool WouldBlock(const error_code& error) {
+  return error == asio::error::would_block || error == asio::error::try_again ||
+         error == asio::error::interrupted;
+}
+
+Response SimpleError(int status, const Status& why) {
+  Response response = ErrorResponse(why);
+  response.status = status;
+  return response;
+}
+
+void AppendNumber(std::string* out, size_t number, int base = 10) {
+  char digits[24];
+  const auto [end, error] = std::to_chars(digits, digits + sizeof digits, number, base);
+  out->append(digits, end);
+}
+
+bool HasNoBody(int status) { return status < 200 || status == 204 || status == 304; }
+
+}  // namespace
+
+const std::string& ServerState::Date() {
+  const int64_t second = std::time(nullptr);
+  if (second != date_second_) {
+    date_second_ = second;
+    date_ = FormatHttpDate(second);
+  }
+  return date_;
+}
+
+Session::Session(Socket socket, std::string peer, std::shared_ptr<ServerState> server)
+    : socket_(std::move(socket)),
+      peer_(std::move(peer)),
+      server_(std::move(server)),
+      parser_(server_->options.header_bytes_max, server_->options.body_bytes_max) {}
+
+void Session::Start() {
+  ExtendDeadline();
+  ArmRead();
+}
+
+void Session::Refuse() {
+  AnswerSimply(ErrorResponse(Unavailable("too many connections; try again later")));
+}
+
+void Session::Close() {
+  if (closed()) return;
+  phase_ = Phase::kClosed;
+  error_code ignored;
+  socket_.close(ignored);
+  responder_.reset();
+  const auto server = std::exchange(server_, nullptr);
+  server->sessions.erase(this);  // May drop the last reference; callers hold one of their own.
+}
+
+void Session::ExtendDeadline() { deadline_ = Clock::now() + server_->options.idle_timeout; }
+
+void Session::CheckDeadline(Clock::time_point now) {
+  if (closed() || now < deadline_) return;
+  if (phase_ == Phase::kAnswering && out_.empty()) return;  // The handler may take its time.
+  if (phase_ == Phase::kReading && parser_.started() && out_.empty()) {
+    return AnswerSimply(
+        SimpleError(408, DeadlineExceeded("the request did not arrive in time; send it faster")));
+  }
+  Fail();
+}
+
+// ---- reading ------------------------------------------------------------------------------
+
+void Session::ArmRead() {
+  if (reading_ || eof_ || closed()) return;
+  const bool busy = phase_ != Phase::kReading || !out_.empty();
+  if (busy && in_.size() - in_start_ > kAheadMax) return;
+  reading_ = true;
+  socket_.async_wait(Socket::wait_read, [self = shared_from_this()](const error_code& error) {
+    self->reading_ = false;
+    if (self->closed()) return;
+    if (error) return self->Fail();
+    self->OnReadable();
+  });
+}
+
+void Session::OnReadable() {
+  std::vector<char>& scratch = server_->scratch;
+  error_code error;
+  const size_t got = socket_.read_some(asio::buffer(scratch), error);
+  if (WouldBlock(error)) return ArmRead();
+  if (error == asio::error::eof) return OnEof();
+  if (error) return Fail();
+  if (phase_ == Phase::kLingering) return ArmRead();  // Read only so that our answer gets through.
+  in_.append(scratch.data(), got);
+  if (parser_.head_done()) ExtendDeadline();  // A slow body may take long, a slow head may not.
+  Process();
+  ArmRead();
+}
+
+void Session::OnEof() {
+  eof_ = true;
+  switch (phase_) {
+    case Phase::kReading:
+      return out_.empty() ? Close() : void();  // Else once it is flushed.
+    case Phase::kAnswering:
+      return ClientGone();  // It may still read, so an answer is sent.
+    case Phase::kLingering:
+      return out_.empty() ? Close() : void();
+    case Phase::kClosed:
+      return;
+  }
+}
+
+void Session::Process() {
+  if (processing_) return;
+  processing_ = true;
+  const auto self = shared_from_this();  // The handler may destroy the server.
+  while (phase_ == Phase::kReading && out_.empty() && in_start_ < in_.size()) {
+    if (!parser_.started()) ExtendDeadline();
+    size_t consumed = 0;
+    const std::string_view rest = std::string_view(in_).substr(in_start_);
+    const RequestParser::Result result = parser_.Feed(rest, &consumed);
+    in_start_ += consumed;
+    if (result == RequestParser::Result::kDone) {
+      Dispatch();
+      continue;
+    }
+    if (result == RequestParser::Result::kMalformed) {
+      AnswerSimply(ErrorResponse(InvalidArgument("this is not an HTTP/1.1 request")));
+    } else if (result == RequestParser::Result::kHeadTooLarge) {
+      AnswerSimply(SimpleError(431, InvalidArgument("the head of the request is over {} bytes",
+                                                    server_->options.header_bytes_max)));
+    } else if (result == RequestParser::Result::kBodyTooLarge) {
+      AnswerSimply(SimpleError(
+          413, InvalidArgument("the body is over {} bytes", server_->options.body_bytes_max)));
+    } else if (parser_.head_done() && !continue_sent_) {
+      const std::string_view expect = parser_.request().Header("expect");
+      if (EqualsIgnoreCase(expect, "100-continue")) {
+        continue_sent_ = true;
+        WriteParts("HTTP/1.1 100 Continue\r\n\r\n", {}, {});
+      } else if (!expect.empty()) {
+        AnswerSimply(SimpleError(417, InvalidArgument("only Expect: 100-continue is known")));
+      }
+    }
+    break;
+  }
+  if (in_start_ == in_.size()) {
+    in_.clear();
+    if (in_.capacity() > kSmallBody) in_.shrink_to_fit();
+  } else if (in_start_ > 0) {
+    in_.erase(0, in_start_);
+  }
+  in_start_ = 0;
+  processing_ = false;
+  if (phase_ == Phase::kReading && eof_ && out_.empty()) Close();
+}
+
+void Session::Dispatch() {
+  phase_ = Phase::kAnswering;
+  continue_sent_ = false;
+  keep_alive_ = parser_.keep_alive();
+  http_1_0_ = parser_.http_1_0();
+  head_only_ = chunked_ = false;
+  const std::string target = parser_.target();
+  Request request = parser_.Take();
+  if (!http_1_0_ && request.Header("host").empty()) {
+    return AnswerSimply(ErrorResponse(InvalidArgument("the Host header is missing")));
+  }
+  if (request.method == "CONNECT" || request.method == "TRACE") {
+    return AnswerSimply(SimpleError(405, InvalidArgument("{} is not served", request.method)));
+  }
+  if (request.method == "OPTIONS") {
+    return SendAnswer(
+        Response{.status = 204, .headers = {{"Allow", "GET, HEAD, POST, PUT, DELETE, OPTIONS"}}});
+  }
+  if (!ParseTarget(target, &request)) {
+    return SendAnswer(ErrorResponse(
+        InvalidArgument("the path or query is not valid percent-encoded UTF-8 text")));
+  }
+  if (request.method == "HEAD") {  // The answer to GET without its body; handlers need not know.
+    head_only_ = true;
+    request.method = "GET";
+  }
+  request.peer = peer_;
+  const auto server = server_;  // Outlives the handler even if it destroys the server.
+  server->handler(std::move(request), MakeResponder(shared_from_this(), &responder_));
+}
+
+// ---- answering ----------------------------------------------------------------------------
+
+void Session::BuildHead(int status, const Headers& headers, std::string_view content_type,
+                        bool chunked, size_t length) {
+  std::string& head = server_->head;
+  head.assign("HTTP/1.1 ");
+  AppendNumber(&head, static_cast<size_t>(status));
+  head += ' ';
+  head += ReasonPhrase(status);
+  head += "\r\nDate: ";
+  head += server_->Date();
+  head += "\r\n";
+  bool typed = HasNoBody(status) || content_type.empty();
+  for (const auto& [name, value] : headers) {
+    if (IsConnectionHeader(name) || EqualsIgnoreCase(name, "date")) continue;
+    typed = typed || EqualsIgnoreCase(name, "content-type");
+    AppendHeader(&head, name, value);
+  }
+  if (!typed) AppendHeader(&head, "Content-Type", content_type);
+  if (chunked) {
+    head += "Transfer-Encoding: chunked\r\n";
+  } else if (length != std::string_view::npos && !HasNoBody(status)) {
+    head += "Content-Length: ";
+    AppendNumber(&head, length);
+    head += "\r\n";
+  }
+  if (!keep_alive_) {
+    head += "Connection: close\r\n";
+  } else if (http_1_0_) {
+    head += "Connection: keep-alive\r\n";
+  }
+  head += "\r\n";
+}
+
+void Session::SendAnswer(Response response) {
+  if (phase_ != Phase::kAnswering) return;
+  BuildHead(response.status, response.headers, response.content_type, /*chunked=*/false,
+            response.body.size());
+  const bool silent = head_only_ || HasNoBody(response.status);
+  const std::string_view body = silent ? std::string_view() : std::string_view(response.body);
+  WriteParts(server_->head, body, {});
+  FinishAnswer();
+}
+
+void Session::AnswerSimply(Response response) {
+  phase_ = Phase::kAnswering;
+  keep_alive_ = head_only_ = http_1_0_ = false;
+  in_start_ = in_.size();  // Nothing after this can be trusted to be a request.
+  SendAnswer(std::move(response));
+}
+
+void Session::StartStream(int status, const Headers& headers, std::string_view content_type) {
+  if (phase_ != Phase::kAnswering) return;
+  const bool body = !head_only_ && !HasNoBody(status);
+  chunked_ = body && !http_1_0_;
+  if (body && http_1_0_) keep_alive_ = false;  // The end of the body is the end of the connection.
+  BuildHead(status, headers, content_type, chunked_, std::string_view::npos);
+  WriteParts(server_->head, {}, {});
+  if (!closed() && head_only_) {
+    // The client has its whole answer: whoever produces the body may as well stop.
+    ClientGone();
+  }
+}
+
+void Session::WriteChunk(std::string_view chunk) {
+  if (phase_ != Phase::kAnswering || chunk.empty() || head_only_) return;
+  if (!chunked_) return WriteParts(chunk, {}, {});
+  char frame[24];
+  char* const end = std::to_chars(frame, frame + sizeof frame - 2, chunk.size(), 16).ptr;
+  end[0] = '\r';
+  end[1] = '\n';
+  WriteParts(std::string_view(frame, end + 2 - frame), chunk, "\r\n");
+}
+
+void Session::EndStream() {
+  if (phase_ != Phase::kAnswering) return;
+  if (chunked_) WriteParts("0\r\n\r\n", {}, {});
+  FinishAnswer();
+}
+
+void Session::Abort() {
+  if (phase_ != Phase::kAnswering) return;
+  // RST rather than FIN: a body without a length must not look complete.
+  const auto self = shared_from_this();
+  error_code ignored;
+  socket_.set_option(asio::socket_base::linger(true, 0), ignored);
+  Close();
+}
+
+void Session::FinishAnswer() {
+  if (phase_ != Phase::kAnswering) return;
+  phase_ = Phase::kReading;
+  responder_.reset();
+  ExtendDeadline();
+  if (out_.empty()) AfterFlush();
+}
+
+void Session::AfterFlush() {
+  if (phase_ != Phase::kReading) return;
+  if (!keep_alive_) return Linger();
+  if (processing_) return;  // The loop in Process goes on by itself.
+  Process();
+  if (!closed()) ArmRead();
+}
+
+// Closing with bytes unread would make the kernel send RST, and the client might lose our last
+// words. So: no more from us, and read what still comes until the client has closed as well.
+void Session::Linger() {
+  error_code ignored;
+  phase_ = Phase::kLingering;
+  in_.clear();
+  in_start_ = 0;
+  socket_.shutdown(Socket::shutdown_send, ignored);
+  if (eof_) {
+    const auto self = shared_from_this();
+    return Close();
+  }
+  deadline_ = Clock::now() + std::min<Clock::duration>(server_->options.idle_timeout, kLingerMax);
+  ArmRead();
+}
+
+void Session::WatchForEnd() {
+  if (eof_) ClientGone();  // It had gone before anyone asked.
+}
+
+// Posted: never from inside a call of the handler's, which does not expect to be re-entered.
+void Session::ClientGone() {
+  asio::post(server_->loop, [server = server_, responder = responder_] {
+    if (!server->closed) TellClientGone(responder);
+  });
+}
+
+void Session::Fail() {
+  const auto self = shared_from_this();
+  if (phase_ == Phase::kAnswering) ClientGone();
+  Close();
+}
+
+// ---- writing ------------------------------------------------------------------------------
+
+void Session::WriteParts(std::string_view a, std::string_view b, std::string_view c) {
+  if (closed()) return;
+  size_t written = 0;
+  if (out_.empty()) {
+    const std::array<asio::const_buffer, 3> parts = {asio::buffer(a), asio::buffer(b),
+                                                     asio::buffer(c)};
+    error_code error;
+    written = socket_.write_some(parts, error);
+    if (error && !WouldBlock(error)) return Fail();
+    if (written == a.size() + b.size() + c.size()) return;
+    ExtendDeadline();
+  }
+  for (std::string_view part : {a, b, c}) {
+    const size_t done = std::min(written, part.size());
+    written -= done;
+    part.remove_prefix(done);
+    if (part.empty()) continue;
+    backlog_ += part.size();
+    if (out_.empty() || out_.back().size() + part.size() > kSmallBody) {
+      out_.emplace_back(part);
+    } else {
+      out_.back().append(part);
+    }
+  }
+  ArmWrite();
+}
+
+void Session::ArmWrite() {
+  if (writing_ || out_.empty() || closed()) return;
+  writing_ = true;
+  socket_.async_wait(Socket::wait_write, [self = shared_from_this()](const error_code& error) {
+    self->writing_ = false;
+    if (self->closed()) return;
+    if (error) return self->Fail();
+    self->FlushQueue();
+  });
+}
+
+void Session::FlushQueue() {
+  while (!out_.empty()) {
+    error_code error;
+    const std::string& front = out_.front();
+    const size_t written = socket_.write_some(
+        asio::buffer(front.data() + out_start_, front.size() - out_start_), error);
+    if (WouldBlock(error)) return ArmWrite();
+    if (error) return Fail();
+    ExtendDeadline();
+    backlog_ -= written;
+    out_start_ += written;
+    if (out_start_ == front.size()) {
+      out_.pop_front();
+      out_start_ = 0;
+    }
+  }
+  AfterFlush();
+}
+
+}  // namespace allot::http

@@ -1,0 +1,119 @@
+// One connection of the server: reads a request, waits for its answer, writes it, and so on.
+//
+// Requests of a connection are handled one after the other, so pipelined answers come in order.
+// While an answer is pending the socket is still watched: bytes of the next request are kept (up
+// to a bound, then TCP holds the client back), and the end of the connection is told to the
+// Responder. Writes are tried at once and queued only when the socket is full.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <deque>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+
+#include "common/http/parser.h"
+#include "common/http/server.h"
+
+namespace allot::http {
+
+using Clock = std::chrono::steady_clock;
+using LoopExecutor = boost::asio::io_context::executor_type;
+using Socket = boost::asio::basic_stream_socket<boost::asio::ip::tcp, LoopExecutor>;
+
+class Session;
+
+// What the sessions of a server share.
+struct ServerState {
+  ServerState(boost::asio::io_context& l, Server::Options o, Handler h)
+      : loop(l), options(std::move(o)), handler(std::move(h)), scratch(64 << 10) {}
+  const std::string& Date();  // of now, formatted once a second
+
+  boost::asio::io_context& loop;
+  const Server::Options options;
+  const Handler handler;
+  std::vector<char> scratch;  // every read lands here first, so idle connections own no buffer
+  std::string head;           // and every head is built here
+  std::unordered_map<Session*, std::shared_ptr<Session>> sessions;
+  bool closed = false;
+
+ private:
+  std::string date_;
+  int64_t date_second_ = -1;
+};
+
+class SessionResponder;
+
+class Session : public std::enable_shared_from_this<Session> {
+ public:
+  Session(Socket socket, std::string peer, std::shared_ptr<ServerState> server);
+  void Start();
+  void Refuse();  // 503: too many connections
+  void Close();   // No callback follows.
+  // Ends the session if what it waits for has taken too long.
+  void CheckDeadline(Clock::time_point now);
+
+  // For the Responder of the request in hand.
+  void SendAnswer(Response response);
+  void StartStream(int status, const Headers& headers, std::string_view content_type);
+  void WriteChunk(std::string_view chunk);
+  void EndStream();
+  void Abort();
+  void WatchForEnd();  // someone wants to know when the client goes
+  size_t backlog() const { return backlog_; }
+
+ private:
+  enum class Phase { kReading, kAnswering, kLingering, kClosed };
+
+  void ArmRead();
+  void OnReadable();
+  void OnEof();
+  void Process();  // parses and dispatches what is buffered
+  void Dispatch();
+  void AnswerSimply(Response response);  // an answer of the server's own, then close
+  void FinishAnswer();
+  void AfterFlush();
+  void Linger();
+  void ClientGone();
+  void Fail();  // the connection broke
+  bool closed() const { return phase_ == Phase::kClosed; }
+  void ExtendDeadline();
+
+  void BuildHead(int status, const Headers& headers, std::string_view content_type, bool chunked,
+                 size_t length);
+  void WriteParts(std::string_view a, std::string_view b, std::string_view c);
+  void ArmWrite();
+  void FlushQueue();
+
+  Socket socket_;
+  const std::string peer_;
+  std::shared_ptr<ServerState> server_;
+  RequestParser parser_;
+  std::string in_;  // received and not yet parsed, from in_start_ on
+  size_t in_start_ = 0;
+  std::deque<std::string> out_;  // to be written, the first from out_start_ on
+  size_t out_start_ = 0, backlog_ = 0;
+  std::weak_ptr<SessionResponder> responder_;  // of the request in hand
+  Clock::time_point deadline_;
+  Phase phase_ = Phase::kReading;
+  bool reading_ = false, writing_ = false;  // a wait is pending
+  bool processing_ = false;
+  bool eof_ = false;
+  bool continue_sent_ = false;
+  // Of the request in hand:
+  bool head_only_ = false, keep_alive_ = true, chunked_ = false, http_1_0_ = false;
+};
+
+// responder.cc
+ResponderPtr MakeResponder(const std::shared_ptr<Session>& session,
+                           std::weak_ptr<SessionResponder>* weak);
+void TellClientGone(const std::weak_ptr<SessionResponder>& responder);
+
+}  // namespace allot::http

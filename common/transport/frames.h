@@ -1,0 +1,38 @@
+// Envelopes and bodies to and from ZeroMQ frames.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <zmq.hpp>
+
+#include "common/proto/wire.pb.h"
+#include "common/transport/link.h"
+
+namespace allot::transport {
+
+enum class SendResult { kSent, kUndeliverable, kTooBig };
+// Sends all frames or none, and never blocks. `peer` is null for a DEALER. An envelope without a
+// version gets ours. `bodies` are moved into the messages; long ones are not copied.
+SendResult SendFrames(zmq::socket_t& socket, const std::string* peer,
+                      const wire::Envelope& envelope, Bodies bodies, int64_t frame_bytes_max,
+                      LinkCounters* counters);
+
+enum class ReceiveResult { kNothing, kMessage, kGarbage };
+struct Frames {
+  std::string peer;         // routing id; only from a ROUTER
+  zmq::message_t envelope;  // carries the connection's metadata
+  Bodies bodies;
+};
+// Never blocks. Always reads a message to its end.
+ReceiveResult ReceiveFrames(zmq::socket_t& socket, bool router, Frames* frames,
+                            LinkCounters* counters);
+
+// False: not an envelope of this protocol version.
+bool ParseEnvelope(const zmq::message_t& frame, wire::Envelope* envelope);
+
+// Options every socket of ours has. They throw zmq::error_t.
+void SetCommonOptions(zmq::socket_t& socket, const KeyPair& keys, int64_t message_bytes_max,
+                      int queue_max, bool ipv6);
+Status CheckEndpoint(const std::string& endpoint);  // tcp://host:port
+
+}  // namespace allot::transport

@@ -1,0 +1,61 @@
+#include "common/transport/monitor.h"
+
+#include <atomic>
+#include <cstring>
+#include <utility>
+
+#include "common/base/status.h"
+
+namespace allot::transport {
+
+SocketMonitor::SocketMonitor(zmq::context_t& context, zmq::socket_t& watched,
+                             boost::asio::io_context& loop, std::function<bool()> on_news)
+    : watched_(watched) {
+  static std::atomic<uint64_t> next{0};
+  const std::string endpoint = fmt::format("inproc://allot.monitor.{}", next++);
+  if (zmq_socket_monitor(watched.handle(), endpoint.c_str(), ZMQ_EVENT_ALL) != 0) {
+    throw zmq::error_t();
+  }
+  try {
+    events_ = zmq::socket_t(context, zmq::socket_type::pair);
+    events_.set(zmq::sockopt::linger, 0);
+    // No bound: libzmq's I/O thread blocks on a full monitor while it holds the lock that ending
+    // the monitor needs. Events are small and drained before messages.
+    events_.set(zmq::sockopt::rcvhwm, 0);
+    events_.connect(endpoint);
+    pump_ = std::make_shared<SocketPump>(loop, events_.get(zmq::sockopt::fd), std::move(on_news));
+  } catch (const zmq::error_t&) {
+    zmq_socket_monitor(watched_.handle(), nullptr, 0);
+    throw;
+  }
+}
+
+SocketMonitor::~SocketMonitor() {
+  pump_->Stop();
+  zmq_socket_monitor(watched_.handle(), nullptr, 0);
+}
+
+bool SocketMonitor::Next(MonitorEvent* event) {
+  zmq::message_t frame, address;
+  if (zmq_msg_recv(frame.handle(), events_.handle(), ZMQ_DONTWAIT) < 0) return false;
+  if (frame.more()) zmq_msg_recv(address.handle(), events_.handle(), ZMQ_DONTWAIT);
+  if (frame.size() < sizeof event->kind + sizeof event->value) return false;
+  const char* const data = frame.data<char>();
+  std::memcpy(&event->kind, data, sizeof event->kind);
+  std::memcpy(&event->value, data + sizeof event->kind, sizeof event->value);
+  return true;
+}
+
+std::string DescribeProtocolError(uint32_t value) {
+  switch (value) {
+    case ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH:
+      return "the peer does not speak CURVE";
+    case ZMQ_PROTOCOL_ERROR_ZMTP_CRYPTOGRAPHIC:
+    case ZMQ_PROTOCOL_ERROR_ZMTP_KEY_EXCHANGE:
+      return "the server's public key is wrong";
+    default:
+      return fmt::format("protocol error {:#x}", value);
+  }
+}
+
+}  // namespace allot::transport

@@ -1,0 +1,200 @@
+#include <cerrno>
+#include <utility>
+#include <zmq.hpp>
+
+#include "common/base/check.h"
+#include "common/transport/frames.h"
+#include "common/transport/ledger.h"
+#include "common/transport/link.h"
+#include "common/transport/monitor.h"
+#include "common/transport/pump.h"
+#include "common/transport/zap.h"
+
+namespace allot::transport {
+namespace {
+
+// Thousands of agents dial at once after a restart; the kernel cuts this to its somaxconn.
+constexpr int kBacklog = 8192;
+
+// In every libzmq since 4.2.3; the header names it only with the draft interface switched on.
+constexpr int kZapEnforceDomain = 93;
+
+// libzmq gives every peer that brings none a routing id of this shape.
+bool IsOurRoutingId(std::string_view id) { return id.size() == 5 && id[0] == '\0'; }
+
+int DescriptorOf(zmq::message_t& message) { return zmq_msg_get(message.handle(), ZMQ_SRCFD); }
+
+std::string BindError(const std::string& endpoint, int error) {
+  switch (error) {
+    case EADDRINUSE:
+      return fmt::format("{} is in use; stop what listens there or choose another port", endpoint);
+    case EADDRNOTAVAIL:
+    case ENODEV:
+      return fmt::format("{} is not an address of this machine", endpoint);
+    case EACCES:
+      return fmt::format("{}: permission denied; ports below 1024 need privileges", endpoint);
+    default:
+      return fmt::format("cannot listen on {}: {}", endpoint, zmq_strerror(error));
+  }
+}
+
+}  // namespace
+
+class ServerLink::Impl : public std::enable_shared_from_this<ServerLink::Impl> {
+ public:
+  Impl(Context& context, const Options& options, Handler handler)
+      : context_(context),
+        handler_(std::move(handler)),
+        message_bytes_max_(options.message_bytes_max),
+        socket_(context.zmq(), zmq::socket_type::router) {
+    SetCommonOptions(socket_, options.keys, options.message_bytes_max, options.queue_max,
+                     options.endpoint.find('[') != std::string::npos);
+    socket_.set(zmq::sockopt::curve_server, true);
+    socket_.set(zmq::sockopt::zap_domain, ZapDomain(options.admit));
+    // Without this a CURVE server whose ZAP handler is missing admits every key.
+    const int enforce = 1;
+    if (zmq_setsockopt(socket_.handle(), kZapEnforceDomain, &enforce, sizeof enforce) != 0) {
+      throw zmq::error_t();
+    }
+    socket_.set(zmq::sockopt::router_mandatory, true);
+    socket_.set(zmq::sockopt::handshake_ivl, options.handshake_ms_max);
+    socket_.set(zmq::sockopt::backlog, kBacklog);
+    context_.CountSockets(1);  // Last: what throws above is not counted. Close takes it back.
+  }
+
+  // Throws zmq::error_t.
+  void Start(boost::asio::io_context& loop, const std::string& endpoint) {
+    const std::weak_ptr<Impl> weak = weak_from_this();
+    monitor_ = std::make_unique<SocketMonitor>(context_.zmq(), socket_, loop, [weak] {
+      if (const auto self = weak.lock()) self->DrainMonitor();
+      return false;
+    });
+    socket_.bind(endpoint);
+    endpoint_ = socket_.get(zmq::sockopt::last_endpoint);
+    pump_ = std::make_shared<SocketPump>(loop, socket_.get(zmq::sockopt::fd), [weak] {
+      const auto self = weak.lock();
+      return self != nullptr && self->Drain();
+    });
+    monitor_->Start();
+    pump_->Start();
+  }
+
+  void Close() {
+    closed_ = true;
+    if (pump_) pump_->Stop();
+    monitor_.reset();
+    socket_.close();
+    context_.CountSockets(-1);
+  }
+
+  bool Send(const std::string& peer, const wire::Envelope& envelope, Bodies bodies) {
+    const SendResult result =
+        SendFrames(socket_, &peer, envelope, std::move(bodies), message_bytes_max_, &counters_);
+    pump_->Poke();
+    return result == SendResult::kSent;
+  }
+
+  const std::string& endpoint() const { return endpoint_; }
+  const LinkCounters& counters() const { return counters_; }
+
+ private:
+  void DrainMonitor() {
+    MonitorEvent event;
+    while (monitor_->Next(&event)) {
+      switch (event.kind) {
+        case ZMQ_EVENT_ACCEPTED:
+          ledger_.Accepted(static_cast<int>(event.value));
+          break;
+        case ZMQ_EVENT_DISCONNECTED:
+          ledger_.Disconnected(static_cast<int>(event.value));
+          break;
+        case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
+          ledger_.HandshakeSucceeded();
+          break;
+        case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL:
+        case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL:
+        case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH:
+          ledger_.HandshakeFailed();
+          break;
+        default:
+          break;
+      }
+    }
+    counters_.accepted = ledger_.accepted();
+    counters_.disconnected = ledger_.disconnected();
+    counters_.handshakes_failed = ledger_.handshakes_failed();
+  }
+
+  bool Drain() {
+    DrainMonitor();  // First: the ledger must know of a connection before it speaks.
+    for (int i = 0; i < kBurst; ++i) {
+      Frames frames;
+      const ReceiveResult result = ReceiveFrames(socket_, /*router=*/true, &frames, &counters_);
+      if (result == ReceiveResult::kNothing) return false;
+      Incoming incoming;
+      if (result == ReceiveResult::kGarbage || !Accept(frames, &incoming)) {
+        ++counters_.dropped_garbage;
+        continue;
+      }
+      ++counters_.envelopes_in;
+      handler_(std::move(incoming));
+      if (closed_) return false;
+    }
+    return true;
+  }
+
+  bool Accept(Frames& frames, Incoming* incoming) {
+    ledger_.Spoke(DescriptorOf(frames.envelope));
+    if (!IsOurRoutingId(frames.peer)) return false;
+    const char* const user = zmq_msg_gets(frames.envelope.handle(), "User-Id");
+    if (user == nullptr) return false;
+    const std::optional<UserId> id = ParseUserId(user);
+    if (!id || !ParseEnvelope(frames.envelope, &incoming->envelope)) return false;
+    incoming->peer = std::move(frames.peer);
+    incoming->name = id->name;
+    incoming->role = id->role;
+    incoming->bodies = std::move(frames.bodies);
+    return true;
+  }
+
+  Context& context_;
+  const Handler handler_;
+  const int64_t message_bytes_max_;
+  std::string endpoint_;
+  LinkCounters counters_;
+  ConnectionLedger ledger_;
+  bool closed_ = false;
+  zmq::socket_t socket_;
+  std::unique_ptr<SocketMonitor> monitor_;
+  std::shared_ptr<SocketPump> pump_;
+};
+
+ServerLink::ServerLink(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
+ServerLink::~ServerLink() { impl_->Close(); }
+
+StatusOr<std::unique_ptr<ServerLink>> ServerLink::Listen(Context& context,
+                                                         boost::asio::io_context& loop,
+                                                         Options options, Handler handler) {
+  CHECK(context.has_allow_list());  // A context that only dials was made to listen.
+  CHECK(handler != nullptr && !options.admit.empty());
+  RETURN_IF_ERROR(CheckEndpoint(options.endpoint));
+  RETURN_IF_ERROR(CheckKeyText(options.keys.secret_key, "secret_key"));
+  RETURN_IF_ERROR(CheckKeyText(options.keys.public_key, "public_key"));
+  std::shared_ptr<Impl> impl;
+  try {
+    impl = std::make_shared<Impl>(context, options, std::move(handler));
+    impl->Start(loop, options.endpoint);
+    return std::unique_ptr<ServerLink>(new ServerLink(impl));
+  } catch (const zmq::error_t& error) {
+    if (impl) impl->Close();
+    return Unavailable("{}", BindError(options.endpoint, error.num()));
+  }
+}
+
+std::string ServerLink::endpoint() const { return impl_->endpoint(); }
+bool ServerLink::Send(const std::string& peer, const wire::Envelope& envelope, Bodies bodies) {
+  return impl_->Send(peer, envelope, std::move(bodies));
+}
+const LinkCounters& ServerLink::counters() const { return impl_->counters(); }
+
+}  // namespace allot::transport

@@ -1,0 +1,239 @@
+#include "common/transport/zap.h"
+
+#include <sys/stat.h>
+
+#include <chrono>
+#include <cstring>
+#include <mutex>
+#include <thread>
+#include <utility>
+#include <zmq.hpp>
+
+#include "absl/container/flat_hash_map.h"
+#include "common/base/check.h"
+#include "common/base/logging.h"
+
+namespace allot::transport {
+namespace {
+
+constexpr char kEndpoint[] = "inproc://zeromq.zap.01";
+
+// What tells one version of the file from the next. A rename changes the inode, an edit in place
+// the times; the change time is there for edits that put the modification time back.
+struct FileStamp {
+  dev_t device = 0;
+  ino_t inode = 0;
+  off_t size = 0;
+  timespec modified{}, changed{};
+  bool exists = false;
+
+  static FileStamp Of(const std::string& path) {
+    struct stat info {};
+    if (::stat(path.c_str(), &info) != 0) return {};
+    return {info.st_dev, info.st_ino, info.st_size, info.st_mtim, info.st_ctim, true};
+  }
+  bool operator==(const FileStamp& o) const {
+    const auto same = [](const timespec& a, const timespec& b) {
+      return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+    };
+    return exists == o.exists && device == o.device && inode == o.inode && size == o.size &&
+           same(modified, o.modified) && same(changed, o.changed);
+  }
+};
+
+struct Request {
+  std::string version, id, domain, address, routing_id, mechanism, key;
+};
+
+struct Verdict {
+  const char* code;  // "200", "400", "500" of RFC 27; the client is told the number
+  const char* text;
+  std::string user_id;
+};
+
+// The whole message is always read, also when it is not what the RFC says.
+std::optional<Request> ReadRequest(zmq::socket_t& socket) {
+  Request request;
+  std::string* const frames[] = {&request.version, &request.id,         &request.domain,
+                                 &request.address, &request.routing_id, &request.mechanism,
+                                 &request.key};
+  size_t count = 0;
+  for (bool more = true; more; ++count) {
+    zmq::message_t frame;
+    if (!socket.recv(frame)) return std::nullopt;
+    if (count < std::size(frames)) *frames[count] = frame.to_string();
+    more = frame.more();
+  }
+  if (count < 6) request.version.clear();
+  return request;
+}
+
+void Answer(zmq::socket_t& socket, const Request& request, const Verdict& verdict) {
+  const auto frame = [&](std::string_view text, zmq::send_flags flags) {
+    socket.send(zmq::buffer(text.data(), text.size()), flags);
+  };
+  frame("1.0", zmq::send_flags::sndmore);
+  frame(request.id, zmq::send_flags::sndmore);
+  frame(verdict.code, zmq::send_flags::sndmore);
+  frame(verdict.text, zmq::send_flags::sndmore);
+  frame(verdict.user_id, zmq::send_flags::sndmore);
+  frame("", zmq::send_flags::none);  // no metadata
+}
+
+}  // namespace
+
+std::string ZapDomain(const std::vector<Role>& admit) {
+  std::string domain;
+  for (Role role : admit) {
+    if (!domain.empty()) domain += ',';
+    domain += RoleName(role);
+  }
+  return domain;
+}
+
+bool DomainAdmits(std::string_view domain, Role role) {
+  while (!domain.empty()) {
+    const size_t comma = domain.find(',');
+    if (domain.substr(0, comma) == RoleName(role)) return true;
+    if (comma == std::string_view::npos) return false;
+    domain.remove_prefix(comma + 1);
+  }
+  return false;
+}
+
+std::string FormatUserId(Role role, std::string_view name) {
+  return fmt::format("{}:{}", RoleName(role), name);
+}
+
+std::optional<UserId> ParseUserId(std::string_view text) {
+  const size_t colon = text.find(':');
+  if (colon == std::string_view::npos || colon + 1 == text.size()) return std::nullopt;
+  const std::optional<Role> role = ParseRole(text.substr(0, colon));
+  if (!role) return std::nullopt;
+  return UserId{*role, text.substr(colon + 1)};
+}
+
+class ZapHandler::Impl {
+ public:
+  Impl(zmq::socket_t socket, std::string allow_file, ZapCounters* counters)
+      : allow_file_(std::move(allow_file)), counters_(counters) {
+    ReadListIfChanged();  // So that list_status() says something before the first connection.
+    thread_ = std::thread([this, socket = std::move(socket)]() mutable { Run(std::move(socket)); });
+  }
+  ~Impl() { thread_.join(); }
+
+  Status list_status() const {
+    const std::lock_guard lock(mutex_);
+    return status_;
+  }
+
+ private:
+  void Run(zmq::socket_t socket) {
+    try {
+      for (;;) {
+        const std::optional<Request> request = ReadRequest(socket);
+        if (!request) continue;
+        const Verdict verdict = Judge(*request);
+        if (verdict.code[0] != '2') LogRefusal(*request, verdict);
+        Answer(socket, *request, verdict);
+      }
+    } catch (const zmq::error_t& error) {
+      // Going on without the handler would rest on libzmq alone to refuse everybody.
+      CHECK(error.num() == ETERM);
+    }
+  }
+
+  Verdict Judge(const Request& request) {
+    if (request.version != "1.0") return {"500", "unknown ZAP version", {}};
+    if (request.mechanism != "CURVE" || request.key.size() != 32) {
+      ++counters_->refused_mechanism;
+      return {"400", "only CURVE is admitted", {}};
+    }
+    ReadListIfChanged();
+    if (!loaded_) {
+      ++counters_->refused_no_list;
+      return {"500", "the allow list cannot be read", {}};
+    }
+    char text[41];
+    zmq_z85_encode(text, reinterpret_cast<const uint8_t*>(request.key.data()), 32);
+    const auto found = peers_.find(text);
+    if (found == peers_.end()) {
+      ++counters_->refused_unknown_key;
+      return {"400", "the key is not in the allow list", {}};
+    }
+    const AllowedPeer& peer = found->second;
+    if (!DomainAdmits(request.domain, peer.role)) {
+      ++counters_->refused_role;
+      return {"400", "a peer of this role may not dial here", {}};
+    }
+    ++counters_->admitted;
+    return {"200", "OK", FormatUserId(peer.role, peer.name)};
+  }
+
+  void ReadListIfChanged() {
+    // Taken before reading: an edit in between gives another stamp and is read next time.
+    const FileStamp stamp = FileStamp::Of(allow_file_);
+    if (stamp_ && *stamp_ == stamp) return;
+    stamp_ = stamp;
+    peers_.clear();
+    StatusOr<std::vector<AllowedPeer>> peers = LoadAllowFile(allow_file_);
+    loaded_ = peers.ok();
+    if (loaded_) {
+      for (AllowedPeer& peer : *peers) {
+        std::string key = peer.public_key;
+        peers_.emplace(std::move(key), std::move(peer));
+      }
+      spdlog::info("allow list read file={} peers={}", allow_file_, peers_.size());
+    } else {
+      spdlog::warn("allow list cannot be read, nobody is admitted: {}", MessageOf(peers.status()));
+    }
+    const std::lock_guard lock(mutex_);
+    status_ = peers.status();
+  }
+
+  // At most one line a second: a stranger must not be able to fill the disk with our log.
+  void LogRefusal(const Request& request, const Verdict& verdict) {
+    const auto now = std::chrono::steady_clock::now();
+    if (last_logged_ && now - *last_logged_ < std::chrono::seconds(1)) {
+      ++unlogged_;
+      return;
+    }
+    last_logged_ = now;
+    spdlog::warn("connection refused address={} admits={} why=\"{}\" more={}", request.address,
+                 request.domain, verdict.text, std::exchange(unlogged_, 0));
+  }
+
+  const std::string allow_file_;
+  ZapCounters* const counters_;
+
+  // Of the thread only (and of the constructor, before it starts).
+  std::optional<FileStamp> stamp_;
+  bool loaded_ = false;
+  absl::flat_hash_map<std::string, AllowedPeer> peers_;  // by public key
+  std::optional<std::chrono::steady_clock::time_point> last_logged_;
+  uint64_t unlogged_ = 0;
+
+  mutable std::mutex mutex_;
+  Status status_;
+  std::thread thread_;
+};
+
+ZapHandler::ZapHandler(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+ZapHandler::~ZapHandler() = default;
+Status ZapHandler::list_status() const { return impl_->list_status(); }
+
+StatusOr<std::unique_ptr<ZapHandler>> ZapHandler::Start(zmq::context_t& context,
+                                                        std::string allow_file,
+                                                        ZapCounters* counters) {
+  try {
+    zmq::socket_t socket(context, zmq::socket_type::rep);
+    socket.set(zmq::sockopt::linger, 0);
+    socket.bind(kEndpoint);
+    return std::unique_ptr<ZapHandler>(
+        new ZapHandler(std::make_unique<Impl>(std::move(socket), std::move(allow_file), counters)));
+  } catch (const zmq::error_t& error) {
+    return Internal("cannot start the ZAP handler: {}", error.what());
+  }
+}
+
+}  // namespace allot::transport

@@ -1,0 +1,172 @@
+// Nodes and their devices.
+#include <set>
+
+#include "common/wire/parts.h"
+
+namespace allot::wire {
+namespace {
+
+constexpr size_t kTextMax = 1024, kListMax = 256;
+
+Status CheckText(std::string_view what, std::string_view text, size_t length_max = kTextMax) {
+  if (text.size() > length_max) {
+    return InvalidArgument("{} has {} bytes; at most {} are taken", what, text.size(), length_max);
+  }
+  if (!IsValidUtf8(text)) return InvalidArgument("{} is not valid UTF-8", what);
+  return absl::OkStatus();
+}
+
+Status CheckList(std::string_view what, const std::vector<std::string>& list) {
+  if (list.size() > kListMax) {
+    return InvalidArgument("{} has {} items; at most {} are taken", what, list.size(), kListMax);
+  }
+  for (const std::string& item : list) RETURN_IF_ERROR(CheckText(what, item));
+  return absl::OkStatus();
+}
+
+Status CheckDevice(const allot::Device& device) {
+  if (device.id.empty()) return InvalidArgument("device.id is empty; every device needs one");
+  RETURN_IF_ERROR(CheckText("device.id", device.id, 128));
+  if (device.model.empty()) return InvalidArgument("device.model of {} is empty", device.id);
+  RETURN_IF_ERROR(CheckText("device.vendor", device.vendor, 128));
+  RETURN_IF_ERROR(CheckText("device.model", device.model, 128));
+  RETURN_IF_ERROR(CheckText("device.visible_variable", device.visible_variable));
+  RETURN_IF_ERROR(CheckText("device.visible_value", device.visible_value));
+  RETURN_IF_ERROR(CheckList("device.nodes", device.nodes));
+  RETURN_IF_ERROR(CheckList("device.features", device.features));
+  if (device.memory) {
+    RETURN_IF_ERROR(CheckRange<int64_t>("device.memory", *device.memory, 0, kBytesMax));
+  }
+  return CheckRange<int64_t>("device.cores", device.cores, 0, kMilliCpusMax / 1000);
+}
+
+}  // namespace
+
+Status CheckNodeInfo(const allot::NodeInfo& info) {
+  if (!IsName(info.name)) {
+    return InvalidArgument("node name \"{}\" is not a name; {}",
+                           ReplaceInvalidUtf8(std::string_view(info.name).substr(0, 80)),
+                           kNameHelp);
+  }
+  RETURN_IF_ERROR(CheckText("instance", info.instance, 128));
+  RETURN_IF_ERROR(CheckText("address", info.address));
+  RETURN_IF_ERROR(CheckText("metrics_address", info.metrics_address));
+  RETURN_IF_ERROR(CheckText("version", info.version, 128));
+  RETURN_IF_ERROR(CheckRange<int64_t>("cpus", info.cpus, 0, kMilliCpusMax));
+  RETURN_IF_ERROR(CheckRange<int64_t>("memory", info.memory, 0, kBytesMax));
+  if (info.devices.size() > DeviceSet::kMax) {
+    return InvalidArgument("node {} has {} devices; at most {} are taken", info.name,
+                           info.devices.size(), DeviceSet::kMax);
+  }
+  std::set<std::string_view> ids;
+  for (const allot::Device& device : info.devices) {
+    RETURN_IF_ERROR(CheckDevice(device));
+    if (!ids.insert(device.id).second) {
+      return InvalidArgument("node {} names device id \"{}\" twice", info.name, device.id);
+    }
+  }
+  if (info.labels.size() > kListMax) {
+    return InvalidArgument("node {} has {} labels; at most {} are taken", info.name,
+                           info.labels.size(), kListMax);
+  }
+  for (const auto& [key, value] : info.labels) {
+    if (key.empty()) return InvalidArgument("node {} has a label without a name", info.name);
+    RETURN_IF_ERROR(CheckText("label", key, 128));
+    RETURN_IF_ERROR(CheckText("label", value));
+  }
+  return absl::OkStatus();
+}
+
+void Encode(const allot::Device& device, Device* out) {
+  out->Clear();
+  out->set_id(ReplaceInvalidUtf8(device.id));
+  out->set_kind(static_cast<int32_t>(device.kind));
+  out->set_vendor(ReplaceInvalidUtf8(device.vendor));
+  out->set_model(ReplaceInvalidUtf8(device.model));
+  if (device.memory) out->set_memory(*device.memory);
+  out->set_cores(device.cores);
+  out->set_numa_node(device.numa_node);
+  out->set_state(static_cast<int32_t>(device.state));
+  out->set_emulated(device.emulated);
+  out->set_visible_variable(ReplaceInvalidUtf8(device.visible_variable));
+  out->set_visible_value(ReplaceInvalidUtf8(device.visible_value));
+  EncodeStrings(device.nodes, out->mutable_nodes());
+  EncodeStrings(device.features, out->mutable_features());
+}
+
+StatusOr<allot::Device> Decode(const Device& in) {
+  allot::Device device;
+  device.id = in.id();
+  ASSIGN_OR_RETURN(device.kind, DecodeEnum("device.kind", in.kind(), DeviceKind::kAsic));
+  device.vendor = in.vendor();
+  device.model = in.model();
+  if (in.has_memory()) {
+    RETURN_IF_ERROR(CheckRange<int64_t>("device.memory", in.memory(), 0, kBytesMax));
+    device.memory = in.memory();
+  }
+  RETURN_IF_ERROR(CheckRange<int64_t>("device.cores", in.cores(), 0, kMilliCpusMax / 1000));
+  device.cores = in.cores();
+  device.numa_node = in.numa_node();
+  ASSIGN_OR_RETURN(device.state, DecodeEnum("device.state", in.state(), DeviceState::kUnsupported));
+  device.emulated = in.emulated();
+  device.visible_variable = in.visible_variable();
+  device.visible_value = in.visible_value();
+  device.nodes = DecodeStrings(in.nodes());
+  device.features = DecodeStrings(in.features());
+  return device;
+}
+
+void Encode(const allot::DeviceTelemetry& telemetry, DeviceTelemetry* out) {
+  out->Clear();
+  out->set_id(ReplaceInvalidUtf8(telemetry.id));
+  if (telemetry.power_watts) out->set_power_watts(*telemetry.power_watts);
+  if (telemetry.temperature_celsius) out->set_temperature_celsius(*telemetry.temperature_celsius);
+  if (telemetry.utilization_ratio) out->set_utilization_ratio(*telemetry.utilization_ratio);
+  if (telemetry.energy_joules) out->set_energy_joules(*telemetry.energy_joules);
+  if (telemetry.memory_used) out->set_memory_used(*telemetry.memory_used);
+}
+
+// A reading that is no number counts as absent: a broken sensor must not silence its node.
+StatusOr<allot::DeviceTelemetry> Decode(const DeviceTelemetry& in) {
+  const auto reading = [](bool present, double value) -> std::optional<double> {
+    if (!present || !std::isfinite(value)) return std::nullopt;
+    return value;
+  };
+  allot::DeviceTelemetry telemetry;
+  telemetry.id = in.id();
+  telemetry.power_watts = reading(in.has_power_watts(), in.power_watts());
+  telemetry.temperature_celsius = reading(in.has_temperature_celsius(), in.temperature_celsius());
+  telemetry.utilization_ratio = reading(in.has_utilization_ratio(), in.utilization_ratio());
+  telemetry.energy_joules = reading(in.has_energy_joules(), in.energy_joules());
+  if (in.has_memory_used() && in.memory_used() >= 0) telemetry.memory_used = in.memory_used();
+  return telemetry;
+}
+
+void Encode(const allot::NodeInfo& info, NodeInfo* out) {
+  out->Clear();
+  out->set_name(ReplaceInvalidUtf8(info.name));
+  out->set_instance(ReplaceInvalidUtf8(info.instance));
+  out->set_address(ReplaceInvalidUtf8(info.address));
+  out->set_metrics_address(ReplaceInvalidUtf8(info.metrics_address));
+  out->set_version(ReplaceInvalidUtf8(info.version));
+  out->set_cpus(info.cpus);
+  out->set_memory(info.memory);
+  EncodeAll(info.devices, out->mutable_devices());
+  EncodeMap(info.labels, out->mutable_labels());
+}
+
+StatusOr<allot::NodeInfo> Decode(const NodeInfo& in) {
+  allot::NodeInfo info;
+  info.name = in.name();
+  info.instance = in.instance();
+  info.address = in.address();
+  info.metrics_address = in.metrics_address();
+  info.version = in.version();
+  info.cpus = in.cpus();
+  info.memory = in.memory();
+  RETURN_IF_ERROR(DecodeAll(in.devices(), &info.devices));
+  info.labels = DecodeMap(in.labels());
+  return info;
+}
+
+}  // namespace allot::wire

@@ -1,0 +1,86 @@
+// Scheduler → gateway.
+#include "common/wire/parts.h"
+
+namespace allot::wire {
+
+void Encode(const allot::RouteReplica& replica, RouteReplica* out) {
+  out->Clear();
+  out->set_id(replica.id.value());
+  out->set_node(ReplaceInvalidUtf8(replica.node));
+  out->set_kind(static_cast<int32_t>(replica.kind));
+  out->set_device_model(ReplaceInvalidUtf8(replica.device_model));
+  out->set_emulated(replica.emulated);
+  out->set_device_count(replica.device_count);
+  out->set_concurrency(replica.concurrency);
+  out->set_price_micros_per_hour(replica.price.micros_per_hour);
+  out->set_ready(replica.ready);
+}
+
+StatusOr<allot::RouteReplica> Decode(const RouteReplica& in) {
+  allot::RouteReplica replica;
+  if (in.id() == 0) return InvalidArgument("route to a replica without id");
+  replica.id = ReplicaId(in.id());
+  replica.node = in.node();
+  ASSIGN_OR_RETURN(replica.kind, DecodeEnum("replica.kind", in.kind(), DeviceKind::kAsic));
+  replica.device_model = in.device_model();
+  replica.emulated = in.emulated();
+  replica.device_count = in.device_count();
+  replica.concurrency = in.concurrency();
+  ASSIGN_OR_RETURN(replica.price, DecodePrice("replica.price", in.price_micros_per_hour()));
+  replica.ready = in.ready();
+  return replica;
+}
+
+void Encode(const allot::RouteDeployment& deployment, RouteDeployment* out) {
+  out->Clear();
+  out->set_name(ReplaceInvalidUtf8(deployment.name));
+  out->set_model(ReplaceInvalidUtf8(deployment.model));
+  Encode(deployment.objective, out->mutable_objective());
+  out->set_queue_max(deployment.queue_max);
+  out->set_queue_timeout(deployment.queue_timeout.count());
+  EncodeAll(deployment.replicas, out->mutable_replicas());
+}
+
+StatusOr<allot::RouteDeployment> Decode(const RouteDeployment& in) {
+  allot::RouteDeployment deployment;
+  if (in.name().empty()) return InvalidArgument("route to a deployment without name");
+  deployment.name = in.name();
+  deployment.model = in.model();
+  if (in.has_objective()) {
+    ASSIGN_OR_RETURN(deployment.objective, Decode(in.objective()));
+  }
+  deployment.queue_max = in.queue_max();
+  ASSIGN_OR_RETURN(deployment.queue_timeout, DecodeDuration("queue_timeout", in.queue_timeout()));
+  RETURN_IF_ERROR(DecodeAll(in.replicas(), &deployment.replicas));
+  return deployment;
+}
+
+void Encode(const allot::RouteTable& table, RouteTable* out) {
+  out->Clear();
+  out->set_term(table.term.value());
+  out->set_version(table.version);
+  out->set_policy_name(ReplaceInvalidUtf8(table.policy_name));
+  out->set_routing_algorithm(ReplaceInvalidUtf8(table.routing_algorithm));
+  out->set_explore_ratio(table.explore_ratio);
+  out->set_history(table.history.count());
+  out->set_micros_per_millisecond(table.micros_per_millisecond);
+  EncodeAll(table.deployments, out->mutable_deployments());
+}
+
+StatusOr<allot::RouteTable> Decode(const RouteTable& in) {
+  allot::RouteTable table;
+  table.term = Term(in.term());
+  table.version = in.version();
+  table.policy_name = in.policy_name();
+  table.routing_algorithm = in.routing_algorithm();
+  RETURN_IF_ERROR(CheckRange("explore_ratio", in.explore_ratio(), 0.0, 1.0));
+  table.explore_ratio = in.explore_ratio();
+  ASSIGN_OR_RETURN(table.history, DecodeDuration("history", in.history()));
+  RETURN_IF_ERROR(CheckRange<int64_t>("micros_per_millisecond", in.micros_per_millisecond(), 0,
+                                      kPriceMicrosMax));
+  table.micros_per_millisecond = in.micros_per_millisecond();
+  RETURN_IF_ERROR(DecodeAll(in.deployments(), &table.deployments));
+  return table;
+}
+
+}  // namespace allot::wire

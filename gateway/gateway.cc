@@ -1,0 +1,183 @@
+#include "gateway/gateway.h"
+
+#include <utility>
+
+#include "common/auth/tokens.h"
+#include "common/base/logging.h"
+#include "common/http/server.h"
+#include "common/transport/context.h"
+#include "gateway/agent_links.h"
+#include "gateway/http_api.h"
+#include "gateway/metrics.h"
+#include "gateway/request_plane.h"
+#include "gateway/scheduler_link.h"
+
+namespace allot::gateway {
+namespace {
+
+constexpr std::string_view kTcp = "tcp://";
+
+Status CheckOptions(const Options& options) {
+  if (options.name.empty()) return InvalidArgument("the gateway has no name");
+  for (const auto& [what, endpoint] :
+       {std::pair("listen", options.listen), std::pair("scheduler", options.scheduler)})
+    if (!endpoint.starts_with(kTcp))
+      return InvalidArgument("{} is \"{}\"; give tcp://HOST:PORT", what, endpoint);
+  if (!options.local) return absl::OkStatus();
+  RETURN_IF_ERROR(auth::CheckLoopback("listen", options.listen.substr(kTcp.size())));
+  return auth::CheckLoopback("http_listen", options.http_listen);
+}
+
+}  // namespace
+
+// Members in the order of their dependence: what is declared later is destroyed first.
+class Gateway::Impl {
+ public:
+  Impl(boost::asio::io_context& loop, Options options)
+      : loop_(loop), options_(std::move(options)) {}
+
+  Status Open() {
+    RETURN_IF_ERROR(CheckOptions(options_));
+    ASSIGN_OR_RETURN(tokens_,
+                     auth::Tokens::Load({.file = options_.tokens_file, .local = options_.local}));
+    ASSIGN_OR_RETURN(context_, transport::Context::Create({.allow_file = options_.allow_file}));
+    plane_ = std::make_unique<RequestPlane>(
+        loop_, clock_, metrics_,
+        RequestPlane::Options{.seed = options_.seed,
+                              .answer_bytes_max = options_.answer_bytes_max,
+                              .backlog_bytes_max = options_.backlog_bytes_max,
+                              .answer_timeout = options_.answer_timeout},
+        RequestPlane::Wire{
+            .forward =
+                [this](const std::string& node, wire::ForwardRequest request, std::string body) {
+                  return agents_ != nullptr &&
+                         agents_->Forward(node, std::move(request), std::move(body));
+                },
+            .cancel =
+                [this](const std::string& node, uint64_t request) {
+                  if (agents_ != nullptr) agents_->Cancel(node, request);
+                }});
+    RETURN_IF_ERROR(OpenAgents());
+    api_ = std::make_unique<HttpApi>(*plane_, *tokens_, metrics_, [this] { return MetricsText(); });
+    ASSIGN_OR_RETURN(server_, http::Server::Listen(
+                                  loop_,
+                                  {.listen = options_.http_listen,
+                                   .body_bytes_max = static_cast<size_t>(options_.body_bytes_max)},
+                                  [this](http::Request request, http::ResponderPtr responder) {
+                                    api_->Handle(std::move(request), responder);
+                                  }));
+    OpenScheduler();
+    return absl::OkStatus();
+  }
+
+  std::string http_address() const { return server_->address(); }
+  std::string endpoint() const { return agents_->endpoint(); }
+  std::string public_key() const { return options_.keys.public_key; }
+  bool has_routes() const { return plane_->core().routes().version != 0; }
+
+ private:
+  Status OpenAgents() {
+    AgentLinks::Options options;
+    options.gateway = options_.name;
+    options.link.endpoint = options_.listen;
+    options.link.keys = options_.keys;
+    options.silence_max = options_.agent_silence_max;
+    options.sweep_every = options_.hello_every;
+    RequestPlane* plane = plane_.get();
+    ASSIGN_OR_RETURN(
+        agents_,
+        AgentLinks::Listen(
+            *context_, loop_, clock_, std::move(options),
+            {.linked = [plane](const std::string& node) { plane->Linked(node); },
+             .unlinked = [plane](const std::string& node) { plane->Unlinked(node); },
+             .head =
+                 [plane](const std::string& node, wire::ResponseHead head, std::string body) {
+                   plane->OnHead(node, std::move(head), std::move(body));
+                 },
+             .chunk = [plane](const std::string& node, const wire::ResponseChunk& chunk,
+                              std::string body) { plane->OnChunk(node, chunk, std::move(body)); },
+             .failed =
+                 [plane](const std::string& node, const wire::ResponseFailed& failed) {
+                   plane->OnFailed(node, failed);
+                 }}));
+    return absl::OkStatus();
+  }
+
+  void OpenScheduler() {
+    SchedulerLink::Options options;
+    options.link.endpoint = options_.scheduler;
+    options.link.server_public_key = options_.scheduler_public_key;
+    options.link.keys = options_.keys;
+    options.hello_every = options_.hello_every;
+    options.silence_max = options_.scheduler_silence_max;
+    scheduler_ = std::make_unique<SchedulerLink>(
+        *context_, loop_, clock_, std::move(options),
+        [this] {
+          wire::GatewayHello hello;
+          hello.set_name(options_.name);
+          hello.mutable_address()->set_endpoint(options_.advertise.empty() ? agents_->endpoint()
+                                                                           : options_.advertise);
+          hello.mutable_address()->set_public_key(options_.keys.public_key);
+          hello.set_http_address(server_->address());
+          hello.set_routes_term(plane_->core().routes().term.value());
+          hello.set_routes_version(plane_->core().routes().version);
+          return hello;
+        },
+        [this](std::shared_ptr<const RouteTable> table) { plane_->TakeRoutes(std::move(table)); });
+  }
+
+  std::string MetricsText() {
+    Metrics::Sample sample;
+    sample.nodes_linked = agents_->nodes();
+    sample.http_connections = server_->connections();
+    sample.scheduler_connected = scheduler_->connected();
+    sample.scheduler_reconnects = scheduler_->reconnects();
+    sample.gaps = agents_->gaps();
+    const transport::LinkCounters& link = agents_->counters();
+    sample.link_drops = {{"garbage", link.dropped_garbage + agents_->dropped_garbage() +
+                                         scheduler_->dropped_garbage()},
+                         {"unroutable", link.dropped_unroutable},
+                         {"oversize", link.dropped_oversize},
+                         {"handshake", link.handshakes_failed}};
+    sample.totals = {{"envelopes_in", link.envelopes_in},
+                     {"envelopes_out", link.envelopes_out},
+                     {"bytes_in", link.bytes_in},
+                     {"bytes_out", link.bytes_out}};
+    const transport::ZapCounters& zap = context_->zap();
+    sample.zap = {{"admitted", zap.admitted},
+                  {"unknown_key", zap.refused_unknown_key},
+                  {"wrong_role", zap.refused_role},
+                  {"no_list", zap.refused_no_list},
+                  {"wrong_mechanism", zap.refused_mechanism}};
+    return metrics_.Text(plane_->core(), sample);
+  }
+
+  boost::asio::io_context& loop_;
+  Options options_;
+  GatewayClock clock_;
+  Metrics metrics_;
+  std::unique_ptr<auth::Tokens> tokens_;
+  std::unique_ptr<transport::Context> context_;
+  std::unique_ptr<RequestPlane> plane_;
+  std::unique_ptr<AgentLinks> agents_;
+  std::unique_ptr<HttpApi> api_;
+  std::unique_ptr<http::Server> server_;
+  std::unique_ptr<SchedulerLink> scheduler_;
+};
+
+Gateway::Gateway(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Gateway::~Gateway() = default;
+
+StatusOr<std::unique_ptr<Gateway>> Gateway::Start(boost::asio::io_context& loop, Options options) {
+  auto impl = std::make_unique<Impl>(loop, std::move(options));
+  RETURN_IF_ERROR(impl->Open());
+  SPDLOG_INFO("gateway is up http={} endpoint={}", impl->http_address(), impl->endpoint());
+  return std::unique_ptr<Gateway>(new Gateway(std::move(impl)));
+}
+
+std::string Gateway::http_address() const { return impl_->http_address(); }
+std::string Gateway::endpoint() const { return impl_->endpoint(); }
+std::string Gateway::public_key() const { return impl_->public_key(); }
+bool Gateway::has_routes() const { return impl_->has_routes(); }
+
+}  // namespace allot::gateway

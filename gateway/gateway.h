@@ -1,0 +1,61 @@
+// The request plane's shell: HTTP in, replicas out.
+//
+// Owns the HTTP server of model clients, the ROUTER socket that agents dial, the link to the
+// scheduler and the router core. Everything happens on the thread that runs the given io_context;
+// so do all calls, destruction included. With the scheduler gone it serves on, by the last route
+// table; a restart begins empty (the router keeps soft state only).
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "common/base/status.h"
+#include "common/base/units.h"
+#include "common/transport/keys.h"
+
+namespace allot::gateway {
+
+struct Options {
+  std::string name;                             // as enrolled for the key below
+  std::string listen = "tcp://127.0.0.1:7410";  // for agents; port 0 picks one
+  std::string advertise;                        // told to agents; empty: the bound endpoint
+  std::string http_listen = "127.0.0.1:7411";   // for model clients; port 0 picks one
+  int64_t body_bytes_max = 4 << 20;             // of a request
+  int64_t answer_bytes_max = 64 << 20;          // of an answer that is not streamed
+  size_t backlog_bytes_max = 8 << 20;           // written and not taken by a slow client
+  transport::KeyPair keys;                      // towards agents and the scheduler
+  std::string allow_file;                       // which agents may connect
+  std::string scheduler;                        // tcp://host:port
+  std::string scheduler_public_key;
+  std::string tokens_file;
+  bool local = false;  // loopback only, no tokens needed
+  uint64_t seed = 0;   // of exploration; 0: random
+
+  // How often to say hello, when to take a silent peer for gone; tests make them short.
+  Duration hello_every = std::chrono::seconds(1);
+  Duration agent_silence_max = std::chrono::seconds(3);
+  Duration scheduler_silence_max = std::chrono::seconds(10);
+  Duration answer_timeout = std::chrono::minutes(10);  // until its head, without a deadline
+};
+
+class Gateway {
+ public:
+  // Binds both addresses and dials the scheduler (in the background, for as long as it takes).
+  // Errors: an address in use or not loopback with `local`, bad keys, unreadable tokens.
+  static StatusOr<std::unique_ptr<Gateway>> Start(boost::asio::io_context& loop, Options options);
+  ~Gateway();  // cuts every client and link off
+
+  std::string http_address() const;  // host:port actually bound
+  std::string endpoint() const;      // tcp://host:port actually bound
+  std::string public_key() const;
+  bool has_routes() const;  // a route table has arrived
+
+ private:
+  class Impl;
+  explicit Gateway(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace allot::gateway

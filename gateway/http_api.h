@@ -1,0 +1,38 @@
+// The gateway's HTTP routes: who may, what is asked, and to whom it goes. See docs/api.md.
+//
+// One thread. Holds no request: those are the request plane's.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "common/auth/tokens.h"
+#include "common/http/server.h"
+#include "gateway/metrics.h"
+#include "gateway/request_plane.h"
+
+namespace allot::gateway {
+
+class HttpApi {
+ public:
+  HttpApi(RequestPlane& plane, auth::Tokens& tokens, Metrics& metrics,
+          std::function<std::string()> metrics_text)
+      : plane_(plane), tokens_(tokens), metrics_(metrics), metrics_text_(std::move(metrics_text)) {}
+
+  void Handle(http::Request request, const http::ResponderPtr& responder);
+
+ private:
+  void Complete(http::Request request, Endpoint endpoint, const auth::Principal& principal,
+                const http::ResponderPtr& responder);
+  void Explain(std::string_view id, const http::ResponderPtr& responder);
+  void Refuse(const ApiError& error, const http::ResponderPtr& responder);
+  void Answer(std::string body, const http::ResponderPtr& responder);
+  std::pair<std::string, std::string> IdHeader();
+
+  RequestPlane& plane_;
+  auth::Tokens& tokens_;
+  Metrics& metrics_;
+  std::function<std::string()> metrics_text_;
+};
+
+}  // namespace allot::gateway

@@ -1,0 +1,197 @@
+#include "gateway/metrics.h"
+
+#include <algorithm>
+
+namespace allot::gateway {
+namespace {
+
+using metrics::Kind;
+using metrics::Labels;
+using metrics::Row;
+using Outcome = router::RequestEnded::Outcome;
+
+double Seconds(Duration time) { return static_cast<double>(time.count()) / 1e6; }
+
+const Row kRequests{"allotrope_gateway_requests_total",
+                    "Requests that ended, by deployment, device and outcome."};
+const Row kSeconds{"allotrope_gateway_request_seconds",
+                   "Time from arrival to the end of the answer, of answered requests.",
+                   Kind::kHistogram, metrics::LatencyBuckets()};
+const Row kTtft{"allotrope_gateway_ttft_seconds",
+                "Time from arrival to the first byte of the answer.", Kind::kHistogram,
+                metrics::LatencyBuckets()};
+const Row kCost{"allotrope_gateway_cost_usd_total",
+                "Price of the leased devices over the time requests held their share of them."};
+const Row kObjective{"allotrope_gateway_objective_total",
+                     "Requests that ended, by whether the objective of their deployment was kept."};
+const Row kDecisions{"allotrope_gateway_route_decisions_total",
+                     "Requests forwarded to a replica, by the reason it was chosen."};
+const Row kDecisionSeconds{"allotrope_gateway_decision_seconds",
+                           "Time the router took to place an arriving request.",
+                           Kind::kHistogram,
+                           {1e-6, 2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 1e-2}};
+const Row kQueue{"allotrope_gateway_queue_length", "Requests that wait for a replica.",
+                 Kind::kGauge};
+const Row kInFlight{"allotrope_gateway_requests_in_flight", "Requests at a replica.", Kind::kGauge};
+const Row kPredicted{"allotrope_gateway_predicted_seconds",
+                     "End to end at the objective's percentile, as predicted for the least loaded "
+                     "replica of the device model.",
+                     Kind::kGauge};
+const Row kNodes{"allotrope_gateway_nodes_linked", "Nodes whose agents are linked.", Kind::kGauge};
+const Row kConnections{"allotrope_gateway_http_connections", "Open HTTP connections.",
+                       Kind::kGauge};
+const Row kScheduler{"allotrope_gateway_scheduler_connected",
+                     "1 while the link to the scheduler is up.", Kind::kGauge};
+const Row kRoutes{"allotrope_gateway_routes_version", "Version of the route table in use.",
+                  Kind::kGauge};
+const Row kSlow{"allotrope_gateway_slow_clients_total",
+                "Streams cut off because the client did not read them."};
+const Row kRefused{"allotrope_gateway_http_refused_total",
+                   "HTTP requests refused before they reached the router, by why."};
+const Row kDrops{"allotrope_gateway_link_dropped_total",
+                 "Messages on ZeroMQ links that were dropped, by why."};
+const Row kZap{"allotrope_gateway_zap_total", "ZeroMQ connections admitted and refused."};
+const Row kGaps{"allotrope_gateway_link_gaps_total",
+                "Envelopes of agents that were lost on the way."};
+const Row kReconnects{"allotrope_gateway_scheduler_reconnects_total",
+                      "Times the scheduler was dialled anew."};
+const Row kTraffic{"allotrope_gateway_link_traffic_total",
+                   "Envelopes and bytes on the links of agents, by what is counted."};
+
+const char* NameOf(Outcome outcome) {
+  switch (outcome) {
+    case Outcome::kOk:
+      return "ok";
+    case Outcome::kUpstreamError:
+      return "upstream_error";
+    case Outcome::kRejected:
+      return "rejected";
+    case Outcome::kCancelled:
+      return "cancelled";
+    case Outcome::kFailed:
+      return "failed";
+  }
+  return "unknown";
+}
+
+std::string OrNone(const std::string& text) { return text.empty() ? "none" : text; }
+
+}  // namespace
+
+Metrics::Metrics()
+    : decision_(registry_.GetHistogram(kDecisionSeconds)),
+      queue_{kQueue, {}},
+      in_flight_{kInFlight, {}},
+      predicted_{kPredicted, {}} {
+  registry_.AddProcessMetrics();
+  registry_.GetCounter(kSlow);
+  for (const char* why : {"unauthorized", "bad_request"})
+    registry_.GetCounter(kRefused, {{"reason", why}});
+}
+
+Metrics::~Metrics() = default;
+
+void Metrics::Decided(Duration took) { decision_.Observe(Seconds(took)); }
+void Metrics::SlowClient() { registry_.GetCounter(kSlow).Add(); }
+void Metrics::Unauthorized() { registry_.GetCounter(kRefused, {{"reason", "unauthorized"}}).Add(); }
+void Metrics::BadRequest() { registry_.GetCounter(kRefused, {{"reason", "bad_request"}}).Add(); }
+
+void Metrics::Routed(const router::Forward& forward) {
+  metrics::Counter*& counter = decisions_[{forward.deployment, forward.reason}];
+  if (counter == nullptr)
+    counter = &registry_.GetCounter(
+        kDecisions,
+        {{"deployment", forward.deployment}, {"reason", std::string(ToString(forward.reason))}});
+  counter->Add();
+}
+
+Metrics::Handles& Metrics::HandlesOf(const router::RequestEnded& ended) {
+  const auto [at, fresh] =
+      handles_.try_emplace({ended.deployment, ended.device_model, ended.emulated});
+  Handles& handles = at->second;
+  if (!fresh) return handles;
+  const bool placed = !ended.device_model.empty();
+  handles.labels = {{"deployment", OrNone(ended.deployment)},
+                    {"device_model", OrNone(ended.device_model)},
+                    {"device_kind", placed ? std::string(ToString(ended.kind)) : "none"},
+                    {"emulated", ended.emulated ? "true" : "false"}};
+  handles.cost = &registry_.GetCounter(kCost, handles.labels);
+  const Labels deployment = {{"deployment", OrNone(ended.deployment)}};
+  const auto met = [&](const char* answer) {
+    Labels labels = deployment;
+    labels["met"] = answer;
+    return &registry_.GetCounter(kObjective, labels);
+  };
+  handles.met = met("true");
+  handles.missed = met("false");
+  if (placed) {
+    handles.seconds = &registry_.GetHistogram(kSeconds, handles.labels);
+    handles.ttft = &registry_.GetHistogram(kTtft, handles.labels);
+  }
+  return handles;
+}
+
+void Metrics::Ended(const router::RequestEnded& ended) {
+  Handles& handles = HandlesOf(ended);
+  metrics::Counter*& counter = handles.outcomes[ended.outcome];
+  if (counter == nullptr) {
+    Labels labels = handles.labels;
+    labels["outcome"] = NameOf(ended.outcome);
+    counter = &registry_.GetCounter(kRequests, labels);
+  }
+  counter->Add();
+  if (ended.cost.micros > 0) handles.cost->Add(ended.cost.dollars());
+  if (ended.deployment.empty()) return;  // Nothing was promised.
+  // A client that left before it was late was neither served nor let down.
+  if (ended.outcome != Outcome::kCancelled || !ended.within_objective)
+    (ended.within_objective ? handles.met : handles.missed)->Add();
+  if (handles.seconds == nullptr || ended.outcome != Outcome::kOk) return;
+  handles.seconds->Observe(Seconds(ended.end_to_end));
+  if (ended.ttft > Duration::zero()) handles.ttft->Observe(Seconds(ended.ttft));
+}
+
+void Metrics::Publish(Family& family, const std::map<Labels, double>& values) {
+  for (const auto& [labels, value] : family.published)
+    if (!values.contains(labels)) registry_.RemoveGauge(family.row, labels);
+  for (const auto& [labels, value] : values) registry_.GetGauge(family.row, labels).Set(value);
+  family.published = values;
+}
+
+void Metrics::Follow(const Row& row, const Labels& labels, uint64_t value) {
+  uint64_t& seen = followed_[{row.name, labels}];
+  metrics::Counter& counter = registry_.GetCounter(row, labels);
+  if (value > seen) counter.Add(static_cast<double>(value - seen));
+  seen = value;
+}
+
+std::string Metrics::Text(const router::Core& core, const Sample& sample) {
+  std::map<Labels, double> queue, in_flight, predicted;
+  for (const RouteDeployment& deployment : core.routes().deployments) {
+    const Labels labels = {{"deployment", deployment.name}};
+    queue[labels] = core.Queued(deployment.name);
+    in_flight[labels] = core.RequestsInFlight(deployment.name);
+    for (const router::CandidateView& view : core.Predictions(deployment.name)) {
+      if (view.samples == 0) continue;  // A guess is no measurement.
+      const Labels of_model = {{"deployment", deployment.name},
+                               {"device_model", view.device_model},
+                               {"device_kind", std::string(ToString(view.kind))}};
+      const auto [at, fresh] = predicted.try_emplace(of_model, Seconds(view.predicted));
+      if (!fresh) at->second = std::min(at->second, Seconds(view.predicted));
+    }
+  }
+  Publish(queue_, queue);
+  Publish(in_flight_, in_flight);
+  Publish(predicted_, predicted);
+  registry_.GetGauge(kNodes).Set(static_cast<double>(sample.nodes_linked));
+  registry_.GetGauge(kConnections).Set(static_cast<double>(sample.http_connections));
+  registry_.GetGauge(kScheduler).Set(sample.scheduler_connected ? 1 : 0);
+  registry_.GetGauge(kRoutes).Set(static_cast<double>(core.routes().version));
+  for (const auto& [why, count] : sample.link_drops) Follow(kDrops, {{"reason", why}}, count);
+  for (const auto& [what, count] : sample.zap) Follow(kZap, {{"outcome", what}}, count);
+  for (const auto& [what, count] : sample.totals) Follow(kTraffic, {{"what", what}}, count);
+  Follow(kGaps, {}, sample.gaps);
+  Follow(kReconnects, {}, sample.scheduler_reconnects);
+  return registry_.Text();
+}
+
+}  // namespace allot::gateway

@@ -1,0 +1,67 @@
+// The gateway's metrics: handles of the request path, kept by their labels, and what is sampled
+// when somebody looks.
+//
+// Labels come from route tables, never from clients: requests for models nobody serves count under
+// deployment "none". One thread.
+#pragma once
+
+#include <map>
+#include <string>
+#include <tuple>
+
+#include "common/metrics/metrics.h"
+#include "scheduler/router/core.h"
+
+namespace allot::gateway {
+
+class Metrics {
+ public:
+  // What others count, as it stands now.
+  struct Sample {
+    size_t nodes_linked = 0, http_connections = 0;
+    bool scheduler_connected = false;
+    std::map<std::string, uint64_t> link_drops, zap;  // by reason, by outcome
+    std::map<std::string, uint64_t> totals;           // envelopes_in, bytes_out, …
+    uint64_t gaps = 0, scheduler_reconnects = 0;
+  };
+
+  Metrics();
+  ~Metrics();
+
+  void Decided(Duration took);
+  void Routed(const router::Forward& forward);
+  void Ended(const router::RequestEnded& ended);
+  void SlowClient();
+  void Unauthorized();  // 401 and 403
+  void BadRequest();
+
+  std::string Text(const router::Core& core, const Sample& sample);
+
+ private:
+  // Of one deployment on one kind of device.
+  struct Handles {
+    metrics::Labels labels;
+    std::map<router::RequestEnded::Outcome, metrics::Counter*> outcomes;
+    metrics::Histogram *seconds = nullptr, *ttft = nullptr;
+    metrics::Counter *cost = nullptr, *met = nullptr, *missed = nullptr;
+  };
+  // A gauge family that is computed as a whole: label sets not in the newest picture go.
+  struct Family {
+    metrics::Row row;
+    std::map<metrics::Labels, double> published;
+  };
+
+  Handles& HandlesOf(const router::RequestEnded& ended);
+  void Publish(Family& family, const std::map<metrics::Labels, double>& values);
+  // A counter kept elsewhere as a growing number.
+  void Follow(const metrics::Row& row, const metrics::Labels& labels, uint64_t value);
+
+  metrics::Registry registry_;
+  metrics::Histogram& decision_;
+  std::map<std::tuple<std::string, std::string, bool>, Handles> handles_;
+  std::map<std::pair<std::string, RouteReason>, metrics::Counter*> decisions_;
+  Family queue_, in_flight_, predicted_;
+  std::map<std::pair<std::string, metrics::Labels>, uint64_t> followed_;
+};
+
+}  // namespace allot::gateway

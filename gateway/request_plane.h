@@ -1,0 +1,123 @@
+// Requests on their way: the router core, and for each request the client that waits for it.
+//
+// A streamed answer goes to the client piece by piece and ends the chance of another try with its
+// first; any other is held back until it is whole, so that a replica that fails halfway can be
+// replaced. One thread; callbacks of links and clients come in here, and nothing blocks.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+
+#include "common/http/server.h"
+#include "gateway/clock.h"
+#include "gateway/metrics.h"
+#include "gateway/openai.h"
+#include "scheduler/router/core.h"
+
+namespace allot::wire {
+class ForwardRequest;
+class ResponseHead;
+class ResponseChunk;
+class ResponseFailed;
+}  // namespace allot::wire
+
+namespace allot::gateway {
+
+// What a client asked for, checked.
+struct Submission {
+  CompletionRequest request;
+  std::string tenant = "default";
+  int32_t priority = 0;
+  std::optional<Duration> deadline;  // from now
+  std::string path;
+  http::Headers headers;  // those the model server is to see
+  std::string body;       // as it came
+};
+
+class RequestPlane {
+ public:
+  struct Options {
+    uint64_t seed = 1;
+    int64_t answer_bytes_max = 64 << 20;
+    size_t backlog_bytes_max = 8 << 20;
+    Duration answer_timeout = std::chrono::minutes(10);
+  };
+  // Towards the agents; false: the node is not linked.
+  struct Wire {
+    std::function<bool(const std::string& node, wire::ForwardRequest request, std::string body)>
+        forward;
+    std::function<void(const std::string& node, uint64_t request)> cancel;
+  };
+
+  RequestPlane(boost::asio::io_context& loop, const GatewayClock& clock, Metrics& metrics,
+               Options options, Wire wire);
+  ~RequestPlane();
+
+  RequestId Submit(Submission submission, http::ResponderPtr responder);
+
+  void TakeRoutes(std::shared_ptr<const RouteTable> table);
+  void Linked(const std::string& node);
+  void Unlinked(const std::string& node);
+  void OnHead(const std::string& node, wire::ResponseHead head, std::string body);
+  void OnChunk(const std::string& node, const wire::ResponseChunk& chunk, std::string body);
+  void OnFailed(const std::string& node, const wire::ResponseFailed& failed);
+
+  const router::Core& core() const { return core_; }
+  RequestId NewId();  // for answers that need none of this
+  size_t open() const { return exchanges_.size(); }
+
+ private:
+  // One request between its client and a replica.
+  struct Exchange {
+    Submission submission;
+    http::ResponderPtr responder;
+    std::optional<router::Forward> forward;  // the try under way
+    uint64_t wire_id = 0;                    // of that try, towards the agent
+    int status = 0;
+    http::Headers headers;  // of the answer
+    std::string content_type;
+    std::string held;        // of an answer that is not streamed
+    bool streaming = false;  // bytes are with the client
+    bool first_byte = false;
+    EventCounter events;
+  };
+
+  void Feed(router::Event event);
+  void Do(const router::Forward& forward);
+  void Do(const router::Reject& reject);
+  void Do(const router::CancelForward& cancel);
+  void ArmTimer();
+
+  // The exchange behind an answer's number, if it is the node's to answer.
+  Exchange* Answering(const std::string& node, uint64_t wire_id, RequestId* id);
+  // False: the exchange has ended.
+  bool TakePiece(RequestId id, Exchange& exchange, std::string piece);
+  void Finish(RequestId id, Exchange& exchange);
+  void GiveUp(RequestId id, Exchange& exchange);  // on the client
+  void AddOurHeaders(RequestId id, const Exchange& exchange, http::Headers* headers) const;
+
+  boost::asio::io_context& loop_;
+  const GatewayClock& clock_;
+  Metrics& metrics_;
+  Options options_;
+  Wire wire_;
+  router::Core core_;
+  router::Effects effects_;
+  std::deque<router::Event> events_;  // that performing commands has caused
+  bool feeding_ = false;
+  uint64_t last_id_;
+  std::unordered_map<uint64_t, Exchange> exchanges_;  // by request id
+  std::unordered_map<uint64_t, uint64_t> wire_ids_;   // of tries under way, to request ids
+  boost::asio::steady_timer timer_;
+  std::optional<Time> armed_;
+  std::shared_ptr<int> alive_ = std::make_shared<int>(0);  // for responders' callbacks
+};
+
+}  // namespace allot::gateway

@@ -1,0 +1,110 @@
+#include "gateway/scheduler_link.h"
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <random>
+#include <utility>
+
+#include "common/base/logging.h"
+#include "common/wire/codec.h"
+
+namespace allot::gateway {
+namespace {
+
+constexpr auto kBackoffMin = std::chrono::milliseconds(100),
+               kBackoffMax = std::chrono::milliseconds(5000);
+
+}  // namespace
+
+SchedulerLink::SchedulerLink(transport::Context& context, boost::asio::io_context& loop,
+                             const GatewayClock& clock, Options options, Hello hello, Routes routes)
+    : context_(context),
+      loop_(loop),
+      clock_(clock),
+      options_(std::move(options)),
+      hello_(std::move(hello)),
+      routes_(std::move(routes)),
+      rng_(std::random_device()()),
+      backoff_(kBackoffMin),
+      timer_(loop) {
+  Dial();
+}
+
+SchedulerLink::~SchedulerLink() = default;
+
+void SchedulerLink::Dial() {
+  heard_ = clock_.Now();
+  auto dialled = transport::ClientLink::Dial(
+      context_, loop_, options_.link,
+      {.message = [this](const transport::ClientLink::Incoming& in) { Receive(in); },
+       .connected =
+           [this] {
+             connected_ = was_connected_ = true;
+             SPDLOG_INFO("connected to the scheduler endpoint={}", options_.link.endpoint);
+             SayHello();
+           },
+       .disconnected = [this](const std::string& why) { Redial(why); }});
+  if (!dialled.ok()) return Redial(MessageOf(dialled.status()));
+  link_ = *std::move(dialled);
+  Tick();
+}
+
+void SchedulerLink::Redial(const std::string& why) {
+  if (connected_ || !was_connected_)
+    SPDLOG_WARN("no scheduler endpoint={} why=\"{}\"; trying again", options_.link.endpoint, why);
+  connected_ = false;
+  was_connected_ = true;  // Said once; an outage fills no log.
+  ++reconnects_;
+  // The link may be what is calling us, so it is not destroyed under its own feet.
+  boost::asio::post(loop_, [this, alive = std::weak_ptr(alive_),
+                            link = std::shared_ptr(std::move(link_))]() mutable {
+    link.reset();
+    if (alive.expired()) return;
+    // A thousand gateways that lose one scheduler must not come back in one instant.
+    const auto jitter = rng_.Below(static_cast<uint64_t>(backoff_.count()));
+    timer_.expires_after(backoff_ / 2 + std::chrono::milliseconds(jitter));
+    backoff_ = std::min(backoff_ * 2, kBackoffMax);
+    timer_.async_wait([this](boost::system::error_code cancelled) {
+      if (!cancelled) Dial();
+    });
+  });
+}
+
+void SchedulerLink::Tick() {
+  if (link_ == nullptr) return;  // A redial is under way.
+  if (clock_.Now() - heard_ > options_.silence_max) return Redial("silent");
+  if (connected_) SayHello();
+  if (link_ == nullptr) return;
+  timer_.expires_after(options_.hello_every);
+  timer_.async_wait([this](boost::system::error_code cancelled) {
+    if (!cancelled) Tick();
+  });
+}
+
+void SchedulerLink::SayHello() {
+  wire::Envelope envelope;
+  envelope.set_version(wire::kProtocolVersion);
+  envelope.set_term(term_);
+  envelope.set_sequence(++sequence_);
+  *envelope.add_messages()->mutable_gateway_hello() = hello_();
+  link_->Send(envelope);  // Lost: the next one says the same.
+}
+
+void SchedulerLink::Receive(const transport::ClientLink::Incoming& in) {
+  heard_ = clock_.Now();
+  backoff_ = kBackoffMin;
+  term_ = std::max(term_, in.envelope.term());
+  for (const wire::Message& message : in.envelope.messages()) {
+    if (!message.has_route_table()) continue;
+    StatusOr<RouteTable> table = wire::Decode(message.route_table());
+    if (!table.ok()) {
+      ++dropped_garbage_;
+      SPDLOG_WARN("route table refused: {}", MessageOf(table.status()));
+      continue;
+    }
+    term_ = std::max(term_, table->term.value());
+    routes_(std::make_shared<const RouteTable>(*std::move(table)));
+  }
+}
+
+}  // namespace allot::gateway

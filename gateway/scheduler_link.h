@@ -1,0 +1,61 @@
+// The link to the scheduler: hello each second, the route table in, dialled anew when it breaks or
+// falls silent. One thread.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "common/base/rng.h"
+#include "common/model/messages.h"
+#include "common/transport/link.h"
+#include "gateway/clock.h"
+
+namespace allot::gateway {
+
+class SchedulerLink {
+ public:
+  struct Options {
+    transport::ClientLink::Options link;
+    Duration hello_every = std::chrono::seconds(1);
+    Duration silence_max = std::chrono::seconds(10);
+  };
+  // `hello` is asked each time, as it tells which routes we have.
+  using Hello = std::function<wire::GatewayHello()>;
+  using Routes = std::function<void(std::shared_ptr<const RouteTable>)>;
+
+  SchedulerLink(transport::Context& context, boost::asio::io_context& loop,
+                const GatewayClock& clock, Options options, Hello hello, Routes routes);
+  ~SchedulerLink();
+
+  bool connected() const { return connected_; }
+  uint64_t reconnects() const { return reconnects_; }
+  uint64_t dropped_garbage() const { return dropped_garbage_; }
+
+ private:
+  void Dial();
+  void Redial(const std::string& why);
+  void Tick();
+  void SayHello();
+  void Receive(const transport::ClientLink::Incoming& in);
+
+  transport::Context& context_;
+  boost::asio::io_context& loop_;
+  const GatewayClock& clock_;
+  Options options_;
+  Hello hello_;
+  Routes routes_;
+  Rng rng_;  // jitter
+  std::unique_ptr<transport::ClientLink> link_;
+  bool connected_ = false;
+  bool was_connected_ = false;
+  Time heard_;
+  uint64_t sequence_ = 0, term_ = 0, reconnects_ = 0, dropped_garbage_ = 0;
+  std::chrono::milliseconds backoff_;
+  boost::asio::steady_timer timer_;
+  std::shared_ptr<int> alive_ = std::make_shared<int>(0);  // for what is posted
+};
+
+}  // namespace allot::gateway

@@ -1,0 +1,17 @@
+// From the config file of allot-gateway to the options of Gateway::Start.
+#pragma once
+
+#include <string>
+
+#include "common/base/status.h"
+#include "common/proto/config.pb.h"
+#include "gateway/gateway.h"
+
+namespace allot::gateway {
+
+// Reads the file and everything it names (keys, allow list, tokens); binds nothing. Errors say
+// file, line and column where there are any.
+StatusOr<config::Gateway> LoadConfig(const std::string& path);
+StatusOr<Options> ToOptions(const config::Gateway& config);
+
+}  // namespace allot::gateway

@@ -1,0 +1,95 @@
+#include "gateway/views.h"
+
+#include <chrono>
+
+#include "common/json/json.h"
+
+namespace allot::gateway {
+namespace {
+
+double Seconds(Duration time) { return static_cast<double>(time.count()) / 1e6; }
+
+json::object ToJson(const Objective& objective) {
+  json::object out;
+  if (objective.ttft.has_value()) out["ttft_seconds"] = Seconds(*objective.ttft);
+  if (objective.per_token.has_value()) out["per_token_seconds"] = Seconds(*objective.per_token);
+  if (objective.end_to_end.has_value()) out["end_to_end_seconds"] = Seconds(*objective.end_to_end);
+  if (!out.empty()) out["percentile"] = objective.percentile;
+  return out;
+}
+
+json::object ToJson(const router::CandidateView& view) {
+  json::object out;
+  out["replica"] = ToString(view.replica);
+  // Absent is unknown: the replica left so long ago that its name is forgotten.
+  if (!view.node.empty()) {
+    out["node"] = view.node;
+    out["device_model"] = view.device_model;
+    out["kind"] = ToString(view.kind);
+    out["emulated"] = view.emulated;
+  }
+  out["price_usd_per_hour"] = view.price.dollars_per_hour();
+  out["in_flight"] = view.in_flight;
+  out["concurrency"] = view.concurrency;
+  out["predicted_seconds"] = Seconds(view.predicted);
+  out["samples"] = view.samples;
+  out["predicted_cost_usd"] = static_cast<double>(view.predicted_cost_nanos) / 1e9;
+  out["within_objective"] = view.within_objective;
+  out["verdict"] = view.verdict;
+  return out;
+}
+
+json::array ToJson(const std::vector<router::CandidateView>& views) {
+  json::array out;
+  for (const router::CandidateView& view : views) out.push_back(ToJson(view));
+  return out;
+}
+
+}  // namespace
+
+std::string Rfc3339(Time time) {
+  const int64_t micros = ToMicros(time);
+  const std::chrono::sys_seconds seconds{std::chrono::seconds(micros / 1'000'000)};
+  const std::chrono::sys_days day = std::chrono::floor<std::chrono::days>(seconds);
+  const std::chrono::year_month_day date(day);
+  const std::chrono::hh_mm_ss clock(seconds - day);
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:06}Z", int(date.year()),
+                     unsigned(date.month()), unsigned(date.day()), clock.hours().count(),
+                     clock.minutes().count(), clock.seconds().count(), micros % 1'000'000);
+}
+
+std::string ModelsJson(const RouteTable& routes) {
+  json::array models;
+  for (const RouteDeployment& deployment : routes.deployments)
+    models.push_back({{"id", deployment.model},
+                      {"object", "model"},
+                      {"created", 0},
+                      {"owned_by", "allotrope"},
+                      {"deployment", deployment.name}});
+  return json::serialize(json::object{{"object", "list"}, {"data", std::move(models)}});
+}
+
+std::string ExplanationJson(const router::RequestExplanation& explained) {
+  json::object request;
+  request["id"] = ToString(explained.id);
+  request["deployment"] = explained.deployment;
+  request["policy"] = explained.policy;
+  request["arrived"] = Rfc3339(explained.arrived);
+  request["outcome"] = explained.outcome;
+  if (explained.reason.has_value()) request["reason"] = ToString(*explained.reason);
+  request["objective"] = ToJson(explained.objective);
+  request["candidates"] = ToJson(explained.candidates);
+  return json::serialize(json::object{{"version", 1}, {"request", std::move(request)}});
+}
+
+std::string DeploymentsJson(const router::Core& core) {
+  json::array deployments;
+  for (const RouteDeployment& deployment : core.routes().deployments)
+    deployments.push_back({{"name", deployment.name},
+                           {"queued", core.Queued(deployment.name)},
+                           {"in_flight", core.RequestsInFlight(deployment.name)},
+                           {"predictions", ToJson(core.Predictions(deployment.name))}});
+  return json::serialize(json::object{{"version", 1}, {"deployments", std::move(deployments)}});
+}
+
+}  // namespace allot::gateway

@@ -1,0 +1,305 @@
+#include "scheduler/core/cluster_state.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "common/base/check.h"
+
+namespace allot::scheduler {
+namespace {
+
+// A lease takes only what is free: here the promise that no device is leased twice is kept, also
+// against our own planner and against a journal that was tampered with.
+void Take(NodeState& node, const DeviceSet& devices, const Resources& resources) {
+  CHECK(devices.Minus(node.devices_free).Empty());
+  CHECK(resources.cpus == 0 || resources.cpus <= node.cpus_free);
+  CHECK(resources.memory == 0 || resources.memory <= node.memory_free);
+  node.devices_free = node.devices_free.Minus(devices);
+  node.cpus_free -= resources.cpus;
+  node.memory_free -= resources.memory;
+}
+
+void GiveBack(NodeState& node, const DeviceSet& devices, const Resources& resources) {
+  node.devices_free = node.devices_free | (devices & node.accelerators);
+  node.cpus_free += resources.cpus;
+  node.memory_free += resources.memory;
+}
+
+DeviceSet ReadyAccelerators(const NodeInfo& info) {
+  DeviceSet set;
+  for (uint32_t i = 0; i < info.devices.size(); ++i) {
+    const Device& device = info.devices[i];
+    if (device.kind != DeviceKind::kCpu && device.state == DeviceState::kReady) set.Add(i);
+  }
+  return set;
+}
+
+// The same devices by their position in another list; those that are gone are left out.
+DeviceSet Moved(const DeviceSet& set, const NodeInfo& before, const NodeInfo& after) {
+  DeviceSet moved;
+  set.ForEach([&](uint32_t i) {
+    for (uint32_t j = 0; j < after.devices.size(); ++j) {
+      if (after.devices[j].id == before.devices[i].id) moved.Add(j);
+    }
+  });
+  return moved;
+}
+
+template <class T>
+void EraseOne(std::vector<T>& items, const T& item) {
+  const auto it = std::find(items.begin(), items.end(), item);
+  CHECK(it != items.end());
+  items.erase(it);
+}
+
+}  // namespace
+
+const NodeState* ClusterState::FindNode(NodeId id) const {
+  return id.valid() && id.value() <= nodes_.size() ? &nodes_[id.value() - 1] : nullptr;
+}
+
+const NodeState* ClusterState::FindNode(const std::string& name) const {
+  const auto it = node_names_.find(name);
+  return it == node_names_.end() ? nullptr : FindNode(it->second);
+}
+
+const JobState* ClusterState::FindJob(JobId id) const {
+  const auto it = jobs_.find(id);
+  return it == jobs_.end() ? nullptr : &it->second;
+}
+
+JobId ClusterState::FindByIdempotencyKey(const std::string& key) const {
+  const auto it = idempotency_.find(key);
+  return it == idempotency_.end() ? JobId() : it->second;
+}
+
+JobState& ClusterState::MutableJob(JobId id) {
+  const auto it = jobs_.find(id);
+  CHECK(it != jobs_.end());
+  return it->second;
+}
+
+NodeState& ClusterState::MutableNode(NodeId id) {
+  CHECK(id.valid() && id.value() <= nodes_.size());
+  return nodes_[id.value() - 1];
+}
+
+void ClusterState::Apply(const Record& record) {
+  std::visit([this](const auto& r) { Fold(r); }, record);
+}
+
+void ClusterState::Fold(const TermBegun& r) { term_ = r.term; }
+void ClusterState::Fold(const PolicySet& r) { policy_ = r.policy; }
+
+void ClusterState::Fold(const NodeRegistered& r) {
+  CHECK(r.node.valid() && r.node.value() <= nodes_.size() + 1);
+  const bool added = r.node.value() == nodes_.size() + 1;
+  if (added) {
+    nodes_.emplace_back();
+    nodes_.back().id = r.node;
+    node_names_[r.info->name] = r.node;
+  }
+  NodeState& node = MutableNode(r.node);
+  const NodeInfoPtr before = std::exchange(node.info, r.info);
+  node.epoch = r.epoch;
+  node.registration = r.registration;
+  if (!node.alive) node.since = r.at;
+  node.alive = true;
+  if (before != nullptr && before->devices != r.info->devices) MoveLeases(node, *before);
+  ComputeFree(node);
+}
+
+// Devices are leased by position, and the list may have changed: leases follow the device's id.
+void ClusterState::MoveLeases(NodeState& node, const NodeInfo& before) {
+  for (const TaskKey& key : node.tasks) {
+    DeviceSet& devices = MutableJob(key.task.job).tasks[key.task.index].placement.devices;
+    devices = Moved(devices, before, *node.info);
+  }
+  for (const ReplicaId id : node.replicas) {
+    DeviceSet& devices = replicas_.at(id).placement.devices;
+    devices = Moved(devices, before, *node.info);
+  }
+}
+
+// A node may offer less than it has leased (its owner lowered the offer); what it has free is then
+// negative until work ends, and nothing is placed on it.
+void ClusterState::ComputeFree(NodeState& node) {
+  node.accelerators = ReadyAccelerators(*node.info);
+  node.devices_free = node.accelerators;
+  node.cpus_free = node.info->cpus;
+  node.memory_free = node.info->memory;
+  const auto take = [&node](const DeviceSet& devices, const Resources& resources) {
+    node.devices_free = node.devices_free.Minus(devices);
+    node.cpus_free -= resources.cpus;
+    node.memory_free -= resources.memory;
+  };
+  for (const TaskKey& key : node.tasks) {
+    const JobState& job = MutableJob(key.task.job);
+    take(job.tasks[key.task.index].placement.devices, job.spec->resources);
+  }
+  for (const ReplicaId id : node.replicas) {
+    const ReplicaState& replica = replicas_.at(id);
+    take(replica.placement.devices, replica.resources);
+  }
+}
+
+void ClusterState::Fold(const NodeLost& r) {
+  NodeState& node = MutableNode(r.node);
+  node.alive = false;
+  node.epoch = r.epoch;
+  node.since = r.at;
+}
+
+void ClusterState::Fold(const NodeDrainSet& r) { MutableNode(r.node).draining = r.drain; }
+
+void ClusterState::Fold(const JobAccepted& r) {
+  JobState& job = jobs_.emplace_hint(jobs_.end(), r.job, JobState{})->second;
+  job.id = r.job;
+  job.spec = r.spec;
+  job.user = r.user;
+  job.idempotency_key = r.idempotency_key;
+  job.submitted = job.queued = r.at;
+  last_job_ = std::max(last_job_, r.job);
+  if (!r.idempotency_key.empty()) idempotency_[r.idempotency_key] = r.job;
+}
+
+void ClusterState::Fold(const JobPlaced& r) {
+  JobState& job = MutableJob(r.job);
+  CHECK(job.phase == JobPhase::kPending);
+  CHECK(r.tasks.size() == job.spec->tasks);
+  job.phase = JobPhase::kRunning;
+  job.attempt = r.attempt;
+  job.placed = r.at;
+  job.alternative = r.alternative;
+  job.price = r.price;
+  job.main_port = r.main_port;
+  job.tasks.clear();
+  job.tasks.reserve(r.tasks.size());
+  for (uint32_t rank = 0; rank < r.tasks.size(); ++rank) {
+    const TaskPlacement& placement = r.tasks[rank];
+    NodeState& node = MutableNode(placement.node);
+    Take(node, placement.devices, job.spec->resources);
+    node.tasks.push_back(TaskKey{TaskId{r.job, rank}, r.attempt});
+    job.tasks.emplace_back().placement = placement;
+  }
+}
+
+void ClusterState::Fold(const TaskStarted& r) {
+  TaskState& task = MutableJob(r.key.task.job).tasks[r.key.task.index];
+  task.phase = TaskPhase::kRunning;
+  task.pid = r.pid;
+  task.started = r.at;
+}
+
+void ClusterState::Fold(const TaskExited& r) {
+  JobState& job = MutableJob(r.key.task.job);
+  TaskState& task = job.tasks[r.key.task.index];
+  CHECK(!task.abandoned && task.phase != TaskPhase::kExited);
+  if (task.phase == TaskPhase::kAssigned) task.started = r.at;
+  task.phase = TaskPhase::kExited;
+  task.exit = r.exit;
+  NodeState& node = MutableNode(task.placement.node);
+  EraseOne(node.tasks, r.key);
+  GiveBack(node, task.placement.devices, job.spec->resources);
+}
+
+void ClusterState::Fold(const TaskAbandoned& r) {
+  JobState& job = MutableJob(r.key.task.job);
+  TaskState& task = job.tasks[r.key.task.index];
+  CHECK(!task.abandoned && task.phase != TaskPhase::kExited);
+  task.abandoned = true;
+  NodeState& node = MutableNode(task.placement.node);
+  EraseOne(node.tasks, r.key);
+  GiveBack(node, task.placement.devices, job.spec->resources);
+}
+
+void ClusterState::Fold(const JobStopping& r) {
+  JobState& job = MutableJob(r.job);
+  job.phase = JobPhase::kStopping;
+  job.stopping = r;
+}
+
+void ClusterState::Fold(const JobRequeued& r) {
+  JobState& job = MutableJob(r.job);
+  job.phase = JobPhase::kPending;
+  job.queued = r.at;
+  job.stopping.reset();
+  job.cost += CostOf(job.price, r.at - job.placed);
+  if (r.reason == RequeueReason::kTaskFailed) ++job.failures;
+}
+
+void ClusterState::Fold(const JobFinished& r) {
+  JobState& job = MutableJob(r.job);
+  job.phase = JobPhase::kFinished;
+  job.finished = r.at;
+  job.stopping.reset();
+  job.outcome = r.outcome;
+  job.code = r.code;
+  job.cost = r.cost;
+  finished_.push_back(r.job);
+  if (finished_.size() <= kFinishedJobsKept) return;
+  const auto oldest = jobs_.find(finished_.front());
+  finished_.pop_front();
+  idempotency_.erase(oldest->second.idempotency_key);
+  jobs_.erase(oldest);
+}
+
+void ClusterState::Fold(const DeploymentSet& r) {
+  DeploymentState& deployment = deployments_[r.spec->name];
+  deployment.spec = r.spec;
+  deployment.generation = r.generation;
+  deployment.stopping = false;
+}
+
+void ClusterState::Fold(const DeploymentStopping& r) { deployments_.at(r.name).stopping = true; }
+
+void ClusterState::Fold(const DeploymentRemoved& r) {
+  const auto it = deployments_.find(r.name);
+  CHECK(it != deployments_.end() && it->second.replicas.empty());
+  deployments_.erase(it);
+}
+
+void ClusterState::Fold(const ReplicaPlaced& r) {
+  ReplicaState& replica = replicas_[r.replica];
+  replica.id = r.replica;
+  replica.deployment = r.deployment;
+  replica.generation = r.generation;
+  replica.group = r.group;
+  replica.placement = r.placement;
+  replica.price = r.price;
+  replica.resources = r.resources;
+  replica.concurrency = r.concurrency;
+  replica.placed = r.at;
+  NodeState& node = MutableNode(r.placement.node);
+  Take(node, r.placement.devices, r.resources);
+  node.replicas.push_back(r.replica);
+  deployments_.at(r.deployment).replicas.push_back(r.replica);
+  last_replica_ = std::max(last_replica_, r.replica);
+}
+
+void ClusterState::Fold(const ReplicaStopping& r) { replicas_.at(r.replica).stopping = true; }
+
+void ClusterState::Fold(const ReplicaGone& r) {
+  const auto it = replicas_.find(r.replica);
+  CHECK(it != replicas_.end());
+  const ReplicaState& replica = it->second;
+  NodeState& node = MutableNode(replica.placement.node);
+  EraseOne(node.replicas, r.replica);
+  GiveBack(node, replica.placement.devices, replica.resources);
+  EraseOne(deployments_.at(replica.deployment).replicas, r.replica);
+  replicas_.erase(it);
+}
+
+void ClusterState::RestoreDerived() {
+  node_names_.clear();
+  idempotency_.clear();
+  for (const auto& [id, job] : jobs_) {
+    if (!job.idempotency_key.empty()) idempotency_[job.idempotency_key] = id;
+  }
+  for (NodeState& node : nodes_) {
+    node_names_[node.info->name] = node.id;
+    ComputeFree(node);
+  }
+}
+
+}  // namespace allot::scheduler

@@ -1,0 +1,241 @@
+#include "scheduler/core/deployment_machine.h"
+
+#include <algorithm>
+
+#include "scheduler/core/answer.h"
+
+namespace allot::scheduler {
+namespace {
+
+constexpr uint32_t kBudget = 500;   // replicas placed or stopped in one step
+
+}  // namespace
+
+bool SameLaunch(const DeploymentSpec& a, const DeploymentSpec& b) {
+  const size_t shared = std::min(a.groups.size(), b.groups.size());
+  for (size_t g = 0; g < shared; ++g) {
+    if (a.groups[g].device != b.groups[g].device ||
+        a.groups[g].concurrency != b.groups[g].concurrency)
+      return false;
+  }
+  return a.model == b.model && a.command == b.command && a.environment == b.environment &&
+         a.work_dir == b.work_dir && a.resources == b.resources && a.health == b.health;
+}
+
+Demand DemandOf(const DeploymentSpec& spec, uint32_t group) {
+  return {1, spec.resources, {spec.groups[group].device}, {}, 0};
+}
+
+void DeploymentMachine::Apply(const DeploymentApplied& event, Effects& out) {
+  const auto& deployments = ledger_.state().deployments();
+  const auto it = deployments.find(event.spec->name);
+  uint64_t generation = 1;
+  if (it != deployments.end()) {
+    const DeploymentState& before = it->second;
+    if (!before.stopping && *before.spec == *event.spec)
+      return Answer(event.token, absl::OkStatus(), JobId(), out);
+    const bool same = !before.stopping && SameLaunch(*before.spec, *event.spec);
+    generation = before.generation + (same ? 0 : 1);
+  }
+  ledger_.Remember(DeploymentSet{ledger_.now, event.spec, generation}, out);
+  Answer(event.token, absl::OkStatus(), JobId(), out);
+}
+
+void DeploymentMachine::Delete(const DeploymentDeleteRequested& event, Effects& out) {
+  const auto it = ledger_.state().deployments().find(event.name);
+  if (it == ledger_.state().deployments().end()) {
+    return Answer(event.token,
+                  NotFound("there is no deployment \"{}\"; `allot deployments` lists them", event.name),
+                  JobId(), out);
+  }
+  if (!it->second.stopping) ledger_.Remember(DeploymentStopping{ledger_.now, event.name}, out);
+  Answer(event.token, absl::OkStatus(), JobId(), out);
+}
+
+bool DeploymentMachine::IsReady(ReplicaId replica) const {
+  const auto it = ledger_.replica_status.find(replica);
+  return it != ledger_.replica_status.end() && it->second.phase == ReplicaPhase::kReady;
+}
+
+void DeploymentMachine::ReplicaSaid(NodeId node, const ReplicaStatus& status, Effects& out) {
+  const auto it = ledger_.state().replicas().find(status.id);
+  const bool gone = status.phase == ReplicaPhase::kGone;
+  if (it == ledger_.state().replicas().end() || it->second.placement.node != node) {
+    std::set<ReplicaId>& strays = ledger_.link(node).stray_replicas;
+    if (gone) {
+      strays.erase(status.id);
+    } else if (strays.insert(status.id).second) {
+      delivery_.Push(Delivery::Kind::kStopStrayReplica, node, status.id);
+    }
+    return;
+  }
+  if (gone) return ledger_.ForgetReplica(ReplicaGone{ledger_.now, status.id}, out);
+  const bool was_ready = IsReady(status.id);
+  ledger_.replica_status[status.id] = status;
+  if (was_ready == IsReady(status.id)) return;
+  ledger_.routes_dirty.insert(it->second.deployment);
+  // Only a roll waits for replicas to become ready.
+  if (ledger_.deployments_rolling.contains(it->second.deployment))
+    ledger_.deployments_dirty.insert(it->second.deployment);
+}
+
+void DeploymentMachine::Stop(ReplicaId replica, Effects& out) {
+  const NodeId node = ledger_.state().replicas().at(replica).placement.node;
+  ledger_.Remember(ReplicaStopping{ledger_.now, replica}, out);
+  delivery_.Push(Delivery::Kind::kStopReplica, node, replica);
+}
+
+bool DeploymentMachine::Place(const DeploymentState& deployment, uint32_t group, Effects& out) {
+  const DeploymentSpec& spec = *deployment.spec;
+  Demand demand = DemandOf(spec, group);
+  Resolve(ledger_.classes(), demand);
+  PlacementSearch::Limits limits;
+  limits.price_cap = spec.price_cap;
+  if (!ledger_.search().MayFit(demand, limits)) return false;
+  uint64_t work = 0;
+  const auto found = ledger_.search().Find(demand, limits, work);
+  if (!found) return false;
+  ReplicaPlaced record;
+  record.at = ledger_.now;
+  record.replica = ReplicaId(ledger_.state().last_replica().value() + 1);
+  record.deployment = spec.name;
+  record.generation = deployment.generation;
+  record.group = group;
+  record.placement = found->tasks.front();
+  record.price = found->price;
+  record.resources = spec.resources;
+  record.concurrency = spec.groups[group].concurrency;
+  const ReplicaId id = record.replica;
+  const NodeId node = record.placement.node;
+  ledger_.Remember(std::move(record), out);
+  delivery_.Push(Delivery::Kind::kStartReplica, node, id);
+  return true;
+}
+
+// Groups the replicas; stops at once those that have no place in the spec any more.
+std::vector<DeploymentMachine::Group> DeploymentMachine::Sort(const DeploymentState& deployment,
+                                                              Effects& out) {
+  const DeploymentSpec& spec = *deployment.spec;
+  std::vector<Group> groups(spec.groups.size());
+  for (const ReplicaId id : deployment.replicas) {
+    const ReplicaState& replica = ledger_.state().replicas().at(id);
+    const bool grouped = replica.group < groups.size();
+    if (replica.stopping) {
+      if (grouped) ++groups[replica.group].stopping;
+      continue;
+    }
+    const bool too_dear = spec.price_cap && replica.price > *spec.price_cap;
+    if (deployment.stopping || !grouped || too_dear) {
+      Stop(id, out);
+      if (grouped) ++groups[replica.group].stopping;
+      continue;
+    }
+    Group& group = groups[replica.group];
+    const bool draining = ledger_.state().FindNode(replica.placement.node)->draining;
+    if (replica.generation == deployment.generation && !draining) {
+      group.current.push_back(id);
+      group.current_ready += IsReady(id);
+    } else {
+      group.outdated.push_back(id);
+    }
+  }
+  return groups;
+}
+
+DeploymentMachine::Outcome DeploymentMachine::ReconcileGroup(const DeploymentState& deployment,
+                                                             uint32_t index, Group& group,
+                                                             uint32_t& budget, Effects& out) {
+  const uint32_t count = deployment.spec->groups[index].count;
+  // Too many: those that serve nobody yet go first, then the youngest.
+  while (group.current.size() > count) {
+    auto victim = group.current.end() - 1;
+    for (auto it = group.current.rbegin(); it != group.current.rend(); ++it) {
+      if (!IsReady(*it)) {
+        victim = it.base() - 1;
+        break;
+      }
+    }
+    group.current_ready -= IsReady(*victim);
+    Stop(*victim, out);
+    group.current.erase(victim);
+  }
+  // Every new one that is ready releases an old one. One that is outdated and not ready serves
+  // nobody and is not waited for.
+  while (!group.outdated.empty()) {
+    const auto unready = std::find_if(group.outdated.begin(), group.outdated.end(),
+                                      [this](ReplicaId id) { return !IsReady(id); });
+    const bool surplus = group.outdated.size() + group.current_ready > count;
+    if (unready == group.outdated.end() && !surplus) break;
+    const auto victim = unready != group.outdated.end() ? unready : group.outdated.begin();
+    Stop(*victim, out);
+    group.outdated.erase(victim);
+    ++group.stopping;
+  }
+  while (group.current.size() < count) {
+    // While old ones serve, at most one new one is on its way.
+    if (!group.outdated.empty() && group.current.size() > group.current_ready)
+      return Outcome::kDone;
+    if (budget == 0) return Outcome::kBudget;
+    --budget;
+    if (Place(deployment, index, out)) {
+      group.current.push_back(deployment.replicas.back());
+      continue;
+    }
+    if (!group.outdated.empty() && group.stopping == 0) {  // No room for both: the old one first.
+      Stop(group.outdated.front(), out);
+      group.outdated.erase(group.outdated.begin());
+      ++group.stopping;
+    }
+    return Outcome::kShort;
+  }
+  return Outcome::kDone;
+}
+
+DeploymentMachine::Outcome DeploymentMachine::ReconcileOne(const std::string& name,
+                                                           uint32_t& budget, Effects& out) {
+  const auto it = ledger_.state().deployments().find(name);
+  if (it == ledger_.state().deployments().end()) return Outcome::kDone;
+  const DeploymentState& deployment = it->second;
+  ledger_.deployments_rolling.erase(name);
+  std::vector<Group> groups = Sort(deployment, out);
+  if (deployment.stopping) {
+    if (deployment.replicas.empty()) ledger_.Remember(DeploymentRemoved{ledger_.now, name}, out);
+    return Outcome::kDone;
+  }
+  Outcome outcome = Outcome::kDone;
+  for (uint32_t g = 0; g < groups.size(); ++g) {
+    const Outcome of_group = ReconcileGroup(deployment, g, groups[g], budget, out);
+    if (!groups[g].outdated.empty()) ledger_.deployments_rolling.insert(name);
+    if (of_group == Outcome::kBudget) return Outcome::kBudget;
+    if (of_group == Outcome::kShort) outcome = Outcome::kShort;
+  }
+  return outcome;
+}
+
+bool DeploymentMachine::Reconcile(Effects& out) {
+  // Whatever grew may be what those that are short wait for.
+  if (ledger_.index().AnyGrown()) {
+    ledger_.deployments_dirty.insert(ledger_.deployments_short.begin(),
+                                     ledger_.deployments_short.end());
+  }
+  uint32_t budget = kBudget;
+  while (!ledger_.deployments_dirty.empty()) {
+    if (budget == 0) return true;
+    const std::string name = *ledger_.deployments_dirty.begin();
+    ledger_.deployments_dirty.erase(ledger_.deployments_dirty.begin());
+    ledger_.deployments_short.erase(name);
+    switch (ReconcileOne(name, budget, out)) {
+      case Outcome::kDone:
+        break;
+      case Outcome::kShort:
+        ledger_.deployments_short.insert(name);
+        break;
+      case Outcome::kBudget:
+        ledger_.deployments_dirty.insert(name);
+        return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace allot::scheduler

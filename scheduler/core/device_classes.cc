@@ -1,0 +1,36 @@
+#include "scheduler/core/device_classes.h"
+
+namespace allot::scheduler {
+
+ClassId DeviceClasses::Intern(const Device& device) {
+  // Cores tell processors apart because a price row names a whole processor.
+  const int64_t cores = device.kind == DeviceKind::kCpu ? device.cores : 0;
+  const Key key{device.kind, device.vendor, device.model, device.memory.value_or(-1), cores,
+                device.emulated};
+  const auto [it, added] = by_key_.try_emplace(key, size());
+  if (added) {
+    DeviceClass& added_class = classes_.emplace_back();
+    added_class.sample.kind = device.kind;
+    added_class.sample.vendor = device.vendor;
+    added_class.sample.model = device.model;
+    added_class.sample.memory = device.memory;
+    added_class.sample.cores = cores;
+    added_class.sample.emulated = device.emulated;
+    added_class.price = PriceOf(book_, added_class.sample);
+  }
+  return it->second;
+}
+
+void DeviceClasses::SetPrices(const PriceBook& book) {
+  book_ = book;
+  shares_.clear();
+  for (DeviceClass& c : classes_) c.price = PriceOf(book_, c.sample);
+}
+
+PriceRate DeviceClasses::PriceOfShare(ClassId cpu_class, MilliCpu share) const {
+  const auto [it, added] = shares_.try_emplace({cpu_class, share});
+  if (added) it->second = PriceOfCpuShare(book_, classes_[cpu_class].sample, share);
+  return it->second;
+}
+
+}  // namespace allot::scheduler

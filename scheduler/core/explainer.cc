@@ -1,0 +1,346 @@
+#include "scheduler/core/explainer.h"
+
+#include <algorithm>
+#include <map>
+
+namespace allot::scheduler {
+namespace {
+
+constexpr size_t kCandidates = 8;
+
+std::string Plural(uint64_t count, std::string_view thing) {
+  return fmt::format("{} {}{}", count, thing, count == 1 ? "" : "s");
+}
+
+std::string Cores(MilliCpu cpus) {
+  return cpus % 1000 == 0 ? fmt::format("{}", cpus / 1000)
+                          : fmt::format("{}", static_cast<double>(cpus) / 1000);
+}
+
+// "nvidia/h100*", "GPU", "AMD ASIC with 32GiB"
+std::string Wish(const DeviceRequest& request) {
+  std::string wish = request.model;
+  if (wish.empty()) wish = request.vendor;
+  if (request.model.empty()) {
+    if (!wish.empty()) wish += ' ';
+    wish += request.kind ? std::string(ToString(*request.kind)) : "accelerator";
+  }
+  if (request.min_memory) wish += fmt::format(" with {}", FormatBytes(*request.min_memory));
+  return wish;
+}
+
+bool MeansProcessorOnly(const Demand& demand) {
+  return demand.devices.empty() ||
+         std::all_of(demand.devices.begin(), demand.devices.end(), [](const DeviceRequest& r) {
+           return r.kind == DeviceKind::kCpu;
+         });
+}
+
+// "nvidia/h100* or GPU": what all alternatives ask for.
+std::string Wishes(const Demand& demand) {
+  if (demand.devices.empty()) return "processors";
+  std::string wishes;
+  for (const DeviceRequest& request : demand.devices) {
+    if (!wishes.empty()) wishes += " or ";
+    wishes += Wish(request);
+  }
+  return wishes;
+}
+
+}  // namespace
+
+std::string_view ToString(WaitReason reason) {
+  switch (reason) {
+    case WaitReason::kNoNodes: return "no_nodes";
+    case WaitReason::kNoMatchingDevice: return "no_matching_device";
+    case WaitReason::kDevicesBusy: return "devices_busy";
+    case WaitReason::kDevicesUnhealthy: return "devices_unhealthy";
+    case WaitReason::kTooLittleMemory: return "too_little_memory";
+    case WaitReason::kTooFewCpus: return "too_few_cpus";
+    case WaitReason::kNodesDraining: return "nodes_draining";
+    case WaitReason::kNodesLost: return "nodes_lost";
+    case WaitReason::kGangTooWide: return "gang_too_wide";
+    case WaitReason::kBehindInQueue: return "behind_in_queue";
+    case WaitReason::kHeldForOlderJob: return "held_for_older_job";
+    case WaitReason::kPriceCap: return "price_cap";
+  }
+  return "unknown";
+}
+
+Explainer::NodeVerdict Explainer::Judge(const Demand& demand, uint32_t node,
+                                        std::optional<PriceRate> cap) const {
+  const PlacementIndex::Row& row = ledger_.index().row(node);
+  const NodeState& state = ledger_.state().nodes()[node];
+  const Resources& each = demand.resources;
+  NodeVerdict nearest;
+  nearest.node = node;
+  for (const DemandOption& option : demand.options) {
+    for (const ClassId c : option.classes) {
+      NodeVerdict verdict;
+      verdict.node = node;
+      verdict.option = &option;
+      verdict.device_class = c;
+      const PlacementIndex::Part* part = row.Find(c);
+      if (option.count > 0 ? part == nullptr || part->all.Count() < option.count
+                           : row.cpu_class != c)
+        continue;
+      verdict.score = ledger_.search().ScoreOn(demand, option, c, node, &verdict.price);
+      uint64_t tasks = demand.tasks;
+      if (option.count > 0) tasks = std::min<uint64_t>(tasks, part->free / option.count);
+      const bool devices = tasks > 0;
+      if (each.cpus > 0)
+        tasks = std::min<uint64_t>(tasks, std::max<MilliCpu>(row.cpus_free, 0) / each.cpus);
+      const bool cpus = tasks > 0;
+      if (each.memory > 0)
+        tasks = std::min<uint64_t>(tasks, std::max<Bytes>(row.memory_free, 0) / each.memory);
+      if (!state.alive) {
+        verdict.obstacle = Obstacle::kLost;
+      } else if (state.draining) {
+        verdict.obstacle = Obstacle::kDraining;
+      } else if (option.count > 0 && part->total < option.count) {
+        verdict.obstacle = Obstacle::kUnhealthy;
+      } else if (!devices) {
+        verdict.obstacle = Obstacle::kBusy;
+      } else if (!cpus) {
+        verdict.obstacle = Obstacle::kCpus;
+      } else if (tasks == 0) {
+        verdict.obstacle = Obstacle::kMemory;
+      } else if (cap && verdict.price > *cap) {
+        verdict.obstacle = Obstacle::kPriceCap;
+      } else {
+        verdict.obstacle = Obstacle::kNone;
+        verdict.tasks = tasks;
+      }
+      const bool nearer = nearest.option == nullptr || verdict.obstacle > nearest.obstacle ||
+                          (verdict.obstacle == nearest.obstacle && verdict.score < nearest.score);
+      if (nearer) nearest = verdict;
+    }
+  }
+  return nearest;
+}
+
+Explainer::Survey Explainer::Look(const Demand& demand, std::optional<PriceRate> cap) const {
+  Survey survey;
+  std::map<Obstacle, uint32_t> counts;
+  for (uint32_t i = 0; i < ledger_.index().node_count(); ++i) {
+    survey.nodes.push_back(Judge(demand, i, cap));
+    ++counts[survey.nodes.back().obstacle];
+    survey.tasks += survey.nodes.back().tasks;
+  }
+  const std::string wishes = Wishes(demand);
+  const auto add = [&](Obstacle obstacle, WaitReason reason, std::string_view what) {
+    const auto it = counts.find(obstacle);
+    if (it == counts.end()) return;
+    survey.reasons.push_back(Reason{
+        reason, it->second, fmt::format("{} {}", Plural(it->second, "node"), what)});
+  };
+  const bool plain = demand.devices.size() <= 1;
+  const uint32_t count = demand.devices.empty() ? 0 : demand.devices.front().count;
+  add(Obstacle::kNoDevice, WaitReason::kNoMatchingDevice,
+      plain && count > 1 ? fmt::format("without {} of {}", count, wishes)
+                         : fmt::format("without {}", wishes));
+  add(Obstacle::kLost, WaitReason::kNodesLost, "would do but lost");
+  add(Obstacle::kDraining, WaitReason::kNodesDraining, "would do but draining");
+  add(Obstacle::kUnhealthy, WaitReason::kDevicesUnhealthy,
+      fmt::format("with {}, not enough of them healthy", wishes));
+  add(Obstacle::kBusy, WaitReason::kDevicesBusy,
+      plain ? fmt::format("with {}, fewer than {} free", wishes, count)
+            : fmt::format("with {}, too few free", wishes));
+  add(Obstacle::kCpus, WaitReason::kTooFewCpus,
+      fmt::format("with fewer than {} processors free", Cores(demand.resources.cpus)));
+  add(Obstacle::kMemory, WaitReason::kTooLittleMemory,
+      fmt::format("with less than {} of memory free", FormatBytes(demand.resources.memory)));
+  add(Obstacle::kPriceCap, WaitReason::kPriceCap, "dearer than the price cap");
+  return survey;
+}
+
+JobExplanation::Candidate Explainer::CandidateOf(const Demand& demand,
+                                                 const NodeVerdict& verdict) const {
+  const PlacementIndex::Row& row = ledger_.index().row(verdict.node);
+  const Device& device = ledger_.classes().Get(verdict.device_class).sample;
+  const uint32_t count = verdict.option->count;
+  const PlacementIndex::Part* part = row.Find(verdict.device_class);
+  JobExplanation::Candidate candidate;
+  candidate.node = ledger_.state().nodes()[verdict.node].info->name;
+  candidate.device_model = device.model;
+  candidate.emulated = device.emulated;
+  candidate.price = verdict.price;
+  candidate.score = verdict.score;
+  switch (verdict.obstacle) {
+    case Obstacle::kNone:
+      candidate.verdict =
+          demand.tasks == 1 ? "fits" : fmt::format("{} fit", Plural(verdict.tasks, "task"));
+      break;
+    case Obstacle::kBusy:
+      candidate.verdict = fmt::format("{} of {} devices free", part->free, count);
+      break;
+    case Obstacle::kUnhealthy:
+      candidate.verdict = fmt::format("{} of {} devices healthy", part->total, count);
+      break;
+    case Obstacle::kCpus:
+      candidate.verdict = fmt::format("{} of {} processors free", Cores(row.cpus_free),
+                                      Cores(demand.resources.cpus));
+      break;
+    case Obstacle::kMemory:
+      candidate.verdict = fmt::format("{} of {} memory free", FormatBytes(row.memory_free),
+                                      FormatBytes(demand.resources.memory));
+      break;
+    case Obstacle::kLost: candidate.verdict = "lost"; break;
+    case Obstacle::kDraining: candidate.verdict = "draining"; break;
+    case Obstacle::kPriceCap: candidate.verdict = "dearer than the cap"; break;
+    case Obstacle::kNoDevice: candidate.verdict = "no such device"; break;
+  }
+  return candidate;
+}
+
+void Explainer::Remedies(const Demand& demand, const Survey& survey, JobExplanation& out) const {
+  const uint64_t missing = demand.tasks > survey.tasks ? demand.tasks - survey.tasks : 0;
+  if (missing == 0) return;
+  // Of the first alternative: the one the user wished for most.
+  std::string free = MeansProcessorOnly(demand)
+                         ? fmt::format("{} free processors", Cores(demand.resources.cpus))
+                         : fmt::format("{} free {} {}", demand.devices.front().count,
+                                       Wish(demand.devices.front()),
+                                       demand.devices.front().count == 1 ? "device" : "devices");
+  out.remedies.push_back(
+      fmt::format("{} more {} with {}", missing, missing == 1 ? "node" : "nodes", free));
+  std::set<JobId> holders;   // Jobs on nodes that would do if they were emptier.
+  uint32_t draining = 0;
+  for (const NodeVerdict& verdict : survey.nodes) {
+    if (verdict.obstacle == Obstacle::kDraining) ++draining;
+    if (verdict.obstacle != Obstacle::kBusy && verdict.obstacle != Obstacle::kCpus &&
+        verdict.obstacle != Obstacle::kMemory)
+      continue;
+    for (const TaskKey& key : ledger_.state().nodes()[verdict.node].tasks)
+      holders.insert(key.task.job);
+  }
+  if (!holders.empty())
+    out.remedies.push_back(fmt::format("{} to end on nodes that would do",
+                                       Plural(std::min<uint64_t>(missing, holders.size()),
+                                              "running job")));
+  if (draining > 0)
+    out.remedies.push_back(fmt::format("{} to be undrained", Plural(draining, "node")));
+}
+
+void Explainer::ExplainPending(const JobState& job, JobExplanation& out) const {
+  Demand demand = Demand::Of(*job.spec);
+  Resolve(ledger_.classes(), demand);
+  const auto& nodes = ledger_.state().nodes();
+  const auto alive = std::count_if(nodes.begin(), nodes.end(), [](const NodeState& n) { return n.alive; });
+  if (alive == 0) {
+    out.reasons.push_back(Reason{WaitReason::kNoNodes, static_cast<uint32_t>(nodes.size()),
+                                 nodes.empty() ? "no node has ever registered"
+                                               : fmt::format("all {} are lost", Plural(nodes.size(), "node"))});
+    out.remedies.push_back("a node to register (`allot-agent`)");
+  }
+  out.never = !nodes.empty() && !ledger_.index().EverPossible(demand);
+  Survey survey = Look(demand, std::nullopt);
+  if (survey.tasks >= demand.tasks) {
+    if (const JobId older = planner_.HeldFor(job); older.valid()) {
+      out.reasons.push_back(Reason{WaitReason::kHeldForOlderJob, 1,
+                                   fmt::format("{} has waited longer for the same devices", ToString(older))});
+      out.remedies.push_back(fmt::format("{} to be placed or cancelled", ToString(older)));
+    }
+  } else if (survey.tasks > 0) {
+    out.reasons.push_back(Reason{
+        WaitReason::kGangTooWide, static_cast<uint32_t>(survey.tasks),
+        fmt::format("{} of {} tasks fit now, and a gang starts whole", survey.tasks, demand.tasks)});
+  }
+  if (const uint64_t ahead = ledger_.queue().JobsAhead(job); ahead > 0) {
+    out.reasons.push_back(Reason{WaitReason::kBehindInQueue, static_cast<uint32_t>(ahead),
+                                 fmt::format("{} ahead", Plural(ahead, "job"))});
+  }
+  if (alive > 0) {
+    out.reasons.insert(out.reasons.end(), survey.reasons.begin(), survey.reasons.end());
+    Remedies(demand, survey, out);
+  }
+  std::stable_sort(survey.nodes.begin(), survey.nodes.end(),
+                   [](const NodeVerdict& a, const NodeVerdict& b) {
+                     return a.obstacle != b.obstacle ? a.obstacle > b.obstacle : a.score < b.score;
+                   });
+  for (const NodeVerdict& verdict : survey.nodes) {
+    if (verdict.option == nullptr || out.candidates.size() == kCandidates) break;
+    out.candidates.push_back(CandidateOf(demand, verdict));
+  }
+}
+
+void Explainer::ExplainPlaced(const JobState& job, JobExplanation& out) const {
+  Demand demand = Demand::Of(*job.spec);
+  NodeId last;
+  for (uint32_t rank = 0; rank < job.tasks.size(); ++rank) {
+    const TaskPlacement& placement = job.tasks[rank].placement;
+    if (placement.node == last || out.candidates.size() == kCandidates) continue;
+    last = placement.node;
+    const NodeState& node = *ledger_.state().FindNode(placement.node);
+    JobExplanation::Candidate candidate;
+    candidate.node = node.info->name;
+    uint32_t tasks = 0;
+    for (const TaskState& task : job.tasks) tasks += task.placement.node == placement.node;
+    for (uint32_t i = 0; i < node.info->devices.size(); ++i) {
+      const Device& device = node.info->devices[i];
+      if (placement.devices.Empty() ? device.kind == DeviceKind::kCpu : placement.devices.Has(i)) {
+        candidate.device_model = device.model;
+        candidate.emulated = device.emulated;
+        break;
+      }
+    }
+    candidate.price = PriceRate{job.price.micros_per_hour / demand.tasks};
+    candidate.verdict = fmt::format("{} of it", Plural(tasks, "task"));
+    out.candidates.push_back(std::move(candidate));
+  }
+}
+
+StatusOr<JobExplanation> Explainer::Explain(Time now, JobId id) const {
+  const JobState* job = ledger_.state().FindJob(id);
+  if (job == nullptr) return NotFound("there is no {}", ToString(id));
+  JobExplanation out;
+  out.job = id;
+  out.phase = job->phase;
+  switch (job->phase) {
+    case JobPhase::kPending:
+      out.waited = now - job->queued;
+      ExplainPending(*job, out);
+      break;
+    case JobPhase::kRunning:
+    case JobPhase::kStopping:
+      out.waited = job->placed - job->queued;
+      ExplainPlaced(*job, out);
+      break;
+    case JobPhase::kFinished:
+      if (job->attempt.valid()) out.waited = job->placed - job->queued;
+      break;
+  }
+  return out;
+}
+
+StatusOr<std::vector<ReplicaWait>> Explainer::ExplainDeployment(const std::string& name) const {
+  const auto it = ledger_.state().deployments().find(name);
+  if (it == ledger_.state().deployments().end())
+    return NotFound("there is no deployment \"{}\"; `allot deployments` lists them", name);
+  const DeploymentState& deployment = it->second;
+  std::vector<ReplicaWait> waits;
+  if (deployment.stopping) return waits;
+  const bool alive = std::any_of(ledger_.state().nodes().begin(), ledger_.state().nodes().end(),
+                                 [](const NodeState& n) { return n.alive; });
+  for (uint32_t g = 0; g < deployment.spec->groups.size(); ++g) {
+    uint32_t have = 0;
+    for (const ReplicaId id : deployment.replicas) {
+      const ReplicaState& replica = ledger_.state().replicas().at(id);
+      have += replica.group == g && !replica.stopping && replica.generation == deployment.generation;
+    }
+    if (have >= deployment.spec->groups[g].count) continue;
+    ReplicaWait& wait = waits.emplace_back();
+    wait.group = g;
+    wait.count = deployment.spec->groups[g].count - have;
+    if (!alive) {
+      wait.reasons.push_back(Reason{WaitReason::kNoNodes, 0, "no node is alive"});
+      continue;
+    }
+    Demand demand{1, deployment.spec->resources, {deployment.spec->groups[g].device}, {}, 0};
+    Resolve(ledger_.classes(), demand);
+    wait.reasons = Look(demand, deployment.spec->price_cap).reasons;
+  }
+  return waits;
+}
+
+}  // namespace allot::scheduler

@@ -1,0 +1,51 @@
+// Why a job or a replica waits, and what would change that: computed on demand, from the state as it
+// is now, by looking at every node. Not for the hot path.
+#pragma once
+
+#include <vector>
+
+#include "scheduler/core/explain.h"
+#include "scheduler/core/ledger.h"
+#include "scheduler/core/planner.h"
+
+namespace allot::scheduler {
+
+class Explainer {
+ public:
+  Explainer(const Ledger& ledger, const Planner& planner) : ledger_(ledger), planner_(planner) {}
+
+  StatusOr<JobExplanation> Explain(Time now, JobId job) const;
+  StatusOr<std::vector<ReplicaWait>> ExplainDeployment(const std::string& name) const;
+
+ private:
+  // How near a node is to running a task, from far to near; the nearest obstacle is the one told.
+  enum class Obstacle : uint8_t {
+    kNoDevice, kLost, kDraining, kUnhealthy, kBusy, kCpus, kMemory, kPriceCap, kNone,
+  };
+  struct NodeVerdict {
+    uint32_t node = 0;          // row
+    Obstacle obstacle = Obstacle::kNoDevice;
+    uint64_t tasks = 0;         // that fit now
+    const DemandOption* option = nullptr;
+    ClassId device_class = 0;
+    PriceRate price;
+    Cost score;
+  };
+  struct Survey {
+    std::vector<NodeVerdict> nodes;
+    uint64_t tasks = 0;         // that fit now, over all nodes
+    std::vector<Reason> reasons;
+  };
+
+  NodeVerdict Judge(const Demand& demand, uint32_t node, std::optional<PriceRate> cap) const;
+  Survey Look(const Demand& demand, std::optional<PriceRate> cap) const;
+  void Remedies(const Demand& demand, const Survey& survey, JobExplanation& out) const;
+  JobExplanation::Candidate CandidateOf(const Demand& demand, const NodeVerdict& verdict) const;
+  void ExplainPending(const JobState& job, JobExplanation& out) const;
+  void ExplainPlaced(const JobState& job, JobExplanation& out) const;
+
+  const Ledger& ledger_;
+  const Planner& planner_;
+};
+
+}  // namespace allot::scheduler

@@ -1,0 +1,234 @@
+#include "scheduler/core/ledger.h"
+
+#include <algorithm>
+
+#include "common/base/check.h"
+
+namespace allot::scheduler {
+
+Ledger::Ledger(CoreOptions options)
+    : options_(std::move(options)), index_(classes_), search_(classes_, index_) {
+  TakePolicy();
+}
+
+// A policy is recorded only after its algorithms were found, so not finding them is our fault.
+void Ledger::TakePolicy() {
+  const Policy& policy = *state_.policy();
+  auto queue = policies::MakeQueuePolicy(policy.queue);
+  auto placement = policies::MakePlacementPolicy(policy.placement, policy.prices);
+  CHECK(queue.ok() && placement.ok());
+  classes_.SetPrices(policy.prices);
+  index_.Reprice();
+  queue_.SetPolicy(queue->get(), policy.queue);
+  search_.SetPolicy(placement->get());
+  queue_policy_ = *std::move(queue);
+  placement_policy_ = *std::move(placement);
+}
+
+void Ledger::Rebuild() {
+  index_.Clear();
+  queue_.Clear();
+  TakePolicy();
+  counts_ = JobCounts();
+  time_limits_.clear();
+  time_limit_of_.clear();
+  links_.clear();
+  links_.resize(state_.nodes().size());
+  for (NodeLink& link : links_) link.seen.last_heard = now;  // A full lease to say hello in.
+  for (const NodeState& node : state_.nodes()) index_.Describe(node);
+  for (const auto& [id, job] : state_.jobs()) {
+    switch (job.phase) {
+      case JobPhase::kPending:
+        ++counts_.pending;
+        queue_.Add(job);
+        break;
+      case JobPhase::kRunning:
+        ++counts_.running;
+        queue_.AddUsage(job.spec->tenant, job.price.micros_per_hour);
+        WatchTimeLimit(job);
+        break;
+      case JobPhase::kStopping:
+        ++counts_.stopping;
+        queue_.AddUsage(job.spec->tenant, job.price.micros_per_hour);
+        break;
+      case JobPhase::kFinished:
+        ++counts_.finished;
+        break;
+    }
+  }
+  for (const auto& [name, deployment] : state_.deployments()) deployments_dirty.insert(name);
+  routes_all_dirty = true;
+}
+
+NodeLink& Ledger::link(NodeId node) {
+  CHECK(node.valid() && node.value() <= links_.size());
+  return links_[node.value() - 1];
+}
+
+const NodeLink* Ledger::FindLink(NodeId node) const {
+  return node.valid() && node.value() <= links_.size() ? &links_[node.value() - 1] : nullptr;
+}
+
+void Ledger::RefreshNodesOf(const JobState& job) {
+  NodeId last;
+  for (const TaskState& task : job.tasks) {
+    if (task.placement.node == last) continue;
+    last = task.placement.node;
+    RefreshNode(last);
+  }
+}
+
+// The limit of an attempt runs from the start of its last task.
+void Ledger::WatchTimeLimit(const JobState& job) {
+  if (!job.spec->time_limit || job.phase != JobPhase::kRunning) return;
+  Time last;
+  for (const TaskState& task : job.tasks) {
+    if (task.phase == TaskPhase::kAssigned) return;
+    last = std::max(last, task.started);
+  }
+  const Time end = last + *job.spec->time_limit;
+  if (time_limit_of_.try_emplace(job.id, end).second) time_limits_.insert({end, job.id});
+}
+
+void Ledger::ForgetTimeLimit(JobId job) {
+  const auto it = time_limit_of_.find(job);
+  if (it == time_limit_of_.end()) return;
+  time_limits_.erase({it->second, job});
+  time_limit_of_.erase(it);
+}
+
+void Ledger::DirtyReplicasOf(const NodeState& node) {
+  for (const ReplicaId id : node.replicas) {
+    const std::string& name = state_.replicas().at(id).deployment;
+    deployments_dirty.insert(name);
+    routes_dirty.insert(name);
+  }
+}
+
+void Ledger::Observe(const PolicySet&, JobPhase) {
+  TakePolicy();
+  index_.MarkAllGrown();  // Price caps and scores changed: everything is worth another try.
+  for (const auto& [name, deployment] : state_.deployments()) deployments_dirty.insert(name);
+  routes_all_dirty = true;
+}
+
+void Ledger::Observe(const NodeRegistered& r, JobPhase) {
+  if (links_.size() < state_.nodes().size()) links_.resize(state_.nodes().size());
+  const NodeState& node = *state_.FindNode(r.node);
+  index_.Describe(node);
+  DirtyReplicasOf(node);
+}
+
+void Ledger::Observe(const NodeLost& r, JobPhase) {
+  RefreshNode(r.node);
+  DirtyReplicasOf(*state_.FindNode(r.node));
+}
+
+void Ledger::Observe(const NodeDrainSet& r, JobPhase) {
+  RefreshNode(r.node);
+  DirtyReplicasOf(*state_.FindNode(r.node));
+}
+
+void Ledger::Observe(const JobAccepted& r, JobPhase) {
+  ++counts_.pending;
+  queue_.Add(*state_.FindJob(r.job));
+}
+
+void Ledger::Observe(const JobPlaced& r, JobPhase) {
+  const JobState& job = *state_.FindJob(r.job);
+  --counts_.pending;
+  ++counts_.running;
+  queue_.Remove(job);
+  queue_.AddUsage(job.spec->tenant, job.price.micros_per_hour);
+  RefreshNodesOf(job);
+}
+
+void Ledger::Observe(const TaskStarted& r, JobPhase) {
+  WatchTimeLimit(*state_.FindJob(r.key.task.job));
+}
+
+void Ledger::Observe(const TaskExited& r, JobPhase) {
+  const JobState& job = *state_.FindJob(r.key.task.job);
+  RefreshNode(job.tasks[r.key.task.index].placement.node);
+  WatchTimeLimit(job);
+}
+
+void Ledger::Observe(const TaskAbandoned& r, JobPhase) {
+  RefreshNode(state_.FindJob(r.key.task.job)->tasks[r.key.task.index].placement.node);
+}
+
+void Ledger::Observe(const JobStopping& r, JobPhase before) {
+  if (before == JobPhase::kStopping) return;  // Only the reason changed.
+  --counts_.running;
+  ++counts_.stopping;
+  ForgetTimeLimit(r.job);
+}
+
+void Ledger::Observe(const JobRequeued& r, JobPhase before) {
+  const JobState& job = *state_.FindJob(r.job);
+  before == JobPhase::kStopping ? --counts_.stopping : --counts_.running;
+  ++counts_.pending;
+  ForgetTimeLimit(r.job);
+  for (uint32_t rank = 0; rank < job.tasks.size(); ++rank) progress.erase(TaskId{r.job, rank});
+  queue_.AddUsage(job.spec->tenant, -job.price.micros_per_hour);
+  queue_.Add(job);
+}
+
+void Ledger::Observe(const JobFinished& r, JobPhase before) {
+  const JobState& job = *state_.FindJob(r.job);
+  switch (before) {
+    case JobPhase::kPending:
+      --counts_.pending;
+      queue_.Remove(job);
+      break;
+    case JobPhase::kRunning:
+      --counts_.running;
+      break;
+    case JobPhase::kStopping:
+      --counts_.stopping;
+      break;
+    case JobPhase::kFinished:
+      CHECK(before != JobPhase::kFinished);
+  }
+  if (before != JobPhase::kPending)
+    queue_.AddUsage(job.spec->tenant, -job.price.micros_per_hour);
+  ForgetTimeLimit(r.job);
+  for (uint32_t rank = 0; rank < job.tasks.size(); ++rank) progress.erase(TaskId{r.job, rank});
+  counts_.finished = std::min<uint32_t>(counts_.finished + 1, ClusterState::kFinishedJobsKept);
+}
+
+void Ledger::Observe(const DeploymentSet& r, JobPhase) {
+  deployments_dirty.insert(r.spec->name);
+  routes_dirty.insert(r.spec->name);
+}
+
+void Ledger::Observe(const DeploymentStopping& r, JobPhase) {
+  deployments_dirty.insert(r.name);
+  routes_dirty.insert(r.name);
+}
+
+void Ledger::Observe(const DeploymentRemoved& r, JobPhase) {
+  deployments_short.erase(r.name);
+  deployments_rolling.erase(r.name);
+  routes_dirty.insert(r.name);
+}
+
+void Ledger::Observe(const ReplicaPlaced& r, JobPhase) {
+  RefreshNode(r.placement.node);
+  routes_dirty.insert(r.deployment);
+}
+
+void Ledger::Observe(const ReplicaStopping& r, JobPhase) {
+  routes_dirty.insert(state_.replicas().at(r.replica).deployment);
+}
+
+void Ledger::ForgetReplica(const ReplicaGone& r, Effects& out) {
+  const ReplicaState replica = state_.replicas().at(r.replica);
+  Remember(r, out);
+  RefreshNode(replica.placement.node);
+  replica_status.erase(r.replica);
+  deployments_dirty.insert(replica.deployment);
+  routes_dirty.insert(replica.deployment);
+}
+
+}  // namespace allot::scheduler

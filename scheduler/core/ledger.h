@@ -1,0 +1,130 @@
+// The durable state together with everything derived from it, changed in one place.
+//
+// Remember(record) is the one way anything durable changes while the core runs: it folds the record
+// into the state, brings what is derived (index, queue, usage, time limits, counts) up to date by
+// looking at the same record, and hands it to the journal. After a restart Rebuild derives it all
+// from the state, so no derived thing is ever written down.
+#pragma once
+
+#include <memory>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "policies/api/registry.h"
+#include "scheduler/core/core.h"
+#include "scheduler/core/pending_queue.h"
+#include "scheduler/core/placement_index.h"
+#include "scheduler/core/placement_search.h"
+
+namespace allot::scheduler {
+
+// Soft state the core keeps of a node; SoftState() shows the first part.
+struct NodeLink {
+  NodeSoftState seen;
+  bool registered = false;              // in this term; until then nothing it says is believed
+  bool repeat_welcome = false;          // gateways changed since it registered
+  std::set<TaskKey> stray_tasks;        // it has them and should not: stopped until they are gone
+  std::set<ReplicaId> stray_replicas;
+};
+
+class Ledger {
+ public:
+  explicit Ledger(CoreOptions options);
+
+  // ---- durable ----
+  void Restore(ClusterState state) { state_ = std::move(state); }
+  void Replay(const Record& record) { state_.Apply(record); }
+  const ClusterState& state() const { return state_; }
+  template <class R>
+  void Remember(R record, Effects& out) {
+    const JobPhase before = PhaseBefore(record);
+    Record any(std::move(record));
+    state_.Apply(any);
+    Observe(std::get<R>(any), before);
+    out.records.push_back(std::move(any));
+  }
+  // Remember(ReplicaGone): what is derived of a replica is looked up before it is forgotten.
+  void ForgetReplica(const ReplicaGone& record, Effects& out);
+  // Derives everything anew; once, before the first Remember.
+  void Rebuild();
+
+  // ---- derived ----
+  const CoreOptions& options() const { return options_; }
+  DeviceClasses& classes() { return classes_; }
+  const DeviceClasses& classes() const { return classes_; }
+  PlacementIndex& index() { return index_; }
+  const PlacementIndex& index() const { return index_; }
+  PlacementSearch& search() { return search_; }
+  const PlacementSearch& search() const { return search_; }
+  PendingQueue& queue() { return queue_; }
+  const PendingQueue& queue() const { return queue_; }
+  const JobCounts& counts() const { return counts_; }
+  // Running jobs whose tasks have all started and that have a limit, by when it runs out.
+  const std::set<std::pair<Time, JobId>>& time_limits() const { return time_limits_; }
+
+  // ---- soft ----
+  Time now;                             // of the step at hand
+  NodeLink& link(NodeId node);
+  const NodeLink* FindLink(NodeId node) const;
+  absl::flat_hash_map<TaskId, TaskProgress> progress;
+  absl::flat_hash_map<ReplicaId, ReplicaStatus> replica_status;
+  std::vector<GatewayAddress> gateways;
+  std::set<std::string> deployments_dirty;   // to be reconciled in this step
+  std::set<std::string> deployments_short;   // want a replica that found no place
+  std::set<std::string> deployments_rolling; // have outdated replicas that wait to be replaced
+  std::set<std::string> routes_dirty;        // what gateways see of them may have changed
+  bool routes_all_dirty = false;
+
+ private:
+  // Of the job a record is about, before the record: afterwards the state has forgotten it.
+  template <class R>
+  JobPhase PhaseBefore(const R& record) const {
+    if constexpr (std::is_same_v<R, JobFinished> || std::is_same_v<R, JobStopping> ||
+                  std::is_same_v<R, JobRequeued>) {
+      return state_.FindJob(record.job)->phase;
+    }
+    return JobPhase::kPending;
+  }
+  template <class R>
+  void Observe(const R&, JobPhase) {}
+  void Observe(const PolicySet& r, JobPhase before);
+  void Observe(const NodeRegistered& r, JobPhase before);
+  void Observe(const NodeLost& r, JobPhase before);
+  void Observe(const NodeDrainSet& r, JobPhase before);
+  void Observe(const JobAccepted& r, JobPhase before);
+  void Observe(const JobPlaced& r, JobPhase before);
+  void Observe(const TaskStarted& r, JobPhase before);
+  void Observe(const TaskExited& r, JobPhase before);
+  void Observe(const TaskAbandoned& r, JobPhase before);
+  void Observe(const JobStopping& r, JobPhase before);
+  void Observe(const JobRequeued& r, JobPhase before);
+  void Observe(const JobFinished& r, JobPhase before);
+  void Observe(const DeploymentSet& r, JobPhase before);
+  void Observe(const DeploymentStopping& r, JobPhase before);
+  void Observe(const DeploymentRemoved& r, JobPhase before);
+  void Observe(const ReplicaPlaced& r, JobPhase before);
+  void Observe(const ReplicaStopping& r, JobPhase before);
+
+  void TakePolicy();
+  void RefreshNode(NodeId node) { index_.Refresh(*state_.FindNode(node)); }
+  void RefreshNodesOf(const JobState& job);
+  void WatchTimeLimit(const JobState& job);
+  void ForgetTimeLimit(JobId job);
+  void DirtyReplicasOf(const NodeState& node);
+
+  const CoreOptions options_;
+  ClusterState state_;
+  DeviceClasses classes_;
+  PlacementIndex index_;
+  PlacementSearch search_;
+  PendingQueue queue_;
+  std::unique_ptr<policies::QueuePolicy> queue_policy_;
+  std::unique_ptr<policies::PlacementPolicy> placement_policy_;
+  JobCounts counts_;
+  std::set<std::pair<Time, JobId>> time_limits_;
+  absl::flat_hash_map<JobId, Time> time_limit_of_;
+  std::vector<NodeLink> links_;
+};
+
+}  // namespace allot::scheduler

@@ -1,0 +1,273 @@
+#include "scheduler/core/node_machine.h"
+
+#include <algorithm>
+
+#include "scheduler/core/answer.h"
+
+namespace allot::scheduler {
+namespace {
+
+Status CheckInfo(const std::string& name, const NodeInfo& info) {
+  if (info.name != name)
+    return InvalidArgument("the node calls itself \"{}\" but its key is that of \"{}\"", info.name, name);
+  if (info.devices.size() > DeviceSet::kMax)
+    return InvalidArgument("{} devices; a node may have {}", info.devices.size(), DeviceSet::kMax);
+  if (info.cpus < 0 || info.memory < 0)
+    return InvalidArgument("a node cannot offer less than nothing");
+  std::set<std::string> ids;
+  for (const Device& device : info.devices) {
+    if (!ids.insert(device.id).second)
+      return InvalidArgument("two devices are called \"{}\"; ids must differ", device.id);
+  }
+  return absl::OkStatus();
+}
+
+Epoch EpochOf(const AgentMessage& message) {
+  return std::visit(
+      [](const auto& m) {
+        if constexpr (requires { m.epoch; }) return m.epoch;
+        return Epoch();
+      },
+      message);
+}
+
+}  // namespace
+
+void NodeMachine::Watch(NodeId node, Time check) {
+  if (node.value() > watched_.size()) watched_.resize(node.value());
+  if (watched_[node.value() - 1]) return;
+  watched_[node.value() - 1] = true;
+  checks_.insert({check, node});
+}
+
+void NodeMachine::WatchAll() {
+  checks_.clear();
+  watched_.clear();
+  for (const NodeState& node : ledger_.state().nodes()) {
+    if (node.alive) Watch(node.id, ledger_.now + ledger_.options().lease);
+  }
+}
+
+std::optional<Time> NodeMachine::NextCheck() const {
+  if (checks_.empty()) return std::nullopt;
+  return checks_.begin()->first;
+}
+
+void NodeMachine::Heard(const std::string& name, const AgentMessage& message, Effects& out) {
+  if (const auto* registration = std::get_if<RegisterNode>(&message))
+    return Register(name, *registration, out);
+  const NodeState* node = ledger_.state().FindNode(name);
+  const Epoch epoch = EpochOf(message);
+  if (node == nullptr || !node->alive || node->epoch != epoch) {
+    out.commands.push_back(
+        SendToAgent{name, Refuse{RefuseReason::kStaleEpoch, 0, epoch, "register anew"}});
+    out.notes.push_back(StaleRefused{name});
+    return;
+  }
+  NodeLink& link = ledger_.link(node->id);
+  link.seen.last_heard = ledger_.now;
+  // After our own restart we have forgotten what the agent said before (which replicas are ready,
+  // what it runs): it is alive, but has to tell everything once more.
+  if (!link.registered) {
+    out.commands.push_back(SendToAgent{
+        name, Refuse{RefuseReason::kStaleEpoch, 0, epoch, "the scheduler restarted; register anew"}});
+    return;
+  }
+  std::visit([&](const auto& m) { Take(node->id, m, out); }, message);
+}
+
+void NodeMachine::Register(const std::string& name, const RegisterNode& message, Effects& out) {
+  const auto refuse = [&](RefuseReason reason, std::string text) {
+    out.commands.push_back(
+        SendToAgent{name, Refuse{reason, message.registration, Epoch(), std::move(text)}});
+  };
+  if (const Status status = CheckInfo(name, message.info); !status.ok())
+    return refuse(RefuseReason::kBadInfo, MessageOf(status));
+
+  const NodeState* known = ledger_.state().FindNode(name);
+  if (known != nullptr) {
+    const bool same = known->info->instance == message.info.instance;
+    if (!same && known->alive) {
+      return refuse(RefuseReason::kNameTaken,
+                    fmt::format("another machine is called \"{}\" and was heard {} ago", name,
+                                FormatDuration(ledger_.now - ledger_.link(known->id).seen.last_heard)));
+    }
+    if (same && message.registration < known->registration)
+      return refuse(RefuseReason::kStaleRegistration, "a later registration was seen");
+    if (same && message.registration == known->registration && known->alive) {
+      // The Welcome was lost. What the message lists may be old by now, so only what is true for
+      // good is taken from it: that something started or ended, not that something is missing.
+      NodeLink& link = ledger_.link(known->id);
+      link.seen.last_heard = ledger_.now;
+      const bool first = !link.registered;
+      link.registered = true;
+      Welcome(*known, out);
+      Take(known->id, TaskReport{known->epoch, message.tasks}, out);
+      if (first) Take(known->id, ReplicaReport{known->epoch, message.replicas}, out);
+      return;
+    }
+  }
+
+  const NodeId id =
+      known != nullptr ? known->id : NodeId(static_cast<uint32_t>(ledger_.state().nodes().size() + 1));
+  const Epoch epoch(known != nullptr ? known->epoch.value() + 1 : 1);
+  ledger_.Remember(NodeRegistered{ledger_.now, id, epoch, message.registration,
+                                  std::make_shared<const NodeInfo>(message.info)},
+                   out);
+  NodeLink& link = ledger_.link(id);
+  link.seen.last_heard = ledger_.now;
+  link.registered = true;
+  link.repeat_welcome = false;
+  link.stray_tasks.clear();
+  link.stray_replicas.clear();
+  Watch(id, ledger_.now + ledger_.options().lease);
+  const NodeState& node = *ledger_.state().FindNode(id);
+  Welcome(node, out);
+  Reconcile(node, message, out);
+}
+
+// Compares what the node holds with what it should hold.
+void NodeMachine::Reconcile(const NodeState& node, const RegisterNode& message, Effects& out) {
+  const NodeId id = node.id;
+  const std::vector<TaskKey> leases = node.tasks;
+  const std::vector<ReplicaId> replica_leases = node.replicas;
+  for (const ReplicaId replica : replica_leases) ledger_.replica_status.erase(replica);
+
+  std::set<TaskKey> listed;
+  for (const TaskStatus& status : message.tasks) listed.insert(status.key);
+  std::set<JobId> stopping;  // Jobs that begin to stop below tell all their tasks so themselves.
+  for (const TaskKey& key : leases) {
+    if (ledger_.state().FindJob(key.task.job)->phase == JobPhase::kStopping)
+      stopping.insert(key.task.job);
+  }
+  Take(id, TaskReport{node.epoch, message.tasks}, out);
+
+  std::set<JobId> broken;
+  for (const TaskKey& key : leases) {
+    const JobState* job = ledger_.state().FindJob(key.task.job);
+    if (job == nullptr || job->attempt != key.attempt) continue;
+    const TaskState& task = job->tasks[key.task.index];
+    if (task.abandoned || task.phase == TaskPhase::kExited) continue;
+    const bool has = listed.contains(key);
+    if (!has && (task.phase == TaskPhase::kRunning || job->phase == JobPhase::kStopping)) {
+      // It ran and is gone; or it never arrived and need not any more.
+      jobs_.Abandon(key, RequeueReason::kTaskLost, out);
+      broken.insert(key.task.job);
+    } else if (stopping.contains(key.task.job)) {
+      delivery_.Push(Delivery::Kind::kStopTask, id, key);
+    } else if (!has && job->phase == JobPhase::kRunning) {
+      delivery_.Push(Delivery::Kind::kStartTask, id, key);
+    }
+  }
+  for (const JobId job : broken) jobs_.Settle(job, out);
+
+  std::set<ReplicaId> listed_replicas;
+  for (const ReplicaStatus& status : message.replicas) listed_replicas.insert(status.id);
+  Take(id, ReplicaReport{node.epoch, message.replicas}, out);
+  for (const ReplicaId replica : replica_leases) {
+    const auto it = ledger_.state().replicas().find(replica);
+    if (it == ledger_.state().replicas().end()) continue;
+    if (!listed_replicas.contains(replica) &&
+        (it->second.stopping ||
+         it->second.generation !=
+             ledger_.state().deployments().at(it->second.deployment).generation)) {
+      ledger_.ForgetReplica(ReplicaGone{ledger_.now, replica}, out);
+    } else {
+      delivery_.Push(it->second.stopping ? Delivery::Kind::kStopReplica
+                                         : Delivery::Kind::kStartReplica,
+                     id, replica);
+    }
+  }
+}
+
+void NodeMachine::Take(NodeId node, const Heartbeat& message, Effects& out) {
+  if (!message.devices.empty()) ledger_.link(node).seen.telemetry = message.devices;
+  for (const TaskStatus& status : message.progress) jobs_.TaskSaid(node, status, out);
+}
+
+void NodeMachine::Take(NodeId id, const TaskReport& message, Effects& out) {
+  AckTasks ack;
+  for (const TaskStatus& status : message.tasks) {
+    if (jobs_.TaskSaid(id, status, out)) ack.keys.push_back(status.key);
+  }
+  if (ack.keys.empty()) return;
+  const NodeState& node = *ledger_.state().FindNode(id);
+  ack.epoch = node.epoch;
+  out.commands.push_back(SendToAgent{node.info->name, std::move(ack)});
+}
+
+void NodeMachine::Take(NodeId node, const ReplicaReport& message, Effects& out) {
+  for (const ReplicaStatus& status : message.replicas) deployments_.ReplicaSaid(node, status, out);
+}
+
+void NodeMachine::Welcome(const NodeState& node, Effects& out) {
+  out.commands.push_back(SendToAgent{
+      node.info->name,
+      allot::Welcome{node.registration, node.epoch, ledger_.state().term(),
+                     ledger_.options().heartbeat_every, ledger_.options().lease, ledger_.gateways}});
+}
+
+void NodeMachine::TellGateways(Effects& out) {
+  for (const NodeState& node : ledger_.state().nodes()) {
+    NodeLink& link = ledger_.link(node.id);
+    if (!node.alive || !link.registered) continue;
+    link.repeat_welcome = true;
+    Welcome(node, out);
+  }
+}
+
+void NodeMachine::Drain(const NodeDrainRequested& event, Effects& out) {
+  const NodeState* node = ledger_.state().FindNode(event.node);
+  if (node == nullptr) {
+    return Answer(event.token,
+                  NotFound("there is no node \"{}\"; `allot nodes` lists them", event.node),
+                  JobId(), out);
+  }
+  if (node->draining != event.drain)
+    ledger_.Remember(NodeDrainSet{ledger_.now, node->id, event.drain}, out);
+  Answer(event.token, absl::OkStatus(), JobId(), out);
+}
+
+// A node whose lease has run out may still be running our tasks: the network may be at fault, not
+// the machine. So nothing is sent to it; we raise its epoch, and whatever the old incarnation says
+// later is refused.
+void NodeMachine::Lose(const NodeState& node, Effects& out) {
+  const NodeId id = node.id;
+  const std::vector<TaskKey> tasks = node.tasks;
+  const std::vector<ReplicaId> replicas = node.replicas;
+
+  ledger_.Remember(NodeLost{ledger_.now, id, Epoch(node.epoch.value() + 1)}, out);
+  NodeLink& link = ledger_.link(id);
+  link.registered = false;
+  link.stray_tasks.clear();
+  link.stray_replicas.clear();
+  std::set<JobId> broken;
+  for (const TaskKey& key : tasks) {
+    jobs_.Abandon(key, RequeueReason::kNodeLost, out);
+    broken.insert(key.task.job);
+  }
+  for (const JobId job : broken) jobs_.Settle(job, out);
+  for (const ReplicaId replica : replicas)
+    ledger_.ForgetReplica(ReplicaGone{ledger_.now, replica}, out);
+}
+
+void NodeMachine::ExpireLeases(Effects& out) {
+  while (!checks_.empty() && checks_.begin()->first <= ledger_.now) {
+    const NodeId id = checks_.begin()->second;
+    checks_.erase(checks_.begin());
+    watched_[id.value() - 1] = false;
+    const NodeState& node = *ledger_.state().FindNode(id);
+    if (!node.alive) continue;
+    NodeLink& link = ledger_.link(id);
+    const Time end = link.seen.last_heard + ledger_.options().lease;
+    if (end <= ledger_.now) {
+      Lose(node, out);
+      continue;
+    }
+    Watch(id, end);
+    // A Welcome that told of new gateways may have been lost; once a lease is often enough.
+    if (link.registered && link.repeat_welcome) Welcome(node, out);
+  }
+}
+
+}  // namespace allot::scheduler

@@ -1,0 +1,46 @@
+// The life of a node: registered, heard, reconciled, lost, drained.
+#pragma once
+
+#include <optional>
+#include <set>
+
+#include "scheduler/core/delivery.h"
+#include "scheduler/core/deployment_machine.h"
+#include "scheduler/core/job_machine.h"
+#include "scheduler/core/ledger.h"
+
+namespace allot::scheduler {
+
+class NodeMachine {
+ public:
+  NodeMachine(Ledger& ledger, Delivery& delivery, JobMachine& jobs, DeploymentMachine& deployments)
+      : ledger_(ledger), delivery_(delivery), jobs_(jobs), deployments_(deployments) {}
+
+  void WatchAll();   // at Restarted: every node that was alive has a lease from now
+  void Heard(const std::string& name, const AgentMessage& message, Effects& out);
+  void Drain(const NodeDrainRequested& event, Effects& out);
+  void TellGateways(Effects& out);
+  void ExpireLeases(Effects& out);
+  std::optional<Time> NextCheck() const;
+
+ private:
+  void Register(const std::string& name, const RegisterNode& message, Effects& out);
+  void Reconcile(const NodeState& node, const RegisterNode& message, Effects& out);
+  void Take(NodeId node, const Heartbeat& message, Effects& out);
+  void Take(NodeId node, const TaskReport& message, Effects& out);
+  void Take(NodeId node, const ReplicaReport& message, Effects& out);
+  void Take(NodeId, const RegisterNode&, Effects&) {}
+  void Welcome(const NodeState& node, Effects& out);
+  void Lose(const NodeState& node, Effects& out);
+  void Watch(NodeId node, Time check);
+
+  Ledger& ledger_;
+  Delivery& delivery_;
+  JobMachine& jobs_;
+  DeploymentMachine& deployments_;
+  // When to look at each alive node's lease next; the lease itself moves with every message.
+  std::set<std::pair<Time, NodeId>> checks_;
+  std::vector<bool> watched_;   // by node: it has an entry above
+};
+
+}  // namespace allot::scheduler

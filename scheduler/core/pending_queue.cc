@@ -1,0 +1,339 @@
+#include "scheduler/core/pending_queue.h"
+
+#include <algorithm>
+
+#include "absl/hash/hash.h"
+#include "common/base/check.h"
+
+namespace allot::scheduler {
+
+size_t PendingQueue::DemandHash::operator()(const Demand* d) const {
+  size_t hash = absl::HashOf(d->tasks, d->resources.cpus, d->resources.memory, d->devices.size());
+  for (const DeviceRequest& r : d->devices) {
+    hash = absl::HashOf(hash, r.kind ? 1 + static_cast<int>(*r.kind) : 0, r.vendor, r.model, r.count,
+                        r.min_memory.value_or(0), r.worth);
+  }
+  return hash;
+}
+
+void PendingQueue::Clear() {
+  size_ = 0;
+  ready_ = 0;
+  tenants_.clear();
+  tenant_ids_.clear();
+  orders_.assign(1, Order{});
+  by_rank_.clear();
+  shapes_.clear();
+  shapes_unused_.clear();
+  shape_ids_.clear();
+  open_shapes_.clear();
+  lines_.clear();
+  lines_unused_.clear();
+  line_ids_.clear();
+  by_age_.clear();
+  held_.clear();
+}
+
+void PendingQueue::Rank(TenantId id) {
+  Tenant& tenant = tenants_[id];
+  const int64_t rank =
+      policy_->RankTenant({tenant.name, tenant.used_micros_per_hour, tenant.share});
+  if (ranked_ && rank != tenant.rank) {
+    by_rank_.erase({tenant.rank, id});
+    by_rank_.insert({rank, id});
+  }
+  tenant.rank = rank;
+}
+
+void PendingQueue::SetPolicy(const policies::QueuePolicy* policy, const QueueKnobs& knobs) {
+  policy_ = policy;
+  shares_ = knobs.shares;
+  by_priority_ = policy->UsesPriority();
+  ranked_ = policy->RanksTenants();
+  ready_ = 0;
+  orders_.assign(ranked_ ? tenants_.size() : 1, Order{});
+  by_rank_.clear();
+  for (TenantId id = 0; id < tenants_.size(); ++id) {
+    const auto share = shares_.find(tenants_[id].name);
+    tenants_[id].share = share == shares_.end() ? 1.0 : share->second;
+    Rank(id);
+    if (ranked_) by_rank_.insert({tenants_[id].rank, id});
+  }
+  if (!ranked_) by_rank_.insert({0, 0});
+  for (LineId id = 0; id < lines_.size(); ++id) {
+    if (!lines_[id]->empty()) Enlist(id);
+  }
+}
+
+TenantId PendingQueue::InternTenant(const std::string& name) {
+  const auto [it, added] = tenant_ids_.try_emplace(name, static_cast<TenantId>(tenants_.size()));
+  if (!added) return it->second;
+  const TenantId id = it->second;
+  Tenant& tenant = tenants_.emplace_back();
+  tenant.name = name;
+  if (const auto share = shares_.find(name); share != shares_.end()) tenant.share = share->second;
+  Rank(id);
+  if (ranked_) {
+    orders_.resize(tenants_.size());
+    by_rank_.insert({tenant.rank, id});
+  }
+  return id;
+}
+
+ShapeId PendingQueue::InternShape(const JobSpec& spec) {
+  const Demand demand = Demand::Of(spec);
+  if (const auto it = shape_ids_.find(&demand); it != shape_ids_.end()) return it->second;
+  ShapeId id = static_cast<ShapeId>(shapes_.size());
+  if (!shapes_unused_.empty()) {
+    id = shapes_unused_.back();
+    shapes_unused_.pop_back();
+    *shapes_[id] = Shape{};
+  } else {
+    shapes_.push_back(std::make_unique<Shape>());
+  }
+  shapes_[id]->demand = demand;
+  shape_ids_[&shapes_[id]->demand] = id;
+  Open(id);
+  return id;
+}
+
+LineId PendingQueue::MakeLine(TenantId tenant, int32_t priority, ShapeId shape) {
+  LineId id = static_cast<LineId>(lines_.size());
+  if (!lines_unused_.empty()) {
+    id = lines_unused_.back();
+    lines_unused_.pop_back();
+  } else {
+    lines_.push_back(std::make_unique<Line>());
+  }
+  lines_[id]->tenant = tenant;
+  lines_[id]->priority = priority;
+  lines_[id]->shape = shape;
+  shapes_[shape]->lines.push_back(id);
+  return id;
+}
+
+PendingQueue::LineKey PendingQueue::KeyOf(LineId id) const {
+  const Line& line = *lines_[id];
+  return {by_priority_ ? -int64_t{line.priority} : 0, line.first(), id};
+}
+
+void PendingQueue::Enlist(LineId id) {
+  const Line& line = *lines_[id];
+  OrderOf(line.tenant).insert(KeyOf(id));
+  ready_ += IsReady(line) ? 1 : 0;
+}
+
+void PendingQueue::Delist(LineId id) {
+  const Line& line = *lines_[id];
+  OrderOf(line.tenant).erase(KeyOf(id));
+  ready_ -= IsReady(line) ? 1 : 0;
+}
+
+void PendingQueue::Open(ShapeId id) {
+  shapes_[id]->open_position = static_cast<uint32_t>(open_shapes_.size());
+  open_shapes_.push_back(id);
+}
+
+void PendingQueue::Close(ShapeId id) {
+  const uint32_t position = shapes_[id]->open_position;
+  open_shapes_[position] = open_shapes_.back();
+  shapes_[open_shapes_[position]]->open_position = position;
+  open_shapes_.pop_back();
+}
+
+void PendingQueue::Add(const JobState& job) {
+  const TenantId tenant = InternTenant(job.spec->tenant);
+  const ShapeId shape = InternShape(*job.spec);
+  const auto [it, added] = line_ids_.try_emplace({tenant, job.spec->priority, shape}, 0);
+  if (added) it->second = MakeLine(tenant, job.spec->priority, shape);
+  const LineId id = it->second;
+  Line& line = *lines_[id];
+  ++size_;
+  if (!added && job.id > line.first()) {  // The common case: not the head, so no order changes.
+    if (job.id > line.jobs.back()) {
+      line.jobs.push_back(job.id);
+    } else {
+      line.jobs.insert(std::lower_bound(line.jobs.begin() + static_cast<std::ptrdiff_t>(line.head),
+                                        line.jobs.end(), job.id),
+                       job.id);
+    }
+    return;
+  }
+  if (!added) {
+    Delist(id);
+    by_age_.erase({line.first(), id});
+  }
+  if (line.head > 0) {
+    line.jobs[--line.head] = job.id;
+  } else {
+    line.jobs.insert(line.jobs.begin(), job.id);
+  }
+  by_age_.insert({job.id, id});
+  Enlist(id);
+}
+
+void PendingQueue::Remove(const JobState& job) {
+  const auto tenant = tenant_ids_.find(job.spec->tenant);
+  if (tenant == tenant_ids_.end()) return;
+  const Demand demand = Demand::Of(*job.spec);
+  const auto shape = shape_ids_.find(&demand);
+  if (shape == shape_ids_.end()) return;
+  const auto found = line_ids_.find({tenant->second, job.spec->priority, shape->second});
+  if (found == line_ids_.end()) return;
+  const LineId id = found->second;
+  Line& line = *lines_[id];
+  const auto begin = line.jobs.begin() + static_cast<std::ptrdiff_t>(line.head);
+  const auto it = std::lower_bound(begin, line.jobs.end(), job.id);
+  if (it == line.jobs.end() || *it != job.id) return;
+  --size_;
+  if (it != begin) {
+    line.jobs.erase(it);
+    return;
+  }
+  Delist(id);
+  by_age_.erase({line.first(), id});
+  ++line.head;
+  if (line.empty()) return DropLine(id);
+  if (line.head > 1024 && line.head * 2 > line.jobs.size()) {
+    line.jobs.erase(line.jobs.begin(), line.jobs.begin() + static_cast<std::ptrdiff_t>(line.head));
+    line.head = 0;
+  }
+  by_age_.insert({line.first(), id});
+  Enlist(id);
+}
+
+void PendingQueue::DropLine(LineId id) {
+  Line& line = *lines_[id];
+  if (line.held) held_.erase(std::find(held_.begin(), held_.end(), id));
+  line_ids_.erase({line.tenant, line.priority, line.shape});
+  Shape& shape = *shapes_[line.shape];
+  shape.lines.erase(std::find(shape.lines.begin(), shape.lines.end(), id));
+  if (shape.lines.empty()) {
+    if (!shape.blocked) Close(line.shape);
+    shape_ids_.erase(&shape.demand);
+    shapes_unused_.push_back(line.shape);
+  }
+  line = Line{};
+  lines_unused_.push_back(id);
+}
+
+void PendingQueue::AddUsage(const std::string& tenant, int64_t micros_per_hour) {
+  const TenantId id = InternTenant(tenant);
+  tenants_[id].used_micros_per_hour += micros_per_hour;
+  Rank(id);
+}
+
+std::optional<LineId> PendingQueue::Next(uint64_t& work) const {
+  if (ready_ == 0) return std::nullopt;
+  // Few ready lines among many: look at those. Many: the first in order is soon met.
+  if (uint64_t{ready_} * ready_ < lines_.size()) return NextOfOpenShapes(work);
+  std::optional<LineKey> best;
+  int64_t best_rank = 0;
+  for (const auto& [rank, order] : by_rank_) {
+    if (best && rank > best_rank) break;  // Tenants of equal rank are merged.
+    for (const LineKey& key : orders_[order]) {
+      ++work;
+      if (best && *best < key) break;
+      if (!IsReady(*lines_[key.line])) continue;
+      best = key;
+      best_rank = rank;
+      break;
+    }
+  }
+  return best->line;
+}
+
+LineId PendingQueue::NextOfOpenShapes(uint64_t& work) const {
+  std::optional<LineKey> best;
+  int64_t best_rank = 0;
+  for (const ShapeId shape : open_shapes_) {
+    for (const LineId id : shapes_[shape]->lines) {
+      ++work;
+      const Line& line = *lines_[id];
+      if (line.held) continue;
+      const int64_t rank = ranked_ ? tenants_[line.tenant].rank : 0;
+      const LineKey key = KeyOf(id);
+      if (best && (rank != best_rank ? rank > best_rank : *best < key)) continue;
+      best = key;
+      best_rank = rank;
+    }
+  }
+  return best->line;
+}
+
+uint32_t PendingQueue::ReadyLines(const Shape& shape) const {
+  auto ready = static_cast<uint32_t>(shape.lines.size());
+  if (held_.empty()) return ready;
+  for (const LineId line : shape.lines) ready -= lines_[line]->held ? 1 : 0;
+  return ready;
+}
+
+void PendingQueue::Block(ShapeId id) {
+  Shape& shape = *shapes_[id];
+  if (shape.blocked) return;
+  ready_ -= ReadyLines(shape);
+  shape.blocked = true;
+  Close(id);
+}
+
+void PendingQueue::Unblock(ShapeId id) {
+  Shape& shape = *shapes_[id];
+  if (!shape.blocked) return;
+  ready_ += ReadyLines(shape);
+  shape.blocked = false;
+  Open(id);
+}
+
+void PendingQueue::Hold(LineId id) {
+  Line& line = *lines_[id];
+  if (line.held) return;
+  ready_ -= IsReady(line) ? 1 : 0;
+  line.held = true;
+  held_.push_back(id);
+}
+
+void PendingQueue::ReleaseHeld() {
+  for (const LineId id : held_) {
+    lines_[id]->held = false;
+    ready_ += IsReady(*lines_[id]) ? 1 : 0;
+  }
+  held_.clear();
+}
+
+const Line* PendingQueue::FindLineOf(const JobState& job) const {
+  const auto tenant = tenant_ids_.find(job.spec->tenant);
+  const Demand demand = Demand::Of(*job.spec);
+  const auto shape = shape_ids_.find(&demand);
+  if (tenant == tenant_ids_.end() || shape == shape_ids_.end()) return nullptr;
+  const auto line = line_ids_.find({tenant->second, job.spec->priority, shape->second});
+  return line == line_ids_.end() ? nullptr : lines_[line->second].get();
+}
+
+std::vector<ShapeId> PendingQueue::BlockedShapes() const {
+  std::vector<ShapeId> blocked;
+  for (ShapeId id = 0; id < shapes_.size(); ++id) {
+    if (shapes_[id]->blocked && !shapes_[id]->lines.empty()) blocked.push_back(id);
+  }
+  return blocked;
+}
+
+uint64_t PendingQueue::JobsAhead(const JobState& job) const {
+  const Line* own = FindLineOf(job);
+  if (own == nullptr) return 0;
+  uint64_t ahead = 0;
+  for (const auto& line : lines_) {
+    if (line->empty()) continue;
+    const auto begin = line->jobs.begin() + static_cast<std::ptrdiff_t>(line->head);
+    const int64_t rank = tenants_[line->tenant].rank, own_rank = tenants_[own->tenant].rank;
+    const int64_t priority = by_priority_ ? line->priority : 0;
+    const int64_t own_priority = by_priority_ ? own->priority : 0;
+    if (rank != own_rank ? rank < own_rank : priority > own_priority) {
+      ahead += line->size();
+    } else if (rank == own_rank && priority == own_priority) {
+      ahead += static_cast<uint64_t>(std::lower_bound(begin, line->jobs.end(), job.id) - begin);
+    }
+  }
+  return ahead;
+}
+
+}  // namespace allot::scheduler

@@ -1,0 +1,226 @@
+#include "scheduler/core/placement_index.h"
+
+#include <algorithm>
+
+namespace allot::scheduler {
+namespace {
+
+uint32_t CoreBucket(MilliCpu free) {
+  return static_cast<uint32_t>(
+      std::clamp<MilliCpu>(free / 1000, 0, PlacementIndex::kCoresMax));
+}
+
+// How many tasks an empty node takes, at most `limit`.
+uint64_t TasksWhenEmpty(const PlacementIndex::Row& row, uint32_t devices, uint32_t count,
+                        const Resources& each, uint64_t limit) {
+  uint64_t tasks = limit;
+  if (count > 0) tasks = std::min<uint64_t>(tasks, devices / count);
+  if (each.cpus > 0) tasks = std::min<uint64_t>(tasks, std::max<MilliCpu>(row.cpus_total, 0) / each.cpus);
+  if (each.memory > 0) tasks = std::min<uint64_t>(tasks, std::max<Bytes>(row.memory_total, 0) / each.memory);
+  return tasks;
+}
+
+}  // namespace
+
+void PlacementIndex::Clear() {
+  rows_.clear();
+  buckets_.clear();
+  members_.clear();
+  grown_.clear();
+  is_grown_.clear();
+  ++capacity_version_;
+}
+
+std::vector<NodeSet>& PlacementIndex::MutableBuckets(ClassId c) {
+  if (c >= buckets_.size()) {
+    buckets_.resize(c + 1);
+    members_.resize(c + 1);
+  }
+  return buckets_[c];
+}
+
+const std::vector<NodeSet>& PlacementIndex::Buckets(ClassId c) const {
+  static const std::vector<NodeSet> kNothing;
+  return c < buckets_.size() ? buckets_[c] : kNothing;
+}
+
+const NodeSet& PlacementIndex::Members(ClassId c) const {
+  static const NodeSet kNothing;
+  return c < members_.size() ? members_[c] : kNothing;
+}
+
+void PlacementIndex::Describe(const NodeState& node) {
+  const uint32_t i = node.id.value() - 1;
+  if (i >= rows_.size()) rows_.resize(i + 1);
+  Row& row = rows_[i];
+  if (row.open) Leave(i);
+  for (const Part& part : row.parts) members_[part.device_class].Erase(i);
+  if (!members_.empty() && row.cpu_class < members_.size()) members_[row.cpu_class].Erase(i);
+
+  const NodeInfo& info = *node.info;
+  row.open = false;
+  row.parts.clear();
+  row.cpus_total = info.cpus;
+  row.memory_total = info.memory;
+  const Device* processor = nullptr;
+  for (uint32_t d = 0; d < info.devices.size(); ++d) {
+    const Device& device = info.devices[d];
+    if (device.kind == DeviceKind::kCpu) {
+      if (processor == nullptr) processor = &device;
+      continue;
+    }
+    const ClassId c = classes_.Intern(device);
+    auto part = std::find_if(row.parts.begin(), row.parts.end(),
+                             [c](const Part& p) { return p.device_class == c; });
+    if (part == row.parts.end()) {
+      row.parts.emplace_back().device_class = c;
+      part = row.parts.end() - 1;
+    }
+    part->all.Add(d);
+    if (device.state == DeviceState::kReady) ++part->total;
+  }
+  // A node that names no processor still offers a share of some: of a class without a model.
+  Device unnamed;
+  unnamed.kind = DeviceKind::kCpu;
+  unnamed.cores = 1;
+  row.cpu_class = classes_.Intern(processor != nullptr ? *processor : unnamed);
+  for (const Part& part : row.parts) {
+    MutableBuckets(part.device_class);
+    members_[part.device_class].Insert(i);
+  }
+  MutableBuckets(row.cpu_class);
+  members_[row.cpu_class].Insert(i);
+  row.price = classes_.PriceOfShare(row.cpu_class, row.cpus_total);
+  for (const Part& part : row.parts) {
+    row.price.micros_per_hour += classes_.Get(part.device_class).price.micros_per_hour * part.total;
+  }
+  ++capacity_version_;
+  Refresh(node);
+}
+
+void PlacementIndex::Reprice() {
+  for (Row& row : rows_) {
+    row.price = classes_.PriceOfShare(row.cpu_class, row.cpus_total);
+    for (const Part& part : row.parts) {
+      row.price.micros_per_hour += classes_.Get(part.device_class).price.micros_per_hour * part.total;
+    }
+  }
+}
+
+void PlacementIndex::Refresh(const NodeState& node) {
+  const uint32_t i = node.id.value() - 1;
+  Row& row = rows_[i];
+  const bool open = node.alive && !node.draining;
+  if (row.open && open) {  // The hot path: a lease came or went.
+    bool grown = node.cpus_free > row.cpus_free || node.memory_free > row.memory_free;
+    row.cpus_free = node.cpus_free;
+    row.memory_free = node.memory_free;
+    row.devices_free = node.devices_free;
+    for (Part& part : row.parts) {
+      const uint32_t free = (part.all & node.devices_free).Count();
+      if (free == part.free) continue;
+      grown |= free > part.free;
+      std::vector<NodeSet>& buckets = buckets_[part.device_class];
+      buckets[part.free].Erase(i);
+      if (free >= buckets.size()) buckets.resize(free + 1);
+      buckets[free].Insert(i);
+      part.free = free;
+    }
+    const uint32_t bucket = CoreBucket(row.cpus_free);
+    if (bucket != row.cpu_bucket) {
+      std::vector<NodeSet>& buckets = buckets_[row.cpu_class];
+      buckets[row.cpu_bucket].Erase(i);
+      if (bucket >= buckets.size()) buckets.resize(bucket + 1);
+      buckets[bucket].Insert(i);
+      row.cpu_bucket = bucket;
+    }
+    if (grown) MarkGrown(row);
+    return;
+  }
+  if (row.open) Leave(i);
+  if (row.open != open) ++capacity_version_;
+  row.open = open;
+  row.cpus_free = node.cpus_free;
+  row.memory_free = node.memory_free;
+  row.devices_free = node.devices_free;
+  for (Part& part : row.parts) part.free = (part.all & node.devices_free).Count();
+  row.cpu_bucket = CoreBucket(row.cpus_free);
+  if (!open) return;
+  Enter(i);
+  MarkGrown(row);
+}
+
+void PlacementIndex::Leave(uint32_t i) {
+  const Row& row = rows_[i];
+  for (const Part& part : row.parts) buckets_[part.device_class][part.free].Erase(i);
+  buckets_[row.cpu_class][row.cpu_bucket].Erase(i);
+}
+
+void PlacementIndex::Enter(uint32_t i) {
+  const Row& row = rows_[i];
+  const auto insert = [&](ClassId c, uint32_t bucket) {
+    std::vector<NodeSet>& buckets = MutableBuckets(c);
+    if (bucket >= buckets.size()) buckets.resize(bucket + 1);
+    buckets[bucket].Insert(i);
+  };
+  for (const Part& part : row.parts) insert(part.device_class, part.free);
+  insert(row.cpu_class, row.cpu_bucket);
+}
+
+void PlacementIndex::MarkGrown(ClassId c) {
+  if (c >= is_grown_.size()) is_grown_.resize(c + 1);
+  if (is_grown_[c]) return;
+  is_grown_[c] = true;
+  grown_.push_back(c);
+}
+
+void PlacementIndex::MarkGrown(const Row& row) {
+  for (const Part& part : row.parts) MarkGrown(part.device_class);
+  MarkGrown(row.cpu_class);
+}
+
+void PlacementIndex::MarkAllGrown() {
+  for (ClassId c = 0; c < classes_.size(); ++c) MarkGrown(c);
+}
+
+std::vector<ClassId> PlacementIndex::TakeGrown() {
+  std::vector<ClassId> grown = std::move(grown_);
+  grown_.clear();
+  for (const ClassId c : grown) is_grown_[c] = false;
+  std::sort(grown.begin(), grown.end());
+  return grown;
+}
+
+bool PlacementIndex::EverPossible(const Demand& demand) const {
+  for (const DemandOption& option : demand.options) {
+    for (const ClassId c : option.classes) {
+      const NodeSet& members = Members(c);
+      for (uint32_t i = members.NextFrom(0); i != NodeSet::kNone; i = members.NextFrom(i + 1)) {
+        const Part* part = rows_[i].Find(c);
+        // Devices in whatever state: an unhealthy one may be mended.
+        const uint32_t devices = part != nullptr ? part->all.Count() : 0;
+        if (TasksWhenEmpty(rows_[i], devices, option.count, demand.resources, 1) > 0) return true;
+      }
+    }
+  }
+  return false;
+}
+
+bool PlacementIndex::PossibleWhenEmpty(const Demand& demand) const {
+  for (const DemandOption& option : demand.options) {
+    uint64_t tasks = 0;
+    for (const ClassId c : option.classes) {
+      const NodeSet& members = Members(c);
+      for (uint32_t i = members.NextFrom(0); i != NodeSet::kNone; i = members.NextFrom(i + 1)) {
+        if (!rows_[i].open) continue;
+        const Part* part = rows_[i].Find(c);
+        const uint32_t devices = part != nullptr ? part->total : 0;
+        tasks += TasksWhenEmpty(rows_[i], devices, option.count, demand.resources, demand.tasks);
+        if (tasks >= demand.tasks) return true;
+      }
+    }
+  }
+  return false;
+}
+
+}  // namespace allot::scheduler

@@ -1,0 +1,93 @@
+// Nodes by what they have free: for each device class, buckets of nodes by the number of free
+// accelerators of the class, or by whole free cores for a class of processors.
+//
+// Derived from ClusterState and kept up to date by Ledger; a search walks buckets, never all nodes.
+// Only open nodes (alive, not draining) are in buckets. Row i is the node with id i + 1.
+#pragma once
+
+#include <vector>
+
+#include "absl/container/inlined_vector.h"
+#include "scheduler/core/cluster_state.h"
+#include "scheduler/core/demand.h"
+#include "scheduler/core/device_classes.h"
+#include "scheduler/core/node_set.h"
+
+namespace allot::scheduler {
+
+class PlacementIndex {
+ public:
+  // Buckets of processors end here: nodes with more free cores share the last one.
+  static constexpr uint32_t kCoresMax = 256;
+
+  // The accelerators of one class on one node.
+  struct Part {
+    ClassId device_class = 0;
+    DeviceSet all;            // in whatever state
+    uint32_t total = 0;       // ready ones
+    uint32_t free = 0;
+  };
+  // All a search looks at, side by side in memory.
+  struct Row {
+    bool open = false;
+    ClassId cpu_class = 0;
+    uint32_t cpu_bucket = 0;
+    MilliCpu cpus_free = 0, cpus_total = 0;
+    Bytes memory_free = 0, memory_total = 0;
+    DeviceSet devices_free;
+    PriceRate price;          // of all accelerators and cores
+    absl::InlinedVector<Part, 2> parts;
+    const Part* Find(ClassId c) const {
+      for (const Part& part : parts) {
+        if (part.device_class == c) return &part;
+      }
+      return nullptr;
+    }
+  };
+
+  explicit PlacementIndex(DeviceClasses& classes) : classes_(classes) {}
+
+  void Clear();
+  // The node's info is new: interns its devices. Implies Refresh.
+  void Describe(const NodeState& node);
+  // What the node has free, or whether it is open, may have changed.
+  void Refresh(const NodeState& node);
+  // Prices of classes have changed.
+  void Reprice();
+
+  uint32_t node_count() const { return static_cast<uint32_t>(rows_.size()); }
+  const Row& row(uint32_t i) const { return rows_[i]; }
+  // Buckets of a class; bucket b holds nodes with b free devices (or cores). May be empty.
+  const std::vector<NodeSet>& Buckets(ClassId c) const;
+  // Every node ever seen with the class, open or not.
+  const NodeSet& Members(ClassId c) const;
+
+  // Could one task of it run on some node ever registered, were that node empty?
+  bool EverPossible(const Demand& demand) const;
+  // Could the whole gang run on the open nodes, were they empty?
+  bool PossibleWhenEmpty(const Demand& demand) const;
+
+  // Classes on nodes that gained something since the last call; rising.
+  std::vector<ClassId> TakeGrown();
+  bool AnyGrown() const { return !grown_.empty(); }
+  void MarkAllGrown();
+  // Changes whenever a node's totals or openness do.
+  uint64_t capacity_version() const { return capacity_version_; }
+
+ private:
+  void Leave(uint32_t i);
+  void Enter(uint32_t i);
+  void MarkGrown(const Row& row);
+  void MarkGrown(ClassId c);
+  std::vector<NodeSet>& MutableBuckets(ClassId c);
+
+  DeviceClasses& classes_;
+  std::vector<Row> rows_;
+  std::vector<std::vector<NodeSet>> buckets_;  // by class
+  std::vector<NodeSet> members_;               // by class
+  std::vector<ClassId> grown_;
+  std::vector<bool> is_grown_;
+  uint64_t capacity_version_ = 1;
+};
+
+}  // namespace allot::scheduler

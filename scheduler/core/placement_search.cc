@@ -1,0 +1,237 @@
+#include "scheduler/core/placement_search.h"
+
+#include <algorithm>
+#include <limits>
+
+namespace allot::scheduler {
+namespace {
+
+bool Excluded(const PlacementSearch::Limits& limits, ClassId c) {
+  return limits.excluded != nullptr && c < limits.excluded->size() && (*limits.excluded)[c];
+}
+
+// The lowest `count` devices of a set.
+DeviceSet Lowest(const DeviceSet& set, uint32_t count) {
+  DeviceSet lowest;
+  set.ForEach([&](uint32_t i) {
+    if (count == 0) return;
+    lowest.Add(i);
+    --count;
+  });
+  return lowest;
+}
+
+uint32_t FirstBucket(const Demand& demand, const DemandOption& option) {
+  if (option.count > 0) return option.count;
+  return static_cast<uint32_t>(
+      std::clamp<MilliCpu>(demand.resources.cpus / 1000, 0, PlacementIndex::kCoresMax));
+}
+
+}  // namespace
+
+bool PlacementSearch::MayFit(const Demand& demand, const Limits& limits) const {
+  for (const DemandOption& option : demand.options) {
+    uint64_t tasks = 0;
+    for (const ClassId c : option.classes) {
+      if (Excluded(limits, c)) continue;
+      const std::vector<NodeSet>& buckets = index_.Buckets(c);
+      for (uint32_t b = FirstBucket(demand, option); b < buckets.size(); ++b) {
+        if (buckets[b].size() == 0) continue;
+        // The last bucket of processors has no upper end, nor has a share of none.
+        const bool unbounded = option.count == 0 && (b == PlacementIndex::kCoresMax ||
+                                                     demand.resources.cpus == 0);
+        if (unbounded) return true;
+        const uint64_t each = option.count > 0
+                                  ? b / option.count
+                                  : (b * 1000 + 999) / static_cast<uint64_t>(demand.resources.cpus);
+        tasks += each * buckets[b].size();
+        if (tasks >= demand.tasks) return true;
+      }
+    }
+  }
+  return false;
+}
+
+bool PlacementSearch::Fits(const Demand& demand, const DemandOption& option, ClassId c,
+                           uint32_t node, uint32_t taken_of_class) const {
+  const PlacementIndex::Row& row = index_.row(node);
+  const int64_t taken = taken_[node];
+  const Resources& each = demand.resources;
+  if (each.cpus > 0 && row.cpus_free - taken * each.cpus < each.cpus) return false;
+  if (each.memory > 0 && row.memory_free - taken * each.memory < each.memory) return false;
+  if (option.count == 0) return true;
+  return row.Find(c)->free >= (taken_of_class + 1) * option.count;
+}
+
+Cost PlacementSearch::Score(const Demand& demand, const DemandOption& option, ClassId c,
+                            uint32_t node, uint32_t taken_of_class, PriceRate* price) const {
+  const PlacementIndex::Row& row = index_.row(node);
+  const int64_t taken = taken_[node];
+  const Resources& each = demand.resources;
+  policies::PlacementView view;
+  view.worth = option.worth;
+  view.cpus_asked = each.cpus;
+  view.cpus_free = row.cpus_free - taken * each.cpus;
+  view.cpus_total = row.cpus_total;
+  view.memory_asked = each.memory;
+  view.memory_free = row.memory_free - taken * each.memory;
+  view.memory_total = row.memory_total;
+  view.node_price = row.price;
+  view.price = classes_.PriceOfShare(row.cpu_class, each.cpus);
+  if (option.count > 0) {
+    const PlacementIndex::Part* part = row.Find(c);
+    view.devices_asked = option.count;
+    view.devices_free = part->free - taken_of_class * option.count;
+    view.devices_total = part->total;
+    view.device_price = classes_.Get(c).price;
+    view.price.micros_per_hour += view.device_price.micros_per_hour * option.count;
+  }
+  if (price != nullptr) *price = view.price;
+  return policy_->Score(view);
+}
+
+Cost PlacementSearch::ScoreOn(const Demand& demand, const DemandOption& option, ClassId c,
+                              uint32_t node, PriceRate* price) const {
+  static const std::vector<uint32_t> kNone;
+  PlacementSearch fresh(classes_, index_);
+  fresh.policy_ = policy_;
+  fresh.taken_.resize(index_.node_count());
+  return fresh.Score(demand, option, c, node, 0, price);
+}
+
+uint32_t PlacementSearch::NextNode(Walk& walk) const {
+  const std::vector<NodeSet>& buckets = *walk.buckets;
+  while (!walk.over) {
+    const uint32_t node = buckets[walk.bucket].size() == 0
+                              ? NodeSet::kNone
+                              : buckets[walk.bucket].NextFrom(walk.next);
+    if (node != NodeSet::kNone) {
+      walk.next = node + 1;
+      return node;
+    }
+    walk.next = 0;
+    if (policy_->PrefersFull()) {
+      walk.over = ++walk.bucket >= buckets.size();
+    } else {
+      walk.over = walk.bucket == walk.first_bucket;
+      if (!walk.over) --walk.bucket;
+    }
+  }
+  return NodeSet::kNone;
+}
+
+void PlacementSearch::Refill(const Demand& demand, const DemandOption& option, const Limits& limits,
+                             uint32_t walk_index, uint64_t& work) {
+  Walk& walk = walks_[walk_index];
+  while (walk.fresh < kWindow) {
+    const uint32_t node = NextNode(walk);
+    if (node == NodeSet::kNone) return;
+    ++work;
+    if (!Fits(demand, option, walk.device_class, node, 0)) continue;
+    PriceRate price;
+    const Cost score = Score(demand, option, walk.device_class, node, 0, &price);
+    if (limits.price_cap && price > *limits.price_cap) continue;
+    window_.push_back(Candidate{score, node, walk_index, 0});
+    ++walk.fresh;
+  }
+}
+
+bool PlacementSearch::PlaceOption(const Demand& demand, const DemandOption& option,
+                                  const Limits& limits, uint64_t& work, Cost best_so_far) {
+  walks_.clear();
+  window_.clear();
+  picks_.clear();
+  total_ = Cost{};
+  const uint32_t first = FirstBucket(demand, option);
+  for (const ClassId c : option.classes) {
+    const std::vector<NodeSet>& buckets = index_.Buckets(c);
+    if (Excluded(limits, c) || first >= buckets.size()) continue;
+    Walk& walk = walks_.emplace_back();
+    walk.device_class = c;
+    walk.buckets = &buckets;
+    walk.first_bucket = first;
+    walk.bucket = policy_->PrefersFull() ? first : static_cast<uint32_t>(buckets.size()) - 1;
+  }
+
+  while (picks_.size() < demand.tasks) {
+    for (uint32_t w = 0; w < walks_.size(); ++w) {
+      if (walks_[w].fresh == 0 && !walks_[w].over) Refill(demand, option, limits, w, work);
+    }
+    size_t best = window_.size();
+    for (size_t i = 0; i < window_.size(); ++i) {
+      const Candidate& c = window_[i];
+      if (best == window_.size() || c.score < window_[best].score ||
+          (c.score == window_[best].score && c.node < window_[best].node))
+        best = i;
+    }
+    if (best == window_.size()) return false;
+    Candidate& chosen = window_[best];
+    Walk& walk = walks_[chosen.walk];
+    ++work;
+    // Another class of the same node may have taken what this candidate counted on.
+    if (!Fits(demand, option, walk.device_class, chosen.node, chosen.taken)) {
+      if (chosen.taken == 0) --walk.fresh;
+      window_.erase(window_.begin() + static_cast<std::ptrdiff_t>(best));
+      continue;
+    }
+    if (chosen.taken == 0) --walk.fresh;
+    total_ += chosen.score;
+    ++chosen.taken;
+    ++taken_[chosen.node];
+    picks_.push_back(Pick{chosen.node, walk.device_class});
+    if (Fits(demand, option, walk.device_class, chosen.node, chosen.taken)) {
+      chosen.score = Score(demand, option, walk.device_class, chosen.node, chosen.taken, nullptr);
+    } else {
+      window_.erase(window_.begin() + static_cast<std::ptrdiff_t>(best));
+    }
+  }
+  return total_ < best_so_far;
+}
+
+PlacementSearch::Found PlacementSearch::Collect(const Demand& demand,
+                                                const DemandOption& option) const {
+  Found found;
+  found.alternative = option.alternative;
+  found.score = total_;
+  std::vector<Pick> picks = picks_;
+  std::stable_sort(picks.begin(), picks.end(),
+                   [](const Pick& a, const Pick& b) { return a.node < b.node; });
+  found.tasks.reserve(picks.size());
+  DeviceSet used;  // Of the node at hand, by tasks before.
+  uint32_t node = NodeSet::kNone;
+  for (const Pick& pick : picks) {
+    const PlacementIndex::Row& row = index_.row(pick.node);
+    if (pick.node != node) used = DeviceSet();
+    node = pick.node;
+    TaskPlacement& placement = found.tasks.emplace_back();
+    placement.node = NodeId(pick.node + 1);
+    found.price = found.price + classes_.PriceOfShare(row.cpu_class, demand.resources.cpus);
+    if (option.count == 0) continue;
+    placement.devices =
+        Lowest((row.Find(pick.device_class)->all & row.devices_free).Minus(used), option.count);
+    used = used | placement.devices;
+    found.price.micros_per_hour +=
+        classes_.Get(pick.device_class).price.micros_per_hour * option.count;
+  }
+  return found;
+}
+
+void PlacementSearch::Forget() {
+  for (const Pick& pick : picks_) taken_[pick.node] = 0;
+  picks_.clear();
+}
+
+std::optional<PlacementSearch::Found> PlacementSearch::Find(const Demand& demand,
+                                                            const Limits& limits, uint64_t& work) {
+  if (taken_.size() < index_.node_count()) taken_.resize(index_.node_count());
+  std::optional<Found> found;
+  for (const DemandOption& option : demand.options) {
+    const Cost best_so_far{found ? found->score.micros : std::numeric_limits<int64_t>::max()};
+    const bool better = PlaceOption(demand, option, limits, work, best_so_far);
+    if (better) found = Collect(demand, option);
+    Forget();
+  }
+  return found;
+}
+
+}  // namespace allot::scheduler

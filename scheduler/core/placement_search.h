@@ -1,0 +1,89 @@
+// Finds the cheapest way to place a gang, all or none, over the index.
+//
+// For each class that would do, buckets are walked in the order the policy likes (fullest first or
+// emptiest first) and a window of up to kWindow untouched nodes is scored; the least score wins and
+// ties go to the smaller node id. A node that got a task is scored again for the next one. Complete:
+// if it finds nothing, nothing fits.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "policies/api/placement_policy.h"
+#include "scheduler/core/placement_index.h"
+
+namespace allot::scheduler {
+
+class PlacementSearch {
+ public:
+  static constexpr uint32_t kWindow = 8;
+
+  struct Found {
+    std::vector<TaskPlacement> tasks;   // by rank, grouped by node in order of id
+    uint32_t alternative = 0;
+    PriceRate price;                    // of the whole gang
+    Cost score;
+  };
+  struct Limits {
+    const std::vector<bool>* excluded = nullptr;  // classes not to be touched, by ClassId
+    std::optional<PriceRate> price_cap;           // of one task
+  };
+
+  PlacementSearch(const DeviceClasses& classes, const PlacementIndex& index)
+      : classes_(classes), index_(index) {}
+
+  void SetPolicy(const policies::PlacementPolicy* policy) { policy_ = policy; }
+
+  // `work` grows by the nodes looked at. `demand` is resolved.
+  std::optional<Found> Find(const Demand& demand, const Limits& limits, uint64_t& work);
+  // Necessary for Find to succeed, from bucket sizes alone; costs next to nothing.
+  bool MayFit(const Demand& demand, const Limits& limits) const;
+  // The score and price of one task of the option on a node where it fits; for explanations.
+  Cost ScoreOn(const Demand& demand, const DemandOption& option, ClassId c, uint32_t node,
+               PriceRate* price) const;
+
+ private:
+  struct Candidate {
+    Cost score;
+    uint32_t node = 0;
+    uint32_t walk = 0;
+    uint32_t taken = 0;
+  };
+  // Yields the nodes of one class in the policy's order.
+  struct Walk {
+    ClassId device_class = 0;
+    const std::vector<NodeSet>* buckets = nullptr;
+    uint32_t first_bucket = 0, bucket = 0, next = 0;
+    uint32_t fresh = 0;        // untouched candidates of it in the window
+    bool over = false;
+  };
+
+  bool PlaceOption(const Demand& demand, const DemandOption& option, const Limits& limits,
+                   uint64_t& work, Cost best_so_far);
+  void Refill(const Demand& demand, const DemandOption& option, const Limits& limits, uint32_t walk,
+              uint64_t& work);
+  uint32_t NextNode(Walk& walk) const;
+  bool Fits(const Demand& demand, const DemandOption& option, ClassId c, uint32_t node,
+            uint32_t taken_of_class) const;
+  Cost Score(const Demand& demand, const DemandOption& option, ClassId c, uint32_t node,
+             uint32_t taken_of_class, PriceRate* price) const;
+  Found Collect(const Demand& demand, const DemandOption& option) const;
+  void Forget();
+
+  const DeviceClasses& classes_;
+  const PlacementIndex& index_;
+  const policies::PlacementPolicy* policy_ = nullptr;
+
+  // Scratch of one PlaceOption, kept to spare allocations.
+  std::vector<Walk> walks_;
+  std::vector<Candidate> window_;
+  struct Pick {
+    uint32_t node;
+    ClassId device_class;
+  };
+  std::vector<Pick> picks_;
+  std::vector<uint32_t> taken_;   // tasks tentatively on a node, by row
+  Cost total_;
+};
+
+}  // namespace allot::scheduler

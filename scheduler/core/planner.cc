@@ -1,0 +1,235 @@
+#include "scheduler/core/planner.h"
+
+#include <algorithm>
+
+#include "common/base/check.h"
+
+namespace allot::scheduler {
+
+void Planner::Clear() {
+  recheck_.clear();
+  rechecked_ = 0;
+  holders_.clear();
+}
+
+void Planner::FindHolders() {
+  holders_.clear();
+  PendingQueue& queue = ledger_.queue();
+  const Duration after = ledger_.state().policy()->queue.head_hold_after;
+  uint32_t looked_at = 0;
+  for (const auto& [id, line_id] : queue.by_age()) {
+    if (++looked_at > kHeadsLookedAt) break;
+    const JobState& job = *ledger_.state().FindJob(id);
+    if (ledger_.now - job.submitted < after) break;  // So are all after it.
+    if (ledger_.now - job.queued < after) continue;
+    const Line& line = queue.line(line_id);
+    const int64_t rank = queue.RankOf(line.tenant);
+    // An older one of a better rank holds all that this one would.
+    if (std::any_of(holders_.begin(), holders_.end(),
+                    [rank](const Holder& h) { return h.rank <= rank; }))
+      continue;
+    Shape& shape = queue.shape(line.shape);
+    Resolve(ledger_.classes(), shape.demand);
+    if (shape.possible_version != ledger_.index().capacity_version()) {
+      shape.possible_version = ledger_.index().capacity_version();
+      shape.possible = ledger_.index().PossibleWhenEmpty(shape.demand);
+      work_ += ledger_.index().node_count() / 8;
+    }
+    // Devices kept free for what cannot run on them anyway would help nobody.
+    if (!shape.possible) continue;
+    Holder& holder = holders_.emplace_back();
+    holder.job = id;
+    holder.rank = rank;
+    holder.classes.resize(ledger_.classes().size());
+    for (const DemandOption& option : shape.demand.options) {
+      for (const ClassId c : option.classes) holder.classes[c] = true;
+    }
+  }
+}
+
+const std::vector<bool>* Planner::ExcludedFor(const Line& line, const Demand& demand) {
+  bool any = false;
+  const auto wants = [&demand](const Holder& holder) {
+    for (const DemandOption& option : demand.options) {
+      for (const ClassId c : option.classes) {
+        if (c < holder.classes.size() && holder.classes[c]) return true;
+      }
+    }
+    return false;
+  };
+  for (const Holder& holder : holders_) {
+    if (line.first() <= holder.job) continue;
+    if (ledger_.queue().RankOf(line.tenant) < holder.rank || !wants(holder)) continue;
+    if (!any) excluded_.assign(ledger_.classes().size(), false);
+    any = true;
+    for (ClassId c = 0; c < holder.classes.size(); ++c) {
+      if (holder.classes[c]) excluded_[c] = true;
+    }
+  }
+  return any ? &excluded_ : nullptr;
+}
+
+JobId Planner::HeldFor(const JobState& job) const {
+  const Line* line = ledger_.queue().FindLineOf(job);
+  if (line == nullptr) return JobId();
+  for (const Holder& holder : holders_) {
+    if (job.id <= holder.job) continue;
+    if (ledger_.queue().RankOf(line->tenant) < holder.rank) continue;
+    for (const DemandOption& option : ledger_.queue().shape(line->shape).demand.options) {
+      for (const ClassId c : option.classes) {
+        if (c < holder.classes.size() && holder.classes[c]) return holder.job;
+      }
+    }
+  }
+  return JobId();
+}
+
+// True if there is anything to look at again.
+bool Planner::BeginRound() {
+  PendingQueue& queue = ledger_.queue();
+  const bool grown = ledger_.index().AnyGrown();
+  if (!grown) return false;
+  const std::vector<ClassId> classes = ledger_.index().TakeGrown();
+  recheck_.clear();
+  rechecked_ = 0;
+  for (const ShapeId id : queue.BlockedShapes()) {
+    const Demand& demand = queue.shape(id).demand;
+    // A class that is new to the demand may match it, so it is looked at again.
+    bool concerned = demand.classes_seen != ledger_.classes().size();
+    for (const DemandOption& option : demand.options) {
+      for (const ClassId c : option.classes)
+        concerned |= std::binary_search(classes.begin(), classes.end(), c);
+    }
+    if (concerned) recheck_.push_back(id);
+  }
+  work_ += recheck_.size() / 16;
+  const bool held = queue.AnyHeld();
+  if (held) queue.ReleaseHeld();
+  return held || !recheck_.empty();
+}
+
+// Unblocks those of the round that may fit now; true when it has looked at all.
+bool Planner::Recheck() {
+  PendingQueue& queue = ledger_.queue();
+  while (rechecked_ < recheck_.size()) {
+    if (Spent()) return false;
+    const ShapeId id = recheck_[rechecked_++];
+    Shape& shape = queue.shape(id);
+    if (!shape.blocked || shape.lines.empty()) continue;
+    Resolve(ledger_.classes(), shape.demand);
+    ++work_;
+    if (ledger_.search().MayFit(shape.demand, {})) queue.Unblock(id);
+  }
+  return true;
+}
+
+// When one shape does not fit, something has become scarce, and many others will not either: telling
+// so from bucket sizes is far cheaper than letting each have its turn.
+void Planner::BlockHopeless() {
+  PendingQueue& queue = ledger_.queue();
+  hopeless_.clear();
+  for (const ShapeId id : queue.open_shapes()) {
+    Shape& shape = queue.shape(id);
+    Resolve(ledger_.classes(), shape.demand);
+    if (!ledger_.search().MayFit(shape.demand, {})) hopeless_.push_back(id);
+  }
+  work_ += queue.open_shapes().size() / 16;
+  for (const ShapeId id : hopeless_) queue.Block(id);
+}
+
+bool Planner::Try(LineId id, Effects& out) {
+  PendingQueue& queue = ledger_.queue();
+  const Line& line = queue.line(id);
+  Shape& shape = queue.shape(line.shape);
+  Resolve(ledger_.classes(), shape.demand);
+  PlacementSearch::Limits limits;
+  limits.excluded = ExcludedFor(line, shape.demand);
+  ++tried_;
+  work_ += kWorkPerTry;
+  std::optional<PlacementSearch::Found> found;
+  if (ledger_.search().MayFit(shape.demand, limits))
+    found = ledger_.search().Find(shape.demand, limits, work_);
+  if (!found) {
+    limits.excluded != nullptr ? queue.Hold(id) : queue.Block(line.shape);
+    BlockHopeless();
+    return false;
+  }
+  Place(*ledger_.state().FindJob(line.first()), *std::move(found), out);
+  return true;
+}
+
+// Ports go round with job and attempt, so that a gang does not meet the one before it in TIME_WAIT; one
+// that another gang's first rank uses on the node is passed over.
+uint16_t Planner::PortFor(const JobState& job, NodeId node) const {
+  const CoreOptions& options = ledger_.options();
+  const uint64_t ports = uint64_t{options.task_port_max} - options.task_port_min + 1;
+  const std::vector<TaskKey>& tasks = ledger_.state().FindNode(node)->tasks;
+  uint64_t turn = job.id.value() + job.attempt.value();
+  uint16_t port = 0;
+  const auto used = [&](const TaskKey& key) {
+    return key.task.index == 0 && ledger_.state().FindJob(key.task.job)->main_port == port;
+  };
+  for (uint64_t tries = 0; tries <= tasks.size(); ++tries) {
+    port = static_cast<uint16_t>(options.task_port_min + turn++ % ports);
+    if (std::none_of(tasks.begin(), tasks.end(), used)) break;
+  }
+  return port;
+}
+
+void Planner::Place(const JobState& job, PlacementSearch::Found found, Effects& out) {
+  const JobId id = job.id;
+  JobPlaced record;
+  record.at = ledger_.now;
+  record.job = id;
+  record.attempt = Attempt(job.attempt.value() + 1);
+  record.tasks = std::move(found.tasks);
+  record.alternative = found.alternative;
+  record.price = found.price;
+  record.main_port = PortFor(job, record.tasks.front().node);
+  work_ += kWorkPerTask * record.tasks.size();
+  ++placed_;
+  out.notes.push_back(JobWaited{job.spec->tenant, ledger_.now - job.queued});
+  ledger_.Remember(std::move(record), out);
+  for (uint32_t rank = 0; rank < job.tasks.size(); ++rank) {
+    delivery_.Push(Delivery::Kind::kStartTask, job.tasks[rank].placement.node,
+                   TaskKey{TaskId{id, rank}, job.attempt});
+  }
+  const bool held_others =
+      std::any_of(holders_.begin(), holders_.end(), [id](const Holder& h) { return h.job == id; });
+  if (held_others) {
+    FindHolders();
+    ledger_.queue().ReleaseHeld();
+  }
+}
+
+bool Planner::Run(Effects& out) {
+  PendingQueue& queue = ledger_.queue();
+  work_ = tried_ = placed_ = 0;
+  if (queue.size() == 0) return false;
+  if (!queue.AnyReady() && !ledger_.index().AnyGrown() && rechecked_ == recheck_.size()) return false;
+  FindHolders();
+  bool more = false;
+  while (true) {
+    if (!Recheck()) {
+      more = true;
+      break;
+    }
+    const std::optional<LineId> line = queue.Next(looked_at_);
+    if (!line) {
+      if (!BeginRound()) break;
+      continue;
+    }
+    work_ += looked_at_ / 16;
+    looked_at_ %= 16;
+    if (Spent()) {
+      more = true;
+      break;
+    }
+    Try(*line, out);
+  }
+  if (tried_ > 0) out.notes.push_back(PlanningStopped{placed_, tried_, more});
+  return more;
+}
+
+
+}  // namespace allot::scheduler

@@ -1,0 +1,180 @@
+// allot-scheduler: the control plane, with a gateway inside. Wiring only.
+#include <sys/resource.h>
+
+#include <CLI/CLI.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <cstdio>
+#include <filesystem>
+#include <future>
+#include <thread>
+
+#include "common/base/logging.h"
+#include "common/config/bind.h"
+#include "gateway/gateway.h"
+#include "scheduler/shell/settings.h"
+#include "scheduler/shell/shell.h"
+#include "scheduler/shell/version.h"
+
+namespace allot::scheduler {
+namespace {
+
+constexpr char kHelp[] =
+    "Assigns training jobs and model replicas to the devices of its agents, and answers the API.\n"
+    "With a gateway section in its config one process is a whole head node.";
+constexpr char kFooter[] =
+    "A config file:\n"
+    "  state_dir: state                   # journal, snapshots; back this up\n"
+    "  listen: tcp://0.0.0.0:7400         # agents and gateways dial this\n"
+    "  http_listen: 0.0.0.0:7401          # the API, for people and `allot`\n"
+    "  key_file: scheduler.key            # allot keys new\n"
+    "  allow_file: allow.yaml             # allot keys enroll\n"
+    "  tokens_file: tokens.yaml           # allot keys token\n"
+    "  gateway: {http_listen: 0.0.0.0:7411, listen: tcp://0.0.0.0:7410,\n"
+    "            advertise: tcp://head.example:7410}\n"
+    "Exit codes: 0 stopped by SIGINT or SIGTERM, 1 failed, 2 usage or bad config, 3 denied (a key\n"
+    "or folder), 4 a file is missing, 5 an address or the state folder is in use, or the disk is\n"
+    "full. See docs/operations.md.";
+
+constexpr char kGatewayName[] = "gateway";
+
+// A gateway on a loop and a thread of its own, dialling the scheduler like any other.
+class EmbeddedGateway {
+ public:
+  static StatusOr<std::unique_ptr<EmbeddedGateway>> Start(gateway::Options options) {
+    std::unique_ptr<EmbeddedGateway> embedded(new EmbeddedGateway);
+    std::promise<Status> started;
+    std::future<Status> result = started.get_future();
+    embedded->thread_ = std::thread([&embedded = *embedded, options = std::move(options),
+                                     started = std::move(started)]() mutable {
+      StatusOr<std::unique_ptr<gateway::Gateway>> gateway =
+          gateway::Gateway::Start(embedded.loop_, std::move(options));
+      if (gateway.ok()) {
+        embedded.http_ = (*gateway)->http_address();
+        embedded.endpoint_ = (*gateway)->endpoint();
+      }
+      started.set_value(gateway.status());
+      if (gateway.ok()) embedded.loop_.run();
+    });
+    RETURN_IF_ERROR(result.get());
+    return embedded;
+  }
+  ~EmbeddedGateway() {
+    loop_.stop();
+    if (thread_.joinable()) thread_.join();
+  }
+  const std::string& http() const { return http_; }
+  const std::string& endpoint() const { return endpoint_; }
+
+ private:
+  EmbeddedGateway() = default;
+  boost::asio::io_context loop_{1};
+  std::string http_, endpoint_;
+  std::thread thread_;
+};
+
+StatusOr<gateway::Options> GatewayOptions(const config::Scheduler& config) {
+  const config::Gateway& own = config.gateway();
+  gateway::Options options;
+  options.name = kGatewayName;
+  if (!own.listen().empty()) options.listen = own.listen();
+  if (!own.http_listen().empty()) options.http_listen = own.http_listen();
+  options.advertise = own.advertise();
+  if (!own.body_max().empty()) {
+    ASSIGN_OR_RETURN(options.body_bytes_max, config::ParseBytes(own.body_max()));
+  }
+  options.allow_file = config.allow_file();
+  options.tokens_file = own.tokens_file().empty() ? config.tokens_file() : own.tokens_file();
+  options.local = config.local();
+  return options;
+}
+
+// Thousands of agents are thousands of sockets.
+void RaiseFileLimit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
+  limit.rlim_cur = limit.rlim_max;
+  if (setrlimit(RLIMIT_NOFILE, &limit) != 0) spdlog::warn("the limit of open files stays low");
+}
+
+Status Run(const config::Scheduler& config) {
+  std::error_code made;
+  std::filesystem::create_directories(config.state_dir(), made);
+  if (made) {
+    return PermissionDenied("state_dir {}: {}; give the scheduler's user this folder",
+                            config.state_dir(), made.message());
+  }
+  ASSIGN_OR_RETURN(Shell::Options options, ToShellOptions(config));
+  std::optional<gateway::Options> gateway_options;
+  if (config.has_gateway()) {
+    ASSIGN_OR_RETURN(gateway_options, GatewayOptions(config));
+    ASSIGN_OR_RETURN(gateway_options->keys, GatewayKeys(config, kGatewayName));
+  }
+  RaiseFileLimit();
+  const std::string public_key = options.keys.public_key;
+
+  boost::asio::io_context loop(1);
+  ASSIGN_OR_RETURN(std::unique_ptr<Shell> shell, Shell::Start(loop, std::move(options)));
+  std::vector<AddressesFile::Entry> addresses = {{"http", shell->http_address()},
+                                                 {"endpoint", shell->endpoint()},
+                                                 {"public_key", public_key}};
+  std::unique_ptr<EmbeddedGateway> gateway;
+  if (gateway_options) {
+    gateway_options->scheduler = DialAddress(shell->endpoint());
+    gateway_options->scheduler_public_key = public_key;
+    ASSIGN_OR_RETURN(gateway, EmbeddedGateway::Start(*std::move(gateway_options)));
+    addresses.push_back({"gateway_http", gateway->http()});
+    addresses.push_back({"gateway_endpoint", gateway->endpoint()});
+  }
+  boost::asio::signal_set signals(loop, SIGINT, SIGTERM);
+  signals.async_wait([&loop](const boost::system::error_code& error, int signal) {
+    if (error) return;
+    spdlog::info("stopping signal={}", signal);
+    loop.stop();
+  });
+  ASSIGN_OR_RETURN(const std::unique_ptr<AddressesFile> written,
+                   AddressesFile::Write(config.state_dir(), addresses));
+  spdlog::info("ready http={} endpoint={}", shell->http_address(), shell->endpoint());
+  loop.run();
+  gateway.reset();
+  return shell->Stop();
+}
+
+int Complain(const Status& status) {
+  std::fprintf(stderr, "allot-scheduler: %s\n", MessageOf(status).c_str());
+  return ExitCodeOf(status);
+}
+
+int Main(int argc, char** argv) {
+  CLI::App app(kHelp, "allot-scheduler");
+  app.footer(kFooter);
+  std::string file;
+  bool check = false;
+  app.add_option("--config,-c", file, "the config file (YAML)")->required();
+  app.add_flag("--check", check, "read the config and everything it names, then exit");
+  app.set_version_flag("--version", std::string("allot-scheduler ") + kVersion);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  const StatusOr<config::Scheduler> config = LoadConfig(file);
+  if (!config.ok()) return Complain(config.status());
+  if (check) {
+    const StatusOr<Shell::Options> options = ToShellOptions(*config);
+    if (!options.ok()) return Complain(options.status());
+    std::printf("%s is good\n", file.c_str());
+    return 0;
+  }
+  const config::Logging& logging = config->logging();
+  InitLogging("allot-scheduler", logging.level().empty() ? "info" : logging.level(),
+              logging.format() == "json" ? LogFormat::kJson : LogFormat::kText);
+  const Status status = Run(*config);
+  return status.ok() ? 0 : Complain(status);
+}
+
+}  // namespace
+}  // namespace allot::scheduler
+
+int main(int argc, char** argv) { return allot::scheduler::Main(argc, argv); }

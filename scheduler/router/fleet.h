@@ -1,0 +1,123 @@
+// What the router knows of deployments, replicas and nodes: the last route table joined with
+// soft state (requests in flight, links, latency estimates) that outlives it.
+//
+// A replica or deployment that left the table stays here until its last request has ended.
+// No clock, no I/O; one thread. Pointers stay valid until Sweep.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "common/model/messages.h"
+#include "policies/api/routing_policy.h"
+#include "scheduler/router/latency_model.h"
+
+namespace allot::router {
+
+struct Deployment;
+
+// Replicas of one deployment that share an estimate: same device model, as many of them, and
+// emulated or not alike.
+struct DeviceGroup {
+  std::string device_model;
+  uint32_t device_count = 1;
+  bool emulated = false;
+  DeviceKind kind = DeviceKind::kGpu;
+  LatencyEstimate estimate;
+  Prediction prediction;              // scratch of the decision under way, prior filled in
+  bool far_outside = false;           // scratch
+  const struct Slot* best = nullptr;  // scratch
+  int64_t cost_nanos_left = 0;        // less than a micro-dollar, for the next request
+};
+
+struct NodeLink {
+  bool linked = false;
+  std::vector<struct Replica*> replicas;  // listed ones, by id
+};
+
+struct Replica {
+  RouteReplica facts;
+  Deployment* deployment = nullptr;
+  DeviceGroup* group = nullptr;
+  bool listed = true;             // in the last table
+  uint32_t slot = 0;              // in deployment->slots, if listed
+  std::vector<uint32_t> flights;  // requests in flight, by their place in the request table
+};
+
+// What a decision looks at, in one row of memory per replica.
+struct Slot {
+  uint32_t in_flight = 0, concurrency = 1;
+  bool ready = false, linked = false;
+  DeviceGroup* group = nullptr;
+  PriceRate price;
+  double nanos_per_microsecond = 0;  // of one of its places: price ÷ concurrency
+  Replica* replica = nullptr;
+  bool available() const { return ready && linked; }
+  bool has_room() const { return available() && in_flight < concurrency; }
+};
+
+// Place in a deployment's queue: higher priority first, then who came first.
+struct QueueKey {
+  int32_t priority = 0;
+  uint64_t sequence = 0;
+  bool operator<(const QueueKey& other) const {
+    return priority != other.priority ? priority > other.priority : sequence < other.sequence;
+  }
+};
+
+struct Deployment {
+  std::string name, model;
+  Objective objective;
+  uint32_t queue_max = 64;
+  Duration queue_timeout{};
+  bool listed = true;
+  std::vector<Slot> slots;  // listed replicas, by id
+  std::vector<std::unique_ptr<DeviceGroup>> groups;
+  std::map<QueueKey, uint32_t> queue;  // place in the request table
+  uint32_t in_flight = 0;
+  uint32_t available = 0;  // slots that are ready and linked
+  policies::RouteMemory memory;
+};
+
+class Fleet {
+ public:
+  // Rows that contradict an earlier one (a name or id twice, a replica that changed hands) are
+  // passed over: tables come from outside.
+  void Take(std::shared_ptr<const RouteTable> table);
+  // Forgets what left the table and has no request any more; `gone` hears of the replicas.
+  void Sweep(const std::function<void(const Replica&)>& gone);
+  // Those on the node with requests in flight, listed or not, by id.
+  std::vector<Replica*> BusyOn(const std::string& node);
+
+  // False if it was so before.
+  bool SetLinked(const std::string& node, bool linked);
+  void SetInFlight(Replica& replica);  // after a change of its flights
+
+  const RouteTable& table() const { return *table_; }
+  Deployment* FindModel(const std::string& model);
+  Deployment* FindDeployment(const std::string& name);
+  const Deployment* FindDeployment(const std::string& name) const;
+  Replica* FindReplica(ReplicaId id);
+  const Replica* FindReplica(ReplicaId id) const;
+  std::map<std::string, std::unique_ptr<Deployment>>& deployments() { return deployments_; }
+
+ private:
+  void TakeDeployment(const RouteDeployment& row);
+  void TakeReplica(Deployment& deployment, const RouteReplica& row);
+  DeviceGroup* GroupOf(Deployment& deployment, const RouteReplica& row);
+
+  std::shared_ptr<const RouteTable> table_ = std::make_shared<RouteTable>();
+  std::map<std::string, std::unique_ptr<Deployment>> deployments_;
+  std::map<ReplicaId, std::unique_ptr<Replica>> replicas_;
+  absl::flat_hash_map<std::string, Deployment*> models_;  // looked up only
+  std::map<std::string, NodeLink> nodes_;
+};
+
+// Nano-dollars of holding one place of a replica for `time`.
+int64_t HeldCostNanos(const RouteReplica& facts, Duration time);
+
+}  // namespace allot::router

@@ -1,0 +1,58 @@
+// The requests that have not ended, each in a place that is used again, and their timers.
+//
+// Places (indices) are stable while a request lives. No clock; one thread.
+#pragma once
+
+#include <optional>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "common/base/ids.h"
+#include "common/base/units.h"
+#include "scheduler/router/fleet.h"
+
+namespace allot::router {
+
+struct Request {
+  RequestId id;
+  Deployment* deployment = nullptr;
+  Replica* replica = nullptr;  // in flight on; null while it waits
+  DeviceGroup* group = nullptr;  // of the last replica it was forwarded to
+  uint32_t flight = 0;         // place in replica->flights
+  QueueKey key;                // keeps its turn when it comes back to the queue
+  bool queued = false;
+  bool stream = false;
+  uint32_t tries = 0;
+  uint32_t others = 0;           // in flight on the replica at admission
+  Time arrived, forwarded;
+  std::optional<Time> first_byte, deadline, timer;
+  Duration predicted{}, expected{};
+  std::vector<ReplicaId> tried;  // failed there
+
+  // Bytes are with the client: an answer that is not streamed is held back until it is whole.
+  bool started() const { return stream && first_byte.has_value(); }
+  bool HasTried(ReplicaId id) const;
+};
+
+class RequestTable {
+ public:
+  uint32_t Add(RequestId id);  // CHECKs that it is new
+  std::optional<uint32_t> Find(RequestId id) const;
+  Request& at(uint32_t place) { return requests_[place]; }
+  void Remove(uint32_t place);  // and its timer
+
+  void SetTimer(uint32_t place, std::optional<Time> at);
+  std::optional<Time> NextTimer() const;
+  // The earliest timer that is due, taken off; ties by request id.
+  std::optional<uint32_t> TakeDue(Time now);
+
+ private:
+  std::vector<Request> requests_;
+  std::vector<uint32_t> free_;
+  absl::flat_hash_map<RequestId, uint32_t> places_;  // looked up only
+  std::set<std::pair<Time, RequestId>> timers_;
+};
+
+}  // namespace allot::router

@@ -1,0 +1,78 @@
+#include "scheduler/shell/api/api.h"
+#include "scheduler/shell/api/openapi.h"
+
+namespace allot::scheduler::api {
+
+void Health(Services& services, Call& call) {
+  const std::optional<Status>& degraded = services.pipeline.degraded();
+  if (!degraded) return call.responder->Send({.body = "ok\n", .content_type = "text/plain"});
+  call.responder->Send({.status = 503,
+                        .headers = {{"Retry-After", "1"}},
+                        .body = "degraded: " + MessageOf(*degraded) + "\n",
+                        .content_type = "text/plain"});
+}
+
+void GetMetrics(Services& services, Call& call) {
+  call.responder->Send(
+      {.body = services.metrics_text(), .content_type = "text/plain; version=0.0.4; charset=utf-8"});
+}
+
+void GetOpenApi(Services&, Call& call) { call.responder->Send({.body = OpenApiDocument()}); }
+
+void GetCluster(Services& services, Call& call) {
+  AnswerJson(services, call, [&](JsonWriter& json) {
+    const ClusterState& state = services.pipeline.core().state();
+    const JobCounts jobs = services.pipeline.core().Counts();
+    size_t alive = 0, lost = 0, draining = 0;
+    for (const NodeState& node : state.nodes()) {
+      ++(node.alive ? alive : lost);
+      draining += node.alive && node.draining ? 1 : 0;
+    }
+    json.Field("name", services.name).Field("term", state.term().value());
+    json.Field("started", services.started).Field("policy", state.policy()->name);
+    json.Key("gateways").Array([&] {
+      for (const Peers::Gateway& gateway : services.peers.gateways()) {
+        json.Object([&] {
+          json.Field("name", gateway.name).Field("http_address", gateway.http_address);
+        });
+      }
+    });
+    json.Key("nodes").Object([&] {
+      json.Field("alive", alive).Field("lost", lost).Field("draining", draining);
+    });
+    json.Key("jobs").Object([&] {
+      json.Field("pending", jobs.pending).Field("running", jobs.running);
+      json.Field("stopping", jobs.stopping).Field("finished", jobs.finished);
+    });
+    json.Field("deployments", state.deployments().size());
+    json.Field("replicas", state.replicas().size());
+  });
+}
+
+// Prometheus wants a bare array, so this answer carries no version.
+void PrometheusTargets(Services& services, Call& call) {
+  JsonWriter json;
+  const auto target = [&](std::string_view address, std::string_view program,
+                          std::string_view name) {
+    json.Object([&] {
+      json.Key("targets").Array([&] { json.Value(address); });
+      json.Key("labels").Object([&] { json.Field("program", program).Field("node", name); });
+    });
+  };
+  json.Array([&] {
+    std::string own = services.http_address;
+    if (own.starts_with("0.0.0.0:")) own.replace(0, 7, services.name);  // reachable from elsewhere
+    target(own, "allot-scheduler", services.name);
+    for (const Peers::Gateway& gateway : services.peers.gateways()) {
+      target(gateway.http_address, "allot-gateway", gateway.name);
+    }
+    for (const NodeState& node : services.pipeline.core().state().nodes()) {
+      if (!node.info->metrics_address.empty()) {
+        target(node.info->metrics_address, "allot-agent", node.info->name);
+      }
+    }
+  });
+  call.responder->Send({.body = json.Take()});
+}
+
+}  // namespace allot::scheduler::api

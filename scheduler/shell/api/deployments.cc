@@ -1,0 +1,82 @@
+#include <utility>
+
+#include "common/config/convert.h"
+#include "scheduler/shell/api/api.h"
+#include "scheduler/shell/api/render.h"
+
+namespace allot::scheduler::api {
+namespace {
+
+const DeploymentState* Find(const Services& services, std::string_view name) {
+  const auto& deployments = services.pipeline.core().state().deployments();
+  const auto it = deployments.find(std::string(name));
+  return it == deployments.end() ? nullptr : &it->second;
+}
+
+http::Response Answer(const Services& services, std::string_view name) {
+  const DeploymentState* deployment = Find(services, name);
+  return JsonResponse(200, [&](JsonWriter& json) {
+    json.Key("deployment");
+    if (deployment != nullptr) {
+      RenderDeployment(services.pipeline.core(), *deployment, json);
+    } else {
+      json.Object([] {});
+    }
+  });
+}
+
+StatusOr<DeploymentSpec> SpecOf(const Call& call) {
+  config::Deployment body;
+  RETURN_IF_ERROR(BindBody(call.request, &body));
+  if (body.name() != call.arg()) {
+    return InvalidArgument("the body's name is \"{}\", the address says \"{}\"; make them the same",
+                           body.name(), call.arg());
+  }
+  return config::ToDeploymentSpec(body);
+}
+
+}  // namespace
+
+void PutDeployment(Services& services, Call& call) {
+  StatusOr<DeploymentSpec> spec = SpecOf(call);
+  if (!spec.ok()) return Refuse(call, spec.status());
+  DeploymentApplied event{.spec = std::make_shared<const DeploymentSpec>(*std::move(spec))};
+  Decide(
+      services, call,
+      [&services, name = event.spec->name](const Reply&) { return Answer(services, name); },
+      [&event](ReplyToken token) {
+        event.token = token;
+        return std::move(event);
+      });
+}
+
+void ListDeployments(Services& services, Call& call) {
+  AnswerJson(services, call, [&](JsonWriter& json) {
+    const Core& core = services.pipeline.core();
+    json.Key("deployments").Array([&] {
+      for (const auto& [name, deployment] : core.state().deployments()) {
+        RenderDeployment(core, deployment, json);
+      }
+    });
+  });
+}
+
+void GetDeployment(Services& services, Call& call) {
+  const DeploymentState* deployment = Find(services, call.arg());
+  if (deployment == nullptr) {
+    return Refuse(call, NotFound("there is no deployment \"{}\"", call.arg()));
+  }
+  AnswerJson(services, call, [&](JsonWriter& json) {
+    json.Key("deployment");
+    RenderDeployment(services.pipeline.core(), *deployment, json);
+  });
+}
+
+void DeleteDeployment(Services& services, Call& call) {
+  const std::string name(call.arg());
+  Decide(
+      services, call, [](const Reply&) { return JsonResponse(200, [](JsonWriter& json) { json.Field("ok", true); }); },
+      [&name](ReplyToken token) { return DeploymentDeleteRequested{.token = token, .name = name}; });
+}
+
+}  // namespace allot::scheduler::api

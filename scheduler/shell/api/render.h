@@ -1,0 +1,23 @@
+// The JSON of docs/api.md: JOB, NODE, DEVICE, DEPLOYMENT and the others. Pure functions of the
+// core's state and the time.
+#pragma once
+
+#include "scheduler/core/core.h"
+#include "scheduler/shell/api/json_writer.h"
+
+namespace allot::scheduler {
+
+void RenderJob(const Core& core, Time now, const JobState& job, JsonWriter& json);
+void RenderNode(const Core& core, Time now, const NodeState& node, JsonWriter& json);
+void RenderDevices(const Core& core, const NodeState& node, JsonWriter& json);  // array elements
+void RenderDeployment(const Core& core, const DeploymentState& deployment, JsonWriter& json);
+void RenderReason(const Reason& reason, JsonWriter& json);
+void RenderExplanation(const JobExplanation& explanation, JsonWriter& json);
+
+// Members of the object that is open in `json`.
+void RenderPolicy(const Policy& policy, JsonWriter& json);
+
+// The policy as the YAML file that would give it (common/proto/config.proto).
+std::string PolicyYaml(const Policy& policy);
+
+}  // namespace allot::scheduler

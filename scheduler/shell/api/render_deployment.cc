@@ -1,0 +1,86 @@
+#include "scheduler/shell/api/render.h"
+
+namespace allot::scheduler {
+namespace {
+
+void RenderReplica(const Core& core, const ReplicaState& replica, JsonWriter& json) {
+  const NodeState* node = core.state().FindNode(replica.placement.node);
+  const ReplicaStatus* said = core.StatusOf(replica.id);
+  json.Object([&] {
+    json.Field("id", ToString(replica.id)).Field("group", replica.group);
+    json.Field("generation", replica.generation);
+    if (node != nullptr) {
+      json.Field("node", node->info->name);
+      json.Key("devices").Array([&] {
+        const auto render = [&](const Device& device) {
+          json.Object([&] {
+            json.Field("id", device.id).Field("model", device.model);
+            json.Field("kind", ToString(device.kind)).Field("emulated", device.emulated);
+          });
+        };
+        const auto& devices = node->info->devices;
+        if (replica.placement.devices.Empty()) {
+          for (const Device& device : devices) {
+            if (device.kind == DeviceKind::kCpu) return render(device);
+          }
+        }
+        replica.placement.devices.ForEach([&](uint32_t i) {
+          if (i < devices.size()) render(devices[i]);
+        });
+      });
+    }
+    const ReplicaPhase phase = replica.stopping ? ReplicaPhase::kStopping
+                               : said != nullptr ? said->phase
+                                                 : ReplicaPhase::kStarting;
+    json.Field("phase", ToString(phase));
+    json.Field("restarts", said != nullptr ? said->restarts : 0);
+    if (said != nullptr && said->pid != 0) json.Field("pid", said->pid);
+    json.Field("price_usd_per_hour", replica.price);
+    if (said != nullptr && !said->message.empty()) json.Field("message", said->message);
+  });
+}
+
+}  // namespace
+
+void RenderDeployment(const Core& core, const DeploymentState& deployment, JsonWriter& json) {
+  const DeploymentSpec& spec = *deployment.spec;
+  uint32_t wanted = 0, ready = 0;
+  for (const ReplicaGroup& group : spec.groups) wanted += deployment.stopping ? 0 : group.count;
+  for (const ReplicaId id : deployment.replicas) {
+    const auto it = core.state().replicas().find(id);
+    if (it == core.state().replicas().end() || it->second.stopping) continue;
+    const ReplicaStatus* said = core.StatusOf(id);
+    ready += said != nullptr && said->phase == ReplicaPhase::kReady ? 1 : 0;
+  }
+  json.Object([&] {
+    json.Field("name", spec.name).Field("model", spec.model);
+    json.Field("generation", deployment.generation).Field("stopping", deployment.stopping);
+    json.Key("objective").Object([&] {
+      json.Field("ttft_seconds", spec.objective.ttft);
+      json.Field("per_token_seconds", spec.objective.per_token);
+      json.Field("end_to_end_seconds", spec.objective.end_to_end);
+      json.Field("percentile", spec.objective.percentile);
+    });
+    json.Key("replicas").Array([&] {
+      for (const ReplicaId id : deployment.replicas) {
+        const auto it = core.state().replicas().find(id);
+        if (it != core.state().replicas().end()) RenderReplica(core, it->second, json);
+      }
+    });
+    json.Field("wanted", wanted).Field("ready", ready);
+    json.Key("waiting").Array([&] {
+      const StatusOr<std::vector<ReplicaWait>> waits = core.ExplainDeployment(spec.name);
+      if (!waits.ok()) return;
+      for (const ReplicaWait& wait : *waits) {
+        json.Object([&] {
+          json.Field("group", wait.group).Field("count", wait.count);
+          json.Key("reasons").Array([&] {
+            for (const Reason& reason : wait.reasons) RenderReason(reason, json);
+          });
+        });
+      }
+    });
+  });
+}
+
+}  // namespace allot::scheduler

@@ -1,0 +1,103 @@
+#include "scheduler/shell/api/routes.h"
+
+namespace allot::scheduler {
+namespace {
+
+// Matches "/v1/jobs/{id}/wait"; a {…} takes one segment that is not empty.
+bool Matches(std::string_view pattern, std::string_view path, std::vector<std::string>* args) {
+  args->clear();
+  for (;;) {
+    const size_t p = pattern.find('/', 1), q = path.find('/', 1);
+    const std::string_view want = pattern.substr(0, p), have = path.substr(0, q);
+    if (want.starts_with("/{")) {
+      if (have.size() < 2) return false;
+      args->emplace_back(have.substr(1));
+    } else if (want != have) {
+      return false;
+    }
+    if (p == std::string_view::npos || q == std::string_view::npos) {
+      return p == std::string_view::npos && q == std::string_view::npos;
+    }
+    pattern.remove_prefix(p);
+    path.remove_prefix(q);
+  }
+}
+
+}  // namespace
+
+const std::vector<Route>& Routes() {
+  using enum Access;
+  static const std::vector<Route> routes = {
+      {"POST", "/v1/jobs", kUser, api::SubmitJob,
+       "Submit a job. Header Idempotency-Key: a second submission with the same key answers the "
+       "first job. Answers once the job is durable.",
+       "Job", "JobAnswer"},
+      {"GET", "/v1/jobs", kViewer, api::ListJobs,
+       "List jobs, newest first. A page may be shorter than the limit: go on while `next` is "
+       "there.",
+       "", "JobList",
+       {{"phase", "string", "pending, running, stopping or finished"},
+        {"tenant", "string", "only this tenant's"},
+        {"limit", "integer", "1 to 1000; default 100"},
+        {"before", "string", "go on from here: `next` of the page before"}}},
+      {"GET", "/v1/jobs/{id}", kViewer, api::GetJob, "One job.", "", "JobAnswer"},
+      {"DELETE", "/v1/jobs/{id}", kUser, api::CancelJob, "Cancel a job.", "", "JobAnswer"},
+      {"GET", "/v1/jobs/{id}/wait", kViewer, api::WaitForJob,
+       "Answers when the job has finished or the time is up.", "", "JobAnswer",
+       {{"timeout_seconds", "number", "0 to 600; default 30"}}},
+      {"GET", "/v1/jobs/{id}/logs", kViewer, api::JobLogs,
+       "Output of a task as it was written, as text.", "", "",
+       {{"task", "integer", "rank; default 0"},
+        {"attempt", "integer", "0, the default, is the last"},
+        {"offset", "integer", "bytes to skip"},
+        {"follow", "integer", "1: until the task has ended"}}},
+      {"GET", "/v1/jobs/{id}/explain", kViewer, api::ExplainJob,
+       "Why a job waits and what would change that.", "", "Explanation"},
+      {"PUT", "/v1/deployments/{name}", kUser, api::PutDeployment, "Create or change a deployment.",
+       "Deployment", "DeploymentAnswer"},
+      {"GET", "/v1/deployments", kViewer, api::ListDeployments, "List deployments.", "",
+       "DeploymentList"},
+      {"GET", "/v1/deployments/{name}", kViewer, api::GetDeployment, "One deployment.", "",
+       "DeploymentAnswer"},
+      {"DELETE", "/v1/deployments/{name}", kUser, api::DeleteDeployment,
+       "Stop a deployment and its replicas.", "", "Done"},
+      {"GET", "/v1/replicas/{id}/logs", kViewer, api::ReplicaLogs, "Output of a replica, as text.",
+       "", "", {{"offset", "integer", "bytes to skip"}, {"follow", "integer", "1: until it ends"}}},
+      {"GET", "/v1/nodes", kViewer, api::ListNodes, "List nodes.", "", "NodeList"},
+      {"GET", "/v1/devices", kViewer, api::ListDevices, "List devices.", "", "DeviceList"},
+      {"POST", "/v1/nodes/{name}/drain", kAdmin, api::DrainNode,
+       "Place nothing more on a node; what runs there goes on.", "", "NodeAnswer"},
+      {"POST", "/v1/nodes/{name}/undrain", kAdmin, api::UndrainNode, "Use a drained node again.",
+       "", "NodeAnswer"},
+      {"GET", "/v1/policy", kViewer, api::GetPolicy, "The policy in force.", "", "PolicyAnswer"},
+      {"PUT", "/v1/policy", kAdmin, api::PutPolicy,
+       "Put a policy in force. On an error the running one stays.", "Policy", "PolicyAnswer"},
+      {"POST", "/v1/policy/check", kViewer, api::CheckPolicy, "Check a policy, change nothing.",
+       "Policy", "Done"},
+      {"GET", "/v1/cluster", kViewer, api::GetCluster, "The cluster at a glance.", "", "Cluster"},
+      {"GET", "/v1/sd/prometheus", kViewer, api::PrometheusTargets,
+       "Prometheus HTTP service discovery.", "", "Targets"},
+      {"GET", "/metrics", kViewer, api::GetMetrics, "Prometheus metrics, as text."},
+      {"GET", "/openapi.json", kViewer, api::GetOpenApi, "This document.", "", "Any"},
+      {"GET", "/healthz", kOpen, api::Health,
+       "`ok`, or 503 and `degraded: …` while the journal cannot be written."},
+  };
+  return routes;
+}
+
+Match FindRoute(std::string_view method, std::string_view path) {
+  if (path.size() > 1 && path.ends_with('/')) path.remove_suffix(1);
+  Match match;
+  for (const Route& route : Routes()) {
+    if (!Matches(route.path, path, &match.args)) continue;
+    if (route.method == method) {
+      match.route = &route;
+      return match;
+    }
+    if (!match.allowed.empty()) match.allowed += ", ";
+    match.allowed += route.method;
+  }
+  return match;
+}
+
+}  // namespace allot::scheduler

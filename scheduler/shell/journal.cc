@@ -1,0 +1,123 @@
+#include "scheduler/shell/journal.h"
+
+#include <sqlite3.h>
+
+#include <limits>
+#include <utility>
+
+#include "scheduler/shell/record_codec.h"
+#include "scheduler/shell/snapshot.h"
+
+namespace allot::scheduler {
+namespace {
+
+// The compactor checkpoints in the background at a tenth of this. A writer that never pauses can
+// keep it from finishing; then the writer does it itself, and one commit is slow.
+constexpr int64_t kWalPagesMax = 16'384;  // 64 MiB
+constexpr int64_t kWalPagesStep = 4'096;
+
+int OnWal(void* pages, sqlite3*, const char*, int count) {
+  *static_cast<int64_t*>(pages) = count;
+  return SQLITE_OK;
+}
+
+}  // namespace
+
+StatusOr<std::unique_ptr<Journal>> Journal::Open(const std::string& state_dir) {
+  std::unique_ptr<Journal> journal(new Journal);
+  ASSIGN_OR_RETURN(journal->lock_, StoreLock::Take(state_dir));
+  ASSIGN_OR_RETURN(journal->db_, Database::Open(StorePath(state_dir)));
+  Database& db = *journal->db_;
+  RETURN_IF_ERROR(PrepareStore(db));
+  ASSIGN_OR_RETURN(journal->insert_record_,
+                   Statement::Prepare(db, "INSERT INTO records VALUES (?, ?, ?)"));
+  ASSIGN_OR_RETURN(journal->insert_history_,
+                   Statement::Prepare(db, "INSERT OR REPLACE INTO history VALUES (?, ?, ?)"));
+  ASSIGN_OR_RETURN(const SnapshotMark mark, ReadSnapshotMark(db));
+  ASSIGN_OR_RETURN(const int64_t last, db.Number("SELECT max(seq) FROM records"));
+  journal->snapshot_seq_ = mark.seq;
+  journal->last_seq_ = std::max(last, mark.seq);
+  sqlite3_wal_hook(db.raw(), OnWal, &journal->wal_pages_);
+  return journal;
+}
+
+Journal::~Journal() = default;
+
+Status Journal::Load(const std::function<void(ClusterState)>& snapshot,
+                     const std::function<void(const Record&)>& record) {
+  ASSIGN_OR_RETURN(const SnapshotMark mark, ReadSnapshotMark(*db_));
+  ASSIGN_OR_RETURN(ClusterState state, ReadSnapshot(*db_, mark));
+  snapshot(std::move(state));
+  ASSIGN_OR_RETURN(last_seq_, ReadRecords(*db_, mark.seq, std::numeric_limits<int64_t>::max(),
+                                          record));
+  return absl::OkStatus();
+}
+
+Status Journal::Append(const std::vector<const JournalBatch*>& batches) {
+  ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*db_));
+  int64_t seq = last_seq_;
+  for (const JournalBatch* batch : batches) {
+    for (const Record& record : batch->records) RETURN_IF_ERROR(AppendRecord(record, ++seq));
+    for (const JobState& job : batch->finished) RETURN_IF_ERROR(AppendHistory(job));
+  }
+  RETURN_IF_ERROR(transaction.Commit());
+  last_seq_ = seq;
+  BoundWal();
+  return absl::OkStatus();
+}
+
+Status Journal::AppendRecord(const Record& record, int64_t seq) {
+  records::Record out;
+  EncodeRecord(record, &out);
+  out.SerializeToString(&bytes_);
+  return insert_record_.Bind(1, seq).Bind(2, int64_t{Checksum(bytes_)}).Bind(3, bytes_).Execute();
+}
+
+Status Journal::AppendHistory(const JobState& job) {
+  records::JobState out;
+  EncodeJobState(job, &out);
+  out.SerializeToString(&bytes_);
+  return insert_history_.Bind(1, static_cast<int64_t>(job.id.value()))
+      .Bind(2, ToMicros(job.finished))
+      .Bind(3, bytes_)
+      .Execute();
+}
+
+void Journal::BoundWal() {
+  if (wal_pages_ < kWalPagesStep) wal_pages_tried_ = 0;
+  if (wal_pages_ < kWalPagesMax || wal_pages_ < wal_pages_tried_ + kWalPagesStep) return;
+  wal_pages_tried_ = wal_pages_;
+  // Passive: where a reader is in the way it copies what it can. The commit stands either way, so
+  // an error here is met again, and told, by the next one.
+  sqlite3_wal_checkpoint_v2(db_->raw(), nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
+}
+
+Status Journal::SetPagesMax(int64_t pages) {
+  const int64_t most = pages == 0 ? 0xfffffffe : pages;
+  return db_->Number("PRAGMA max_page_count=" + std::to_string(most)).status();
+}
+
+StatusOr<std::unique_ptr<History>> History::Open(const std::string& state_dir) {
+  auto history = std::make_unique<History>();
+  ASSIGN_OR_RETURN(history->db_, Database::Open(StorePath(state_dir)));
+  ASSIGN_OR_RETURN(history->find_, Statement::Prepare(*history->db_,
+                                                      "SELECT bytes FROM history WHERE job = ?"));
+  return history;
+}
+
+StatusOr<JobState> History::Find(JobId job) {
+  find_.Bind(1, static_cast<int64_t>(job.value()));
+  ASSIGN_OR_RETURN(const bool row, find_.Step());
+  if (!row) {
+    find_.Reset();
+    return NotFound("there is no {}", ToString(job));
+  }
+  records::JobState parsed;
+  const std::string_view bytes = find_.Blob(0);
+  const bool good = parsed.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()));
+  find_.Reset();
+  if (!good) return Internal("{}: the history of {} is garbage", db_->path(), ToString(job));
+  return DecodeJobState(parsed);
+}
+
+}  // namespace allot::scheduler

@@ -1,0 +1,72 @@
+// The durable log of records: SQLite in state_dir/scheduler.db.
+//
+// Append returns OK only when the batch is on disk (one transaction, one sync), whole. After an
+// error nothing of the batch counts and the same call may be made again. One thread at a time.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "scheduler/core/cluster_state.h"
+#include "scheduler/shell/store.h"
+
+namespace allot::scheduler {
+
+struct JournalBatch {
+  std::vector<Record> records;
+  std::vector<JobState> finished;  // as they were when they finished; for the history table
+  bool empty() const { return records.empty() && finished.empty(); }
+};
+
+class Journal {
+ public:
+  // Takes the folder's lock for as long as the journal lives. Errors: another scheduler holds it,
+  // no permission, not a store of ours.
+  static StatusOr<std::unique_ptr<Journal>> Open(const std::string& state_dir);
+  ~Journal();
+
+  // What was appended so far: the snapshot, then every later record. Once, before Append.
+  Status Load(const std::function<void(ClusterState)>& snapshot,
+              const std::function<void(const Record&)>& record);
+
+  // ResourceExhausted: the disk is full. Anything else: look at the disk.
+  Status Append(const std::vector<const JournalBatch*>& batches);
+
+  int64_t last_seq() const { return last_seq_; }
+  int64_t snapshot_seq() const { return snapshot_seq_; }  // as it was at Load
+  int64_t wal_pages() const { return wal_pages_; }        // after the last Append
+
+  // A cap on the size of the store, in pages of 4 KiB; beyond it Append says the disk is full.
+  // 0: none. It is also how a test fills the disk.
+  Status SetPagesMax(int64_t pages);
+
+ private:
+  Journal() = default;
+  Status AppendRecord(const Record& record, int64_t seq);
+  Status AppendHistory(const JobState& job);
+  void BoundWal();
+
+  std::unique_ptr<StoreLock> lock_;
+  std::unique_ptr<Database> db_;
+  Statement insert_record_, insert_history_;
+  std::string bytes_;  // reused for every row
+  int64_t last_seq_ = 0, snapshot_seq_ = 0;
+  int64_t wal_pages_ = 0, wal_pages_tried_ = 0;
+};
+
+// Finished jobs that ClusterState has forgotten. Reads through a connection of its own; one
+// thread (the loop's: a look-up by key takes tens of microseconds).
+class History {
+ public:
+  static StatusOr<std::unique_ptr<History>> Open(const std::string& state_dir);
+  StatusOr<JobState> Find(JobId job);  // NotFound
+
+ private:
+  std::unique_ptr<Database> db_;
+  Statement find_;
+};
+
+}  // namespace allot::scheduler

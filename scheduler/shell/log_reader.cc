@@ -1,0 +1,203 @@
+#include "scheduler/shell/log_reader.h"
+
+#include <boost/asio/steady_timer.hpp>
+#include <utility>
+
+namespace allot::scheduler {
+namespace {
+
+constexpr uint32_t kPieceBytes = 256 << 10;
+constexpr size_t kBacklogBytes = 1 << 20;          // not yet taken by the client
+constexpr Duration kAnswerTimeout = std::chrono::seconds(15);
+constexpr int kTriesMax = 2;                       // a question or its answer may be lost once
+constexpr Duration kNotYet = std::chrono::milliseconds(200);
+constexpr Duration kDrain = std::chrono::milliseconds(50);
+
+}  // namespace
+
+struct LogReader::Stream {
+  Stream(boost::asio::io_context& loop, What w, http::ResponderPtr r)
+      : what(w), responder(std::move(r)), timer(loop) {}
+  const What what;
+  const http::ResponderPtr responder;
+  int64_t offset = 0;
+  bool follow = false, started = false, over = false;
+  uint64_t ticket = 0;
+  std::string node;          // asked last
+  TaskKey key;               // fixed once found: a later attempt is another log
+  int tries = 0;
+  boost::asio::steady_timer timer;
+};
+
+LogReader::LogReader(boost::asio::io_context& loop, Pipeline& pipeline, Peers& peers)
+    : loop_(loop), pipeline_(pipeline), peers_(peers) {
+  peers_.OnLog([this](const std::string& node, wire::LogChunk chunk) {
+    OnChunk(node, std::move(chunk));
+  });
+}
+
+LogReader::~LogReader() { peers_.OnLog(nullptr); }
+
+void LogReader::Start(What what, int64_t offset, bool follow, http::ResponderPtr responder) {
+  auto stream = std::make_shared<Stream>(loop_, what, std::move(responder));
+  stream->offset = offset;
+  stream->follow = follow;
+  stream->ticket = ++last_ticket_;
+  streams_[stream->ticket] = stream;
+  stream->responder->OnClientGone([this, weak = std::weak_ptr(stream)] {
+    if (const auto stream = weak.lock()) Finish(stream);
+  });
+  Ask(stream);
+}
+
+StatusOr<LogReader::Place> LogReader::Find(const What& what) const {
+  if (const auto* task = std::get_if<TaskLog>(&what)) return FindTask(*task);
+  const ReplicaId id = std::get<ReplicaId>(what);
+  const auto& replicas = pipeline_.core().state().replicas();
+  const auto it = replicas.find(id);
+  if (it == replicas.end()) return NotFound("there is no {}", ToString(id));
+  Place place{.replica = id};
+  RETURN_IF_ERROR(Reachable(it->second.placement.node, &place.node));
+  return place;
+}
+
+StatusOr<LogReader::Place> LogReader::FindTask(const TaskLog& log) const {
+  const JobState* job = pipeline_.core().state().FindJob(log.task.job);
+  if (job == nullptr) {
+    return NotFound("there is no {}, or it ended so long ago that its node is not known any more",
+                    ToString(log.task.job));
+  }
+  if (log.task.index >= job->spec->tasks) {
+    return NotFound("{} has tasks 0 to {}", ToString(job->id), job->spec->tasks - 1);
+  }
+  if (log.attempt.valid() && log.attempt > job->attempt) {
+    return NotFound("{} has had {} attempts", ToString(job->id), job->attempt.value());
+  }
+  if (log.attempt.valid() && log.attempt < job->attempt) {
+    return NotFound("only the node of the last attempt ({}) is known; the log of attempt {} stays "
+                    "in that node's state folder",
+                    job->attempt.value(), log.attempt.value());
+  }
+  const bool placed = log.task.index < job->tasks.size();
+  if (!placed || job->phase == JobPhase::kPending) {
+    if (job->phase == JobPhase::kFinished) {
+      return FailedPrecondition("{} ended before it ran; there is no output", ToString(job->id));
+    }
+    return absl::AbortedError("it is pending and has no output yet");
+  }
+  const TaskState& task = job->tasks[log.task.index];
+  if (task.phase == TaskPhase::kAssigned && !task.abandoned) {
+    return absl::AbortedError("it has not started yet");
+  }
+  Place place{.key = {log.task, job->attempt}};
+  RETURN_IF_ERROR(Reachable(task.placement.node, &place.node));
+  return place;
+}
+
+Status LogReader::Reachable(NodeId id, std::string* name) const {
+  const NodeState* node = pipeline_.core().state().FindNode(id);
+  if (node == nullptr) return NotFound("its node is not known");
+  *name = node->info->name;
+  if (!node->alive) {
+    return Unavailable("node {} is lost; its logs are not reachable", node->info->name);
+  }
+  return absl::OkStatus();
+}
+
+void LogReader::Ask(const std::shared_ptr<Stream>& stream) {
+  if (stream->over) return;
+  if (stream->responder->Backlog() > kBacklogBytes) return AskAfter(stream, kDrain);
+  What what = stream->what;
+  if (stream->key.attempt.valid()) std::get<TaskLog>(what).attempt = stream->key.attempt;
+  StatusOr<Place> place = Find(what);
+  if (!place.ok()) {
+    if (!absl::IsAborted(place.status())) return Fail(stream, place.status());
+    if (stream->follow) return AskAfter(stream, kNotYet);
+    return Fail(stream, FailedPrecondition("{}; ask with follow=1 to wait for it",
+                                           MessageOf(place.status())));
+  }
+  stream->node = place->node;
+  stream->key = place->key;
+  streams_.erase(stream->ticket);  // a new number for each question: late answers are told apart
+  stream->ticket = ++last_ticket_;
+  streams_[stream->ticket] = stream;
+  wire::ReadLog question;
+  question.set_ticket(stream->ticket);
+  if (place->replica.valid()) {
+    question.set_replica(place->replica.value());
+  } else {
+    question.mutable_key()->set_job(place->key.task.job.value());
+    question.mutable_key()->set_index(place->key.task.index);
+    question.mutable_key()->set_attempt(place->key.attempt.value());
+  }
+  question.set_offset(stream->offset);
+  question.set_length_max(kPieceBytes);
+  question.set_wait(stream->follow);
+  if (!peers_.Ask(place->node, question)) {
+    return Fail(stream, Unavailable("node {} is not connected just now; its logs are not reachable",
+                                    place->node));
+  }
+  stream->timer.expires_after(kAnswerTimeout);
+  stream->timer.async_wait(
+      [this, weak = std::weak_ptr(stream)](const boost::system::error_code& error) {
+        const auto stream = weak.lock();
+        if (!error && stream != nullptr) OnSilence(stream);
+      });
+}
+
+void LogReader::AskAfter(const std::shared_ptr<Stream>& stream, Duration pause) {
+  stream->timer.expires_after(pause);
+  stream->timer.async_wait(
+      [this, weak = std::weak_ptr(stream)](const boost::system::error_code& error) {
+        const auto stream = weak.lock();
+        if (!error && stream != nullptr) Ask(stream);
+      });
+}
+
+void LogReader::OnChunk(const std::string& node, wire::LogChunk chunk) {
+  const auto it = streams_.find(chunk.ticket());
+  if (it == streams_.end() || it->second->node != node) return;  // given up, or not the one asked
+  const std::shared_ptr<Stream> stream = it->second;
+  stream->timer.cancel();
+  stream->tries = 0;
+  if (!chunk.error().empty()) {
+    return Fail(stream, NotFound("node {}: {}", node, chunk.error()));
+  }
+  if (!std::exchange(stream->started, true)) {
+    stream->responder->StartStream(200, {}, "text/plain; charset=utf-8");
+  }
+  const bool empty = chunk.data().empty();
+  if (!empty) {
+    stream->offset = chunk.offset() + static_cast<int64_t>(chunk.data().size());
+    stream->responder->Write(std::move(*chunk.mutable_data()));
+  }
+  if (chunk.ended() || (empty && !stream->follow)) {
+    stream->responder->End();
+    return Finish(stream);
+  }
+  // An agent that has nothing answers at once or after a while, as it likes.
+  empty ? AskAfter(stream, kDrain) : Ask(stream);
+}
+
+void LogReader::OnSilence(const std::shared_ptr<Stream>& stream) {
+  if (++stream->tries < kTriesMax) return Ask(stream);
+  Fail(stream, DeadlineExceeded("node {} does not answer", stream->node));
+}
+
+void LogReader::Fail(const std::shared_ptr<Stream>& stream, const Status& why) {
+  if (stream->over) return;
+  if (stream->started) {
+    stream->responder->Abort();  // a truncated answer is all HTTP leaves us to say
+  } else {
+    stream->responder->Send(http::ErrorResponse(why));
+  }
+  Finish(stream);
+}
+
+void LogReader::Finish(const std::shared_ptr<Stream>& stream) {
+  stream->over = true;
+  stream->timer.cancel();
+  streams_.erase(stream->ticket);
+}
+
+}  // namespace allot::scheduler

@@ -1,0 +1,196 @@
+#include "scheduler/shell/metrics.h"
+
+#include <string_view>
+#include <tuple>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "common/transport/link.h"
+#include "scheduler/shell/metric_catalogue.h"
+
+namespace allot::scheduler {
+
+using metrics::Labels;
+
+void GaugeFamily::Publish(metrics::Registry& registry, const std::map<Labels, double>& values) {
+  for (const auto& [labels, value] : published_) {
+    if (!values.contains(labels)) registry.RemoveGauge(row_, labels);
+  }
+  for (const auto& [labels, value] : values) registry.GetGauge(row_, labels).Set(value);
+  published_ = values;
+}
+
+struct Metrics::Families {
+  explicit Families(metrics::Registry& registry)
+      : refused_unknown_key(registry.GetCounter(rows::kRefused, {{"reason", "unknown_key"}})),
+        refused_role(registry.GetCounter(rows::kRefused, {{"reason", "role"}})),
+        refused_no_list(registry.GetCounter(rows::kRefused, {{"reason", "no_allow_list"}})),
+        refused_mechanism(registry.GetCounter(rows::kRefused, {{"reason", "mechanism"}})),
+        refused_garbage(registry.GetCounter(rows::kRefused, {{"reason", "garbage"}})),
+        refused_handshake(registry.GetCounter(rows::kRefused, {{"reason", "handshake"}})),
+        admitted(registry.GetCounter(rows::kConnections, {{"event", "admitted"}})),
+        accepted(registry.GetCounter(rows::kConnections, {{"event", "accepted"}})),
+        disconnected(registry.GetCounter(rows::kConnections, {{"event", "disconnected"}})),
+        envelopes_in(registry.GetCounter(rows::kEnvelopes, {{"direction", "in"}})),
+        envelopes_out(registry.GetCounter(rows::kEnvelopes, {{"direction", "out"}})),
+        bytes_in(registry.GetCounter(rows::kLinkBytes, {{"direction", "in"}})),
+        bytes_out(registry.GetCounter(rows::kLinkBytes, {{"direction", "out"}})),
+        unroutable(registry.GetCounter(rows::kUnroutable)) {}
+
+  MirroredCounter refused_unknown_key, refused_role, refused_no_list, refused_mechanism;
+  MirroredCounter refused_garbage, refused_handshake;
+  MirroredCounter admitted, accepted, disconnected;
+  MirroredCounter envelopes_in, envelopes_out, bytes_in, bytes_out, unroutable;
+  GaugeFamily jobs{rows::kJobs}, nodes{rows::kNodes}, devices{rows::kDevices};
+  GaugeFamily leased{rows::kDevicesLeased}, replicas{rows::kReplicas};
+};
+
+Metrics::Metrics()
+    : jobs_submitted(registry.GetCounter(rows::kJobsSubmitted)),
+      placements(registry.GetCounter(rows::kPlacements)),
+      nodes_lost(registry.GetCounter(rows::kNodesLost)),
+      stale(registry.GetCounter(rows::kStale)),
+      gaps(registry.GetCounter(rows::kGaps)),
+      journal_records(registry.GetCounter(rows::kJournalRecords)),
+      journal_errors(registry.GetCounter(rows::kJournalErrors)),
+      compactions(registry.GetCounter(rows::kCompactions)),
+      compaction_errors(registry.GetCounter(rows::kCompactionErrors)),
+      job_wait(registry.GetHistogram(rows::kJobWait)),
+      step(registry.GetHistogram(rows::kStep)),
+      commit(registry.GetHistogram(rows::kCommit)),
+      families_(std::make_unique<Families>(registry)) {
+  registry.AddProcessMetrics();
+  // A rate over a counter needs its zero, so every outcome is there from the start.
+  for (const JobOutcome outcome : {JobOutcome::kSucceeded, JobOutcome::kFailed,
+                                   JobOutcome::kCancelled, JobOutcome::kTimedOut}) {
+    registry.GetCounter(rows::kJobsFinished, {{"outcome", std::string(ToString(outcome))}});
+  }
+}
+
+Metrics::~Metrics() = default;
+
+void Metrics::Observe(const Note& note) {
+  if (const auto* waited = std::get_if<JobWaited>(&note)) {
+    job_wait.Observe(std::chrono::duration<double>(waited->wait).count());
+  } else if (std::holds_alternative<StaleRefused>(note)) {
+    stale.Add();
+  }
+}
+
+void Metrics::JobEnded(JobOutcome outcome, const std::string& tenant, Cost cost) {
+  registry.GetCounter(rows::kJobsFinished, {{"outcome", std::string(ToString(outcome))}}).Add();
+  Spent(tenant, cost);
+}
+
+void Metrics::Spent(const std::string& tenant, Cost cost) {
+  if (cost.micros > 0) registry.GetCounter(rows::kSpend, {{"tenant", tenant}}).Add(cost.dollars());
+}
+
+void Metrics::Requeued(RequeueReason reason) {
+  registry.GetCounter(rows::kJobsRequeued, {{"reason", std::string(ToString(reason))}}).Add();
+}
+
+void Metrics::Refused(const std::string& reason) {
+  registry.GetCounter(rows::kRefused, {{"reason", reason}}).Add();
+}
+
+void Metrics::HttpAnswered(const std::string& route, int status) {
+  registry.GetCounter(rows::kHttpRequests, {{"route", route}, {"code", std::to_string(status)}})
+      .Add();
+}
+
+void Metrics::Take(const Sample& sample) {
+  const ClusterState& state = sample.core.state();
+  Families& f = *families_;
+  const JobCounts counts = sample.core.Counts();
+  std::map<Labels, double> jobs;
+  jobs[{{"phase", "pending"}}] = counts.pending;
+  jobs[{{"phase", "running"}}] = counts.running;
+  jobs[{{"phase", "stopping"}}] = counts.stopping;
+  jobs[{{"phase", "finished"}}] = counts.finished;
+  f.jobs.Publish(registry, jobs);
+  TakeDevices(state);
+  TakeReplicas(sample.core);
+  registry.GetGauge(rows::kTerm).Set(static_cast<double>(state.term().value()));
+  registry.GetGauge(rows::kGateways).Set(static_cast<double>(sample.gateways));
+  registry.GetGauge(rows::kHttpConnections).Set(static_cast<double>(sample.http_connections));
+  registry.GetGauge(rows::kJournalWaiting).Set(static_cast<double>(sample.journal_waiting));
+  registry.GetGauge(rows::kDegraded).Set(sample.degraded ? 1 : 0);
+  int64_t rate = 0;
+  for (const auto& [id, phase] : sample.census.placed()) {
+    if (const JobState* job = state.FindJob(id)) rate += job->price.micros_per_hour;
+  }
+  for (const auto& [id, replica] : state.replicas()) rate += replica.price.micros_per_hour;
+  registry.GetGauge(rows::kSpendRate).Set(PriceRate{rate}.dollars_per_hour());
+  if (sample.zap != nullptr) {
+    f.admitted.Follow(sample.zap->admitted);
+    f.refused_unknown_key.Follow(sample.zap->refused_unknown_key);
+    f.refused_role.Follow(sample.zap->refused_role);
+    f.refused_no_list.Follow(sample.zap->refused_no_list);
+    f.refused_mechanism.Follow(sample.zap->refused_mechanism);
+  }
+  if (sample.link != nullptr) {
+    f.refused_garbage.Follow(sample.link->dropped_garbage);
+    f.refused_handshake.Follow(sample.link->handshakes_failed);
+    f.accepted.Follow(sample.link->accepted);
+    f.disconnected.Follow(sample.link->disconnected);
+    f.envelopes_in.Follow(sample.link->envelopes_in);
+    f.envelopes_out.Follow(sample.link->envelopes_out);
+    f.bytes_in.Follow(sample.link->bytes_in);
+    f.bytes_out.Follow(sample.link->bytes_out);
+    f.unroutable.Follow(sample.link->dropped_unroutable);
+  }
+}
+
+void Metrics::TakeDevices(const ClusterState& state) {
+  // Tens of thousands of devices, a few dozen kinds of them: counted by views first.
+  using Key = std::tuple<DeviceKind, std::string_view, DeviceState, bool>;
+  absl::flat_hash_map<Key, std::pair<uint32_t, uint32_t>> counts;  // there, leased
+  std::map<Labels, double> nodes{
+      {{{"state", "alive"}}, 0}, {{{"state", "draining"}}, 0}, {{{"state", "lost"}}, 0}};
+  MilliCpu cpus = 0, cpus_free = 0;
+  for (const NodeState& node : state.nodes()) {
+    nodes[{{"state", !node.alive ? "lost" : node.draining ? "draining" : "alive"}}] += 1;
+    if (!node.alive) continue;
+    cpus += node.info->cpus;
+    cpus_free += node.cpus_free;
+    for (uint32_t i = 0; i < node.info->devices.size(); ++i) {
+      const Device& device = node.info->devices[i];
+      auto& [there, leased] = counts[{device.kind, device.model, device.state, device.emulated}];
+      ++there;
+      if (node.accelerators.Has(i) && !node.devices_free.Has(i)) ++leased;
+    }
+  }
+  std::map<Labels, double> devices, leased;
+  for (const auto& [key, count] : counts) {
+    const auto& [kind, model, device_state, emulated] = key;
+    Labels labels{{"kind", std::string(ToString(kind))},
+                  {"model", std::string(model)},
+                  {"emulated", emulated ? "true" : "false"}};
+    if (kind != DeviceKind::kCpu) leased[labels] += count.second;
+    labels["state"] = std::string(ToString(device_state));
+    devices[labels] += count.first;
+  }
+  families_->nodes.Publish(registry, nodes);
+  families_->devices.Publish(registry, devices);
+  families_->leased.Publish(registry, leased);
+  registry.GetGauge(rows::kCpusTotal).Set(static_cast<double>(cpus) / 1000);
+  registry.GetGauge(rows::kCpusLeased).Set(static_cast<double>(cpus - cpus_free) / 1000);
+}
+
+void Metrics::TakeReplicas(const Core& core) {
+  std::map<Labels, double> replicas;
+  for (const auto& [name, deployment] : core.state().deployments()) {
+    replicas[{{"deployment", name}, {"phase", "ready"}}] += 0;  // none ready is worth seeing
+  }
+  for (const auto& [id, replica] : core.state().replicas()) {
+    const ReplicaStatus* said = core.StatusOf(id);
+    const ReplicaPhase phase = replica.stopping ? ReplicaPhase::kStopping
+                               : said != nullptr ? said->phase
+                                                 : ReplicaPhase::kStarting;
+    replicas[{{"deployment", replica.deployment}, {"phase", std::string(ToString(phase))}}] += 1;
+  }
+  families_->replicas.Publish(registry, replicas);
+}
+
+}  // namespace allot::scheduler

@@ -1,0 +1,82 @@
+// Handles of the catalogue's metrics, taken once, and the sampling of the cluster's gauges.
+//
+// The counters and histograms may be used from any thread; Sample belongs to the loop's.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "common/metrics/metrics.h"
+#include "common/transport/context.h"
+#include "scheduler/core/core.h"
+#include "scheduler/shell/census.h"
+
+namespace allot::transport {
+struct LinkCounters;
+}
+
+namespace allot::scheduler {
+
+// A gauge family that is computed as a whole: label sets that are not in the newest picture go.
+class GaugeFamily {
+ public:
+  explicit GaugeFamily(const metrics::Row& row) : row_(row) {}
+  void Publish(metrics::Registry& registry, const std::map<metrics::Labels, double>& values);
+
+ private:
+  metrics::Row row_;
+  std::map<metrics::Labels, double> published_;
+};
+
+// A counter that is kept elsewhere as a growing number.
+class MirroredCounter {
+ public:
+  explicit MirroredCounter(metrics::Counter& counter) : counter_(counter) {}
+  void Follow(uint64_t value) {
+    if (value > seen_) counter_.Add(static_cast<double>(value - seen_));
+    seen_ = value;
+  }
+
+ private:
+  metrics::Counter& counter_;
+  uint64_t seen_ = 0;
+};
+
+class Metrics {
+ public:
+  Metrics();
+  ~Metrics();
+
+  metrics::Registry registry;   // before the handles
+  metrics::Counter &jobs_submitted, &placements, &nodes_lost, &stale, &gaps;
+  metrics::Counter &journal_records, &journal_errors, &compactions, &compaction_errors;
+  metrics::Histogram &job_wait, &step, &commit;
+
+  void Observe(const Note& note);
+  void JobEnded(JobOutcome outcome, const std::string& tenant, Cost cost);
+  void Spent(const std::string& tenant, Cost cost);
+  void Requeued(RequeueReason reason);
+  void Refused(const std::string& reason);   // a closed list: see peers.cc
+  void HttpAnswered(const std::string& route, int status);
+
+  struct Sample {
+    Time now;
+    const Core& core;
+    const JobCensus& census;
+    const transport::ZapCounters* zap = nullptr;
+    const transport::LinkCounters* link = nullptr;
+    size_t gateways = 0, http_connections = 0, journal_waiting = 0;
+    bool degraded = false;
+  };
+  // Brings every gauge up to date; then registry.Text() is the answer to a scrape.
+  void Take(const Sample& sample);
+
+ private:
+  struct Families;
+  void TakeDevices(const ClusterState& state);
+  void TakeReplicas(const Core& core);
+  std::unique_ptr<Families> families_;
+};
+
+}  // namespace allot::scheduler

@@ -1,0 +1,245 @@
+#include "scheduler/shell/peers.h"
+
+#include <boost/asio/post.hpp>
+#include <utility>
+
+#include "common/base/logging.h"
+#include "common/wire/codec.h"
+
+namespace allot::scheduler {
+namespace {
+
+constexpr Duration kGatewaySilenceMax = std::chrono::seconds(10);
+constexpr Duration kLinkForgottenAfter = std::chrono::seconds(120);
+constexpr auto kSweepEvery = std::chrono::seconds(2);
+constexpr size_t kEnvelopeBytes = 1 << 20;  // a larger batch is split
+
+}  // namespace
+
+Peers::Peers(boost::asio::io_context& loop, Pipeline& pipeline, Metrics& metrics)
+    : loop_(loop),
+      pipeline_(pipeline),
+      metrics_(metrics),
+      sweep_timer_(loop),
+      self_(std::make_shared<Peers*>(this)) {}
+
+Status Peers::Listen(transport::Context& context, std::string endpoint, transport::KeyPair keys) {
+  transport::ServerLink::Options options;
+  options.endpoint = std::move(endpoint);
+  options.keys = std::move(keys);
+  options.admit = {transport::Role::kAgent, transport::Role::kGateway};
+  ASSIGN_OR_RETURN(link_, transport::ServerLink::Listen(
+                              context, loop_, std::move(options),
+                              [this](transport::ServerLink::Incoming in) { OnIncoming(std::move(in)); }));
+  Sweep();
+  return absl::OkStatus();
+}
+
+void Peers::OnIncoming(transport::ServerLink::Incoming incoming) {
+  Link& link = links_[incoming.peer];
+  link.name = incoming.name;
+  link.role = incoming.role;
+  link.heard = pipeline_.Now();
+  const uint64_t sequence = incoming.envelope.sequence();
+  if (link.received != 0 && sequence > link.received + 1) {
+    metrics_.gaps.Add(static_cast<double>(sequence - link.received - 1));
+  }
+  link.received = sequence;
+  for (wire::Message& message : *incoming.envelope.mutable_messages()) {
+    if (incoming.role == transport::Role::kGateway) {
+      if (message.has_gateway_hello()) {
+        OnGatewayHello(incoming.peer, incoming.name, message.gateway_hello());
+      } else {
+        metrics_.Refused("wrong_message");
+      }
+    } else if (message.has_log_chunk()) {
+      if (on_log_) on_log_(incoming.name, std::move(*message.mutable_log_chunk()));
+    } else {
+      OnAgentMessage(incoming.peer, incoming.name, message);
+    }
+  }
+}
+
+void Peers::OnAgentMessage(const std::string& peer, const std::string& name,
+                           const wire::Message& in) {
+  StatusOr<AgentMessage> message = wire::DecodeAgentMessage(in);
+  if (!message.ok()) {
+    metrics_.Refused("garbage");
+    spdlog::warn("message refused node={}: {}", name, MessageOf(message.status()));
+    if (in.has_register_node()) RefuseInfo(peer, in.register_node(), message.status());
+    return;
+  }
+  const bool heartbeat = std::holds_alternative<Heartbeat>(*message);
+  if (auto* registration = std::get_if<RegisterNode>(&*message)) {
+    // A node speaks under the name that its key proves, and no other.
+    if (registration->info.name != name) {
+      metrics_.Refused("name_not_proven");
+      spdlog::warn("registration refused: key of {} says it is {}", name, registration->info.name);
+      return;
+    }
+    if (Status good = wire::CheckNodeInfo(registration->info); !good.ok()) {
+      metrics_.Refused("bad_info");
+      spdlog::warn("registration refused node={}: {}", name, MessageOf(good));
+      RefuseInfo(peer, in.register_node(), good);
+      return;
+    }
+  } else {
+    // Whoever sends more than a registration was welcomed on this connection or, if the connection
+    // broke under it, on the one before. An impostor never gets so far.
+    agents_[name] = peer;
+  }
+  if (pipeline_.degraded() && !heartbeat) return;  // it will be said again; see Pipeline
+  speaking_ = peer;
+  pipeline_.Feed(AgentSaid{name, *std::move(message)});
+  speaking_.clear();
+  if (heartbeat) {
+    EnvelopeFor(peer);  // an empty one, if nothing else comes
+    FlushSoon();
+  }
+}
+
+void Peers::RefuseInfo(const std::string& peer, const wire::RegisterNode& in, const Status& why) {
+  Add(peer, Refuse{.reason = RefuseReason::kBadInfo,
+                   .registration = in.registration(),
+                   .message = MessageOf(why)});
+  FlushSoon();
+}
+
+void Peers::OnGatewayHello(const std::string& peer, const std::string& name,
+                           const wire::GatewayHello& hello) {
+  if (hello.name() != name) {
+    metrics_.Refused("name_not_proven");
+    return;
+  }
+  const GatewayAddress address{hello.address().endpoint(), hello.address().public_key()};
+  auto [it, is_new] = gateways_.try_emplace(name);
+  const bool changed = is_new || it->second.address != address;
+  it->second = {peer, hello.http_address(), address, pipeline_.Now()};
+  if (changed) {
+    spdlog::info("gateway={} endpoint={} http={}", name, address.endpoint, hello.http_address());
+    TellGateways();
+  }
+  const std::shared_ptr<const RouteTable> table = pipeline_.core().Routes();
+  if (table == nullptr || (table->term.value() == hello.routes_term() &&
+                           table->version == hello.routes_version())) {
+    EnvelopeFor(peer);
+    FlushSoon();
+    return;
+  }
+  pipeline_.WhenDurable([this, peer, table] {
+    SendRoutesTo(peer, table);
+    FlushSoon();
+  });
+}
+
+void Peers::TellGateways() {
+  GatewaysChanged event;
+  for (const auto& [name, gateway] : gateways_) event.gateways.push_back(gateway.address);
+  pipeline_.Feed(event);
+}
+
+Pipeline::Action Peers::PrepareSend(SendToAgent command) {
+  // Welcome and Refuse answer the connection that spoke; everything else goes to the one that the
+  // node speaks from when it leaves.
+  std::string peer;
+  if (std::holds_alternative<Welcome>(command.message) && !speaking_.empty()) {
+    agents_[command.node] = speaking_;
+  } else if (std::holds_alternative<Refuse>(command.message)) {
+    peer = speaking_;
+  }
+  return [this, peer = std::move(peer), command = std::move(command)] {
+    if (!peer.empty()) {
+      Add(peer, command.message);
+    } else if (const auto it = agents_.find(command.node); it != agents_.end()) {
+      Add(it->second, command.message);
+    }
+  };
+}
+
+Pipeline::Action Peers::PrepareRoutes(std::shared_ptr<const RouteTable> table) {
+  return [this, table = std::move(table)] {
+    for (const auto& [name, gateway] : gateways_) SendRoutesTo(gateway.peer, table);
+  };
+}
+
+void Peers::SendRoutesTo(const std::string& peer, std::shared_ptr<const RouteTable> table) {
+  wire::Encode(*table, EnvelopeFor(peer).envelope.add_messages()->mutable_route_table());
+}
+
+bool Peers::Ask(const std::string& node, const wire::ReadLog& question) {
+  const auto it = agents_.find(node);
+  if (it == agents_.end()) return false;
+  *EnvelopeFor(it->second).envelope.add_messages()->mutable_read_log() = question;
+  FlushSoon();
+  return true;
+}
+
+void Peers::Add(const std::string& peer, const SchedulerMessage& message) {
+  Outgoing& outgoing = EnvelopeFor(peer);
+  wire::Message* out = outgoing.envelope.add_messages();
+  wire::Encode(message, out);
+  outgoing.bytes += out->ByteSizeLong();
+  if (outgoing.bytes > kEnvelopeBytes) Send(outgoing);
+}
+
+Peers::Outgoing& Peers::EnvelopeFor(const std::string& peer) {
+  const auto [it, is_new] = outbox_index_.try_emplace(peer, outbox_.size());
+  if (is_new) outbox_.push_back({.peer = peer});
+  return outbox_[it->second];
+}
+
+void Peers::Send(Outgoing& outgoing) {
+  outgoing.envelope.set_version(wire::kProtocolVersion);
+  outgoing.envelope.set_term(pipeline_.core().state().term().value());
+  if (const auto it = links_.find(outgoing.peer); it != links_.end()) {
+    outgoing.envelope.set_sequence(++it->second.sent);
+  }
+  // Undeliverable is counted by the link; whatever mattered is said again.
+  link_->Send(outgoing.peer, outgoing.envelope);
+  outgoing.envelope.Clear();
+  outgoing.bytes = 0;
+}
+
+void Peers::Flush() {
+  if (outbox_.empty()) return;
+  outbox_index_.clear();
+  std::vector<Outgoing> now = std::exchange(outbox_, {});
+  for (Outgoing& outgoing : now) Send(outgoing);
+}
+
+void Peers::FlushSoon() {
+  if (std::exchange(flush_posted_, true)) return;
+  boost::asio::post(loop_, [weak = std::weak_ptr(self_)] {
+    if (const auto self = weak.lock()) {
+      (*self)->flush_posted_ = false;
+      (*self)->Flush();
+    }
+  });
+}
+
+void Peers::Sweep() {
+  const Time now = pipeline_.Now();
+  const size_t gateways = gateways_.size();
+  std::erase_if(gateways_, [&](const auto& entry) {
+    return now - entry.second.heard > kGatewaySilenceMax;
+  });
+  if (gateways_.size() != gateways) TellGateways();
+  absl::erase_if(links_, [&](const auto& entry) {
+    return now - entry.second.heard > kLinkForgottenAfter;
+  });
+  sweep_timer_.expires_after(kSweepEvery);
+  sweep_timer_.async_wait([weak = std::weak_ptr(self_)](const boost::system::error_code& error) {
+    if (error) return;
+    if (const auto self = weak.lock()) (*self)->Sweep();
+  });
+}
+
+std::vector<Peers::Gateway> Peers::gateways() const {
+  std::vector<Gateway> out;
+  for (const auto& [name, gateway] : gateways_) {
+    out.push_back({name, gateway.http_address, gateway.address});
+  }
+  return out;
+}
+
+}  // namespace allot::scheduler

@@ -1,0 +1,97 @@
+// Agents and gateways on the ROUTER socket: who is behind which connection, what they say, what
+// is sent to them.
+//
+// A message reaches the core only under the name its sender's key proves. Everything for one peer
+// that becomes ready in one turn of the loop leaves in one envelope; a heartbeat is answered by an
+// empty one if there is nothing to say. Loop thread only.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "common/transport/context.h"
+#include "common/transport/link.h"
+#include "scheduler/shell/pipeline.h"
+
+namespace allot::scheduler {
+
+class Peers {
+ public:
+  struct Gateway {
+    std::string name, http_address;
+    GatewayAddress address;
+  };
+  using LogHandler = std::function<void(const std::string& node, wire::LogChunk chunk)>;
+
+  Peers(boost::asio::io_context& loop, Pipeline& pipeline, Metrics& metrics);
+  Status Listen(transport::Context& context, std::string endpoint, transport::KeyPair keys);
+  std::string endpoint() const { return link_->endpoint(); }
+
+  // For Pipeline::Outside.
+  Pipeline::Action PrepareSend(SendToAgent command);
+  Pipeline::Action PrepareRoutes(std::shared_ptr<const RouteTable> table);
+  void Flush();
+
+  // False: the node has no connection.
+  bool Ask(const std::string& node, const wire::ReadLog& question);
+  void OnLog(LogHandler handler) { on_log_ = std::move(handler); }
+
+  std::vector<Gateway> gateways() const;
+  const transport::LinkCounters& counters() const { return link_->counters(); }
+
+ private:
+  // One connection. Its routing id is new each time the peer connects.
+  struct Link {
+    std::string name;
+    transport::Role role = transport::Role::kAgent;
+    uint64_t sent = 0, received = 0;
+    Time heard;
+  };
+  struct GatewayLink {
+    std::string peer, http_address;
+    GatewayAddress address;
+    Time heard;
+  };
+  struct Outgoing {
+    std::string peer;
+    wire::Envelope envelope;
+    size_t bytes = 0;
+  };
+
+  void OnIncoming(transport::ServerLink::Incoming incoming);
+  void OnAgentMessage(const std::string& peer, const std::string& name, const wire::Message& in);
+  void RefuseInfo(const std::string& peer, const wire::RegisterNode& in, const Status& why);
+  void OnGatewayHello(const std::string& peer, const std::string& name,
+                      const wire::GatewayHello& hello);
+  void TellGateways();
+  void SendRoutesTo(const std::string& peer, std::shared_ptr<const RouteTable> table);
+  void Add(const std::string& peer, const SchedulerMessage& message);
+  Outgoing& EnvelopeFor(const std::string& peer);
+  void Send(Outgoing& outgoing);
+  void FlushSoon();
+  void Sweep();
+
+  boost::asio::io_context& loop_;
+  Pipeline& pipeline_;
+  Metrics& metrics_;
+  std::unique_ptr<transport::ServerLink> link_;
+  absl::flat_hash_map<std::string, Link> links_;           // by routing id
+  absl::flat_hash_map<std::string, std::string> agents_;   // node → routing id commands go to
+  std::map<std::string, GatewayLink> gateways_;            // by name
+  std::string speaking_;   // routing id whose message the core is handling now
+  std::vector<Outgoing> outbox_;
+  absl::flat_hash_map<std::string, size_t> outbox_index_;
+  LogHandler on_log_;
+  bool flush_posted_ = false;
+  boost::asio::steady_timer sweep_timer_;
+  std::shared_ptr<Peers*> self_;   // posted closures hold it weakly
+};
+
+}  // namespace allot::scheduler

@@ -1,0 +1,266 @@
+#include "scheduler/shell/pipeline.h"
+
+#include <boost/asio/post.hpp>
+#include <chrono>
+#include <utility>
+
+#include "common/base/logging.h"
+
+namespace allot::scheduler {
+
+StatusOr<std::unique_ptr<Pipeline>> Pipeline::Open(boost::asio::io_context& loop, Options options,
+                                                   Metrics& metrics) {
+  ASSIGN_OR_RETURN(std::unique_ptr<Journal> journal, Journal::Open(options.state_dir));
+  std::unique_ptr<Pipeline> pipeline(new Pipeline(loop, std::move(options), metrics));
+  RETURN_IF_ERROR(pipeline->Load(*journal));
+  StatusOr<std::unique_ptr<Compactor>> compactor = Compactor::Start(
+      pipeline->options_.state_dir, pipeline->options_.compaction,
+      {.folded =
+           [&metrics](int64_t seq, double seconds) {
+             metrics.compactions.Add();
+             spdlog::info("snapshot written seq={} seconds={:.3f}", seq, seconds);
+           },
+       .failed =
+           [&metrics](const Status& why) {
+             metrics.compaction_errors.Add();
+             spdlog::warn("snapshot not written: {}", MessageOf(why));
+           }});
+  if (!compactor.ok()) return compactor.status();
+  pipeline->compactor_ = *std::move(compactor);
+  pipeline->StartThreads(std::move(journal));
+  return pipeline;
+}
+
+Pipeline::Pipeline(boost::asio::io_context& loop, Options options, Metrics& metrics)
+    : loop_(loop),
+      options_(std::move(options)),
+      metrics_(metrics),
+      core_(options_.core),
+      timer_(loop),
+      self_(std::make_shared<Pipeline*>(this)) {}
+
+Pipeline::~Pipeline() {
+  self_.reset();
+  journal_.reset();
+}
+
+Status Pipeline::Load(Journal& journal) {
+  Time last;
+  size_t records = 0;
+  RETURN_IF_ERROR(journal.Load(
+      [this, &last](ClusterState state) {
+        for (const NodeState& node : state.nodes()) last = std::max(last, node.since);
+        for (const auto& [id, job] : state.jobs()) {
+          last = std::max({last, job.submitted, job.placed, job.finished});
+        }
+        core_.Restore(std::move(state));
+      },
+      [this, &last, &records](const Record& record) {
+        last = std::max(last, std::visit([](const auto& r) { return r.at; }, record));
+        core_.Replay(record);
+        ++records;
+      }));
+  const bool empty = !core_.state().term().valid();
+  census_.Reset(core_.state());
+  clock_.emplace(last);
+  // The term goes into every envelope, so it is durable before there is anybody to talk to.
+  core_.Step(Now(), Restarted{}, effects_);
+  if (empty && options_.first_policy != nullptr) {
+    core_.Step(Now(), PolicyApplied{.policy = options_.first_policy}, effects_);
+  }
+  JournalBatch first;
+  first.records = std::move(effects_.records);
+  for (const Record& record : first.records) census_.Apply(record);
+  RETURN_IF_ERROR(journal.Append({&first}));
+  effects_.records.clear();
+  spdlog::info("store loaded records={} snapshot_seq={} jobs={} nodes={} term={}", records,
+               journal.snapshot_seq(), core_.state().jobs().size(), core_.state().nodes().size(),
+               core_.state().term().value());
+  return absl::OkStatus();
+}
+
+void Pipeline::StartThreads(std::unique_ptr<Journal> journal) {
+  const std::weak_ptr<Pipeline*> weak = self_;
+  const auto on_loop = [this, weak](auto f) {
+    boost::asio::post(loop_, [weak, f = std::move(f)] {
+      if (const auto self = weak.lock()) f(**self);
+    });
+  };
+  compactor_->Progressed(journal->last_seq(), journal->wal_pages());
+  journal_ = std::make_unique<JournalThread>(
+      std::move(journal), options_.journal,
+      JournalThread::Listener{
+          .durable =
+              [this, on_loop](uint64_t ticket, int64_t last_seq, int64_t wal_pages) {
+                compactor_->Progressed(last_seq, wal_pages);
+                on_loop([ticket](Pipeline& self) { self.Durable(ticket); });
+              },
+          .failed =
+              [this, on_loop](const Status& why) {
+                metrics_.journal_errors.Add();
+                spdlog::error("the journal cannot be written; nothing is accepted until it can: {}",
+                              MessageOf(why));
+                on_loop([why](Pipeline& self) { self.degraded_ = why; });
+              },
+          .committed =
+              [this](double seconds, size_t records) {
+                metrics_.commit.Observe(seconds);
+                metrics_.journal_records.Add(static_cast<double>(records));
+              }});
+}
+
+void Pipeline::Begin(Outside outside) {
+  outside_ = std::move(outside);
+  Keep(effects_);  // the commands of Load; their records are durable
+  ArmTimer();
+}
+
+Status Pipeline::Stop() {
+  Flush();
+  return journal_->Drain();
+}
+
+void Pipeline::Feed(const Event& event) {
+  const auto before = std::chrono::steady_clock::now();
+  core_.Step(Now(), event, effects_);
+  metrics_.step.Observe(
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - before).count());
+  Keep(effects_);
+}
+
+void Pipeline::Keep(Effects& effects) {
+  for (Record& record : effects.records) {
+    census_.Apply(record);
+    Count(record);
+    if (const auto* ended = std::get_if<JobFinished>(&record)) {
+      if (const JobState* job = core_.state().FindJob(ended->job)) batch_.finished.push_back(*job);
+    }
+    batch_.records.push_back(std::move(record));
+  }
+  for (Command& command : effects.commands) Prepare(command);
+  for (const Note& note : effects.notes) metrics_.Observe(note);
+  const bool more = effects.more;
+  effects.Clear();
+  if (!batch_.empty() || !actions_.empty()) FlushSoon();
+  if (more && !std::exchange(tick_posted_, true)) {
+    // Behind whatever the sockets have ready, so that planning a long queue starves nobody.
+    boost::asio::post(loop_, [weak = std::weak_ptr(self_)] {
+      if (const auto self = weak.lock()) {
+        (*self)->tick_posted_ = false;
+        (*self)->Feed(ClockTicked{});
+      }
+    });
+  }
+}
+
+void Pipeline::Count(const Record& record) {
+  if (const auto* ended = std::get_if<JobFinished>(&record)) {
+    const JobState* job = core_.state().FindJob(ended->job);
+    metrics_.JobEnded(ended->outcome, job != nullptr ? job->spec->tenant : "", ended->cost);
+  } else if (std::holds_alternative<JobAccepted>(record)) {
+    metrics_.jobs_submitted.Add();
+  } else if (std::holds_alternative<JobPlaced>(record) ||
+             std::holds_alternative<ReplicaPlaced>(record)) {
+    metrics_.placements.Add();
+  } else if (std::holds_alternative<NodeLost>(record)) {
+    metrics_.nodes_lost.Add();
+  } else if (const auto* requeued = std::get_if<JobRequeued>(&record)) {
+    metrics_.Requeued(requeued->reason);
+  } else if (std::holds_alternative<ReplicaGone>(record)) {
+    metrics_.Spent("deployments", census_.TakeReplicaCost());
+  }
+}
+
+void Pipeline::Prepare(Command& command) {
+  Action action;
+  if (auto* send = std::get_if<SendToAgent>(&command)) {
+    action = outside_.prepare_send(std::move(*send));
+  } else if (auto* routes = std::get_if<SendRoutes>(&command)) {
+    action = outside_.prepare_routes(std::move(routes->table));
+  } else if (const auto* reply = std::get_if<Reply>(&command)) {
+    action = outside_.prepare_reply(*reply);
+  } else if (const auto* ended = std::get_if<JobEnded>(&command)) {
+    action = outside_.prepare_job_ended(ended->job);
+  }
+  if (action != nullptr) actions_.push_back(std::move(action));
+}
+
+void Pipeline::WhenDurable(Action action) {
+  if (batch_.empty() && actions_.empty() && unsynced_.empty()) {
+    action();
+    return;
+  }
+  actions_.push_back(std::move(action));
+  FlushSoon();
+}
+
+void Pipeline::FlushSoon() {
+  if (std::exchange(flush_posted_, true)) return;
+  boost::asio::post(loop_, [weak = std::weak_ptr(self_)] {
+    if (const auto self = weak.lock()) (*self)->Flush();
+  });
+}
+
+void Pipeline::Flush() {
+  flush_posted_ = false;
+  if (!batch_.empty()) {
+    const uint64_t ticket = journal_->Push(std::exchange(batch_, {}));
+    unsynced_.push_back({ticket, std::exchange(actions_, {})});
+  } else if (unsynced_.empty()) {
+    Perform(actions_);
+  } else {
+    auto& behind = unsynced_.back().actions;
+    for (Action& action : actions_) behind.push_back(std::move(action));
+    actions_.clear();
+  }
+  ArmTimer();
+}
+
+void Pipeline::Durable(uint64_t ticket) {
+  if (degraded_) {
+    spdlog::warn("the journal can be written again");
+    degraded_.reset();
+  }
+  std::vector<Action> ready;
+  while (!unsynced_.empty() && unsynced_.front().ticket <= ticket) {
+    for (Action& action : unsynced_.front().actions) ready.push_back(std::move(action));
+    unsynced_.pop_front();
+  }
+  Perform(ready);
+}
+
+void Pipeline::Perform(std::vector<Action>& actions) {
+  // An action may feed the core (an answer that closes a connection, say) and so add to actions_.
+  std::vector<Action> now = std::exchange(actions, {});
+  for (Action& action : now) action();
+  if (outside_.performed) outside_.performed();
+}
+
+void Pipeline::ArmTimer() {
+  const std::optional<Time> next = core_.NextWakeup();
+  if (!next || (armed_ && *armed_ <= *next)) return;
+  armed_ = *next;
+  timer_.expires_after(std::max(Duration(0), *next - Now()));
+  timer_.async_wait([weak = std::weak_ptr(self_)](const boost::system::error_code& error) {
+    if (error) return;  // armed anew for an earlier time
+    if (const auto self = weak.lock()) {
+      (*self)->armed_.reset();
+      (*self)->Feed(ClockTicked{});
+      (*self)->ArmTimer();
+    }
+  });
+}
+
+Status Pipeline::Accepting() const {
+  if (degraded_) {
+    return Unavailable("the journal cannot be written, so nothing can be promised: {}",
+                       MessageOf(*degraded_));
+  }
+  if (journal_->waiting_records() > options_.waiting_records_max) {
+    return Unavailable("{} records wait for the disk; try again in a second",
+                       journal_->waiting_records());
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace allot::scheduler

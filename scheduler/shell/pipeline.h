@@ -1,0 +1,114 @@
+// The one way from events to the outside: Step, then the journal, then the commands.
+//
+// Every command, reply and answer that shows durable state is prepared when its step ran (so it
+// tells exactly what was decided then) and performed only after the records of that step, and of
+// every step before it, are on disk. Whatever becomes ready in one turn of the loop is one batch.
+//
+// Degraded: the journal cannot be written. Nothing is acknowledged, new work is refused, and the
+// batch is tried again until it succeeds; then all goes on as if it had only been slow.
+//
+// Belongs to the loop's thread.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "scheduler/core/core.h"
+#include "scheduler/shell/census.h"
+#include "scheduler/shell/clock.h"
+#include "scheduler/shell/compactor.h"
+#include "scheduler/shell/journal_thread.h"
+#include "scheduler/shell/metrics.h"
+
+namespace allot::scheduler {
+
+class Pipeline {
+ public:
+  using Action = absl::AnyInvocable<void()>;
+  // How commands reach the outside. The `prepare` functions are called right after the step and
+  // return what to do once it is durable (may be empty).
+  struct Outside {
+    std::function<Action(SendToAgent)> prepare_send;
+    std::function<Action(std::shared_ptr<const RouteTable>)> prepare_routes;
+    std::function<Action(const Reply&)> prepare_reply;
+    std::function<Action(JobId)> prepare_job_ended;
+    std::function<void()> performed;   // a run of actions is over: send what was gathered
+  };
+  struct Options {
+    std::string state_dir;
+    CoreOptions core;
+    CompactionOptions compaction;
+    JournalThread::Options journal;
+    PolicyPtr first_policy;            // applied when the store is empty; may be null
+    size_t waiting_records_max = 200'000;  // not durable; beyond it new work is refused
+  };
+
+  // Opens the store, loads it, begins a new term and makes that durable. `replayed` is told how
+  // many records there were.
+  static StatusOr<std::unique_ptr<Pipeline>> Open(boost::asio::io_context& loop, Options options,
+                                                  Metrics& metrics);
+  ~Pipeline();                         // like a crash: what is not durable is lost. See Stop.
+
+  void Begin(Outside outside);         // once, before the loop runs; then events may come
+  Status Stop();                       // waits until all that was decided is durable
+
+  void Feed(const Event& event);
+  // After everything decided so far is durable; at once when it already is.
+  void WhenDurable(Action action);
+
+  // Why new work is refused just now, or OK.
+  Status Accepting() const;
+  const std::optional<Status>& degraded() const { return degraded_; }
+
+  const Core& core() const { return core_; }
+  const JobCensus& census() const { return census_; }
+  Time Now() const { return clock_->Now(); }
+  size_t waiting_records() const { return journal_->waiting_records(); }
+  JournalThread& journal() { return *journal_; }
+
+ private:
+  struct Unsynced {
+    uint64_t ticket;
+    std::vector<Action> actions;
+  };
+  Pipeline(boost::asio::io_context& loop, Options options, Metrics& metrics);
+  Status Load(Journal& journal);
+  void StartThreads(std::unique_ptr<Journal> journal);
+  void Keep(Effects& effects);
+  void Count(const Record& record);
+  void Prepare(Command& command);
+  void FlushSoon();
+  void Flush();
+  void Perform(std::vector<Action>& actions);
+  void Durable(uint64_t ticket);
+  void ArmTimer();
+
+  boost::asio::io_context& loop_;
+  const Options options_;
+  Metrics& metrics_;
+  Outside outside_;
+  Core core_;
+  JobCensus census_;
+  std::optional<ShellClock> clock_;
+  Effects effects_;
+  JournalBatch batch_;                 // decided, not yet given to the journal
+  std::vector<Action> actions_;        // to perform after batch_
+  std::deque<Unsynced> unsynced_;
+  bool flush_posted_ = false, tick_posted_ = false;
+  std::optional<Status> degraded_;
+  boost::asio::steady_timer timer_;
+  std::optional<Time> armed_;
+  // Posted closures hold it weakly: they may run after we are gone.
+  std::shared_ptr<Pipeline*> self_;
+  std::unique_ptr<Compactor> compactor_;
+  std::unique_ptr<JournalThread> journal_;  // last: its thread calls the compactor
+};
+
+}  // namespace allot::scheduler

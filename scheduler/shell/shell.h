@@ -1,0 +1,48 @@
+// The scheduler around its core: sockets, HTTP, journal, metrics, all on one loop.
+//
+// Start opens everything and fails with what to do (another scheduler, port in use, unreadable
+// key); then the caller runs the loop. Destroying a shell without Stop is a crash: what was
+// acknowledged is on disk, the rest is lost.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <memory>
+#include <string>
+
+#include "common/auth/tokens.h"
+#include "common/transport/keys.h"
+#include "scheduler/shell/api/services.h"
+
+namespace allot::scheduler {
+
+class Shell {
+ public:
+  struct Options {
+    std::string name = "allotrope";       // of the cluster, shown in listings
+    Pipeline::Options pipeline;
+    std::string listen = "tcp://127.0.0.1:7400";
+    std::string http_listen = "127.0.0.1:7401";
+    transport::KeyPair keys;
+    std::string allow_file;
+    std::string tokens_file;              // may be empty only with `local`
+    bool local = false;
+    ApiLimits limits;
+  };
+
+  static StatusOr<std::unique_ptr<Shell>> Start(boost::asio::io_context& loop, Options options);
+  ~Shell();
+
+  // Takes no more requests, waits until all that was decided is durable.
+  Status Stop();
+
+  std::string endpoint() const;           // tcp://host:port as bound
+  std::string http_address() const;       // host:port as bound
+  Pipeline& pipeline();
+
+ private:
+  struct Impl;
+  explicit Shell(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace allot::scheduler

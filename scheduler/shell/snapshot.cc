@@ -1,0 +1,294 @@
+#include "scheduler/shell/snapshot.h"
+
+#include <utility>
+
+#include "common/wire/codec.h"
+#include "scheduler/shell/record_codec.h"
+
+namespace allot::scheduler {
+namespace {
+
+namespace pb = ::allot::records;
+
+constexpr uint32_t kSnapshotVersion = 1;
+
+void EncodeNode(const NodeState& node, pb::NodeState* out) {
+  out->set_id(node.id.value());
+  wire::Encode(*node.info, out->mutable_info());
+  out->set_epoch(node.epoch.value());
+  out->set_registration(node.registration);
+  out->set_alive(node.alive);
+  out->set_draining(node.draining);
+  out->set_since(ToMicros(node.since));
+  for (const TaskKey& key : node.tasks) wire::Encode(key, out->add_tasks());
+  for (const ReplicaId id : node.replicas) out->add_replicas(id.value());
+}
+
+void EncodeTask(const TaskState& task, pb::TaskState* out) {
+  EncodePlacement(task.placement, out->mutable_placement());
+  out->set_phase(static_cast<int32_t>(task.phase));
+  out->set_abandoned(task.abandoned);
+  out->set_pid(task.pid);
+  out->set_started(ToMicros(task.started));
+  if (task.exit) wire::Encode(*task.exit, out->mutable_exit());
+}
+
+StatusOr<TaskState> DecodeTask(const pb::TaskState& in) {
+  TaskState task;
+  ASSIGN_OR_RETURN(task.placement, DecodePlacement(in.placement()));
+  if (in.phase() < 0 || in.phase() > static_cast<int32_t>(TaskPhase::kExited)) {
+    return InvalidArgument("task phase {} is not known to this version", in.phase());
+  }
+  task.phase = static_cast<TaskPhase>(in.phase());
+  task.abandoned = in.abandoned();
+  task.pid = in.pid();
+  task.started = FromMicros(in.started());
+  if (in.has_exit()) task.exit = wire::Decode(in.exit());
+  return task;
+}
+
+}  // namespace
+
+void EncodeJobState(const JobState& job, pb::JobState* out) {
+  out->set_id(job.id.value());
+  wire::Encode(*job.spec, out->mutable_spec());
+  out->set_user(job.user);
+  out->set_idempotency_key(job.idempotency_key);
+  out->set_phase(static_cast<int32_t>(job.phase));
+  out->set_submitted(ToMicros(job.submitted));
+  out->set_queued(ToMicros(job.queued));
+  out->set_placed(ToMicros(job.placed));
+  out->set_finished(ToMicros(job.finished));
+  out->set_attempt(job.attempt.value());
+  out->set_failures(job.failures);
+  for (const TaskState& task : job.tasks) EncodeTask(task, out->add_tasks());
+  out->set_alternative(job.alternative);
+  out->set_price_micros_per_hour(job.price.micros_per_hour);
+  out->set_main_port(job.main_port);
+  out->set_cost_micros(job.cost.micros);
+  if (job.stopping) {
+    auto* stopping = out->mutable_stopping();
+    stopping->set_job(job.stopping->job.value());
+    if (job.stopping->outcome) stopping->set_outcome(static_cast<int32_t>(*job.stopping->outcome));
+    stopping->set_requeue(static_cast<int32_t>(job.stopping->requeue));
+    stopping->set_code(job.stopping->code);
+    out->set_stopping_at(ToMicros(job.stopping->at));
+  }
+  if (job.outcome) out->set_outcome(static_cast<int32_t>(*job.outcome));
+  out->set_code(job.code);
+}
+
+StatusOr<JobState> DecodeJobState(const pb::JobState& in) {
+  JobState job;
+  if (in.id() == 0) return InvalidArgument("a job without a number");
+  job.id = JobId(in.id());
+  ASSIGN_OR_RETURN(JobSpec spec, wire::Decode(in.spec()));
+  job.spec = std::make_shared<const JobSpec>(std::move(spec));
+  job.user = in.user();
+  job.idempotency_key = in.idempotency_key();
+  if (in.phase() < 0 || in.phase() > static_cast<int32_t>(JobPhase::kFinished)) {
+    return InvalidArgument("job phase {} is not known to this version", in.phase());
+  }
+  job.phase = static_cast<JobPhase>(in.phase());
+  job.submitted = FromMicros(in.submitted());
+  job.queued = FromMicros(in.queued());
+  job.placed = FromMicros(in.placed());
+  job.finished = FromMicros(in.finished());
+  job.attempt = Attempt(in.attempt());
+  job.failures = in.failures();
+  job.tasks.reserve(in.tasks_size());
+  for (const auto& part : in.tasks()) {
+    ASSIGN_OR_RETURN(TaskState task, DecodeTask(part));
+    job.tasks.push_back(std::move(task));
+  }
+  job.alternative = in.alternative();
+  job.price = {in.price_micros_per_hour()};
+  job.main_port = static_cast<uint16_t>(in.main_port());
+  job.cost = {in.cost_micros()};
+  if (in.has_stopping()) {
+    JobStopping stopping{.at = FromMicros(in.stopping_at()), .job = JobId(in.stopping().job())};
+    if (in.stopping().has_outcome()) {
+      ASSIGN_OR_RETURN(stopping.outcome, DecodeOutcome(in.stopping().outcome()));
+    }
+    ASSIGN_OR_RETURN(stopping.requeue, DecodeRequeueReason(in.stopping().requeue()));
+    stopping.code = in.stopping().code();
+    job.stopping = stopping;
+  }
+  if (in.has_outcome()) {
+    ASSIGN_OR_RETURN(job.outcome, DecodeOutcome(in.outcome()));
+  }
+  job.code = in.code();
+  return job;
+}
+
+Status StateCodec::Write(const ClusterState& state, const Sink& sink) {
+  pb::SnapshotPart part;
+  auto* head = part.mutable_head();
+  head->set_version(kSnapshotVersion);
+  head->set_term(state.term_.value());
+  wire::Encode(*state.policy_, head->mutable_policy());
+  head->set_last_job(state.last_job_.value());
+  head->set_last_replica(state.last_replica_.value());
+  for (const JobId id : state.finished_) head->add_finished(id.value());
+  RETURN_IF_ERROR(sink(part));
+  for (const NodeState& node : state.nodes_) {
+    part.Clear();
+    EncodeNode(node, part.mutable_node());
+    RETURN_IF_ERROR(sink(part));
+  }
+  for (const auto& [id, job] : state.jobs_) {
+    part.Clear();
+    EncodeJobState(job, part.mutable_job());
+    RETURN_IF_ERROR(sink(part));
+  }
+  for (const auto& [name, deployment] : state.deployments_) {
+    part.Clear();
+    auto* out = part.mutable_deployment();
+    wire::Encode(*deployment.spec, out->mutable_spec());
+    out->set_generation(deployment.generation);
+    out->set_stopping(deployment.stopping);
+    for (const ReplicaId id : deployment.replicas) out->add_replicas(id.value());
+    RETURN_IF_ERROR(sink(part));
+  }
+  for (const auto& [id, replica] : state.replicas_) {
+    part.Clear();
+    auto* out = part.mutable_replica();
+    out->set_id(id.value());
+    out->set_deployment(replica.deployment);
+    out->set_generation(replica.generation);
+    out->set_group(replica.group);
+    EncodePlacement(replica.placement, out->mutable_placement());
+    out->set_price_micros_per_hour(replica.price.micros_per_hour);
+    out->set_stopping(replica.stopping);
+    out->set_placed(ToMicros(replica.placed));
+    EncodeResources(replica.resources, out->mutable_resources());
+    out->set_concurrency(replica.concurrency);
+    RETURN_IF_ERROR(sink(part));
+  }
+  return absl::OkStatus();
+}
+
+Status StateCodec::Reader::Add(const pb::SnapshotPart& part) {
+  if (part.kind_case() == pb::SnapshotPart::kHead) return AddHead(part.head());
+  if (!head_) return InvalidArgument("the snapshot does not begin with its head");
+  switch (part.kind_case()) {
+    case pb::SnapshotPart::kNode: return AddNode(part.node());
+    case pb::SnapshotPart::kJob: return AddJob(part.job());
+    case pb::SnapshotPart::kDeployment: return AddDeployment(part.deployment());
+    case pb::SnapshotPart::kReplica: return AddReplica(part.replica());
+    default: return InvalidArgument("a snapshot part of a kind this version does not know");
+  }
+}
+
+Status StateCodec::Reader::AddHead(const pb::SnapshotHead& in) {
+  if (head_) return InvalidArgument("the snapshot has two heads");
+  if (in.version() != kSnapshotVersion) {
+    return InvalidArgument("the snapshot has version {}; this program reads {}", in.version(),
+                           kSnapshotVersion);
+  }
+  head_ = true;
+  state_.term_ = Term(in.term());
+  ASSIGN_OR_RETURN(Policy policy, wire::Decode(in.policy()));
+  state_.policy_ = std::make_shared<const Policy>(std::move(policy));
+  state_.last_job_ = JobId(in.last_job());
+  state_.last_replica_ = ReplicaId(in.last_replica());
+  for (const uint64_t id : in.finished()) state_.finished_.push_back(JobId(id));
+  return absl::OkStatus();
+}
+
+Status StateCodec::Reader::AddNode(const pb::NodeState& in) {
+  if (in.id() != state_.nodes_.size() + 1) {
+    return InvalidArgument("node {} stands where node {} is due", in.id(),
+                           state_.nodes_.size() + 1);
+  }
+  NodeState node;
+  node.id = NodeId(in.id());
+  ASSIGN_OR_RETURN(NodeInfo info, wire::Decode(in.info()));
+  node.info = std::make_shared<const NodeInfo>(std::move(info));
+  node.epoch = Epoch(in.epoch());
+  node.registration = in.registration();
+  node.alive = in.alive();
+  node.draining = in.draining();
+  node.since = FromMicros(in.since());
+  for (const auto& key : in.tasks()) {
+    ASSIGN_OR_RETURN(TaskKey task, wire::Decode(key));
+    node.tasks.push_back(task);
+  }
+  for (const uint64_t id : in.replicas()) node.replicas.push_back(ReplicaId(id));
+  state_.nodes_.push_back(std::move(node));
+  return absl::OkStatus();
+}
+
+Status StateCodec::Reader::AddJob(const pb::JobState& in) {
+  ASSIGN_OR_RETURN(JobState job, DecodeJobState(in));
+  const JobId id = job.id;
+  if (!state_.jobs_.emplace(id, std::move(job)).second) {
+    return InvalidArgument("{} is there twice", ToString(id));
+  }
+  return absl::OkStatus();
+}
+
+Status StateCodec::Reader::AddDeployment(const pb::DeploymentState& in) {
+  DeploymentState deployment;
+  ASSIGN_OR_RETURN(DeploymentSpec spec, wire::Decode(in.spec()));
+  deployment.spec = std::make_shared<const DeploymentSpec>(std::move(spec));
+  deployment.generation = in.generation();
+  deployment.stopping = in.stopping();
+  for (const uint64_t id : in.replicas()) deployment.replicas.push_back(ReplicaId(id));
+  const std::string name = deployment.spec->name;
+  if (!state_.deployments_.emplace(name, std::move(deployment)).second) {
+    return InvalidArgument("deployment {} is there twice", name);
+  }
+  return absl::OkStatus();
+}
+
+Status StateCodec::Reader::AddReplica(const pb::ReplicaState& in) {
+  if (in.id() == 0) return InvalidArgument("a replica without a number");
+  ReplicaState replica;
+  replica.id = ReplicaId(in.id());
+  replica.deployment = in.deployment();
+  replica.generation = in.generation();
+  replica.group = in.group();
+  ASSIGN_OR_RETURN(replica.placement, DecodePlacement(in.placement()));
+  replica.price = {in.price_micros_per_hour()};
+  replica.stopping = in.stopping();
+  replica.placed = FromMicros(in.placed());
+  replica.resources = DecodeResources(in.resources());
+  replica.concurrency = in.concurrency();
+  const ReplicaId id = replica.id;
+  if (!state_.replicas_.emplace(id, std::move(replica)).second) {
+    return InvalidArgument("{} is there twice", ToString(id));
+  }
+  return absl::OkStatus();
+}
+
+// RestoreDerived follows references and rightly crashes on one that leads nowhere; from a file that
+// is an error.
+Status StateCodec::Reader::CheckReferences() const {
+  for (const NodeState& node : state_.nodes_) {
+    for (const TaskKey& key : node.tasks) {
+      const auto job = state_.jobs_.find(key.task.job);
+      if (job == state_.jobs_.end() || key.task.index >= job->second.tasks.size()) {
+        return InvalidArgument("node {} holds {}, which is not there", node.info->name,
+                               ToString(key));
+      }
+    }
+    for (const ReplicaId id : node.replicas) {
+      if (!state_.replicas_.contains(id)) {
+        return InvalidArgument("node {} holds {}, which is not there", node.info->name,
+                               ToString(id));
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
+StatusOr<ClusterState> StateCodec::Reader::Finish() {
+  if (!head_) return InvalidArgument("the snapshot is empty");
+  head_ = false;
+  RETURN_IF_ERROR(CheckReferences());
+  state_.RestoreDerived();  // names, keys and what nodes have free are not written
+  return std::exchange(state_, ClusterState());
+}
+
+}  // namespace allot::scheduler

@@ -1,0 +1,72 @@
+#include "scheduler/shell/waiters.h"
+
+#include <utility>
+#include <vector>
+
+namespace allot::scheduler {
+
+ReplyToken Waiters::Expect(http::ResponderPtr responder, RenderReply render) {
+  expected_.emplace(++last_token_, Expected{std::move(responder), std::move(render)});
+  return last_token_;
+}
+
+Pipeline::Action Waiters::PrepareReply(const Reply& reply) {
+  const auto it = expected_.find(reply.token);
+  if (it == expected_.end()) return {};
+  Expected expected = std::move(it->second);
+  expected_.erase(it);
+  return [responder = std::move(expected.responder),
+          response = reply.status.ok() ? expected.render(reply)
+                                       : http::ErrorResponse(reply.status)]() mutable {
+    responder->Send(std::move(response));
+  };
+}
+
+void Waiters::UntilEnd(JobId job, http::ResponderPtr responder, Duration timeout,
+                       RenderJob render) {
+  auto waiter = std::make_shared<Waiter>();
+  waiter->responder = std::move(responder);
+  waiter->render = std::move(render);
+  waiter->timer = std::make_unique<boost::asio::steady_timer>(loop_, timeout);
+  jobs_[job].push_back(waiter);
+  ++waiting_;
+  // The waiter owns what holds these callbacks, so they hold it weakly.
+  const std::weak_ptr<Waiter> weak = waiter;
+  waiter->timer->async_wait([this, job, weak](const boost::system::error_code& error) {
+    const auto waiter = weak.lock();
+    if (error || waiter == nullptr || !Forget(job, waiter.get())) return;
+    pipeline_.WhenDurable([responder = waiter->responder, response = waiter->render()]() mutable {
+      responder->Send(std::move(response));
+    });
+  });
+  waiter->responder->OnClientGone([this, job, weak] {
+    if (const auto waiter = weak.lock()) Forget(job, waiter.get());
+  });
+}
+
+bool Waiters::Forget(JobId job, const Waiter* waiter) {
+  const auto it = jobs_.find(job);
+  if (it == jobs_.end()) return false;
+  const size_t found = std::erase_if(it->second, [&](const auto& w) { return w.get() == waiter; });
+  waiting_ -= found;
+  if (it->second.empty()) jobs_.erase(it);
+  return found != 0;
+}
+
+Pipeline::Action Waiters::PrepareJobEnded(JobId job) {
+  const auto it = jobs_.find(job);
+  if (it == jobs_.end()) return {};
+  std::vector<std::shared_ptr<Waiter>> ended = std::move(it->second);
+  jobs_.erase(it);
+  waiting_ -= ended.size();
+  std::vector<http::Response> responses;
+  for (const auto& waiter : ended) {
+    waiter->timer->cancel();
+    responses.push_back(waiter->render());
+  }
+  return [ended = std::move(ended), responses = std::move(responses)]() mutable {
+    for (size_t i = 0; i < ended.size(); ++i) ended[i]->responder->Send(std::move(responses[i]));
+  };
+}
+
+}  // namespace allot::scheduler

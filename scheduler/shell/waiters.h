@@ -1,0 +1,58 @@
+// Callers that wait: for the answer to an event they caused (by token), or for a job to end.
+//
+// Answers are rendered when the core has decided and sent when that is durable (see Pipeline).
+// Loop thread only.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "common/http/server.h"
+#include "scheduler/shell/pipeline.h"
+
+namespace allot::scheduler {
+
+class Waiters {
+ public:
+  using RenderReply = std::function<http::Response(const Reply& reply)>;
+  using RenderJob = std::function<http::Response()>;
+
+  Waiters(boost::asio::io_context& loop, Pipeline& pipeline) : loop_(loop), pipeline_(pipeline) {}
+
+  // The answer to the event that is fed with this token.
+  ReplyToken Expect(http::ResponderPtr responder, RenderReply render);
+  size_t expected() const { return expected_.size(); }
+
+  // Answers when the job ends, or after `timeout` with what there is to say then.
+  void UntilEnd(JobId job, http::ResponderPtr responder, Duration timeout, RenderJob render);
+  size_t waiting() const { return waiting_; }
+
+  // For Pipeline::Outside.
+  Pipeline::Action PrepareReply(const Reply& reply);
+  Pipeline::Action PrepareJobEnded(JobId job);
+
+ private:
+  struct Expected {
+    http::ResponderPtr responder;
+    RenderReply render;
+  };
+  struct Waiter {
+    http::ResponderPtr responder;
+    RenderJob render;
+    std::unique_ptr<boost::asio::steady_timer> timer;
+  };
+  bool Forget(JobId job, const Waiter* waiter);  // false: it was answered already
+
+  boost::asio::io_context& loop_;
+  Pipeline& pipeline_;
+  ReplyToken last_token_ = 0;
+  absl::flat_hash_map<ReplyToken, Expected> expected_;
+  absl::flat_hash_map<JobId, std::vector<std::shared_ptr<Waiter>>> jobs_;
+  size_t waiting_ = 0;
+};
+
+}  // namespace allot::scheduler

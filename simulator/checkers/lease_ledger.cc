@@ -1,0 +1,92 @@
+#include "simulator/checkers/lease_ledger.h"
+
+#include <algorithm>
+
+namespace allot::simulator {
+
+void LeaseLedger::Kept(const scheduler::Record& record) {
+  std::visit([this](const auto& r) { On(r); }, record);
+}
+
+void LeaseLedger::On(const scheduler::NodeRegistered& r) {
+  Node& node = nodes_[r.node];
+  if (r.epoch <= node.epoch)
+    findings_.Add(kName, "node {} registered with epoch {} after {}", r.info->name, r.epoch.value(),
+                  node.epoch.value());
+  node.epoch = r.epoch;
+  node.alive = true;
+  node.info = r.info;
+  std::erase_if(node.owners, [&](const auto& owner) {
+    return std::none_of(r.info->devices.begin(), r.info->devices.end(),
+                        [&](const Device& device) { return device.id == owner.first; });
+  });
+}
+
+void LeaseLedger::On(const scheduler::NodeLost& r) {
+  Node& node = nodes_[r.node];
+  if (r.epoch <= node.epoch)
+    findings_.Add(kName, "node {} lost with epoch {} after {}", r.node.value(), r.epoch.value(),
+                  node.epoch.value());
+  node.epoch = r.epoch;
+  node.alive = false;
+}
+
+void LeaseLedger::Take(const scheduler::TaskPlacement& placement, const std::string& owner) {
+  const auto it = nodes_.find(placement.node);
+  if (it == nodes_.end() || !it->second.alive) {
+    findings_.Add(kName, "{} placed on node {}, which is not alive", owner, placement.node.value());
+    return;
+  }
+  Node& node = it->second;
+  if (node.draining)
+    findings_.Add(kName, "{} placed on {}, which is draining",
+                  owner.empty() ? "a task" : owner, node.info->name);
+  placement.devices.ForEach([&](uint32_t i) {
+    if (i >= node.info->devices.size()) {
+      findings_.Add(kName, "{} leases device {} of {}, which has {}", owner, i, node.info->name,
+                    node.info->devices.size());
+      return;
+    }
+    const auto [held, fresh] = node.owners.try_emplace(node.info->devices[i].id, owner);
+    if (!fresh)
+      findings_.Add(kName, "device {} of {} leased to {} while {} has it", held->first,
+                    node.info->name, owner, held->second);
+  });
+}
+
+void LeaseLedger::Free(NodeId node, const std::string& owner) {
+  std::erase_if(nodes_[node].owners, [&](const auto& held) { return held.second == owner; });
+}
+
+void LeaseLedger::On(const scheduler::JobPlaced& r) {
+  for (uint32_t i = 0; i < r.tasks.size(); ++i) {
+    const TaskKey key{{r.job, i}, r.attempt};
+    tasks_[key] = r.tasks[i].node;
+    Take(r.tasks[i], r.tasks[i].devices.Empty() ? std::string() : ToString(key));
+  }
+}
+
+void LeaseLedger::EndTask(const TaskKey& key) {
+  const auto it = tasks_.find(key);
+  if (it == tasks_.end()) return;  // The job ledger says more.
+  if (!nodes_[it->second].owners.empty()) Free(it->second, ToString(key));
+  tasks_.erase(it);
+}
+
+void LeaseLedger::On(const scheduler::ReplicaPlaced& r) {
+  if (!replicas_.try_emplace(r.replica, r.placement.node).second)
+    findings_.Add(kName, "{} placed twice", ToString(r.replica));
+  Take(r.placement, ToString(r.replica));
+}
+
+void LeaseLedger::On(const scheduler::ReplicaGone& r) {
+  const auto it = replicas_.find(r.replica);
+  if (it == replicas_.end()) {
+    findings_.Add(kName, "{} is gone, but it holds no lease", ToString(r.replica));
+    return;
+  }
+  Free(it->second, ToString(r.replica));
+  replicas_.erase(it);
+}
+
+}  // namespace allot::simulator

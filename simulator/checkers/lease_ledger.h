@@ -1,0 +1,51 @@
+// Reads the durable records as an outsider would and keeps its own books on devices and epochs.
+//
+// Promises: no device has two leases; a lease is taken only on a node that is alive and not
+// draining; the epochs of a node only grow. Leases follow a device's id when a node's list of devices changes; the lease of
+// a device that is gone ends.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "scheduler/core/events.h"
+#include "simulator/checkers/findings.h"
+
+namespace allot::simulator {
+
+class LeaseLedger {
+ public:
+  explicit LeaseLedger(Findings& findings) : findings_(findings) {}
+  void Kept(const scheduler::Record& record);
+
+ private:
+  struct Node {
+    Epoch epoch;
+    bool alive = false;
+    bool draining = false;
+    scheduler::NodeInfoPtr info;
+    std::map<std::string, std::string> owners;  // device id → who
+  };
+  static constexpr std::string_view kName = "lease ledger";
+  void Take(const scheduler::TaskPlacement& placement, const std::string& owner);
+  void Free(NodeId node, const std::string& owner);
+  void On(const scheduler::NodeRegistered& r);
+  void On(const scheduler::NodeLost& r);
+  void On(const scheduler::NodeDrainSet& r) { nodes_[r.node].draining = r.drain; }
+  void On(const scheduler::JobPlaced& r);
+  void On(const scheduler::TaskExited& r) { EndTask(r.key); }
+  void On(const scheduler::TaskAbandoned& r) { EndTask(r.key); }
+  void On(const scheduler::ReplicaPlaced& r);
+  void On(const scheduler::ReplicaGone& r);
+  template <class R>
+  void On(const R&) {}
+  void EndTask(const TaskKey& key);
+
+  Findings& findings_;
+  std::map<NodeId, Node> nodes_;
+  std::map<TaskKey, NodeId> tasks_;
+  std::map<ReplicaId, NodeId> replicas_;
+};
+
+}  // namespace allot::simulator

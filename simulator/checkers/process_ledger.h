@@ -1,0 +1,42 @@
+// Watches what really runs on the nodes.
+//
+// Promises: a task key is spawned at most once, on whatever node; no two live processes of
+// different owners use one device of a node (the agent holds a start back until the device is
+// free, so this holds without exception); a process is forgotten only after it has ended.
+//
+// Not promised: that two attempts of one job never run at the same time on different nodes. A node
+// that is cut off keeps running what it has; it is the lease that moves on, not the process.
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "common/base/ids.h"
+#include "simulator/checkers/findings.h"
+
+namespace allot::simulator {
+
+class ProcessLedger {
+ public:
+  explicit ProcessLedger(Findings& findings) : findings_(findings) {}
+  // `owner`: the task key or the replica; a replica's later starts are the same owner.
+  void TaskSpawned(uint32_t node, const TaskKey& key, const std::vector<std::string>& devices);
+  void ReplicaSpawned(uint32_t node, ReplicaId id, const std::vector<std::string>& devices);
+  void Ended(uint32_t node, const std::string& owner);
+  void Forgotten(uint32_t node, const std::string& owner);
+  void NodeDied(uint32_t node);
+  size_t spawned() const { return keys_.size(); }
+
+ private:
+  static constexpr std::string_view kName = "process ledger";
+  void Began(uint32_t node, const std::string& owner, const std::vector<std::string>& devices);
+
+  Findings& findings_;
+  std::map<TaskKey, uint32_t> keys_;
+  std::map<uint32_t, std::map<std::string, std::vector<std::string>>>
+      live_;  // node → owner → devices
+};
+
+}  // namespace allot::simulator

@@ -1,0 +1,201 @@
+#include "simulator/cluster_maker.h"
+
+#include <algorithm>
+#include <array>
+
+#include "fmt/format.h"
+#include "policies/api/registry.h"
+
+namespace allot::simulator {
+namespace {
+
+struct Model {
+  const char* name;
+  const char* vendor;
+  DeviceKind kind;
+  Bytes memory;
+};
+constexpr std::array<Model, 4> kModels = {{
+    {"nvidia/h200-sxm-141g", "nvidia", DeviceKind::kGpu, 141 * kGiB},
+    {"nvidia/l4-24g", "nvidia", DeviceKind::kGpu, 24 * kGiB},
+    {"amd/mi300x-192g", "amd", DeviceKind::kGpu, 192 * kGiB},
+    {"groq/lpu-v1", "groq", DeviceKind::kAsic, 230 * kMiB},
+}};
+constexpr std::array<const char*, 3> kTenants = {"default", "research", "product"};
+
+template <class T>
+const T& Pick(Rng& rng, const std::vector<T>& items) {
+  return items[rng.Below(items.size())];
+}
+
+DeviceRequest MakeRequest(Rng& rng) {
+  DeviceRequest request;
+  request.count = 1 + static_cast<uint32_t>(rng.Below(rng.OneIn(4) ? 4 : 2));
+  request.worth = rng.OneIn(2) ? 1.0 : 2.0;
+  switch (rng.Below(5)) {
+    case 0:
+      request.kind = DeviceKind::kGpu;
+      break;
+    case 1:
+      request.kind = DeviceKind::kAsic;
+      break;
+    case 2:
+      request.model = "nvidia/*";
+      break;
+    case 3:
+      request.model = kModels[rng.Below(kModels.size())].name;
+      break;
+    case 4:
+      request.kind = DeviceKind::kGpu;
+      request.min_memory = 80 * kGiB;
+      break;
+  }
+  if (rng.OneIn(40)) request.model = "acme/none";
+  return request;
+}
+
+uint64_t Slots(const JobSpec& spec, const DeviceRequest* request, const NodeInfo& node) {
+  uint64_t slots = UINT64_MAX;
+  if (spec.resources.cpus > 0)
+    slots = std::min(slots, static_cast<uint64_t>(node.cpus / spec.resources.cpus));
+  if (spec.resources.memory > 0)
+    slots = std::min(slots, static_cast<uint64_t>(node.memory / spec.resources.memory));
+  if (request == nullptr || request->kind == DeviceKind::kCpu || request->count == 0) return slots;
+  // All devices of a task are of one model.
+  uint64_t by_device = 0;
+  for (const Model& model : kModels) {
+    uint64_t devices = 0;
+    for (const Device& device : node.devices)
+      if (device.model == model.name && Matches(*request, device)) ++devices;
+    by_device += devices / request->count;
+  }
+  return std::min(slots, by_device);
+}
+
+}  // namespace
+
+NodeInfo MakeNode(Rng& rng, uint32_t index) {
+  NodeInfo node;
+  node.name = fmt::format("n{}", index + 1);
+  node.instance = fmt::format("i{}", index + 1);
+  node.address = fmt::format("10.0.0.{}", index + 1);
+  node.version = "simulated";
+  node.cpus = static_cast<MilliCpu>(2'000 + 1'000 * rng.Below(31));
+  node.memory = static_cast<Bytes>(4 + rng.Below(125)) * kGiB;
+  Device cpu;
+  cpu.id = "cpu0";
+  cpu.kind = DeviceKind::kCpu;
+  cpu.vendor = "intel";
+  cpu.model = "intel/xeon-8480+";
+  cpu.cores = node.cpus / 1'000;
+  node.devices.push_back(cpu);
+  const Model& first = kModels[rng.Below(kModels.size())];
+  const Model& second = rng.OneIn(4) ? kModels[rng.Below(kModels.size())] : first;
+  const uint64_t count = rng.Below(9);
+  for (uint64_t i = 0; i < count; ++i) {
+    const Model& model = i < count / 2 ? first : second;
+    Device device;
+    device.id = fmt::format("acc{}", i);
+    device.kind = model.kind;
+    device.vendor = model.vendor;
+    device.model = model.name;
+    device.memory = model.memory;
+    device.emulated = true;
+    node.devices.push_back(device);
+  }
+  return node;
+}
+
+JobSpec MakeJob(Rng& rng, uint64_t number) {
+  JobSpec job;
+  job.name = fmt::format("j{}", number);
+  job.tenant = kTenants[rng.Below(kTenants.size())];
+  job.priority = static_cast<int32_t>(rng.Below(3));
+  job.tasks = rng.OneIn(3) ? 1 + static_cast<uint32_t>(rng.Below(4)) : 1;
+  job.resources.cpus = static_cast<MilliCpu>(250 * (1 + rng.Below(16)));
+  job.resources.memory = static_cast<Bytes>(1 + rng.Below(8)) * 256 * kMiB;
+  job.restarts_max = static_cast<uint32_t>(rng.Below(3));
+  job.grace = std::array<Duration, 3>{100ms, 2s, 10s}[rng.Below(3)];
+  if (rng.OneIn(3)) job.runtime = TaskRuntime::kNoop;
+  if (!rng.OneIn(3)) {
+    job.devices.push_back(MakeRequest(rng));
+    while (rng.OneIn(3)) job.devices.push_back(MakeRequest(rng));
+  } else if (rng.OneIn(4)) {
+    DeviceRequest cpu;
+    cpu.kind = DeviceKind::kCpu;
+    job.devices.push_back(cpu);
+  }
+  int64_t runs = static_cast<int64_t>(1'000 + rng.Below(rng.OneIn(3) ? 15'000'000 : 500'000));
+  if (rng.OneIn(15)) {
+    runs = 3'600'000'000;  // Until its limit, or until somebody cancels it.
+    if (rng.OneIn(2)) job.time_limit = std::array<Duration, 2>{500ms, 5s}[rng.Below(2)];
+  } else if (rng.OneIn(10)) {
+    job.time_limit = 1min;
+  }
+  const uint64_t failures = rng.OneIn(8) ? 1 + rng.Below(2) : 0;
+  job.command = {"sim", std::to_string(runs), std::to_string(failures)};
+  return job;
+}
+
+DeploymentSpec MakeDeployment(Rng& rng, uint64_t number) {
+  DeploymentSpec deployment;
+  deployment.name = fmt::format("d{}", number);
+  deployment.model = fmt::format("m{}", number);
+  deployment.command = {"serve"};
+  deployment.resources.cpus = 500;
+  deployment.health.interval = rng.OneIn(2) ? 2s : 10s;
+  deployment.health.start_timeout = 30s;
+  deployment.health.failures_max = 1 + static_cast<uint32_t>(rng.Below(3));
+  deployment.grace = rng.OneIn(2) ? 1s : 5s;
+  deployment.queue_max = 1 + static_cast<uint32_t>(rng.Below(16));
+  deployment.queue_timeout = rng.OneIn(2) ? 2s : 15s;
+  if (rng.OneIn(2)) deployment.objective.end_to_end = 300ms;
+  const uint64_t groups = 1 + rng.Below(2);
+  for (uint64_t i = 0; i < groups; ++i) {
+    ReplicaGroup group;
+    if (rng.OneIn(3)) {
+      group.device.kind = DeviceKind::kCpu;
+    } else {
+      group.device = MakeRequest(rng);
+      group.device.count = 1;
+    }
+    group.count = static_cast<uint32_t>(rng.Below(3));
+    group.concurrency = 1 + static_cast<uint32_t>(rng.Below(4));
+    deployment.groups.push_back(group);
+  }
+  return deployment;
+}
+
+Policy MakePolicy(Rng& rng) {
+  Policy policy;
+  policy.name = fmt::format("p{}", rng.Below(1'000));
+  policy.queue.algorithm = Pick(rng, policies::QueuePolicyNames());
+  policy.queue.head_hold_after = rng.OneIn(2) ? 5s : 5min;
+  policy.queue.shares = {{"research", 2.0}};
+  policy.placement.algorithm = Pick(rng, policies::PlacementPolicyNames());
+  policy.routing.algorithm = Pick(rng, policies::RoutingPolicyNames());
+  policy.routing.explore_ratio = 0.1;
+  policy.prices.other_gpu = {static_cast<int64_t>(rng.Below(9'000'000))};
+  policy.prices.other_asic = {static_cast<int64_t>(rng.Below(3'000'000))};
+  policy.prices.other_cpu_core = {40'000};
+  return policy;
+}
+
+bool FitsEmptyCluster(const JobSpec& spec, const std::vector<const NodeInfo*>& nodes) {
+  const auto fits = [&](const DeviceRequest* request) {
+    uint64_t slots = 0;
+    for (const NodeInfo* node : nodes)
+      slots += std::min<uint64_t>(Slots(spec, request, *node), spec.tasks);
+    return slots >= spec.tasks;
+  };
+  if (spec.devices.empty()) return fits(nullptr);
+  return std::any_of(spec.devices.begin(), spec.devices.end(),
+                     [&](const DeviceRequest& request) { return fits(&request); });
+}
+
+bool EndsByItself(const JobSpec& spec) {
+  return spec.runtime == TaskRuntime::kNoop || spec.time_limit ||
+         std::stoll(spec.command[1]) <= 60'000'000;
+}
+
+}  // namespace allot::simulator

@@ -1,0 +1,25 @@
+// Machines and work drawn from the seed.
+#pragma once
+
+#include <vector>
+
+#include "common/base/rng.h"
+#include "common/model/deployment.h"
+#include "common/model/job.h"
+#include "common/model/node.h"
+#include "common/model/policy.h"
+
+namespace allot::simulator {
+
+NodeInfo MakeNode(Rng& rng, uint32_t index);
+JobSpec MakeJob(Rng& rng, uint64_t number);
+DeploymentSpec MakeDeployment(Rng& rng, uint64_t number);
+Policy MakePolicy(Rng& rng);
+
+// Could the job run if the cluster were empty? Worked out apart from the scheduler, for gangs of
+// equal tasks on one of their alternatives.
+bool FitsEmptyCluster(const JobSpec& spec, const std::vector<const NodeInfo*>& nodes);
+// Does it end by itself (or by its time limit) within a minute of running?
+bool EndsByItself(const JobSpec& spec);
+
+}  // namespace allot::simulator

@@ -1,0 +1,201 @@
+#include "simulator/scheduler_host.h"
+
+#include <utility>
+
+#include "simulator/checkers/fencing.h"
+#include "simulator/checkers/fold.h"
+#include "simulator/describe.h"
+#include "simulator/gateway_host.h"
+#include "simulator/node_host.h"
+
+namespace allot::simulator {
+
+SchedulerHost::SchedulerHost(World& world, scheduler::CoreOptions options)
+    : world_(world), options_(std::move(options)) {}
+
+void SchedulerHost::Boot() {
+  if (alive()) return;
+  ++life_;
+  crash_in_sync_ = crash_after_sync_ = false;
+  core_ = std::make_unique<scheduler::Core>(options_);
+  size_t first = 0;
+  if (disk_.snapshot() && world_.faults.Strikes(Fault::kSnapshotRestart, 700)) {
+    core_->Restore(*disk_.snapshot());
+    first = disk_.snapshot_covers();
+  }
+  for (size_t i = first; i < disk_.records().size(); ++i) core_->Replay(disk_.records()[i]);
+  CheckFold(disk_.fold(), core_->state(), first == 0 ? "replayed" : "restored and replayed",
+            world_.findings);
+  world_.acknowledged.CheckKept(core_->state());
+  tick_at_.reset();
+  Step(scheduler::Restarted{});
+  Step(scheduler::GatewaysChanged{{{"tcp://gateway:7000", "key"}}});
+}
+
+void SchedulerHost::Crash() {
+  if (!alive()) return;
+  if (world_.listening()) world_.Say("scheduler", "crashes");
+  // The batch on its way to the disk may have arrived there, though nobody was told.
+  if (syncing_ && !syncing_->records.empty()) {
+    if (world_.faults.Strikes(Fault::kUnsyncedLoss, 700)) {
+      if (world_.listening()) world_.Say("disk", "loses what was not synced");
+    } else {
+      MakeDurable(syncing_->records);
+    }
+  }
+  syncing_.reset();
+  waiting_ = {};
+  core_.reset();
+  peers_.clear();
+  answers_.clear();
+  routes_.reset();
+  if (world_.rng.OneIn(2)) disk_.TakeSnapshot();
+  for (auto& node : world_.nodes) node->SchedulerDied();
+  world_.loop.After(world_.Between(10ms, world_.rng.OneIn(4) ? 30s : 3s), [this, life = life_] {
+    if (life == life_) Boot();
+  });
+}
+
+void SchedulerHost::CrashSoon(bool while_syncing) {
+  (while_syncing ? crash_in_sync_ : crash_after_sync_) = true;
+}
+
+bool SchedulerHost::Ask(const std::function<scheduler::Event(scheduler::ReplyToken)>& make,
+                        Answer answer) {
+  if (!alive()) return false;
+  const scheduler::ReplyToken token = ++last_token_;
+  answers_.emplace(token, std::move(answer));
+  Step(make(token));
+  return true;
+}
+
+void SchedulerHost::AgentSays(uint32_t node, uint64_t connection, const AgentMessage& message) {
+  if (!alive()) return;
+  const std::string& name = world_.nodes[node]->name();
+  peers_[name] = {node, connection};
+  const scheduler::NodeState* known = core_->state().FindNode(name);
+  const Epoch epoch = known == nullptr ? Epoch() : known->epoch;
+  Step(scheduler::AgentSaid{name, message});
+  CheckSchedulerFenced(epoch, message, effects_, world_.findings);
+  if (alive() && std::holds_alternative<Heartbeat>(message)) SendToAgent(name, std::nullopt);
+}
+
+void SchedulerHost::GatewaySays(Term routes_term, uint64_t routes_version) {
+  if (!alive() || routes_ == nullptr) return;
+  if (routes_->term != routes_term || routes_->version != routes_version) SendRoutes();
+}
+
+void SchedulerHost::Step(const scheduler::Event& event) {
+  effects_.Clear();
+  core_->Step(world_.now(), event, effects_);
+  world_.Stepped("scheduler", [&] { return DescribeStep(event, effects_); });
+  if (!effects_.records.empty()) CheckState(core_->state(), world_.findings);
+  if (effects_.more) {
+    world_.loop.After(Duration(0), [this, life = life_] {
+      if (life == life_ && alive()) Step(scheduler::ClockTicked{});
+    });
+  }
+  Keep(effects_);
+  PlanTick();
+}
+
+// Commands wait for every record before them; without one under way they go at once.
+void SchedulerHost::Keep(scheduler::Effects& effects) {
+  if (effects.records.empty() && quiet()) {
+    for (const auto& command : effects.commands) Perform(command);
+    return;
+  }
+  waiting_.records.insert(waiting_.records.end(), effects.records.begin(), effects.records.end());
+  waiting_.commands.insert(waiting_.commands.end(), effects.commands.begin(),
+                           effects.commands.end());
+  if (!syncing_) StartSync();
+}
+
+void SchedulerHost::StartSync() {
+  syncing_ = std::exchange(waiting_, {});
+  Duration takes = world_.Between(200us, 2ms);
+  if (world_.faults.Strikes(Fault::kSlowDisk, 20)) takes += world_.Between(10ms, 2s);
+  if (std::exchange(crash_in_sync_, false) && !world_.faults.healed()) {
+    world_.loop.After(world_.Between(0us, takes), [this, life = life_] {
+      if (life == life_ && !world_.faults.healed()) Crash();
+    });
+  }
+  world_.loop.After(takes, [this, life = life_] {
+    if (life == life_ && alive()) Synced();
+  });
+}
+
+void SchedulerHost::Synced() {
+  const Batch batch = *std::exchange(syncing_, std::nullopt);
+  MakeDurable(batch.records);
+  if (!waiting_.empty()) StartSync();
+  size_t left = batch.commands.size();
+  if (crash_after_sync_ && left > 1 && !world_.faults.healed()) left = world_.rng.Below(left);
+  for (const auto& command : batch.commands) {
+    if (left-- == 0) return Crash();
+    Perform(command);
+  }
+}
+
+void SchedulerHost::MakeDurable(const std::vector<scheduler::Record>& records) {
+  for (const auto& record : records) {
+    world_.job_ledger.Kept(record);
+    world_.lease_ledger.Kept(record);
+  }
+  disk_.Append(records);
+}
+
+void SchedulerHost::Perform(const scheduler::Command& command) {
+  if (const auto* send = std::get_if<scheduler::SendToAgent>(&command)) {
+    SendToAgent(send->node, send->message);
+  } else if (const auto* routes = std::get_if<scheduler::SendRoutes>(&command)) {
+    routes_ = routes->table;
+    SendRoutes();
+  } else if (const auto* reply = std::get_if<scheduler::Reply>(&command)) {
+    const auto it = answers_.find(reply->token);
+    if (it == answers_.end()) {
+      if (reply->token != 0)
+        world_.findings.Add("replies", "the scheduler answered {} twice", reply->token);
+      return;
+    }
+    // It has left; what the person does next is another event.
+    if (reply->status.ok() && reply->job.valid()) world_.acknowledged.Replied(reply->job, "");
+    world_.loop.After(world_.network.Latency(),
+                      [answer = std::move(it->second), reply = *reply] { answer(reply); });
+    answers_.erase(it);
+  }
+}
+
+void SchedulerHost::PlanTick() {
+  const auto wanted = core_->NextWakeup();
+  if (!wanted || (tick_at_ && *tick_at_ <= *wanted)) return;
+  tick_at_ = std::max(*wanted, world_.now());
+  Time at = *tick_at_;
+  if (world_.faults.Strikes(Fault::kTickJitter, 100)) at += world_.Between(0us, 300ms);
+  world_.loop.At(at, [this, life = life_, tick = ++tick_] {
+    if (life != life_ || tick != tick_ || !alive()) return;
+    tick_at_.reset();
+    Step(scheduler::ClockTicked{});
+  });
+}
+
+// No message: the empty envelope that answers a heartbeat.
+void SchedulerHost::SendToAgent(const std::string& name, std::optional<SchedulerMessage> message) {
+  const auto peer = peers_.find(name);
+  if (peer == peers_.end()) return;  // Unroutable; the resend rules make up for it.
+  const auto [node, connection] = peer->second;
+  if (to_nodes_.size() <= node) to_nodes_.resize(world_.nodes.size());
+  NodeHost* host = world_.nodes[node].get();
+  if (host->cut_off()) return;
+  auto shared = message ? std::make_shared<const SchedulerMessage>(std::move(*message)) : nullptr;
+  world_.network.Send(to_nodes_[node], [host, connection = connection, shared] {
+    host->SchedulerSays(connection, shared.get());
+  });
+}
+
+void SchedulerHost::SendRoutes() {
+  if (routes_ == nullptr) return;
+  world_.network.Send(to_gateway_, [this, table = routes_] { world_.gateway->Routes(table); });
+}
+
+}  // namespace allot::simulator

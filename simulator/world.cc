@@ -1,0 +1,203 @@
+#include "simulator/world.h"
+
+#include "simulator/checkers/fold.h"
+#include "simulator/cluster_maker.h"
+#include "simulator/gateway_host.h"
+#include "simulator/node_host.h"
+#include "simulator/scheduler_host.h"
+#include "simulator/workload.h"
+
+namespace allot::simulator {
+namespace {
+
+// Once faults have healed, all that can finish does so within this virtual time. The longest
+// honest wait: a replica's backoff, a job of 15 s that is tried three times behind a queue of
+// others.
+constexpr Duration kFinishWithin = 60min;
+
+template <class T>
+T& Pick(Rng& rng, std::vector<std::unique_ptr<T>>& items) {
+  return *items[rng.Below(items.size())];
+}
+
+}  // namespace
+
+World::World(const WorldOptions& options)
+    : rng(options.seed),
+      faults(options.faults, rng),
+      network(loop, rng, faults),
+      options_(options),
+      listening_(options.hash || options.trace != nullptr) {
+  scheduler::CoreOptions core;
+  core.heartbeat_every = Between(1s, 4s);
+  core.lease = core.heartbeat_every * 3 + Between(0s, 10s);
+  core.resend_after = Between(500ms, 3s);
+  core.plan_attempts_max = rng.OneIn(4) ? 2 : 2'000;
+  scheduler = std::make_unique<SchedulerHost>(*this, core);
+  agent::CoreOptions agent;
+  agent.report_after = Between(500ms, 3s);
+  agent.scheduler_silence_max = core.heartbeat_every * 3 + Between(0s, 10s);
+  agent.restart_backoff_max = 20s;
+  const uint64_t count = 1 + rng.Below(5);
+  for (uint32_t i = 0; i < count; ++i)
+    nodes.push_back(std::make_unique<NodeHost>(*this, i, MakeNode(rng, i), agent));
+  gateway = std::make_unique<GatewayHost>(*this);
+  workload_ = std::make_unique<Workload>(*this);
+}
+
+World::~World() = default;
+
+Duration World::Between(Duration low, Duration high) {
+  if (high <= low) return low;
+  return low +
+         Duration(static_cast<int64_t>(rng.Below(static_cast<uint64_t>((high - low).count()))));
+}
+
+void World::Say(std::string_view who, const std::string& text) {
+  if (options_.hash) {
+    const auto mix = [this](std::string_view bytes) {
+      for (const char c : bytes) hash_ = (hash_ ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+    };
+    const int64_t at = ToMicros(now());
+    mix({reinterpret_cast<const char*>(&at), sizeof(at)});
+    mix(who);
+    mix(text);
+  }
+  if (options_.trace) {
+    const int64_t at = ToMicros(now()) - 1'700'000'000'000'000;
+    options_.trace(fmt::format("{:>12.6f} {} {}", static_cast<double>(at) / 1e6, who, text));
+  }
+}
+
+WorldResult World::Run() {
+  const Time began = now();
+  scheduler->Boot();
+  gateway->Boot();
+  for (auto& node : nodes)
+    loop.After(Between(0s, 2s), [node = node.get()] { node->BootMachine(); });
+  workload_->Start();
+  PlanFaults();
+  while (!findings.any() && steps_ < options_.events && loop.RunOne()) {
+  }
+  const Time healed = now();
+  Heal();
+  Time next_look = now();
+  bool settled = false;
+  while (!findings.any() && !settled && loop.RunOne()) {
+    if (now() < next_look) continue;
+    next_look = now() + 1s;
+    settled = Settled();
+    if (!settled && now() - healed > kFinishWithin) break;
+  }
+  if (!findings.any()) CheckEnd();
+
+  WorldResult result;
+  result.finding = findings.first();
+  result.steps = steps_;
+  result.hash = hash_;
+  result.jobs = acknowledged.size();
+  result.spawned = process_ledger.spawned();
+  result.requests = request_ledger.ended();
+  result.scheduler_lives = scheduler->lives();
+  result.healed_after = healed - began;
+  result.finished_after = now() - healed;
+  result.faults = faults.counts();
+  return result;
+}
+
+void World::PlanFaults() {
+  const Duration pause = Between(200ms, 4s);
+  loop.After(Between(pause / 2, pause * 2), [this] {
+    if (faults.healed()) return;
+    StrikeOnce();
+    PlanFaults();
+  });
+}
+
+// Each kind that can happen now gets its chance; how long things stay broken is drawn too.
+void World::StrikeOnce() {
+  NodeHost& node = Pick(rng, nodes);
+  const auto later = [this](auto action) {
+    loop.After(Between(10ms, rng.OneIn(4) ? 30s : 3s), [this, action] {
+      if (!faults.healed()) action();
+    });
+  };
+  if (scheduler->alive() && faults.Strikes(Fault::kSchedulerCrash, 60)) {
+    rng.OneIn(2) ? scheduler->Crash() : scheduler->CrashInNextSync();
+  }
+  if (!node.cut_off() && faults.Strikes(Fault::kPartition, 100))
+    node.CutOff(Between(100ms, rng.OneIn(3) ? 60s : 5s));
+  if (faults.Strikes(Fault::kLinkBreak, 100)) node.BreakLink();
+  if (node.agent_alive() && faults.Strikes(Fault::kAgentCrash, 80)) {
+    node.CrashAgent();
+    later([&node] { node.StartAgent(); });
+  }
+  if (node.machine_alive() && faults.Strikes(Fault::kNodeCrash, 40)) {
+    node.CrashMachine(false);
+    later([&node] { node.BootMachine(); });
+  }
+  if (node.machine_alive() && faults.Strikes(Fault::kNodeWipe, 20)) {
+    node.CrashMachine(true);
+    later([&node] { node.BootMachine(); });
+  }
+  if (node.replicas() > 0 && faults.Strikes(Fault::kReplicaCrash, 150)) node.CrashReplica();
+  if (node.replicas() > 0 && faults.Strikes(Fault::kReplicaSick, 150)) node.SickenReplica();
+  if (faults.Strikes(Fault::kDeviceChange, 50)) node.ChangeDevices();
+  if (faults.Strikes(Fault::kClockSkew, 50)) node.SkewClock(Between(0s, 10min));
+  if (gateway->alive() && faults.Strikes(Fault::kGatewayCrash, 40)) {
+    gateway->Crash();
+    later([this] { gateway->Boot(); });
+  }
+  if (gateway->linked(node.index()) && faults.Strikes(Fault::kGatewayLinkBreak, 100))
+    gateway->BreakLink(node.index());
+}
+
+void World::Heal() {
+  if (findings.any()) return;
+  if (listening_) Say("world", "heals");
+  faults.Heal();
+  scheduler->Boot();
+  gateway->Boot();
+  for (auto& node : nodes) node->Heal();
+  workload_->Finish();
+}
+
+bool World::Settled() const {
+  if (!scheduler->alive() || !scheduler->quiet() || !workload_->Answered()) return false;
+  const scheduler::ClusterState& state = scheduler->core().state();
+  if (!state.deployments().empty() || !state.replicas().empty()) return false;
+  for (const auto& [id, job] : state.jobs())
+    if (job.phase != JobPhase::kFinished) return false;
+  for (const auto& node : nodes)
+    if (!node->Idle()) return false;
+  return request_ledger.open() == 0;
+}
+
+void World::CheckEnd() {
+  const scheduler::ClusterState& state = scheduler->core().state();
+  std::string left;
+  for (const auto& [id, job] : state.jobs()) {
+    if (job.phase == JobPhase::kFinished) continue;
+    left += fmt::format(" {} {}", ToString(id), ToString(job.phase));
+    const auto why = scheduler->core().ExplainJob(now(), id);
+    if (!why.ok()) continue;
+    for (const auto& reason : why->reasons)
+      left += fmt::format(" ({} {})", ToString(reason.reason), reason.count);
+  }
+  for (const auto& [name, deployment] : state.deployments()) left += " deployment " + name;
+  for (const auto& [id, replica] : state.replicas()) left += " " + ToString(id);
+  for (const auto& node : nodes)
+    if (!node->Idle()) left += fmt::format(" node {}: {}", node->name(), node->WhyBusy());
+  if (request_ledger.open() > 0) left += fmt::format(" {} requests", request_ledger.open());
+  if (!workload_->Answered()) left += " a question without an answer";
+  if (!scheduler->quiet()) left += " records that are not durable";
+  if (!left.empty())
+    findings.Add("liveness", "{} after the faults healed there is left:{}",
+                 FormatDuration(kFinishWithin), left);
+  CheckState(state, findings);
+  CheckFold(scheduler->disk().fold(), state, "at the end", findings);
+  acknowledged.CheckKept(state);
+  request_ledger.CheckAllEnded();
+}
+
+}  // namespace allot::simulator

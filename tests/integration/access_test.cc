@@ -1,0 +1,188 @@
+// Who may speak: bearer tokens of people, keys of programs, and what the command line refuses.
+#include <filesystem>
+#include <fstream>
+
+#include "client/local/files.h"
+#include "client/local/processes.h"
+#include "common/http/client.h"
+#include "tests/integration/cluster_fixture.h"
+
+namespace allot::testing {
+namespace {
+
+using ::testing::HasSubstr;
+namespace local = client::local;
+
+class Access : public ClusterTest {
+ protected:
+  // A scheduler that asks for tokens, on ports of its own choice.
+  void UpWithTokens() {
+    ASSERT_TRUE(cluster().Configure({}).ok());
+    const local::Layout& layout = cluster().layout();
+    for (const char* role : {"viewer", "user", "admin"})
+      Write(role,
+            Plain({"keys", "token", layout.File("tokens.yaml"), "--name", role, "--role", role}));
+    std::ofstream(layout.SchedulerConfig())
+        << "state_dir: scheduler\nlisten: tcp://127.0.0.1:0\nhttp_listen: 127.0.0.1:0\n"
+           "key_file: keys/scheduler.key\nallow_file: allow.yaml\ntokens_file: tokens.yaml\n";
+    const auto up = cluster().StartScheduler(kDeadline);
+    ASSERT_TRUE(up.ok()) << up.status();
+    url_ = "http://" + up->http;
+  }
+  // Needs no cluster.
+  std::string Plain(const std::vector<std::string>& args) const {
+    const CommandResult result = RunProgram(Program("allot"), args, {}, folder());
+    EXPECT_EQ(result.code, 0) << result.err;
+    return result.out;
+  }
+  CommandResult As(const std::string& role, std::vector<std::string> args) const {
+    args.insert(args.end(), {"--server", url_});
+    if (!role.empty()) args.insert(args.end(), {"--token-file", folder() + "/" + role});
+    return RunProgram(Program("allot"), args, {"ALLOT_TOKEN="}, folder());
+  }
+  int Status(const std::string& method, const std::string& path) const {
+    const auto client = http::BlockingClient::Create(url_, "");
+    http::ClientRequest request;
+    request.method = method;
+    request.target = path;
+    const auto answer = (*client)->Fetch(request);
+    return answer.ok() ? answer->status : 0;
+  }
+  std::string url_;
+};
+
+TEST_F(Access, WithoutATokenEveryRouteButHealthIsDenied) {
+  UpWithTokens();
+  EXPECT_EQ(Status("GET", "/healthz"), 200);
+  for (const char* path : {"/metrics", "/openapi.json", "/v1/cluster", "/v1/jobs", "/v1/jobs/job-1",
+                           "/v1/jobs/job-1/wait", "/v1/jobs/job-1/logs", "/v1/jobs/job-1/explain",
+                           "/v1/deployments", "/v1/deployments/x", "/v1/replicas/replica-1/logs",
+                           "/v1/nodes", "/v1/devices", "/v1/policy", "/v1/sd/prometheus"})
+    EXPECT_EQ(Status("GET", path), 401) << path;
+  EXPECT_EQ(Status("POST", "/v1/jobs"), 401);
+  EXPECT_EQ(Status("DELETE", "/v1/jobs/job-1"), 401);
+  EXPECT_EQ(Status("PUT", "/v1/policy"), 401);
+  const CommandResult denied = As("", {"nodes"});
+  EXPECT_EQ(denied.code, 3);
+  EXPECT_THAT(denied.err, HasSubstr("--token-file"));
+}
+
+TEST_F(Access, ARoleMayDoWhatItMayAndNoMore) {
+  UpWithTokens();
+  EXPECT_EQ(As("viewer", {"jobs"}).code, 0);
+  EXPECT_EQ(As("viewer", {"submit", "--runtime", "noop"}).code, 3);
+  const CommandResult submitted = As("user", {"submit", "--runtime", "noop"});
+  EXPECT_EQ(submitted.code, 0) << submitted.err;
+  EXPECT_EQ(As("user", {"policy", "apply", "balanced"}).code, 3);
+  EXPECT_EQ(As("admin", {"policy", "apply", "balanced"}).code, 0);
+  EXPECT_EQ(As("viewer", {"job", "job-1"}).code, 0);
+  EXPECT_THAT(As("viewer", {"job", "job-1"}).out, HasSubstr("submitted by user"));
+}
+
+TEST_F(Access, AnAgentWithTheWrongKeyIsRefusedAndTheOthersWorkOn) {
+  Up({{"good", true, {}}, {"other", true, {}}});
+  const local::Layout& layout = cluster().layout();
+  KillAgent("other");
+  // A key nobody enrolled, then the key of another node: neither may speak as "other".
+  std::filesystem::remove(layout.File("keys/other.key"));
+  Plain({"keys", "new", layout.File("keys/other.key")});
+  ASSERT_TRUE(cluster().StartAgent("other").ok());
+  const auto refused = [&] {
+    const auto metrics = api().Fetch({.target = "/metrics"});
+    if (!metrics.ok()) return false;
+    for (size_t at = 0;
+         (at = metrics->find("allotrope_link_refused_total{", at)) != std::string::npos; ++at) {
+      const size_t value = metrics->find("} ", at);
+      if (value != std::string::npos && (*metrics)[value + 2] != '0') return true;
+    }
+    return false;
+  };
+  EXPECT_TRUE(Until(refused));
+  const std::string id = Ok({"submit", "--", "/bin/true"});
+  EXPECT_EQ(Allot({"wait", id, "--timeout", "100s"}).code, 0);
+  EXPECT_EQ(Job(id).tasks.at(0).node, "good");
+}
+
+TEST_F(Access, BadInputIsRefusedWithWhatAndWhereAndItsOwnExitCode) {
+  Up({{"one", true, {}}});
+  struct Case {
+    std::vector<std::string> args;
+    int code;
+    const char* says;
+  };
+  const std::string bad_job = Write("job.yaml", "command: [x]\ntasks: 0\nmemmory: 1GiB\n");
+  const std::string bad_policy = Write("policy.yaml", "name: p\nqueue: {algorithm: fifo}\n");
+  const std::vector<Case> cases = {
+      {{}, 2, ""},
+      {{"submitt"}, 2, ""},
+      {{"submit"}, 2, "nothing to run"},
+      {{"submit", bad_job}, 2, "job.yaml:3:1"},
+      {{"submit", "no-such.yaml"}, 2, "no-such.yaml"},
+      {{"submit", "--memory", "12GBB", "--", "x"}, 2, "memory"},
+      {{"submit", "--tasks", "many", "--", "x"}, 2, "--tasks"},
+      {{"job", "job-99"}, 4, "job-99"},
+      {{"wait", "job-99"}, 4, "job-99"},
+      {{"logs", "replica-99"}, 4, "replica-99"},
+      {{"cancel", "17"}, 2, "job-17"},
+      {{"undeploy", "nothing"}, 4, "nothing"},
+      {{"drain", "nowhere"}, 4, "nowhere"},
+      {{"policy", "check", bad_policy}, 2, "prices"},
+      {{"jobs", "--phase", "sleeping"}, 2, "pending"},
+      {{"jobs", "--watch", "never"}, 2, "--watch"},
+      {{"nodes", "--server", "http://127.0.0.1:1"}, 5, "--server"},
+      {{"nodes", "--server", "gopher://x"}, 2, "http://"},
+      {{"nodes", "--token-file", "no-such-token"}, 2, "no-such-token"},
+      {{"local", "up", "--agents", "gpu=nvidia/h1000"}, 2, "catalogue"},
+      {{"keys", "enroll", "allow.yaml", "--name", "a", "--role", "agnet", "--public-key", "x"},
+       2,
+       "agent"},
+      {{"keys", "public", "no-such.key"}, 2, "no-such.key"},
+  };
+  for (const Case& c : cases) {
+    const CommandResult result = Allot(c.args);
+    std::string line;
+    for (const std::string& arg : c.args) line += " " + arg;
+    EXPECT_EQ(result.code, c.code) << line << "\n" << result.err;
+    EXPECT_THAT(result.err, HasSubstr(c.says)) << line;
+  }
+  // And after all that the cluster works.
+  EXPECT_EQ(Allot({"submit", "--wait", "--", "/bin/true"}).code, 0);
+}
+
+TEST_F(Access, EveryCommandsHelpHasAnExample) {
+  for (const char* name :
+       {"submit",  "jobs",     "job",       "wait",        "cancel",    "logs",
+        "explain", "deploy",   "undeploy",  "deployments", "nodes",     "devices",
+        "drain",   "undrain",  "top",       "policy",      "keys",      "local",
+        "load",    "simulate", "catalogue", "version",     "completion"})
+    EXPECT_THAT(Plain({name, "--help"}), HasSubstr("Example:")) << name;
+  EXPECT_THAT(Plain({"--help"}), HasSubstr("Exit codes"));
+}
+
+TEST_F(Access, LocalUpAndDownLeaveNoProcess) {
+  const std::string dir = folder() + "/mine";
+  const auto allot = [&](const std::vector<std::string>& args) {
+    return RunProgram(Program("allot"), args, {"ALLOT_SERVER=", "ALLOT_TOKEN="}, folder());
+  };
+  const CommandResult up = allot({"local", "up", "--dir", dir, "--agents", "host"});
+  EXPECT_EQ(up.code, 0) << up.err;
+  EXPECT_THAT(up.out, HasSubstr("tear down"));
+  EXPECT_EQ(allot({"local", "status", "--dir", dir}).code, 0);
+  EXPECT_EQ(allot({"local", "up", "--dir", dir}).code, 1) << "it is up already";
+  const auto addresses = local::ReadAddresses(dir + "/scheduler");
+  ASSERT_TRUE(addresses.ok());
+  const std::string server = "http://" + addresses->http;
+  EXPECT_EQ(allot({"submit", "--server", server, "--", "/usr/bin/tail", "-f", "/dev/null"}).code,
+            0);
+  EXPECT_TRUE(Until([&] {
+    const auto jobs = allot({"jobs", "--phase", "running", "--server", server});
+    return jobs.out.find("job-1") != std::string::npos;
+  }));
+  EXPECT_GE(local::FindProcesses(dir).size(), 4u);
+  EXPECT_EQ(allot({"local", "down", "--dir", dir}).code, 0);
+  EXPECT_TRUE(local::FindProcesses(dir).empty());
+  EXPECT_EQ(allot({"local", "status", "--dir", dir}).code, 5);
+}
+
+}  // namespace
+}  // namespace allot::testing

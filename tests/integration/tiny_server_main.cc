@@ -1,0 +1,101 @@
+// A model server of a few lines, for tests: tiny_server PORT
+//
+// GET /health; GET /v1/models; POST /v1/completions and /v1/chat/completions with and without
+// `stream`. It answers with the words of the prompt. `max_tokens` repeats them, one every few
+// milliseconds; when a client goes away in the middle of a stream, it says so on standard output.
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <cstdio>
+#include <memory>
+
+#include "common/http/server.h"
+#include "common/json/json.h"
+
+namespace {
+
+using namespace allot;  // NOLINT: a program of one page
+
+struct Stream : std::enable_shared_from_this<Stream> {
+  Stream(boost::asio::io_context& loop, http::ResponderPtr r)
+      : timer(loop), responder(std::move(r)) {}
+
+  void Next() {
+    if (gone) return;
+    if (left-- == 0) {
+      responder->Write("data: [DONE]\n\n");
+      responder->End();
+      return;
+    }
+    const json::object choice{{"index", 0}, {"text", text}};
+    const json::object event{{"object", "text_completion"}, {"choices", json::array{choice}}};
+    responder->Write("data: " + json::serialize(event) + "\n\n");
+    timer.expires_after(std::chrono::milliseconds(2));
+    timer.async_wait([self = shared_from_this()](auto) { self->Next(); });
+  }
+
+  boost::asio::steady_timer timer;
+  http::ResponderPtr responder;
+  std::string text;
+  int64_t left = 0;
+  bool gone = false;
+};
+
+std::string Text(const json::object& body, const char* key) {
+  const json::value* v = body.if_contains(key);
+  return v != nullptr && v->is_string() ? std::string(v->get_string().c_str()) : "";
+}
+
+void Complete(boost::asio::io_context& loop, const http::Request& request,
+              const http::ResponderPtr& responder) {
+  json::error_code error;
+  const json::value parsed = json::parse(request.body, error);
+  if (error || !parsed.is_object())
+    return responder->Send({.status = 400, .body = R"({"error":{"message":"not JSON"}})"});
+  const json::object& body = parsed.get_object();
+  const json::value* tokens = body.if_contains("max_tokens");
+  const int64_t count = tokens != nullptr && tokens->is_int64() ? tokens->get_int64() : 4;
+  const json::value* stream = body.if_contains("stream");
+  if (stream == nullptr || !stream->is_bool() || !stream->get_bool()) {
+    const json::object choice{{"index", 0}, {"text", Text(body, "prompt")}};
+    return responder->Send({.body = json::serialize(json::object{
+                                {"object", "text_completion"},
+                                {"model", Text(body, "model")},
+                                {"choices", json::array{choice}},
+                                {"usage", json::object{{"completion_tokens", count}}}})});
+  }
+  const auto answer = std::make_shared<Stream>(loop, responder);
+  answer->text = Text(body, "prompt");
+  answer->left = count;
+  responder->OnClientGone([answer] {
+    answer->gone = true;
+    answer->timer.cancel();
+    std::puts("client gone");
+    std::fflush(stdout);
+  });
+  responder->StartStream(200, {}, "text/event-stream");
+  answer->Next();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 2) {
+    std::fputs("usage: tiny_server PORT\n", stderr);
+    return 2;
+  }
+  boost::asio::io_context loop(1);
+  const auto server = http::Server::Listen(
+      loop, {.listen = std::string("127.0.0.1:") + argv[1]},
+      [&](const http::Request& request, const http::ResponderPtr& responder) {
+        if (request.path == "/health") return responder->Send({.body = "{}"});
+        if (request.path.ends_with("/completions")) return Complete(loop, request, responder);
+        responder->Send({.status = 404, .body = R"({"error":{"message":"no such route"}})"});
+      });
+  if (!server.ok()) {
+    std::fprintf(stderr, "%s\n", MessageOf(server.status()).c_str());
+    return 1;
+  }
+  std::puts("serving");
+  std::fflush(stdout);
+  loop.run();
+}

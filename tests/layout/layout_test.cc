@@ -1,0 +1,154 @@
+// DESIGN: dependencies point downwards. Each rule is a row; a new folder needs a row of its own.
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <regex>
+#include <string>
+#include <vector>
+
+#include "gtest/gtest.h"
+
+namespace {
+
+namespace fs = std::filesystem;
+
+struct SourceFile {
+  std::string path;  // from the repository's root
+  std::vector<std::string> lines;
+};
+
+std::vector<SourceFile> SourceFiles() {
+  std::vector<SourceFile> files;
+  const fs::path root = ALLOT_SOURCE_DIR;
+  for (const char* folder : {"common", "policies", "scheduler", "agent", "gateway", "simulator",
+                             "client", "examples", "tests", "benchmarks"}) {
+    if (!fs::exists(root / folder)) continue;
+    for (const auto& entry : fs::recursive_directory_iterator(root / folder)) {
+      const std::string extension = entry.path().extension();
+      if (extension != ".h" && extension != ".cc" && extension != ".c") continue;
+      SourceFile file{fs::relative(entry.path(), root).generic_string(), {}};
+      std::ifstream in(entry.path());
+      for (std::string line; std::getline(in, line);) file.lines.push_back(line);
+      files.push_back(std::move(file));
+    }
+  }
+  return files;
+}
+
+bool StartsWithAny(const std::string& text, const std::vector<std::string>& prefixes) {
+  return std::any_of(prefixes.begin(), prefixes.end(),
+                     [&](const std::string& p) { return text.starts_with(p); });
+}
+
+// What a folder may include of the project. The longest prefix that fits a file decides.
+struct Room {
+  std::string prefix;
+  std::vector<std::string> may_include;
+};
+const std::vector<Room> kRooms = {
+    {"common/base/", {"common/base/"}},
+    {"common/model/", {"common/base/", "common/model/"}},
+    {"common/", {"common/"}},
+    {"policies/", {"common/base/", "common/model/", "policies/"}},
+    {"scheduler/core/", {"common/base/", "common/model/", "policies/", "scheduler/core/"}},
+    {"scheduler/router/", {"common/base/", "common/model/", "policies/", "scheduler/router/"}},
+    {"scheduler/shell/", {"common/", "policies/", "scheduler/core/", "scheduler/shell/"}},
+    {"scheduler/main.cc", {"common/", "scheduler/shell/", "gateway/"}},
+    {"gateway/", {"common/", "policies/", "scheduler/router/", "gateway/"}},
+    {"agent/core/", {"common/base/", "common/model/", "agent/core/"}},
+    {"agent/supervisor/", {"agent/supervisor/"}},
+    {"agent/", {"common/", "agent/"}},
+    {"simulator/",
+     {"common/base/", "common/model/", "policies/", "scheduler/core/", "scheduler/router/",
+      "agent/core/", "simulator/"}},
+    {"client/", {"common/", "client/"}},
+    {"examples/", {"common/base/", "common/http/", "common/json/", "examples/"}},
+};
+
+TEST(Layout, DependenciesPointDownwards) {
+  const std::regex include("^\\s*#include \"([^\"]+)\"");
+  for (const SourceFile& file : SourceFiles()) {
+    if (file.path.starts_with("tests/") || file.path.starts_with("benchmarks/")) continue;
+    const Room* room = nullptr;
+    for (const Room& candidate : kRooms)
+      if (file.path.starts_with(candidate.prefix) &&
+          (room == nullptr || candidate.prefix.size() > room->prefix.size()))
+        room = &candidate;
+    ASSERT_NE(room, nullptr) << file.path << ": no rule for its folder";
+    for (const std::string& line : file.lines) {
+      std::smatch match;
+      if (!std::regex_search(line, match, include)) continue;
+      const std::string target = match[1];
+      const bool of_project =
+          StartsWithAny(target, {"common/", "policies/", "scheduler/", "agent/", "gateway/",
+                                 "simulator/", "client/", "examples/", "tests/", "benchmarks/"});
+      if (of_project) {
+        EXPECT_TRUE(StartsWithAny(target, room->may_include))
+            << file.path << " must not include " << target;
+      }
+    }
+  }
+}
+
+TEST(Layout, CoresAndPoliciesTouchNothingOutside) {
+  const std::regex header(
+      R"(^\s*#include [<"](sys/|netinet/|arpa/|unistd\.h|fcntl\.h|poll\.h|fstream|iostream|filesystem|thread|mutex|shared_mutex|atomic|condition_variable|future|random|ctime|time\.h|zmq|prometheus|boost/|google/|sqlite3|yaml-cpp|spdlog))");
+  const std::regex token(
+      R"(\b(steady_clock|system_clock|high_resolution_clock|random_device|getenv|gettimeofday|clock_gettime)\b)");
+  for (const SourceFile& file : SourceFiles()) {
+    if (!StartsWithAny(file.path,
+                       {"scheduler/core/", "scheduler/router/", "agent/core/", "policies/"}))
+      continue;
+    for (size_t n = 0; n < file.lines.size(); ++n) {
+      EXPECT_FALSE(std::regex_search(file.lines[n], header))
+          << file.path << ":" << n + 1 << ": " << file.lines[n];
+      EXPECT_FALSE(std::regex_search(file.lines[n], token))
+          << file.path << ":" << n + 1 << ": " << file.lines[n];
+    }
+  }
+}
+
+TEST(Layout, EachOutsideLibraryHasOneHome) {
+  struct Home {
+    const char* header;
+    std::vector<std::string> folders;
+  };
+  const std::vector<Home> homes = {
+      {R"([<"]zmq)", {"common/transport/", "tests/unit/transport/"}},
+      {R"([<"]prometheus/)", {"common/metrics/"}},
+      {R"(<boost/beast)", {"common/http/", "common/asio/"}},
+      {R"(<yaml-cpp/)", {"common/config/"}},
+      {R"(<sqlite3)", {"scheduler/shell/", "tests/unit/scheduler_shell/"}},
+      {R"(<hwloc)", {"agent/devices/cpu/"}},
+      {R"([<"]nvml)", {"agent/devices/nvidia/"}},
+  };
+  for (const SourceFile& file : SourceFiles()) {
+    for (const Home& home : homes) {
+      if (StartsWithAny(file.path, home.folders)) continue;
+      const std::regex include(std::string("^\\s*#include ") + home.header);
+      for (const std::string& line : file.lines)
+        EXPECT_FALSE(std::regex_search(line, include)) << file.path << ": " << line;
+    }
+  }
+}
+
+TEST(Layout, NoFileHasGrownPastWhatOneCanHoldInMind) {
+  constexpr size_t kLinesMax = 700;
+  for (const SourceFile& file : SourceFiles())
+    EXPECT_LE(file.lines.size(), kLinesMax) << file.path << ": split it along its ideas";
+}
+
+TEST(Layout, TestsDoNotSleepAndNothingIsSkipped) {
+  const std::regex sleeping(R"(\b(sleep_for|sleep_until|usleep|nanosleep)\s*\()"),
+      skipped(R"(\b(GTEST_)"
+              R"(SKIP|DISABLED_))");
+  for (const SourceFile& file : SourceFiles()) {
+    if (!file.path.starts_with("tests/") || file.path.starts_with("tests/layout/")) continue;
+    for (size_t n = 0; n < file.lines.size(); ++n) {
+      EXPECT_FALSE(std::regex_search(file.lines[n], sleeping)) << file.path << ":" << n + 1;
+      EXPECT_FALSE(std::regex_search(file.lines[n], skipped)) << file.path << ":" << n + 1;
+    }
+  }
+}
+
+}  // namespace

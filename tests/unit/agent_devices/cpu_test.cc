@@ -1,0 +1,146 @@
+#include "agent/devices/cpu/cpu_vendor.h"
+
+#include <gtest/gtest.h>
+
+#include "folder.h"
+
+namespace allot::agent {
+namespace {
+
+constexpr const char* kSapphireRapids =
+    "processor\t: 0\nvendor_id\t: GenuineIntel\nmodel name\t: Intel(R) Xeon(R) Platinum 8480+\n"
+    "flags\t\t: fpu avx avx2 avx512f avx512_bf16 amx_bf16 amx_tile amx_int8 rdtscp\n\n"
+    "processor\t: 1\nvendor_id\t: GenuineIntel\n";
+
+TEST(CpuNames, BecomeCatalogueNames) {
+  const struct {
+    const char* vendor;
+    const char* name;
+    const char* model;
+  } rows[] = {
+      {"GenuineIntel", "Intel(R) Xeon(R) Platinum 8480+", "intel/xeon-8480+"},
+      {"GenuineIntel", "INTEL(R) XEON(R) PLATINUM 8592+", "intel/xeon-8592+"},
+      {"GenuineIntel", "Intel(R) Xeon(R) 6980P", "intel/xeon-6980p"},
+      {"GenuineIntel", "Intel(R) Xeon(R) CPU E5-2690 v4 @ 2.60GHz", "intel/xeon-e5-2690-v4"},
+      {"GenuineIntel", "11th Gen Intel(R) Core(TM) i7-1165G7 @ 2.80GHz",
+       "intel/11th-gen-core-i7-1165g7"},
+      {"AuthenticAMD", "AMD EPYC 9654 96-Core Processor", "amd/epyc-9654"},
+      {"AuthenticAMD", "AMD EPYC", "amd/epyc"},
+      {"AuthenticAMD", "AMD Ryzen 9 7950X 16-Core Processor", "amd/ryzen-9-7950x"},
+      {"0x41", "", "arm/cpu"},
+      {"", "", "unknown/cpu"},
+      {"", "\xff\xfe weird/../name", "unknown/weird..name"},
+  };
+  for (const auto& row : rows)
+    EXPECT_EQ(CpuCatalogueName(row.vendor, row.name), row.model) << row.name;
+}
+
+TEST(CpuDevices, OnePerSocketWithItsThreadsMemoryAndInstructionSets) {
+  Folder machine;
+  machine.Write("proc/cpuinfo", kSapphireRapids);
+  CpuVendor vendor({machine.path(), "pack:2 numa:1(memory=274877906944) core:4 pu:2"});
+  const Discovery found = vendor.Discover();
+  ASSERT_EQ(found.devices.size(), 2u);
+  for (int i = 0; i < 2; ++i) {
+    const Device& device = found.devices[i].device;
+    EXPECT_EQ(device.id, "cpu" + std::to_string(i));
+    EXPECT_EQ(device.kind, DeviceKind::kCpu);
+    EXPECT_EQ(device.vendor, "intel");
+    EXPECT_EQ(device.model, "intel/xeon-8480+");
+    EXPECT_EQ(device.cores, 8);
+    EXPECT_EQ(device.memory, 256 * kGiB);
+    EXPECT_EQ(device.numa_node, i);
+    EXPECT_EQ(device.features, (std::vector<std::string>{"avx", "avx2", "avx512f", "avx512_bf16",
+                                                         "amx_tile", "amx_int8", "amx_bf16"}));
+    EXPECT_FALSE(device.emulated);
+    EXPECT_EQ(found.devices[i].source, "hwloc; /proc/cpuinfo");
+  }
+}
+
+TEST(CpuDevices, TheTightestCgroupHolds) {
+  Folder machine;
+  machine.Write("proc/cpuinfo", kSapphireRapids);
+  machine.Write("proc/self/cgroup", "0::/jobs/ours\n");
+  machine.Write("sys/fs/cgroup/jobs/ours/cpu.max", "max 100000\n");
+  machine.Write("sys/fs/cgroup/jobs/cpu.max", "350000 100000\n");
+  machine.Write("sys/fs/cgroup/jobs/memory.max", "137438953472\n");
+  machine.Write("sys/fs/cgroup/jobs/ours/memory.max", "max\n");
+  CpuVendor vendor({machine.path(), "pack:2 numa:1(memory=274877906944) core:4 pu:2"});
+  const Discovery found = vendor.Discover();
+  EXPECT_EQ(found.devices[0].device.cores + found.devices[1].device.cores, 3);  // of 3.5
+  EXPECT_EQ(*found.devices[0].device.memory + *found.devices[1].device.memory, 128 * kGiB);
+}
+
+TEST(CpuDevices, AQuotaBelowOneCoreIsStillOneCore) {
+  CpuFacts facts;
+  facts.packages = {CpuPackage{{0, 1}, 2, kGiB, 0}};
+  facts.quota_threads = 0.5;
+  EXPECT_EQ(MakeCpuDevices(facts)[0].device.cores, 1);
+}
+
+TEST(CpuDevices, TheMachineItselfHasSome) {
+  CpuVendor vendor({});
+  const Discovery found = vendor.Discover();
+  ASSERT_FALSE(found.devices.empty());
+  EXPECT_GE(found.devices[0].device.cores, 1);
+  EXPECT_GT(found.devices[0].device.memory.value_or(0), 0);
+}
+
+TEST(CpuMax, IsReadAsThreads) {
+  EXPECT_EQ(ParseCpuMax("200000 100000\n"), 2.0);
+  EXPECT_EQ(ParseCpuMax("150000 100000"), 1.5);
+  for (const char* none : {"", "max 100000\n", "100000", "100000 ", "x y", "0 100000", "1 0"})
+    EXPECT_FALSE(ParseCpuMax(none)) << none;
+}
+
+void WriteBusy(Folder& machine, int busy, int idle) {
+  std::string stat = "cpu  1 1 1 1 1 1 1 1 0 0\n";
+  for (int i = 0; i < 4; ++i)
+    stat += "cpu" + std::to_string(i) + " " + std::to_string(i < 2 ? busy : 0) + " 0 0 " +
+            std::to_string(idle) + " 0 0 0 0 0 0\n";
+  machine.Write("proc/stat", stat);
+}
+
+TEST(CpuTelemetry, IsPerSocketAndAMeanSinceTheCallBefore) {
+  Folder machine;
+  machine.Write("proc/cpuinfo", kSapphireRapids);
+  machine.Write("sys/class/hwmon/hwmon0/name", "acpitz\n");
+  machine.Write("sys/class/hwmon/hwmon1/name", "coretemp\n");
+  machine.Write("sys/class/hwmon/hwmon1/temp1_label", "Package id 1\n");
+  machine.Write("sys/class/hwmon/hwmon1/temp1_input", "51000\n");
+  machine.Write("sys/class/hwmon/hwmon2/name", "coretemp\n");
+  machine.Write("sys/class/hwmon/hwmon2/temp1_label", "Package id 0\n");
+  machine.Write("sys/class/hwmon/hwmon2/temp1_input", "47500\n");
+  machine.Write("sys/class/powercap/intel-rapl:0/energy_uj", "2000000\n");
+  CpuVendor vendor({machine.path(), "pack:2 core:2 pu:1"});
+  vendor.Discover();
+  WriteBusy(machine, 100, 100);
+  std::vector<DeviceTelemetry> samples = vendor.Sample();
+  ASSERT_EQ(samples.size(), 2u);
+  EXPECT_FALSE(samples[0].utilization_ratio);
+  EXPECT_FALSE(samples[0].power_watts);
+  EXPECT_DOUBLE_EQ(*samples[0].temperature_celsius, 47.5);
+  EXPECT_DOUBLE_EQ(*samples[1].temperature_celsius, 51);
+  EXPECT_DOUBLE_EQ(*samples[0].energy_joules, 2);
+
+  WriteBusy(machine, 175, 125);  // 75 busy of 100, on the threads of the first socket
+  machine.Write("sys/class/powercap/intel-rapl:0/energy_uj", "3000000\n");
+  samples = vendor.Sample();
+  EXPECT_DOUBLE_EQ(*samples[0].utilization_ratio, 0.75);
+  EXPECT_DOUBLE_EQ(*samples[1].utilization_ratio, 0);
+  EXPECT_GT(*samples[0].power_watts, 0);
+  EXPECT_FALSE(samples[1].power_watts);
+}
+
+TEST(CpuTelemetry, AMachineThatTellsNothingIsAbsentAndNotZero) {
+  Folder machine;
+  CpuVendor vendor({machine.path(), "pack:1 core:2 pu:1"});
+  vendor.Discover();
+  vendor.Sample();
+  const DeviceTelemetry sample = vendor.Sample().at(0);
+  EXPECT_FALSE(sample.utilization_ratio || sample.power_watts || sample.temperature_celsius ||
+               sample.memory_used || sample.energy_joules);
+}
+
+}  // namespace
+}  // namespace allot::agent

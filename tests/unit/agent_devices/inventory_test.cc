@@ -1,0 +1,206 @@
+#include "agent/devices/inventory.h"
+
+#include <atomic>
+#include <future>
+
+#include <gtest/gtest.h>
+
+#include "agent/devices/emulated/emulated_vendor.h"
+#include "agent/devices/registry.h"
+
+namespace allot::agent {
+namespace {
+
+FoundDevice Named(const std::string& id) {
+  FoundDevice found;
+  found.device.id = id;
+  return found;
+}
+
+// A vendor whose calls wait until the test lets them go.
+struct Gate {
+  std::promise<void> open;
+  std::shared_future<void> opened{open.get_future()};
+  std::atomic<int> discoveries{0};
+};
+
+class SlowVendor : public Vendor {
+ public:
+  SlowVendor(std::shared_ptr<Gate> gate, bool slow_discovery)
+      : gate_(std::move(gate)), slow_discovery_(slow_discovery) {}
+  std::string_view name() const override { return "slow"; }
+  Discovery Discover() override {
+    if (slow_discovery_) gate_->opened.wait();
+    ++gate_->discoveries;
+    return {{Named("slow0")}, {}};
+  }
+  std::vector<DeviceTelemetry> Sample() override {
+    gate_->opened.wait();
+    DeviceTelemetry sample;
+    sample.id = "slow0";
+    return {sample};
+  }
+  bool may_hang() const override { return true; }
+
+ private:
+  std::shared_ptr<Gate> gate_;
+  const bool slow_discovery_;
+};
+
+class PromptVendor : public Vendor {
+ public:
+  explicit PromptVendor(std::vector<std::string> ids) : ids_(std::move(ids)) {}
+  std::string_view name() const override { return "prompt"; }
+  Discovery Discover() override {
+    Discovery found;
+    for (const std::string& id : ids_) found.devices.push_back(Named(id));
+    return found;
+  }
+  std::vector<DeviceTelemetry> Sample() override {
+    DeviceTelemetry sample;
+    sample.id = ids_.front();
+    return {sample};
+  }
+
+ private:
+  std::vector<std::string> ids_;
+};
+
+template <class... V>
+std::vector<std::unique_ptr<Vendor>> Vendors(std::unique_ptr<V>... vendors) {
+  std::vector<std::unique_ptr<Vendor>> all;
+  (all.push_back(std::move(vendors)), ...);
+  return all;
+}
+
+std::vector<std::string> IdsOf(const std::vector<FoundDevice>& devices) {
+  std::vector<std::string> ids;
+  for (const FoundDevice& found : devices) ids.push_back(found.device.id);
+  return ids;
+}
+
+TEST(Inventory, AHangingDiscoveryIsLeftOutWithAWarningAndAddedWhenItAnswers) {
+  const auto gate = std::make_shared<Gate>();
+  Inventory inventory(Vendors(std::make_unique<PromptVendor>(std::vector<std::string>{"a"}),
+                              std::make_unique<SlowVendor>(gate, true)),
+                      {.discover_deadline = std::chrono::milliseconds(20)});
+  const Discovery found = inventory.DiscoverAll();
+  EXPECT_EQ(IdsOf(found.devices), std::vector<std::string>{"a"});
+  ASSERT_EQ(found.warnings.size(), 1u);
+  EXPECT_NE(found.warnings[0].find("slow devices has not answered for 20ms"), std::string::npos)
+      << found.warnings[0];
+  EXPECT_FALSE(inventory.Poll(Duration{}).changed);
+
+  gate->open.set_value();
+  Inventory::Update update;
+  while (!update.changed) update = inventory.Poll(Duration{});
+  EXPECT_EQ(IdsOf(*update.changed), (std::vector<std::string>{"a", "slow0"}));
+  EXPECT_FALSE(inventory.Poll(Duration{}).changed);
+}
+
+TEST(Inventory, AHangingSampleIsSaidOnceAndItsOldNumbersAreDropped) {
+  const auto gate = std::make_shared<Gate>();
+  Inventory inventory(Vendors(std::make_unique<SlowVendor>(gate, false)),
+                      {.sample_deadline = std::chrono::seconds(5)});
+  ASSERT_EQ(inventory.DiscoverAll().devices.size(), 1u);
+  EXPECT_TRUE(inventory.Poll(std::chrono::seconds(1)).warnings.empty());  // asks
+  EXPECT_TRUE(inventory.Poll(std::chrono::seconds(2)).warnings.empty());  // still in time
+  const auto late = inventory.Poll(std::chrono::seconds(7));
+  ASSERT_EQ(late.warnings.size(), 1u);
+  EXPECT_NE(late.warnings[0].find("degraded"), std::string::npos);
+  EXPECT_TRUE(late.telemetry.empty());
+  EXPECT_TRUE(inventory.Poll(std::chrono::seconds(8)).warnings.empty());
+
+  gate->open.set_value();
+  Inventory::Update update;
+  while (update.telemetry.empty()) {
+    update = inventory.Poll(std::chrono::seconds(9));
+    for (const std::string& warning : update.warnings)
+      EXPECT_EQ(warning, "slow devices answer again");
+  }
+  EXPECT_EQ(update.telemetry[0].id, "slow0");
+}
+
+TEST(Inventory, IsDestroyedWhileALibraryHangs) {
+  const auto gate = std::make_shared<Gate>();
+  {
+    Inventory inventory(Vendors(std::make_unique<SlowVendor>(gate, true)),
+                        {.discover_deadline = std::chrono::milliseconds(1)});
+    inventory.DiscoverAll();
+  }
+  gate->open.set_value();
+  while (gate->discoveries == 0) std::this_thread::yield();
+}
+
+TEST(Inventory, LooksForDevicesAgainFromTimeToTime) {
+  const auto gate = std::make_shared<Gate>();
+  gate->open.set_value();
+  Inventory inventory(Vendors(std::make_unique<SlowVendor>(gate, false)),
+                      {.rediscover_every = std::chrono::seconds(60)});
+  inventory.DiscoverAll();
+  EXPECT_EQ(gate->discoveries, 1);
+  for (int64_t second = 1; gate->discoveries < 2; ++second)
+    inventory.Poll(std::chrono::seconds(second));
+  SUCCEED();
+}
+
+TEST(Inventory, DoubleIdsAreDropped) {
+  Inventory inventory(Vendors(std::make_unique<PromptVendor>(std::vector<std::string>{"a", "b"}),
+                              std::make_unique<PromptVendor>(std::vector<std::string>{"b", "c"})));
+  const Discovery found = inventory.DiscoverAll();
+  EXPECT_EQ(IdsOf(found.devices), (std::vector<std::string>{"a", "b", "c"}));
+  EXPECT_EQ(found.warnings.size(), 1u);
+}
+
+config::AgentDevices Emulating(std::vector<std::pair<std::string, uint32_t>> wishes) {
+  config::AgentDevices devices;
+  for (const auto& [model, count] : wishes) {
+    devices.add_emulated()->set_model(model);
+    devices.mutable_emulated()->rbegin()->set_count(count);
+  }
+  return devices;
+}
+
+TEST(Emulated, DevicesComeFromTheCatalogueAndSaySo) {
+  const auto vendor = MakeEmulatedVendor(
+      Emulating({{"nvidia/h100-sxm-80g", 2}, {"groq/lpu-v1", 1}, {"nvidia/l4", 0}}).emulated(),
+      Catalogue::BuiltIn());
+  ASSERT_TRUE(vendor.ok()) << vendor.status();
+  const Discovery found = (*vendor)->Discover();
+  ASSERT_EQ(IdsOf(found.devices), (std::vector<std::string>{"emu0", "emu1", "emu2", "emu3"}));
+  for (const FoundDevice& f : found.devices) EXPECT_TRUE(f.device.emulated);
+  const Device& second = found.devices[1].device;
+  EXPECT_EQ(second.kind, DeviceKind::kGpu);
+  EXPECT_EQ(second.vendor, "nvidia");
+  EXPECT_EQ(second.memory, 80 * kGiB);
+  EXPECT_EQ(second.visible_variable, "CUDA_VISIBLE_DEVICES");
+  EXPECT_EQ(second.visible_value, "1");
+  EXPECT_EQ(found.devices[2].device.kind, DeviceKind::kAsic);
+  EXPECT_EQ(found.devices[2].device.visible_variable, "");
+  EXPECT_EQ(found.devices[3].device.visible_value, "2");
+  EXPECT_TRUE((*vendor)->Sample().empty());
+}
+
+TEST(Emulated, AnUnknownModelIsAnErrorThatNamesIt) {
+  const auto vendor =
+      MakeEmulatedVendor(Emulating({{"nvidia/h900", 1}}).emulated(), Catalogue::BuiltIn());
+  EXPECT_TRUE(absl::IsInvalidArgument(vendor.status()));
+  EXPECT_NE(MessageOf(vendor.status()).find("nvidia/h900"), std::string::npos);
+}
+
+TEST(Emulated, MoreThanANodeHoldsIsAnError) {
+  EXPECT_FALSE(MakeEmulatedVendor(Emulating({{"nvidia/l4", 100}, {"groq/lpu-v1", 29}}).emulated(),
+                                  Catalogue::BuiltIn())
+                   .ok());
+}
+
+TEST(Registry, ConfigSwitchesVendorsOff) {
+  config::AgentDevices devices;
+  EXPECT_EQ(MakeVendors(devices, Catalogue::BuiltIn())->size(), 3u);
+  devices.set_cpu(false);
+  devices.set_nvidia(false);
+  EXPECT_EQ(MakeVendors(devices, Catalogue::BuiltIn())->size(), 1u);
+}
+
+}  // namespace
+}  // namespace allot::agent

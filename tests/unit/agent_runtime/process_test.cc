@@ -1,0 +1,205 @@
+#include <csignal>
+#include <set>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "agent/runtime/process_runtime.h"
+#include "machine.h"
+
+namespace allot::agent {
+namespace {
+
+class Processes : public testing::Test {
+ protected:
+  TemporaryFolder state_;
+};
+
+TEST_F(Processes, ExitCodesAreTheirOwn) {
+  Life life(state_.path());
+  const ProcessId good = life.Run(Key(1), {"true"});
+  const ProcessId bad = life.Shell(Key(2), "exit 42");
+  EXPECT_EQ(life.ExitOf(good).code, 0);
+  EXPECT_TRUE(life.ExitOf(good).succeeded());
+  EXPECT_EQ(life.ExitOf(bad).code, 42);
+  EXPECT_EQ(life.ExitOf(bad).signal, 0);
+  EXPECT_LE(life.exits[bad].started, life.exits[bad].finished);
+  EXPECT_GT(ToMicros(life.exits[bad].started), 0);
+  EXPECT_EQ(life.runtime().alive(), 0u);
+}
+
+TEST_F(Processes, StartIsToldBeforeTheExit) {
+  Life life(state_.path());
+  const ProcessId id = life.Run(Key(1), {"true"});
+  life.ExitOf(id);
+  EXPECT_GT(life.pids[id], 1);
+}
+
+TEST_F(Processes, ASignalThatKillsIsTheExit) {
+  Life life(state_.path());
+  const ProcessId id = life.Shell(Key(1), "kill -SEGV $$");
+  EXPECT_EQ(life.ExitOf(id).signal, SIGSEGV);
+  EXPECT_EQ(life.ExitOf(id).code, 0);
+}
+
+TEST_F(Processes, OutputOfBothKindsGoesToTheLogInOrder) {
+  Life life(state_.path());
+  const ProcessId id = life.Shell(Key(1), "echo one; echo two >&2; echo three");
+  life.ExitOf(id);
+  EXPECT_EQ(life.LogText(id), "one\ntwo\nthree\n");
+}
+
+TEST_F(Processes, StandardInputIsEmpty) {
+  Life life(state_.path());
+  EXPECT_EQ(life.ExitOf(life.Run(Key(1), {"cat"})).code, 0);
+}
+
+TEST_F(Processes, AMissingProgramIsExit127WithTheReason) {
+  Life life(state_.path());
+  const ProcessId id = life.Run(Key(1), {"no-such-program-here"});
+  EXPECT_EQ(life.ExitOf(id).code, 127);
+  EXPECT_EQ(life.exits[id].message,
+            "cannot run \"no-such-program-here\": No such file or directory");
+  EXPECT_FALSE(life.pids.contains(id));
+}
+
+TEST_F(Processes, AProgramThatMayNotRunSaysSo) {
+  Life life(state_.path());
+  const std::string path = state_.path() + "/data";
+  WriteText(path, "not a program");
+  const ProcessId id = life.Run(Key(1), {path});
+  EXPECT_EQ(life.ExitOf(id).code, 127);
+  EXPECT_NE(life.exits[id].message.find("Permission denied"), std::string::npos);
+}
+
+TEST_F(Processes, AMissingWorkDirIsExit127WithTheReason) {
+  Life life(state_.path());
+  ProcessSpec spec = life.Spec(Key(1), {"true"});
+  spec.work_dir = "/no/such/folder";
+  std::get<StartTask>(spec.launch.what).launch.work_dir = spec.work_dir;
+  ASSERT_TRUE(life.runtime().Spawn(spec).ok());
+  EXPECT_EQ(life.ExitOf(spec.id).message,
+            "cannot enter the work_dir /no/such/folder: No such file or directory");
+}
+
+TEST_F(Processes, AnEmptyPathInPathIsTheWorkDir) {
+  Life life(state_.path());
+  WriteText(state_.path() + "/here", "#!/bin/sh\nexit 5\n");
+  std::filesystem::permissions(state_.path() + "/here", std::filesystem::perms::owner_all);
+  ProcessSpec spec = life.Spec(Key(1), {"here"});
+  spec.environment = {"PATH=:/bin"};
+  spec.work_dir = state_.path();
+  ASSERT_TRUE(life.runtime().Spawn(spec).ok());
+  EXPECT_EQ(life.ExitOf(spec.id).code, 5);
+}
+
+TEST_F(Processes, OnlyTheGivenEnvironmentIsSeen) {
+  setenv("ALLOT_TEST_SECRET", "of the agent", 1);
+  Life life(state_.path());
+  ProcessSpec spec = life.Spec(Key(1), {"env"});
+  spec.environment = {"PATH=/usr/bin:/bin", "RANK=3", "WITH_SPACES=a b  c"};
+  ASSERT_TRUE(life.runtime().Spawn(spec).ok());
+  life.ExitOf(spec.id);
+  EXPECT_EQ(life.LogText(spec.id), "PATH=/usr/bin:/bin\nRANK=3\nWITH_SPACES=a b  c\n");
+}
+
+TEST_F(Processes, NoDescriptorOfTheAgentIsInherited) {
+  Life life(state_.path());
+  const int leaked = open("/dev/null", O_RDONLY);  // Without O_CLOEXEC, as a careless library does.
+  const ProcessId id = life.Shell(Key(1), "echo /proc/self/fd/*");
+  life.ExitOf(id);
+  close(leaked);
+  std::istringstream words(life.LogText(id));
+  std::set<std::string> seen;
+  for (std::string word; words >> word;) seen.insert(word);
+  for (const char* fd : {"0", "1", "2"}) seen.erase(std::string("/proc/self/fd/") + fd);
+  EXPECT_LE(seen.size(), 1u) << life.LogText(id);  // The shell's own, for the folder it lists.
+}
+
+TEST_F(Processes, WorkFolderIsTheScratchFolderUnlessGiven) {
+  Life life(state_.path());
+  const ProcessId own = life.Run(Key(1), {"pwd"});
+  life.ExitOf(own);
+  EXPECT_EQ(life.LogText(own), life.folder().ScratchOf(own) + "\n");
+}
+
+TEST_F(Processes, SignalsReachTheWholeGroup) {
+  Life life(state_.path());
+  const ProcessId id =
+      life.Shell(Key(1),
+                 "trap 'echo parent; wait; exit 3' TERM; (trap 'echo child; exit 0' TERM; echo up; "
+                 "while :; do sleep 0.02; done) & echo up; while :; do sleep 0.02; done");
+  ASSERT_TRUE(life.Until([&] { return life.LogText(id) == "up\nup\n"; }));
+  life.runtime().Signal(id, SIGTERM);
+  EXPECT_EQ(life.ExitOf(id).code, 3);
+  EXPECT_NE(life.LogText(id).find("parent"), std::string::npos);
+  EXPECT_NE(life.LogText(id).find("child"), std::string::npos);
+}
+
+TEST_F(Processes, OneThatIgnoresTermEndsByKill) {
+  Life life(state_.path());
+  const ProcessId id = life.Shell(Key(1), "trap '' TERM; echo up; while :; do sleep 0.02; done");
+  ASSERT_TRUE(life.Until([&] { return life.LogText(id) == "up\n"; }));
+  life.runtime().Signal(id, SIGTERM);
+  life.runtime().Signal(id, SIGKILL);
+  EXPECT_EQ(life.ExitOf(id).signal, SIGKILL);
+}
+
+TEST_F(Processes, NothingIsLeftWhenTheMainProcessEnds) {
+  Life life(state_.path());
+  // One child in the group, one that left it for a session of its own.
+  const ProcessId id = life.Shell(
+      Key(1), "sleep 1000 & echo $!; setsid sh -c 'echo $$; exec sleep 1000' & sleep 0.2; exit 0");
+  EXPECT_EQ(life.ExitOf(id).code, 0);
+  std::istringstream pids(life.LogText(id));
+  int count = 0;
+  for (int64_t pid; pids >> pid; ++count) EXPECT_FALSE(Runs(pid)) << pid;
+  EXPECT_EQ(count, 2);
+}
+
+TEST_F(Processes, AnIdIsStartedOnce) {
+  Life life(state_.path());
+  const ProcessId id = life.Shell(Key(1), "echo ran");
+  const Status again = life.runtime().Spawn(life.Spec(Key(1), {"true"}));
+  EXPECT_TRUE(absl::IsAlreadyExists(again)) << again;
+  life.ExitOf(id);
+  EXPECT_TRUE(absl::IsAlreadyExists(life.runtime().Spawn(life.Spec(Key(1), {"true"}))));
+  EXPECT_EQ(life.LogText(id), "ran\n");
+}
+
+TEST_F(Processes, TooLargeACommandIsRefusedAndLeavesNothing) {
+  Life life(state_.path());
+  const Status status =
+      life.runtime().Spawn(life.Spec(Key(1), {"echo", std::string(8 << 20, 'x')}));
+  EXPECT_TRUE(absl::IsInvalidArgument(status)) << status;
+  EXPECT_FALSE(std::filesystem::exists(life.folder().RecordOf("job-1.0.1")));
+  EXPECT_EQ(life.runtime().counters().spawn_failures, 1u);
+}
+
+TEST_F(Processes, AKilledSupervisorTakesItsProcessAlong) {
+  Life life(state_.path());
+  const ProcessId id = life.Shell(Key(1), "sleep 1000 & echo $!; wait");
+  const int64_t pid = life.PidOf(id);
+  ASSERT_TRUE(life.Until([&] { return life.LogText(id).ends_with('\n'); }));
+  const auto record = ParseRecord(ReadText(life.folder().RecordOf(id)));
+  ASSERT_TRUE(record.ok() && record->running);
+  kill(static_cast<pid_t>(record->running->supervisor_pid), SIGKILL);
+  const TaskExit exit = life.ExitOf(id);
+  EXPECT_EQ(exit.signal, 9);
+  EXPECT_EQ(exit.message, "supervisor killed");
+  EXPECT_TRUE(life.Until([&] { return !Runs(pid) && !Runs(std::stoll(life.LogText(id))); }));
+}
+
+TEST_F(Processes, HundredsAtOnceEachEndOnce) {
+  Life life(state_.path());
+  for (uint64_t job = 1; job <= 300; ++job) life.Run(Key(job), {"true"});
+  ASSERT_TRUE(life.Until([&] { return life.exits.size() == 300; }));
+  for (const auto& [id, exit] : life.exits) EXPECT_TRUE(exit.succeeded()) << id;
+  EXPECT_EQ(life.pids.size(), 300u);
+  for (const auto& [id, exit] : life.exits) life.runtime().Forget(id);
+  for (const char* folder : {"/processes", "/scratch", "/logs"})
+    EXPECT_TRUE(std::filesystem::is_empty(state_.path() + folder)) << folder;
+}
+
+}  // namespace
+}  // namespace allot::agent

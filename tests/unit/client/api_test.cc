@@ -1,0 +1,140 @@
+#include "client/api.h"
+
+#include <atomic>
+
+#include "client/follow.h"
+#include "tests/unit/client/fake_server.h"
+
+namespace allot::client {
+namespace {
+
+constexpr char kJob[] = R"({"version":1,"job":{"id":"job-1","phase":"finished","code":0,
+  "attempt":1,"tasks_total":1,"tasks":[{"rank":0,"phase":"exited"}]}})";
+
+std::unique_ptr<Api> ConnectTo(const FakeServer& server, const std::string& token = "") {
+  auto api = Api::Connect({server.url(), token});
+  EXPECT_TRUE(api.ok()) << api.status();
+  return *std::move(api);
+}
+
+TEST(Api, SendsTheTokenAndAnIdempotencyKeyWithASubmission) {
+  FakeServer server([](const http::Request&, http::ResponderPtr responder) {
+    responder->Send({.status = 201, .body = kJob});
+  });
+  const auto api = ConnectTo(server, "secret");
+  const auto job = api->Submit(R"({"command":["true"]})");
+  ASSERT_TRUE(job.ok()) << job.status();
+  EXPECT_EQ(job->view.id, "job-1");
+  EXPECT_EQ(job->body, kJob);
+  const auto requests = server.requests();
+  ASSERT_EQ(requests.size(), 1u);
+  EXPECT_EQ(requests[0].method, "POST");
+  EXPECT_EQ(requests[0].path, "/v1/jobs");
+  EXPECT_EQ(requests[0].Header("authorization"), "Bearer secret");
+  EXPECT_EQ(requests[0].Header("idempotency-key").size(), 32u);
+}
+
+TEST(Api, ASubmissionIsRepeatedUnderTheSameKeyWhenTheConnectionBreaks) {
+  std::atomic<int> calls{0};
+  FakeServer server([&](const http::Request&, http::ResponderPtr responder) {
+    if (calls++ == 0) {
+      responder->Abort();
+    } else {
+      responder->Send({.status = 201, .body = kJob});
+    }
+  });
+  const auto api = ConnectTo(server);
+  const auto job = api->Submit("{}");
+  ASSERT_TRUE(job.ok()) << job.status();
+  const auto requests = server.requests();
+  ASSERT_GE(requests.size(), 2u);
+  EXPECT_EQ(requests[0].Header("idempotency-key"), requests[1].Header("idempotency-key"));
+}
+
+TEST(Api, ErrorsKeepTheServersCodeAndWords) {
+  FakeServer server([](const http::Request&, http::ResponderPtr responder) {
+    responder->Send(http::ErrorResponse(PermissionDenied("viewers may not cancel")));
+  });
+  const auto job = ConnectTo(server)->Cancel("job-1");
+  EXPECT_EQ(job.status().code(), StatusCode::kPermissionDenied);
+  EXPECT_EQ(MessageOf(job.status()), "viewers may not cancel");
+}
+
+TEST(Api, NobodyListeningIsUnavailable) {
+  std::string url;
+  {
+    FakeServer gone([](const http::Request&, http::ResponderPtr) {});
+    url = gone.url();
+  }
+  auto api = Api::Connect({url, ""});
+  ASSERT_TRUE(api.ok());
+  EXPECT_EQ((*api)->Cluster().status().code(), StatusCode::kUnavailable);
+}
+
+TEST(Api, NamesGoIntoPathsEncoded) {
+  FakeServer server([](const http::Request&, http::ResponderPtr responder) {
+    responder->Send(http::ErrorResponse(NotFound("no such job")));
+  });
+  EXPECT_FALSE(ConnectTo(server)->Job("a/../b?x").ok());
+  EXPECT_EQ(UrlEncode("a/../b?x"), "a%2F..%2Fb%3Fx");
+  EXPECT_TRUE(server.requests()[0].query.empty());
+}
+
+TEST(Follow, WaitingLastsUntilTheJobIsFinished) {
+  std::atomic<int> calls{0};
+  FakeServer server([&](const http::Request&, http::ResponderPtr responder) {
+    const bool done = calls++ >= 2;
+    responder->Send(
+        {.body = done ? kJob : R"({"job":{"id":"job-1","phase":"running","attempt":1}})"});
+  });
+  const auto api = ConnectTo(server);
+  const auto job = WaitForJob(*api, "job-1", std::nullopt);
+  ASSERT_TRUE(job.ok()) << job.status();
+  EXPECT_EQ(job->view.code, 0);
+  EXPECT_EQ(calls, 3);
+}
+
+TEST(Follow, ADeadlineThatPassedLeavesTheJobAlone) {
+  FakeServer server([](const http::Request&, http::ResponderPtr responder) {
+    responder->Send({.body = R"({"job":{"id":"job-1","phase":"running"}})"});
+  });
+  const auto api = ConnectTo(server);
+  const auto job = WaitForJob(*api, "job-1", std::chrono::steady_clock::now());
+  EXPECT_EQ(job.status().code(), StatusCode::kDeadlineExceeded);
+  for (const auto& request : server.requests()) EXPECT_EQ(request.method, "GET");
+}
+
+TEST(Follow, ABrokenLogStreamIsTakenUpWhereItBroke) {
+  std::atomic<int> streams{0};
+  FakeServer server([&](const http::Request& request, http::ResponderPtr responder) {
+    if (!request.path.ends_with("/logs")) return responder->Send({.body = kJob});
+    responder->StartStream(200, {}, "text/plain");
+    if (streams++ == 0) {
+      EXPECT_EQ(request.Query("offset"), "0");
+      responder->Write("first\n");
+      responder->Abort();
+    } else {
+      EXPECT_EQ(request.Query("offset"), "6");
+      responder->Write("second\n");
+      responder->End();
+    }
+  });
+  testing::internal::CaptureStdout();
+  const Status status = PrintJobLogs({server.url(), ""}, "job-1", {.follow = true});
+  EXPECT_EQ(testing::internal::GetCapturedStdout(), "first\nsecond\n");
+  EXPECT_TRUE(status.ok()) << status;
+  EXPECT_EQ(streams, 2);
+}
+
+TEST(Follow, LinesOfAGangBeginWithTheTasksRank) {
+  testing::internal::CaptureStdout();
+  LogSink sink(/*ranks=*/true);
+  sink.Write(0, "a");
+  sink.Write(1, "x\ny");
+  sink.Write(0, "b\n");
+  sink.Flush(1);
+  EXPECT_EQ(testing::internal::GetCapturedStdout(), "1: x\n0: ab\n1: y\n");
+}
+
+}  // namespace
+}  // namespace allot::client

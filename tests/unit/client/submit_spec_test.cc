@@ -1,0 +1,116 @@
+#include "client/submit_spec.h"
+
+#include "common/config/bind.h"
+#include "common/proto/config.pb.h"
+#include "gmock/gmock.h"
+#include "tests/unit/client/temporary_folder.h"
+
+namespace allot::client {
+namespace {
+
+using testing::HasSubstr;
+
+config::Job Read(const StatusOr<std::string>& body) {
+  config::Job job;
+  EXPECT_TRUE(body.ok()) << body.status();
+  if (!body.ok()) return job;
+  EXPECT_TRUE(config::BindJson(*body, &job).ok()) << *body;
+  return job;
+}
+
+std::string WhyNot(const SubmitFlags& flags) {
+  const auto body = MakeJob(flags, "/here");
+  EXPECT_EQ(body.status().code(), StatusCode::kInvalidArgument) << (body.ok() ? *body : "");
+  return MessageOf(body.status());
+}
+
+TEST(SubmitSpec, ACommandRunsInTheCurrentFolder) {
+  const config::Job job = Read(MakeJob({.command = {"python3", "train.py"}}, "/here"));
+  EXPECT_EQ(job.work_dir(), "/here");
+  ASSERT_EQ(job.command_size(), 2);
+  EXPECT_EQ(job.command(1), "train.py");
+}
+
+TEST(SubmitSpec, FlagsBecomeTheJob) {
+  SubmitFlags flags;
+  flags.command = {"train"};
+  flags.tasks = 2;
+  flags.devices = {"kind=GPU,count=2", "model=groq/*"};
+  flags.environment = {"A=1", "B=x=y"};
+  flags.memory = "2GiB";
+  flags.work_dir = "sub/../run";
+  flags.checkpoint_dir = "/data/ck";
+  const config::Job job = Read(MakeJob(flags, "/here"));
+  EXPECT_EQ(job.tasks(), 2u);
+  ASSERT_EQ(job.devices().any_of_size(), 2);
+  EXPECT_EQ(job.devices().any_of(0).kind(), "GPU");
+  EXPECT_EQ(job.devices().any_of(0).count(), 2u);
+  EXPECT_EQ(job.devices().any_of(1).model(), "groq/*");
+  EXPECT_EQ(job.environment().at("B"), "x=y");
+  EXPECT_EQ(job.resources().memory(), "2GiB");
+  EXPECT_EQ(job.work_dir(), "/here/run");
+  EXPECT_EQ(job.checkpoint_dir(), "/data/ck");
+}
+
+TEST(SubmitSpec, FlagsOverrideTheFile) {
+  const TemporaryFolder folder;
+  const std::string file = folder.Write("job.yaml", "name: a\ntasks: 4\ncommand: [train]\n");
+  SubmitFlags flags;
+  flags.file = file;
+  flags.tasks = 2;
+  const config::Job job = Read(MakeJob(flags, "/here"));
+  EXPECT_EQ(job.name(), "a");
+  EXPECT_EQ(job.tasks(), 2u);
+  EXPECT_EQ(job.work_dir(), "/here");
+  flags.work_dir = "";
+  EXPECT_EQ(Read(MakeJob(flags, "/here")).work_dir(), "") << "asks for a scratch folder";
+}
+
+TEST(SubmitSpec, AWrongFileIsRefusedWithLineAndColumn) {
+  const TemporaryFolder folder;
+  SubmitFlags flags;
+  flags.file = folder.Write("job.yaml", "command: [train]\npriorty: 3\n");
+  const std::string why = WhyNot(flags);
+  EXPECT_THAT(why, HasSubstr("job.yaml:2:1"));
+  EXPECT_THAT(why, HasSubstr("priority"));
+}
+
+TEST(SubmitSpec, WrongFlagsAreRefusedByTheirNames) {
+  EXPECT_THAT(WhyNot({}), HasSubstr("nothing to run"));
+  SubmitFlags flags;
+  flags.command = {"x"};
+  flags.environment = {"=1"};
+  EXPECT_THAT(WhyNot(flags), HasSubstr("--env"));
+  flags.environment = {};
+  flags.devices = {"kind=TOASTER"};
+  EXPECT_THAT(WhyNot(flags), HasSubstr("--device"));
+  flags.devices = {};
+  flags.time_limit = "soon";
+  EXPECT_THAT(WhyNot(flags), HasSubstr("time_limit"));
+  flags.time_limit.reset();
+  flags.tasks = 0;
+  EXPECT_THAT(WhyNot(flags), HasSubstr("--tasks"));
+  flags.tasks = 1'000'000;
+  EXPECT_THAT(WhyNot(flags), HasSubstr("tasks"));
+}
+
+TEST(SubmitSpec, ANoopJobNeedsNoCommand) {
+  SubmitFlags flags;
+  flags.runtime = "noop";
+  EXPECT_EQ(Read(MakeJob(flags, "/here")).runtime(), "noop");
+}
+
+TEST(SubmitSpec, ADeploymentsRelativeFolderCountsFromHere) {
+  const TemporaryFolder folder;
+  const std::string file =
+      folder.Write("d.yaml",
+                   "name: chat\ncommand: [server, '{port}']\nwork_dir: models\nreplicas:\n"
+                   "  - device: {kind: GPU}\n");
+  const auto body = MakeDeployment(file, "/here");
+  ASSERT_TRUE(body.ok()) << body.status();
+  EXPECT_EQ(body->name, "chat");
+  EXPECT_THAT(body->json, HasSubstr("\"/here/models\""));
+}
+
+}  // namespace
+}  // namespace allot::client

@@ -1,0 +1,63 @@
+#include "client/views.h"
+
+#include "client/exit_code.h"
+#include "gtest/gtest.h"
+
+namespace allot::client {
+namespace {
+
+TEST(Views, AJobKeepsWhatTheServerSaidAndLeavesTheRestAbsent) {
+  const auto job = ParseJob(R"({"version":1,"job":{"id":"job-17","phase":"finished","code":3,
+    "attempt":2,"emulated":true,"waited_seconds":0.25,"command":["sh","-c","exit 3"],
+    "tasks":[{"rank":1,"node":"n1","pid":42,"devices":[{"id":"emu0","model":"m","kind":"GPU",
+    "emulated":true}],"progress":{"step":7,"total":10,"loss":1.5}}],"brand_new_field":[1]}})");
+  ASSERT_TRUE(job.ok()) << job.status();
+  EXPECT_EQ(job->id, "job-17");
+  EXPECT_TRUE(job->done());
+  EXPECT_EQ(job->code, 3);
+  EXPECT_EQ(job->cost_usd, std::nullopt);
+  ASSERT_EQ(job->tasks.size(), 1u);
+  EXPECT_EQ(job->tasks[0].pid, 42);
+  EXPECT_EQ(job->tasks[0].loss, 1.5);
+  EXPECT_TRUE(job->tasks[0].devices[0].emulated);
+}
+
+TEST(Views, AFieldOfAnotherTypeCountsAsAbsent) {
+  const auto job = ParseJob(R"({"job":{"id":17,"code":"zero","tasks":"none","emulated":1}})");
+  ASSERT_TRUE(job.ok());
+  EXPECT_EQ(job->id, "");
+  EXPECT_EQ(job->code, std::nullopt);
+  EXPECT_FALSE(job->emulated);
+}
+
+TEST(Views, SomethingElsesAnswerIsRefusedWithAHint) {
+  for (const char* body : {"", "<html>", "[1]", R"({"job":[]})", R"({"other":{}})"})
+    EXPECT_EQ(ParseJob(body).status().code(), StatusCode::kInternal) << body;
+}
+
+TEST(Views, AnErrorsCodeComesFromItsBodyElseFromHttp) {
+  const Status named =
+      StatusOfAnswer(400, R"({"error":{"code":"not_found","message":"no job-9"}})");
+  EXPECT_EQ(named.code(), StatusCode::kNotFound);
+  EXPECT_EQ(MessageOf(named), "no job-9");
+  EXPECT_EQ(StatusOfAnswer(503, "<html>").code(), StatusCode::kUnavailable);
+  EXPECT_EQ(StatusOfAnswer(413, "").code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(StatusOfAnswer(418, "").code(), StatusCode::kInternal);
+  EXPECT_TRUE(StatusOfAnswer(201, "").ok());
+}
+
+TEST(ExitCode, EachKindOfTroubleHasItsOwn) {
+  EXPECT_EQ(ExitCodeOf(absl::OkStatus()), 0);
+  EXPECT_EQ(ExitCodeOf(Internal("x")), 1);
+  EXPECT_EQ(ExitCodeOf(FailedPrecondition("x")), 1);
+  EXPECT_EQ(ExitCodeOf(InvalidArgument("x")), 2);
+  EXPECT_EQ(ExitCodeOf(Unauthenticated("x")), 3);
+  EXPECT_EQ(ExitCodeOf(PermissionDenied("x")), 3);
+  EXPECT_EQ(ExitCodeOf(NotFound("x")), 4);
+  EXPECT_EQ(ExitCodeOf(Unavailable("x")), 5);
+  EXPECT_EQ(ExitCodeOf(ResourceExhausted("x")), 5);
+  EXPECT_EQ(ExitCodeOf(DeadlineExceeded("x")), 6);
+}
+
+}  // namespace
+}  // namespace allot::client

@@ -1,0 +1,287 @@
+// From config to model: defaults, and the checks that need more than one field.
+#include "common/config/convert.h"
+
+#include "common/config/bind.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace allot::config {
+namespace {
+
+template <class Message>
+Message Bound(std::string_view text) {
+  Message message;
+  const Status status = BindYaml(text, "f.yaml", &message);
+  EXPECT_TRUE(status.ok()) << MessageOf(status);
+  return message;
+}
+StatusOr<JobSpec> JobOf(std::string_view text) { return ToJobSpec(Bound<Job>(text)); }
+StatusOr<DeploymentSpec> DeploymentOf(std::string_view text) {
+  return ToDeploymentSpec(Bound<Deployment>(text));
+}
+StatusOr<allot::Policy> PolicyOf(std::string_view text) { return ToPolicy(Bound<Policy>(text)); }
+
+TEST(ToJobSpec, KeepsTheModelsDefaults) {
+  const auto spec = JobOf("command: [a]");
+  ASSERT_TRUE(spec.ok());
+  JobSpec expected;
+  expected.command = {"a"};
+  EXPECT_EQ(*spec, expected);
+}
+
+TEST(ToJobSpec, TheDefaultsInTheReferenceAreTheRealOnes) {
+  EXPECT_EQ(*JobOf("command: [a]"),
+            *JobOf("{command: [a], tenant: default, priority: 0, tasks: 1, grace: 10s, "
+                   "restarts_max: 0, runtime: process, resources: {cpus: 1, memory: 256MiB}}"));
+  EXPECT_EQ(*JobOf("{command: [a], devices: {any_of: [{kind: GPU}]}}"),
+            *JobOf("{command: [a], devices: {any_of: [{kind: GPU, count: 1, worth: 1}]}}"));
+}
+
+TEST(ToJobSpec, TakesEveryField) {
+  const auto spec = JobOf(R"(
+name: j
+tenant: t
+priority: 7
+tasks: 2
+command: [python3, train.py]
+environment: {A: b}
+work_dir: /work
+resources: {cpus: 500m, memory: 1GiB}
+devices: {any_of: [{kind: GPU, vendor: nvidia, model: "nvidia/*", count: 4, min_memory: 40GiB, worth: 2}]}
+checkpoint_dir: /ckpt
+time_limit: 2h
+grace: 30s
+restarts_max: 3
+runtime: noop
+)");
+  ASSERT_TRUE(spec.ok()) << MessageOf(spec.status());
+  const JobSpec expected{.name = "j",
+                         .tenant = "t",
+                         .priority = 7,
+                         .tasks = 2,
+                         .command = {"python3", "train.py"},
+                         .environment = {{"A", "b"}},
+                         .work_dir = "/work",
+                         .resources = {.cpus = 500, .memory = kGiB},
+                         .devices = {{.kind = DeviceKind::kGpu,
+                                      .vendor = "nvidia",
+                                      .model = "nvidia/*",
+                                      .count = 4,
+                                      .min_memory = 40 * kGiB,
+                                      .worth = 2}},
+                         .checkpoint_dir = "/ckpt",
+                         .time_limit = 2h,
+                         .grace = 30s,
+                         .restarts_max = 3,
+                         .runtime = TaskRuntime::kNoop};
+  EXPECT_EQ(*spec, expected);
+}
+
+TEST(ToJobSpec, ANoopJobNeedsNoCommand) { EXPECT_TRUE(JobOf("runtime: noop").ok()); }
+
+TEST(ToJobSpec, SaysWhatDoesNotGoTogether) {
+  const std::pair<std::string, std::string> rows[] = {
+      {"tasks: 2", "command is missing; give an argument vector, like [\"python3\", \"train.py\"]"},
+      {"command: ['', a]", "command[0] is empty; it names the program"},
+      {"{command: [a], devices: {any_of: [{kind: CPU, count: 2}]}}",
+       "devices.any_of[0].count is 2 with kind CPU; processors are shared, so say how many with "
+       "resources.cpus"},
+      {"{command: [a], devices: {any_of: [{kind: GPU}, {}]}}",
+       "devices.any_of[1] says nothing; give kind, vendor, model, min_memory or count"},
+      {"{command: [a], devices: {}}",
+       "devices.any_of is empty; name at least one, or leave devices out for processors only"},
+      {"{command: [a], environment: {'A=B': c}}",
+       "environment: the name \"A=B\" holds '='; that cannot be"},
+      {"{command: [a], environment: {'': c}}", "environment has a variable without a name"},
+      {"{command: [a], work_dir: here}",
+       "work_dir is \"here\"; give an absolute path, it is on another machine"},
+      {"{command: [a], checkpoint_dir: ./c}",
+       "checkpoint_dir is \"./c\"; give an absolute path, it is on another machine"},
+      {"command: [a, " + std::string(131'072, 'x') + "]",
+       "command[1] has 131072 bytes; the system takes 131071 at most, so put it in a file"},
+  };
+  for (const auto& [text, message] : rows) EXPECT_EQ(MessageOf(JobOf(text).status()), message);
+
+  std::string big = "command: [a]\nenvironment:\n";
+  for (int i = 0; i < 11; ++i) big += fmt::format("  K{}: {}\n", i, std::string(100'000, 'x'));
+  EXPECT_THAT(MessageOf(JobOf(big).status()),
+              testing::EndsWith("bytes together; 1048576 are taken at most"));
+}
+
+TEST(ToDeploymentSpec, KeepsTheModelsDefaults) {
+  const auto spec = DeploymentOf("{name: d, command: [s], replicas: [{device: {kind: CPU}}]}");
+  ASSERT_TRUE(spec.ok()) << MessageOf(spec.status());
+  DeploymentSpec expected;
+  expected.name = expected.model = "d";
+  expected.command = {"s"};
+  expected.groups = {{.device = {.kind = DeviceKind::kCpu}}};
+  EXPECT_EQ(*spec, expected);
+}
+
+TEST(ToDeploymentSpec, TheDefaultsInTheReferenceAreTheRealOnes) {
+  EXPECT_EQ(
+      *DeploymentOf("{name: d, command: [s], replicas: [{device: {kind: CPU}}]}"),
+      *DeploymentOf("{name: d, model: d, command: [s], grace: 10s, objective: {percentile: 0.95}, "
+                    "replicas: [{device: {kind: CPU}, count: 1, concurrency: 4}], "
+                    "queue: {max: 64, timeout: 30s}, health: {path: /health, interval: 1s, "
+                    "timeout: 2s, start_timeout: 2m, failures_max: 3}}"));
+}
+
+TEST(ToDeploymentSpec, TakesEveryField) {
+  const auto spec = DeploymentOf(R"(
+name: d
+model: charlm
+command: [serve, "{port}"]
+environment: {A: b}
+work_dir: /w
+resources: {cpus: 2, memory: 1GiB}
+health: {path: /ready, interval: 100ms, timeout: 200ms, start_timeout: 1m, failures_max: 5}
+replicas:
+  - {device: {kind: GPU}, count: 0, concurrency: 8}
+  - {device: {model: groq/lpu-v1, count: 8}}
+objective: {ttft: 200ms, per_token: 20ms, end_to_end: 2s, percentile: 0.99}
+price_cap_usd_per_hour: 2.5
+queue: {max: 0, timeout: 5s}
+grace: 1s
+)");
+  ASSERT_TRUE(spec.ok()) << MessageOf(spec.status());
+  const DeploymentSpec expected{
+      .name = "d",
+      .model = "charlm",
+      .command = {"serve", "{port}"},
+      .environment = {{"A", "b"}},
+      .work_dir = "/w",
+      .resources = {.cpus = 2000, .memory = kGiB},
+      .health = {.path = "/ready",
+                 .interval = 100ms,
+                 .timeout = 200ms,
+                 .start_timeout = 1min,
+                 .failures_max = 5},
+      .groups = {{.device = {.kind = DeviceKind::kGpu}, .count = 0, .concurrency = 8},
+                 {.device = {.model = "groq/lpu-v1", .count = 8}}},
+      .objective = {.ttft = 200ms, .per_token = 20ms, .end_to_end = 2s, .percentile = 0.99},
+      .price_cap = PriceRate{2'500'000},
+      .queue_max = 0,
+      .queue_timeout = 5s,
+      .grace = 1s};
+  EXPECT_EQ(*spec, expected);
+}
+
+TEST(ToDeploymentSpec, SaysWhatDoesNotGoTogether) {
+  const std::string start = "{name: d, command: [s], replicas: [{device: {kind: GPU}}], ";
+  const std::pair<std::string, std::string> rows[] = {
+      {start + "health: {path: ready}}", "health.path is \"ready\"; give a path like /health"},
+      {start + "objective: {ttft: 3s, end_to_end: 2s}}",
+       "objective.ttft (3s) is longer than objective.end_to_end (2s)"},
+      {start + "work_dir: w}",
+       "work_dir is \"w\"; give an absolute path, it is on another machine"},
+      {"{name: d, command: [s], replicas: [{device: {kind: CPU, count: 3}}]}",
+       "replicas[0].device.count is 3 with kind CPU; processors are shared, so say how many with "
+       "resources.cpus"},
+      {"{name: d, command: [s], replicas: [{device: {kind: GPU}, count: 6000}, "
+       "{device: {kind: ASIC}, count: 6000}]}",
+       "replicas: 12000 together; a deployment has 10000 at most"},
+  };
+  for (const auto& [text, message] : rows) {
+    EXPECT_EQ(MessageOf(DeploymentOf(text).status()), message);
+  }
+}
+
+TEST(ToPolicy, KeepsTheModelsDefaultsAndTheReferenceSaysThem) {
+  const auto spec = PolicyOf("{name: p, prices: {as_of: 2026-01-31}}");
+  ASSERT_TRUE(spec.ok()) << MessageOf(spec.status());
+  allot::Policy expected;
+  expected.name = "p";
+  expected.prices.as_of = "2026-01-31";
+  EXPECT_EQ(*spec, expected);
+  EXPECT_EQ(
+      *spec,
+      *PolicyOf("{name: p, prices: {as_of: 2026-01-31, energy_usd_per_kwh: 0.1}, "
+                "queue: {algorithm: priority, head_hold_after: 5m}, "
+                "placement: {algorithm: best_fit, fragmentation_weight: 1}, "
+                "routing: {algorithm: cheapest_within_slo, explore_ratio: 0.02, history: 1m}}"));
+}
+
+TEST(ToPolicy, TurnsDollarsIntoMicroDollars) {
+  const auto spec = PolicyOf(R"(
+name: p
+queue: {algorithm: fair_share, shares: {a: 2, b: 0.5}}
+prices:
+  as_of: 2026-01-31
+  devices: [{model: nvidia/l4, price_usd_per_hour: 0.7}, {model: own/*, price_usd_per_hour: 0.1, watts: 300}]
+  other_gpu_usd_per_hour: 1.5
+  other_cpu_core_usd_per_hour: 0.0496
+  other_asic_usd_per_hour: 1.25
+  energy_usd_per_kwh: 0.3
+  value_usd_per_waiting_job_hour: 0.5
+  value_usd_per_second: 0.002
+)");
+  ASSERT_TRUE(spec.ok()) << MessageOf(spec.status());
+  EXPECT_EQ(spec->queue.shares.at("b"), 0.5);
+  const allot::PriceBook& book = spec->prices;
+  EXPECT_EQ(book.rows[0].rate, PriceRate{700'000});
+  EXPECT_FALSE(book.rows[0].watts.has_value());
+  EXPECT_EQ(book.rows[1].watts, 300);
+  EXPECT_EQ(book.other_gpu, PriceRate{1'500'000});
+  EXPECT_EQ(book.other_cpu_core, PriceRate{49'600});
+  EXPECT_EQ(book.other_asic, PriceRate{1'250'000});
+  EXPECT_EQ(book.energy_micros_per_kwh, 300'000);
+  EXPECT_EQ(book.micros_per_waiting_job_hour, 500'000);
+  EXPECT_EQ(book.micros_per_millisecond, 2);
+}
+
+TEST(ToPolicy, SaysWhatDoesNotGoTogether) {
+  const std::pair<std::string, std::string> rows[] = {
+      {"{name: p, prices: {as_of: last week}}",
+       "prices.as_of is \"last week\"; give the date the prices were looked up, like 2026-03-31"},
+      {"{name: p, prices: {as_of: 2026-13-01}}",
+       "prices.as_of is \"2026-13-01\"; give the date the prices were looked up, like 2026-03-31"},
+      {"{name: p, prices: {as_of: 2026-01-31, devices: [{model: a/b}, {model: a/b}]}}",
+       "prices.devices[1]: \"a/b\" is priced twice; the first row counts"},
+      {"{name: p, prices: {as_of: 2026-01-31, value_usd_per_second: 0.0001}}",
+       "prices.value_usd_per_second is 0.0001; the smallest value that counts is 0.001 (one "
+       "micro-dollar a millisecond)"},
+      {"{name: p, prices: {as_of: 2026-01-31}, queue: {shares: {a: 0}}}",
+       "queue.shares.a is 0; it must be above 0 and at most 1000000"},
+      {"{name: p, prices: {as_of: 2026-01-31}, queue: {shares: {Team A: 1}}}",
+       "queue.shares: \"Team A\" is not a tenant's name; use a-z, 0-9, '-' and '.', start and end "
+       "with a letter or digit, at most 63 characters"},
+  };
+  for (const auto& [text, message] : rows) EXPECT_EQ(MessageOf(PolicyOf(text).status()), message);
+}
+
+TEST(ParseDeviceRequest, ReadsTheShortForm) {
+  const auto request =
+      ParseDeviceRequest("kind=GPU,model=nvidia/h100*,count=2,min_memory=40GiB,worth=1.5");
+  ASSERT_TRUE(request.ok()) << MessageOf(request.status());
+  EXPECT_EQ(*request, (allot::DeviceRequest{.kind = DeviceKind::kGpu,
+                                            .model = "nvidia/h100*",
+                                            .count = 2,
+                                            .min_memory = 40 * kGiB,
+                                            .worth = 1.5}));
+}
+
+TEST(ParseDeviceRequest, SaysWhatIsWrong) {
+  const std::pair<const char*, const char*> rows[] = {
+      {"", "device says nothing; give kind, vendor, model, min_memory or count"},
+      {"GPU", "device \"GPU\": \"GPU\" has no '='; write it like kind=GPU,count=2"},
+      {"kind=gpu",
+       "device \"kind=gpu\": kind: kind is \"gpu\"; did you mean \"GPU\"? it is one of "
+       "GPU, CPU, ASIC"},
+      {"kin=GPU",
+       "device \"kin=GPU\": kin: unknown key \"kin\" in DeviceRequest; did you mean "
+       "\"kind\"?"},
+      {"kind=GPU,count=x",
+       "device \"kind=GPU,count=x\": count: count is \"x\"; a whole number is wanted"},
+      {"kind=GPU,kind=CPU", "device \"kind=GPU,kind=CPU\": kind: key \"kind\" is here twice"},
+      {"kind=CPU,count=2",
+       "device.count is 2 with kind CPU; processors are shared, so say how many with "
+       "resources.cpus"},
+  };
+  for (const auto& [text, message] : rows) {
+    EXPECT_EQ(MessageOf(ParseDeviceRequest(text).status()), message);
+  }
+}
+
+}  // namespace
+}  // namespace allot::config

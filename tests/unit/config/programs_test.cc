@@ -1,0 +1,104 @@
+// The programs' own files: checks across fields.
+#include "common/config/bind.h"
+#include "common/config/convert.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace allot::config {
+namespace {
+
+template <class Message>
+std::string Checked(const std::string& text) {
+  Message message;
+  const Status status = BindYaml(text, "f.yaml", &message);
+  return status.ok() ? MessageOf(Check(message)) : MessageOf(status);
+}
+
+const std::string kKey(40, 'k');
+
+TEST(CheckScheduler, SaysWhatDoesNotGoTogether) {
+  const std::string start = "{state_dir: s, key_file: k, allow_file: a, ";
+  const std::pair<std::string, std::string> rows[] = {
+      {start + "local: true}", ""},
+      {start + "tokens_file: t, listen: 'tcp://0.0.0.0:7400', http_listen: '[::]:7401'}", ""},
+      {start + "local: true, gateway: {listen: 'tcp://127.0.0.1:0'}}", ""},
+      {start + "}",
+       "tokens_file is missing; without local: true the API needs tokens, which `allot keys token` "
+       "makes"},
+      {start + "local: true, http_listen: '0.0.0.0:7401'}",
+       "http_listen is \"0.0.0.0:7401\" with local: true; a local cluster listens on loopback "
+       "only, "
+       "so use 127.0.0.1 or set tokens_file and local: false"},
+      {start + "local: true, listen: '127.0.0.1:7400'}",
+       "listen is \"127.0.0.1:7400\"; write it like tcp://127.0.0.1:7400"},
+      {start + "local: true, http_listen: '127.0.0.1'}",
+       "http_listen is \"127.0.0.1\"; write it like 127.0.0.1:7400"},
+      {start + "local: true, http_listen: '127.0.0.1:99999'}",
+       "http_listen is \"127.0.0.1:99999\"; a port is 65535 at most"},
+      {start + "local: true, lease: 2s}",
+       "lease is 2s and heartbeat_every 1s; a lease below three heartbeats takes one lost message "
+       "for a lost node"},
+      {start + "local: true, task_port_min: 3000, task_port_max: 2000}",
+       "task_port_min is 3000, above task_port_max 2000; the range has no port"},
+      {start + "local: true, gateway: {name: g}}",
+       "gateway.name is set; leave it out, this gateway is inside the scheduler"},
+  };
+  for (const auto& [text, message] : rows) EXPECT_EQ(Checked<Scheduler>(text), message);
+}
+
+TEST(CheckGateway, NeedsWhatAProgramOfItsOwnNeeds) {
+  EXPECT_EQ(Checked<Gateway>("{}"),
+            "name is missing; a gateway that is a program of its own needs it");
+  const std::string good = "{name: g, scheduler: 'tcp://h:7400', scheduler_public_key: " + kKey +
+                           ", key_file: k, allow_file: a, ";
+  EXPECT_EQ(Checked<Gateway>(good + "tokens_file: t}"), "");
+  EXPECT_EQ(Checked<Gateway>(good + "}"),
+            "tokens_file is missing; without local: true requests need tokens, which `allot keys "
+            "token` makes");
+}
+
+TEST(CheckAgent, RefusesKeysAndDeviceCountsThatCannotBe) {
+  const std::string start =
+      "{name: n, state_dir: s, key_file: k, scheduler: 'tcp://h:7400', scheduler_public_key: ";
+  EXPECT_EQ(Checked<Agent>(start + kKey + "}"), "");
+  EXPECT_EQ(Checked<Agent>(start + "short}"),
+            "scheduler_public_key is not a public key; it has 40 characters, as `allot keys new` "
+            "prints");
+  EXPECT_EQ(
+      Checked<Agent>(start + kKey +
+                     ", devices: {emulated: [{model: a/b, count: 100}, {model: a/c, count: 29}]}}"),
+      "devices.emulated names 129 devices; a node has 128 at most");
+}
+
+TEST(CheckTokens, RefusesDigestsThatAreNoneAndNamesTwice) {
+  const std::string digest(64, 'a'), other(64, 'b');
+  const auto token = [](const std::string& name, const std::string& sha) {
+    return "{name: " + name + ", sha256: " + sha + ", role: user}";
+  };
+  EXPECT_EQ(Checked<Tokens>("tokens: [" + token("a", digest) + "," + token("b", other) + "]"), "");
+  EXPECT_EQ(Checked<Tokens>("tokens: [" + token("a", digest) + "," + token("a", other) + "]"),
+            "tokens[1]: the name \"a\" is here twice");
+  EXPECT_EQ(Checked<Tokens>("tokens: [" + token("a", digest) + "," + token("b", digest) + "]"),
+            "tokens[1]: the digest of \"b\" is here twice");
+  EXPECT_EQ(Checked<Tokens>("tokens: [" + token("a", "secret") + "]"),
+            "tokens[0].sha256 is not a digest; it has 64 digits 0-9, a-f, as `allot keys token` "
+            "prints");
+}
+
+TEST(CheckAllowList, BindsOneKeyToOneName) {
+  const auto peer = [](const std::string& name, const std::string& key) {
+    return "{name: " + name + ", public_key: '" + key + "', role: agent}";
+  };
+  const std::string other(40, 'o');
+  EXPECT_EQ(Checked<AllowList>("peers: [" + peer("a", kKey) + "," + peer("b", other) + "]"), "");
+  EXPECT_EQ(Checked<AllowList>("peers: [" + peer("a", kKey) + "," + peer("a", other) + "]"),
+            "peers[1]: the name \"a\" is here twice");
+  EXPECT_EQ(Checked<AllowList>("peers: [" + peer("a", kKey) + "," + peer("b", kKey) + "]"),
+            "peers[1]: the key of \"b\" is another peer's too; one key, one name");
+  EXPECT_EQ(Checked<AllowList>("peers: [" + peer("a", "short") + "]"),
+            "peers[0].public_key is not a public key; it has 40 characters, as `allot keys new` "
+            "prints");
+}
+
+}  // namespace
+}  // namespace allot::config

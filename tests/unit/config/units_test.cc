@@ -1,0 +1,133 @@
+#include <limits>
+
+#include "common/base/units.h"
+#include "common/config/bind.h"
+#include "gtest/gtest.h"
+#include "rapidcheck.h"
+
+namespace allot::config {
+namespace {
+
+TEST(ParseDuration, ReadsWhatPeopleWrite) {
+  const std::pair<const char*, int64_t> rows[] = {
+      {"0", 0},       {"0s", 0},         {"250ms", 250'000},        {"1.5s", 1'500'000},
+      {"10m", 600e6}, {"2h", 7200e6},    {"3d", 259'200'000'000},   {"1w", 604'800'000'000},
+      {"7us", 7},     {"7\xC2\xB5s", 7}, {"3m20s", 200'000'000},    {"1d6h", 108'000'000'000},
+      {"0.5ms", 500}, {"0.0000001s", 0}, {"1h0.5s", 3'600'500'000},
+  };
+  for (const auto& [text, micros] : rows) {
+    const auto parsed = ParseDurationMicros(text);
+    ASSERT_TRUE(parsed.ok()) << text << MessageOf(parsed.status());
+    EXPECT_EQ(*parsed, micros) << text;
+  }
+}
+
+TEST(ParseDuration, SaysWhatToWrite) {
+  const char* kHint = "; give a duration like 250ms, 1.5s, 10m or 2h";
+  for (const char* text : {"", "s", "-1s", "+1s", "1 s", "1S", "1x", "1s1m", "1s1s", ".5s", "1.s",
+                           "1..5s", "1e3s", "99999999999999999s", "1h x"}) {
+    EXPECT_EQ(MessageOf(ParseDurationMicros(text).status()),
+              fmt::format("is \"{}\"{}", text, kHint));
+  }
+  EXPECT_EQ(MessageOf(ParseDurationMicros("10").status()),
+            "is \"10\", which has no unit; write 10s for seconds");
+  EXPECT_EQ(MessageOf(ParseDurationMicros("9999999999999999w").status()),
+            "is \"9999999999999999w\", which is too long");
+}
+
+TEST(ParseDuration, ReadsBackWhatFormatShows) {
+  EXPECT_TRUE(rc::check([] {
+    const int64_t micros = *rc::gen::inRange<int64_t>(0, 100'000'000'000'000);
+    const auto parsed = ParseDurationMicros(FormatDuration(Duration(micros)));
+    RC_ASSERT(parsed.ok());
+    // Two units are shown, so at most a fortieth (1h59s shows as 1h) is cut, and nothing added.
+    RC_ASSERT(*parsed <= micros);
+    RC_ASSERT(*parsed >= micros - micros / 24 - 1);
+  }));
+}
+
+TEST(ParseBytes, ReadsWhatPeopleWrite) {
+  const std::pair<const char*, int64_t> rows[] = {
+      {"0", 0},
+      {"1048576", kMiB},
+      {"512MiB", 512 * kMiB},
+      {"1.5GiB", 1536 * kMiB},
+      {"16GB", 16'000'000'000},
+      {"1kB", 1000},
+      {"1KB", 1000},
+      {"7B", 7},
+      {"2TiB", 2048 * kGiB},
+      {"0.5KiB", 512},
+  };
+  for (const auto& [text, bytes] : rows) {
+    const auto parsed = ParseBytes(text);
+    ASSERT_TRUE(parsed.ok()) << text << MessageOf(parsed.status());
+    EXPECT_EQ(*parsed, bytes) << text;
+  }
+}
+
+TEST(ParseBytes, SaysWhatToWrite) {
+  for (const char* text : {"", "GiB", "-1GiB", "16GBB", "16G", "16 GiB", "16gib", "0x10"}) {
+    EXPECT_EQ(MessageOf(ParseBytes(text).status()),
+              fmt::format("is \"{}\"; give a size like 512MiB or 16GiB", text));
+  }
+  EXPECT_EQ(MessageOf(ParseBytes("99999999PiB").status()), "is \"99999999PiB\", which is too much");
+}
+
+TEST(ParseBytes, ReadsBackWhatFormatShows) {
+  EXPECT_TRUE(rc::check([] {
+    const int64_t bytes = *rc::gen::inRange<int64_t>(0, int64_t{1} << 50);
+    const auto parsed = ParseBytes(FormatBytes(bytes));
+    RC_ASSERT(parsed.ok());
+    RC_ASSERT(*parsed <= bytes);
+    RC_ASSERT(*parsed >= bytes - bytes / 100 - 1);
+  }));
+}
+
+TEST(ParseMilliCpus, ReadsWhatPeopleWrite) {
+  const std::pair<const char*, int64_t> rows[] = {{"2", 2000}, {"0.5", 500}, {"500m", 500},
+                                                  {"0", 0},    {"0.001", 1}, {"1.250", 1250}};
+  for (const auto& [text, millis] : rows) {
+    const auto parsed = ParseMilliCpus(text);
+    ASSERT_TRUE(parsed.ok()) << text << MessageOf(parsed.status());
+    EXPECT_EQ(*parsed, millis) << text;
+  }
+  for (const char* text : {"", "m", "-1", "two", "1.5m", "2 cores", "1e3"}) {
+    EXPECT_EQ(MessageOf(ParseMilliCpus(text).status()),
+              fmt::format("is \"{}\"; give processors like 2, 0.5 or 500m", text));
+  }
+  EXPECT_EQ(MessageOf(ParseMilliCpus("0.0005").status()),
+            "is \"0.0005\"; a thousandth of a processor is the smallest share");
+}
+
+TEST(Units, NeverOverflow) {
+  EXPECT_TRUE(rc::check([] {
+    const auto text = *rc::gen::container<std::string>(
+        rc::gen::elementOf(std::string("0123456789999999.msdhwBKMGTPi")));
+    for (const auto& parsed : {ParseDurationMicros(text), ParseBytes(text), ParseMilliCpus(text)}) {
+      if (parsed.ok()) RC_ASSERT(*parsed >= 0);
+    }
+  }));
+}
+
+TEST(DidYouMean, FindsTheNearestKnownWord) {
+  const std::vector<std::string> known = {"name",   "priority", "tasks", "command", "min_memory",
+                                          "memory", "GPU",      "CPU",   "listen"};
+  const std::pair<const char*, const char*> rows[] = {{"priorty", "priority"},
+                                                      {"task", "tasks"},
+                                                      {"comand", "command"},
+                                                      {"nmae", "name"},
+                                                      {"gpu", "GPU"},
+                                                      {"min-memory", "min_memory"},
+                                                      {"Name", "name"},
+                                                      {"x", ""},
+                                                      {"", ""},
+                                                      {"replicas", ""},
+                                                      {"minmemory", "min_memory"}};
+  for (const auto& [word, near] : rows) EXPECT_EQ(DidYouMean(word, known), near) << word;
+  EXPECT_EQ(DidYouMean("anything", {}), "");
+  EXPECT_EQ(DidYouMean(std::string(100'000, 'a'), known), "");
+}
+
+}  // namespace
+}  // namespace allot::config

@@ -1,0 +1,511 @@
+// The gateway over real sockets, between a scheduler, agents and clients played by the test.
+#include "gateway/gateway.h"
+
+#include "common/auth/tokens.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/unit/gateway/harness.h"
+
+namespace allot::gateway {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+void AnswerAll(FakeAgent& agent) {
+  agent.on_request = [](FakeAgent& self, const FakeAgent::Received& request) {
+    self.Answer(request, 200, "application/json", kCompletion);
+  };
+}
+
+TEST(Gateway, TellsTheSchedulerWhereItIs) {
+  Harness h;
+  ASSERT_TRUE(h.Until([&] { return h.hellos.size() >= 2; }));
+  EXPECT_EQ(h.hellos[0].name(), "gw");
+  EXPECT_EQ(h.hellos[0].address().endpoint(), h.gateway->endpoint());
+  EXPECT_EQ(h.hellos[0].address().public_key(), h.gateway->public_key());
+  EXPECT_EQ(h.hellos[0].http_address(), h.gateway->http_address());
+  EXPECT_FALSE(h.gateway->has_routes());
+}
+
+TEST(Gateway, AnswersACompletionWithTheHeadersOfItsReplica) {
+  Harness h;
+  h.AddReplica(3, "n1", 1.25);
+  h.SendRoutes();
+  FakeAgent& agent = h.AddAgent("n1");
+  AnswerAll(agent);
+
+  const auto answer = h.Done(h.Post("/v1/completions", kPrompt));
+  EXPECT_EQ(answer->status, 200);
+  EXPECT_EQ(answer->body, kCompletion);
+  EXPECT_EQ(answer->headers["content-type"], "application/json");
+  EXPECT_EQ(answer->headers["x-model"], "yes");
+  EXPECT_NE(answer->headers["server"], "inner");
+  EXPECT_THAT(answer->headers["x-allot-request-id"], ::testing::StartsWith("req-"));
+  EXPECT_EQ(answer->headers["x-allot-node"], "n1");
+  EXPECT_EQ(answer->headers["x-allot-replica"], "replica-3");
+  EXPECT_EQ(answer->headers["x-allot-device"], "groq/lpu-v1");
+  EXPECT_EQ(answer->headers["x-allot-device-kind"], "ASIC");
+  EXPECT_EQ(answer->headers["x-allot-emulated"], "true");
+  EXPECT_EQ(answer->headers["x-allot-price-usd-per-hour"], "1.250000");
+  EXPECT_EQ(answer->headers["x-allot-policy"], "test-policy");
+  EXPECT_EQ(answer->headers["x-allot-reason"], "only_replica");
+  EXPECT_GT(std::stod(answer->headers["x-allot-predicted-ms"]), 0);
+}
+
+TEST(Gateway, PassesTheBodyOnByteForByteAndKeepsTheTokenToItself) {
+  Harness h;
+  h.AddReplica(1, "n1");
+  h.SendRoutes();
+  FakeAgent& agent = h.AddAgent("n1");
+  AnswerAll(agent);
+  const std::string odd =
+      "{ \"model\" :\"tiny\",\n\"prompt\":\"\\u00e4 \xF0\x9F\x98\x80\", \"x\":[1e3]}  ";
+  h.Done(h.Post("/v1/completions", odd,
+                {{"Authorization", "Bearer secret"}, {"X-Request-Id", "mine"}, {"Cookie", "c"}}));
+  ASSERT_EQ(agent.requests.size(), 1u);
+  EXPECT_EQ(agent.requests[0].body, odd);
+  EXPECT_EQ(agent.requests[0].request.replica(), 1u);
+  EXPECT_EQ(agent.requests[0].request.method(), "POST");
+  EXPECT_EQ(agent.requests[0].request.path(), "/v1/completions");
+  EXPECT_EQ(agent.requests[0].Header("content-type"), "application/json");
+  EXPECT_EQ(agent.requests[0].Header("x-request-id"), "mine");
+  EXPECT_THAT(agent.requests[0].Header("x-allot-request-id"), ::testing::StartsWith("req-"));
+  EXPECT_EQ(agent.requests[0].Header("authorization"), "");
+  EXPECT_EQ(agent.requests[0].Header("cookie"), "");
+}
+
+TEST(Gateway, StreamsEveryEventWhenItComes) {
+  Harness h;
+  h.AddReplica(1, "n1");
+  h.SendRoutes();
+  FakeAgent& agent = h.AddAgent("n1");
+  const auto answer =
+      h.Post("/v1/chat/completions",
+             R"({"model":"tiny","messages":[{"role":"user","content":"hi"}],"stream":true})");
+  ASSERT_TRUE(h.Until([&] { return !agent.requests.empty(); }));
+  EXPECT_EQ(agent.requests[0].request.path(), "/v1/chat/completions");
+  agent.Head(agent.requests[0], 200, "text/event-stream", "data: {\"a\":1}\n\n");
+  ASSERT_TRUE(h.Until([&] { return answer->pieces.size() == 1; }));
+  EXPECT_EQ(answer->headers["content-type"], "text/event-stream");
+  EXPECT_EQ(answer->headers["x-allot-node"], "n1");
+  EXPECT_EQ(answer->pieces[0], "data: {\"a\":1}\n\n");
+  agent.Chunk(agent.requests[0], "data: {\"b\":2}\n\n", false);
+  ASSERT_TRUE(h.Until([&] { return answer->pieces.size() == 2; }));
+  EXPECT_FALSE(answer->done);
+  agent.Chunk(agent.requests[0], "data: [DONE]\n\n", true);
+  h.Done(answer);
+  EXPECT_TRUE(answer->ended.ok()) << answer->ended;
+  EXPECT_EQ(answer->body, "data: {\"a\":1}\n\ndata: {\"b\":2}\n\ndata: [DONE]\n\n");
+}
+
+TEST(Gateway, TellsTheAgentAtOnceWhenTheClientGoes) {
+  Harness h;
+  h.AddReplica(1, "n1", 1, 1);
+  h.SendRoutes();
+  FakeAgent& agent = h.AddAgent("n1");
+  const auto leaving = h.Post("/v1/completions", kStreamPrompt);
+  ASSERT_TRUE(h.Until([&] { return agent.requests.size() == 1; }));
+  agent.Head(agent.requests[0], 200, "text/event-stream", "data: 1\n\n");
+  ASSERT_TRUE(h.Until([&] { return !leaving->pieces.empty(); }));
+  // The only place is taken, so the next waits and gets it.
+  const auto waiting = h.Post("/v1/completions", kPrompt);
+  leaving->call->Cancel();
+  ASSERT_TRUE(h.Until([&] { return agent.requests.size() == 2; }));
+  EXPECT_THAT(agent.cancelled, ElementsAre(agent.requests[0].request.request()));
+  agent.Answer(agent.requests[1], 200, "application/json", kCompletion);
+  EXPECT_EQ(h.Done(waiting)->status, 200);
+}
+
+TEST(Gateway, TriesAnotherReplicaAndHeedsNoLateAnswerOfTheFirst) {
+  Harness h;
+  h.AddReplica(1, "n1", 1);
+  h.AddReplica(2, "n2", 2);
+  h.SendRoutes();
+  FakeAgent& first = h.AddAgent("n1");
+  FakeAgent& second = h.AddAgent("n2");
+  const auto answer = h.Post("/v1/completions", kPrompt);
+  ASSERT_TRUE(h.Until([&] { return !first.requests.empty(); }));
+  first.Fail(first.requests[0], false, "connection refused");
+  ASSERT_TRUE(h.Until([&] { return !second.requests.empty(); }));
+  EXPECT_EQ(second.requests[0].body, kPrompt);
+  EXPECT_NE(first.requests[0].request.request(), second.requests[0].request.request());
+  first.Answer(first.requests[0], 200, "application/json", "late");
+  // Nobody waits for it, so the agent is told.
+  ASSERT_TRUE(h.Until([&] { return !first.cancelled.empty(); }));
+  second.Answer(second.requests[0], 200, "application/json", kCompletion);
+  h.Done(answer);
+  EXPECT_EQ(answer->body, kCompletion);
+  EXPECT_EQ(answer->headers["x-allot-replica"], "replica-2");
+}
+
+TEST(Gateway, StartsOverElsewhereWhenAHeldBackAnswerBreaksOff) {
+  Harness h;
+  h.AddReplica(1, "n1", 1);
+  h.AddReplica(2, "n2", 2);
+  h.SendRoutes();
+  FakeAgent& first = h.AddAgent("n1");
+  AnswerAll(h.AddAgent("n2"));
+  const auto answer = h.Post("/v1/completions", kPrompt);
+  ASSERT_TRUE(h.Until([&] { return !first.requests.empty(); }));
+  first.Head(first.requests[0], 200, "application/json", "{\"half\":");
+  first.Fail(first.requests[0], true, "the server died");
+  EXPECT_EQ(h.Done(answer)->body, kCompletion);
+}
+
+TEST(Gateway, CutsAStreamOffWhenItsReplicaDies) {
+  Harness h;
+  h.AddReplica(1, "n1");
+  h.AddReplica(2, "n2");
+  h.SendRoutes();
+  FakeAgent& agent = h.AddAgent("n1");
+  const auto answer = h.Post("/v1/completions", kStreamPrompt);
+  ASSERT_TRUE(h.Until([&] { return !agent.requests.empty(); }));
+  agent.Head(agent.requests[0], 200, "text/event-stream", "data: 1\n\n");
+  ASSERT_TRUE(h.Until([&] { return !answer->pieces.empty(); }));
+  agent.Fail(agent.requests[0], true, "the server died");
+  h.Done(answer);
+  EXPECT_FALSE(answer->ended.ok());
+  EXPECT_EQ(answer->body, "data: 1\n\n");
+}
+
+TEST(Gateway, FailsOverWhenAnAgentDialsAnew) {
+  Harness h;
+  h.AddReplica(1, "n1", 1);
+  h.AddReplica(2, "n2", 2);
+  h.SendRoutes();
+  FakeAgent& first = h.AddAgent("n1");
+  AnswerAll(h.AddAgent("n2"));
+  const auto answer = h.Post("/v1/completions", kPrompt);
+  ASSERT_TRUE(h.Until([&] { return !first.requests.empty(); }));
+  first.Redial();
+  EXPECT_EQ(h.Done(answer)->headers["x-allot-node"], "n2");
+}
+
+TEST(Gateway, TakesASilentNodeAsGone) {
+  Harness h([](Options& options) { options.agent_silence_max = std::chrono::milliseconds(100); });
+  h.AddReplica(1, "n1", 1);
+  h.SendRoutes();
+  FakeAgent& agent = h.AddAgent("n1");
+  const auto answer = h.Post("/v1/completions", kPrompt);
+  ASSERT_TRUE(h.Until([&] { return !agent.requests.empty(); }));
+  h.Done(answer);  // The agent says nothing more.
+  EXPECT_EQ(answer->status, 502);
+  EXPECT_THAT(answer->body, HasSubstr("replica_failed"));
+}
+
+TEST(Gateway, DropsAHelloUnderAnotherNodesName) {
+  Harness h;
+  h.AddReplica(2, "n2");
+  h.SendRoutes();
+  FakeAgent& agent = h.AddAgent("n1");
+  agent.Hello("n2");
+  const auto answer = h.Done(h.Post("/v1/completions", kPrompt));
+  EXPECT_EQ(answer->status, 503);
+  EXPECT_TRUE(agent.requests.empty());
+  const auto counted = [&] {
+    return h.Get("/metrics")
+               ->body.find("allotrope_gateway_link_dropped_total{reason=\"garbage\"} 1") !=
+           std::string::npos;
+  };
+  EXPECT_TRUE(h.Until(counted));
+}
+
+TEST(Gateway, ServesOnWithoutASchedulerAndTakesItsRoutesWhenItIsBack) {
+  Harness h;
+  h.AddReplica(1, "n1");
+  h.SendRoutes();
+  AnswerAll(h.AddAgent("n1"));
+  h.StopScheduler();
+  EXPECT_EQ(h.Done(h.Post("/v1/completions", kPrompt))->status, 200);
+  EXPECT_EQ(h.Get("/v1/models")->status, 200);
+  h.deployment().model = "renamed";
+  h.hellos.clear();
+  h.StartScheduler();
+  h.SendRoutes();
+  EXPECT_EQ(h.Done(h.Post("/v1/completions", kPrompt))->status, 404);
+}
+
+TEST(Gateway, DialsASilentSchedulerAnew) {
+  Harness h(
+      [](Options& options) { options.scheduler_silence_max = std::chrono::milliseconds(100); });
+  h.mute = true;
+  EXPECT_TRUE(h.Until([&] { return h.peers.size() >= 2; }));
+}
+
+TEST(Gateway, CutsOffAClientThatDoesNotReadAndFreesTheReplica) {
+  Harness h([](Options& options) { options.backlog_bytes_max = 100'000; });
+  h.AddReplica(1, "n1");
+  h.SendRoutes();
+  FakeAgent& agent = h.AddAgent("n1");
+  SilentClient client(h.gateway->http_address(), kStreamPrompt);
+  ASSERT_TRUE(h.Until([&] { return !agent.requests.empty(); }));
+  agent.Head(agent.requests[0], 200, "text/event-stream", "data: 1\n\n");
+  // The kernel's buffers take some megabytes before anything piles up here.
+  int pieces = 0;
+  EXPECT_TRUE(h.Until([&] {
+    if (agent.cancelled.empty() && ++pieces < 1'000)
+      agent.Chunk(agent.requests[0], std::string(100'000, 'x'), false);
+    return !agent.cancelled.empty();
+  }));
+  EXPECT_THAT(h.Get("/metrics")->body, HasSubstr("allotrope_gateway_slow_clients_total 1"));
+}
+
+// ---- refusals --------------------------------------------------------------------------------
+
+TEST(GatewayErrors, UnknownModelIs404InOpenAisShape) {
+  Harness h;
+  h.SendRoutes();
+  const auto answer = h.Done(h.Post("/v1/completions", R"({"model":"none","prompt":""})"));
+  EXPECT_EQ(answer->status, 404);
+  EXPECT_EQ(answer->body,
+            R"({"error":{"message":"no deployment serves the model \"none\"",)"
+            R"("type":"invalid_request_error","param":"model","code":"model_not_found"}})");
+  EXPECT_FALSE(answer->headers["x-allot-request-id"].empty());
+}
+
+TEST(GatewayErrors, FullQueueIs429WithRetryAfter) {
+  Harness h;
+  h.AddReplica(1, "n1", 1, 1);
+  h.deployment().queue_max = 1;
+  h.SendRoutes();
+  FakeAgent& agent = h.AddAgent("n1");
+  const auto flying = h.Post("/v1/completions", kPrompt);
+  ASSERT_TRUE(h.Until([&] { return agent.requests.size() == 1; }));
+  const auto second = h.Post("/v1/completions", kPrompt);
+  const auto third = h.Post("/v1/completions", kPrompt);
+  ASSERT_TRUE(h.Until([&] { return second->done || third->done; }));
+  const auto& refused = second->done ? second : third;
+  EXPECT_EQ(refused->status, 429);
+  EXPECT_GE(std::stoi(refused->headers["retry-after"]), 1);
+  EXPECT_THAT(refused->body,
+              HasSubstr(R"("type":"rate_limit_error","param":null,"code":"queue_full")"));
+}
+
+TEST(GatewayErrors, NoReadyReplicaIs503WithRetryAfter) {
+  Harness h;
+  h.AddReplica(1, "n1");
+  h.SendRoutes();
+  const auto answer = h.Done(h.Post("/v1/completions", kPrompt));
+  EXPECT_EQ(answer->status, 503);
+  EXPECT_EQ(answer->headers["retry-after"], "5");
+  EXPECT_THAT(answer->body, HasSubstr("no_replica"));
+}
+
+TEST(GatewayErrors, AWaitThatTakesTooLongIs503) {
+  Harness h;
+  h.AddReplica(1, "n1", 1, 1);
+  h.deployment().queue_timeout = std::chrono::milliseconds(50);
+  h.SendRoutes();
+  FakeAgent& agent = h.AddAgent("n1");
+  const auto flying = h.Post("/v1/completions", kPrompt);
+  ASSERT_TRUE(h.Until([&] { return agent.requests.size() == 1; }));
+  const auto answer = h.Done(h.Post("/v1/completions", kPrompt));
+  EXPECT_EQ(answer->status, 503);
+  EXPECT_THAT(answer->body, HasSubstr("queue_timeout"));
+  EXPECT_FALSE(answer->headers["retry-after"].empty());
+}
+
+TEST(GatewayErrors, APassedDeadlineIs504AndEndsTheWork) {
+  Harness h;
+  h.AddReplica(1, "n1");
+  h.SendRoutes();
+  FakeAgent& agent = h.AddAgent("n1");
+  const auto answer = h.Done(h.Post("/v1/completions", kPrompt, {{"X-Allot-Deadline-Ms", "50"}}));
+  EXPECT_EQ(answer->status, 504);
+  EXPECT_THAT(answer->body, HasSubstr("\"code\":\"deadline\""));
+  ASSERT_TRUE(h.Until([&] { return !agent.cancelled.empty(); }));
+}
+
+TEST(GatewayErrors, AReplicaThatFailsIs502) {
+  Harness h;
+  h.AddReplica(1, "n1");
+  h.SendRoutes();
+  FakeAgent& agent = h.AddAgent("n1");
+  agent.on_request = [](FakeAgent& self, const FakeAgent::Received& request) {
+    self.Fail(request, false, "connection refused");
+  };
+  const auto answer = h.Done(h.Post("/v1/completions", kPrompt));
+  EXPECT_EQ(answer->status, 502);
+  EXPECT_THAT(answer->body, HasSubstr("connection refused"));
+}
+
+TEST(GatewayErrors, TheModelServersOwnErrorsGoThrough) {
+  Harness h;
+  h.AddReplica(1, "n1");
+  h.SendRoutes();
+  h.AddAgent("n1").on_request = [](FakeAgent& self, const FakeAgent::Received& request) {
+    self.Answer(request, 422, "application/json", R"({"error":"no"})");
+  };
+  // Also when a stream was asked for.
+  const auto answer = h.Done(h.Post("/v1/completions", kStreamPrompt));
+  EXPECT_EQ(answer->status, 422);
+  EXPECT_EQ(answer->body, R"({"error":"no"})");
+  EXPECT_EQ(answer->headers["x-allot-node"], "n1");
+}
+
+TEST(GatewayErrors, AnAnswerThatIsTooLongIs502) {
+  Harness h([](Options& options) { options.answer_bytes_max = 1000; });
+  h.AddReplica(1, "n1");
+  h.SendRoutes();
+  FakeAgent& agent = h.AddAgent("n1");
+  agent.on_request = [](FakeAgent& self, const FakeAgent::Received& request) {
+    self.Head(request, 200, "application/json", std::string(600, 'x'));
+    self.Chunk(request, std::string(600, 'x'), false);
+  };
+  const auto answer = h.Done(h.Post("/v1/completions", kPrompt));
+  EXPECT_EQ(answer->status, 502);
+  ASSERT_TRUE(h.Until([&] { return !agent.cancelled.empty(); }));
+}
+
+TEST(GatewayErrors, BadInputIs400AndSaysWhat) {
+  Harness h;
+  h.SendRoutes();
+  const struct {
+    std::string body, param, says;
+    http::Headers headers;
+  } cases[] = {
+      {"", "null", "not valid JSON", {}},
+      {"{", "null", "not valid JSON", {}},
+      {"[]", "null", "must be a JSON object", {}},
+      {"{\"model\":\"\xff\",\"prompt\":\"\"}", "null", "not valid JSON", {}},
+      {std::string(200, '[') + std::string(200, ']'), "null", "not valid JSON", {}},
+      {R"({"prompt":"x"})", "\"model\"", "model", {}},
+      {R"({"model":7,"prompt":"x"})", "\"model\"", "model", {}},
+      {R"({"model":"tiny"})", "\"prompt\"", "prompt", {}},
+      {R"({"model":"tiny","prompt":{}})", "\"prompt\"", "string", {}},
+      {R"({"model":"tiny","prompt":"x","stream":1})", "\"stream\"", "true or false", {}},
+      {R"({"model":"tiny","prompt":"x","max_tokens":-1})", "\"max_tokens\"", "whole number", {}},
+      {kPrompt, "\"X-Allot-Deadline-Ms\"", "milliseconds", {{"X-Allot-Deadline-Ms", "soon"}}},
+      {kPrompt, "\"X-Allot-Deadline-Ms\"", "milliseconds", {{"X-Allot-Deadline-Ms", "0"}}},
+      {kPrompt, "\"X-Allot-Priority\"", "-1000 to 1000", {{"X-Allot-Priority", "1001"}}},
+      {kPrompt, "\"X-Allot-Tenant\"", "letter or digit", {{"X-Allot-Tenant", "No!"}}},
+  };
+  for (const auto& c : cases) {
+    SCOPED_TRACE(c.body.substr(0, 60));
+    const auto answer = h.Done(h.Post("/v1/completions", c.body, c.headers));
+    EXPECT_EQ(answer->status, 400);
+    EXPECT_THAT(answer->body, HasSubstr("\"type\":\"invalid_request_error\",\"param\":" + c.param));
+    EXPECT_THAT(answer->body, HasSubstr(c.says));
+  }
+  EXPECT_EQ(h.Done(h.Post("/v1/chat/completions", R"({"model":"tiny","messages":[]})"))->status,
+            400);
+  EXPECT_EQ(h.Done(h.Post("/v1/chat/completions", R"({"model":"tiny","messages":[7]})"))->status,
+            400);
+}
+
+TEST(GatewayErrors, UnknownRoutesAndMethods) {
+  Harness h;
+  EXPECT_EQ(h.Get("/v1/nothing")->status, 404);
+  EXPECT_EQ(h.Get("/v1/completions")->status, 405);
+  EXPECT_EQ(h.Done(h.Post("/v1/models", "{}"))->status, 405);
+  EXPECT_EQ(h.Get("/allot/v1/requests/nonsense")->status, 400);
+  EXPECT_EQ(h.Get("/allot/v1/requests/req-00000000000000f3")->status, 404);
+}
+
+// ---- who may -----------------------------------------------------------------------------------
+
+TEST(GatewayTokens, NothingButHealthAnswersWithoutOne) {
+  TempFolder folder;
+  folder.Write("tokens.yaml",
+               "tokens:\n"
+               "- {name: reader, sha256: " +
+                   auth::Sha256Hex("r") +
+                   ", role: viewer}\n"
+                   "- {name: writer, sha256: " +
+                   auth::Sha256Hex("w") + ", role: user, tenant: red}\n");
+  Harness h([&](Options& options) {
+    options.local = false;
+    options.tokens_file = folder.File("tokens.yaml");
+  });
+  h.AddReplica(1, "n1");
+  h.SendRoutes();
+  AnswerAll(h.AddAgent("n1"));
+  EXPECT_EQ(h.Get("/healthz")->status, 200);
+  for (const char* path : {"/metrics", "/v1/models", "/allot/v1/deployments", "/nowhere",
+                           "/allot/v1/requests/req-00000000000000f3"})
+    EXPECT_EQ(h.Get(path)->status, 401) << path;
+  const auto refused = h.Done(h.Post("/v1/completions", kPrompt, {{"Authorization", "Bearer no"}}));
+  EXPECT_EQ(refused->status, 401);
+  EXPECT_THAT(refused->body, HasSubstr("invalid_api_key"));
+
+  const http::Headers reader = {{"Authorization", "Bearer r"}},
+                      writer = {{"Authorization", "Bearer w"}};
+  EXPECT_EQ(h.Get("/v1/models", reader)->status, 200);
+  EXPECT_EQ(h.Done(h.Post("/v1/completions", kPrompt, reader))->status, 403);
+  EXPECT_EQ(h.Done(h.Post("/v1/completions", kPrompt, writer))->status, 200);
+  http::Headers other = writer;
+  other.emplace_back("X-Allot-Tenant", "blue");
+  EXPECT_EQ(h.Done(h.Post("/v1/completions", kPrompt, other))->status, 403);
+}
+
+TEST(GatewayStart, RefusesToServeTheWorldWithoutTokens) {
+  boost::asio::io_context loop;
+  Options options;
+  options.name = "gw";
+  options.scheduler = "tcp://127.0.0.1:1";
+  options.http_listen = "0.0.0.0:0";
+  options.listen = "tcp://127.0.0.1:0";
+  options.local = true;
+  EXPECT_THAT(MessageOf(Gateway::Start(loop, options).status()), HasSubstr("loopback"));
+  options.local = false;
+  EXPECT_THAT(MessageOf(Gateway::Start(loop, options).status()), HasSubstr("tokens_file"));
+}
+
+// ---- what is shown
+// -------------------------------------------------------------------------------
+
+TEST(GatewayViews, ListsModelsAndExplainsARequest) {
+  Harness h;
+  h.AddReplica(1, "n1", 1);
+  h.AddReplica(2, "n2", 2);
+  h.SendRoutes();
+  AnswerAll(h.AddAgent("n1"));
+  EXPECT_THAT(h.Get("/v1/models")->body,
+              HasSubstr(R"({"object":"list","data":[{"id":"tiny","object":"model")"));
+  const auto answer = h.Done(h.Post("/v1/completions", kPrompt));
+  const auto explained = h.Get("/allot/v1/requests/" + answer->headers["x-allot-request-id"]);
+  EXPECT_EQ(explained->status, 200);
+  for (
+      const char* text :
+      {R"({"version":1,"request":{"id":"req-)", R"("deployment":"chat","policy":"test-policy")",
+       R"("outcome":"forwarded","reason":"only_replica","objective":{"end_to_end_seconds":)",
+       R"({"replica":"replica-1","node":"n1","device_model":"groq/lpu-v1","kind":"ASIC","emulated":true)",
+       R"("verdict":"chosen")", R"("verdict":"not linked")"})
+    EXPECT_THAT(explained->body, HasSubstr(text));
+  const auto deployments = h.Get("/allot/v1/deployments");
+  EXPECT_THAT(
+      deployments->body,
+      HasSubstr(
+          R"({"version":1,"deployments":[{"name":"chat","queued":0,"in_flight":0,"predictions":[)"));
+}
+
+TEST(GatewayMetrics, CountByDeploymentAndDeviceAndNeverByWhatClientsMakeUp) {
+  Harness h;
+  h.AddReplica(1, "n1", 3.6e6);  // 1,000 $/s, so that a request costs something
+  h.SendRoutes();
+  AnswerAll(h.AddAgent("n1"));
+  h.Done(h.Post("/v1/completions", kPrompt));
+  h.Done(h.Post("/v1/completions", R"({"model":"made-up","prompt":""})"));
+  const std::string text = h.Get("/metrics")->body;
+  for (const char* line :
+       {"allotrope_gateway_requests_total{deployment=\"chat\",device_kind=\"ASIC\","
+        "device_model=\"groq/lpu-v1\",emulated=\"true\",outcome=\"ok\"} 1",
+        "allotrope_gateway_requests_total{deployment=\"none\",device_kind=\"none\","
+        "device_model=\"none\",emulated=\"false\",outcome=\"rejected\"} 1",
+        "allotrope_gateway_request_seconds_count{", "allotrope_gateway_ttft_seconds_count{",
+        "allotrope_gateway_cost_usd_total{",
+        "allotrope_gateway_objective_total{deployment=\"chat\",met=\"true\"} 1",
+        "allotrope_gateway_route_decisions_total{deployment=\"chat\",reason=\"only_replica\"} 1",
+        "allotrope_gateway_decision_seconds_count 2",
+        "allotrope_gateway_queue_length{deployment=\"chat\"} 0",
+        "allotrope_gateway_requests_in_flight{deployment=\"chat\"} 0",
+        "allotrope_gateway_predicted_seconds{deployment=\"chat\"",
+        "allotrope_gateway_nodes_linked 1", "allotrope_gateway_scheduler_connected 1",
+        "allotrope_gateway_zap_total{outcome=\"admitted\"}"})
+    EXPECT_THAT(text, HasSubstr(line));
+  EXPECT_THAT(text, ::testing::Not(HasSubstr("made-up")));
+}
+
+}  // namespace
+}  // namespace allot::gateway

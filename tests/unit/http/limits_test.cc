@@ -1,0 +1,210 @@
+// What comes from strangers: too much, too slow, too many, and not HTTP at all.
+#include "tests/unit/http/harness.h"
+
+#include "gmock/gmock.h"
+
+namespace allot::http {
+namespace {
+
+using ::testing::HasSubstr;
+using HttpLimits = HttpTest;
+
+TEST_F(HttpLimits, BodyOverTheCapIs413) {
+  ServeEcho({.body_bytes_max = 1000});
+  auto client = Connect();
+  client->Send("POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n" +
+               std::string(1000, 'b'));
+  client->Await("/a|bbb");
+  client->Send("POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 1001\r\n\r\n");
+  ASSERT_TRUE(client->AwaitEnd());
+  EXPECT_THAT(client->received(), HasSubstr("HTTP/1.1 413 "));
+  EXPECT_EQ(requests_.size(), 1u);
+}
+
+TEST_F(HttpLimits, ClientThatSendsABigBodyAnywayStillReadsItsAnswer) {
+  ServeEcho({.body_bytes_max = 1000});
+  auto client = Connect();
+  client->Send("POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 50000000\r\n\r\n" +
+               std::string(50'000'000, 'b'));
+  client->Await("HTTP/1.1 413 ");
+  client->Close();
+  EXPECT_TRUE(Until([&] { return server_->connections() == 0; }));
+}
+
+TEST_F(HttpLimits, ChunkedBodyOverTheCapIs413) {
+  ServeEcho({.body_bytes_max = 1000});
+  auto client = Connect();
+  client->Send("POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+  for (int i = 0; i < 11; ++i) client->Send("64\r\n" + std::string(100, 'b') + "\r\n");
+  client->Await("HTTP/1.1 413 ");
+  EXPECT_TRUE(requests_.empty());
+}
+
+TEST_F(HttpLimits, BigBodyIsNotAskedFor) {
+  ServeEcho({.body_bytes_max = 1000});
+  auto client = Connect();
+  client->Send(
+      "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 2000\r\nExpect: 100-continue\r\n\r\n");
+  ASSERT_TRUE(client->AwaitEnd());
+  EXPECT_THAT(client->received(), testing::StartsWith("HTTP/1.1 413 "));
+}
+
+TEST_F(HttpLimits, HeadOverTheCapIs431) {
+  ServeEcho({.header_bytes_max = 2000});
+  for (const std::string& head : {"GET /" + std::string(3000, 'p'),
+                                  "GET / HTTP/1.1\r\nHost: x\r\nX: " + std::string(3000, 'v')}) {
+    auto client = Connect();
+    client->Send(head);
+    ASSERT_TRUE(client->Await("HTTP/1.1 431 "));
+    client->Close();
+  }
+}
+
+TEST_F(HttpLimits, BadEncodingIs400AndTheConnectionLivesOn) {
+  ServeEcho();
+  auto client = Connect();
+  for (const char* target :
+       {"/%", "/%4", "/%zz", "/%00", "/%ff", "/a?x=%9", "/a?%C0%AF=1", "a", "?"}) {
+    client->Forget();
+    client->Send(fmt::format("GET {} HTTP/1.1\r\nHost: x\r\n\r\n", target));
+    if (std::string_view(target) == "?") {
+      client->Await("HTTP/1.1 200 ");  // An empty path is "/".
+    } else {
+      client->Await("HTTP/1.1 400 ");
+    }
+  }
+  EXPECT_EQ(requests_.size(), 1u);
+}
+
+TEST_F(HttpLimits, WhatIsNotHttpIs400) {
+  ServeEcho();
+  for (const char* text :
+       {"\x16\x03\x01\x02\x01\x01\xfc\x03\x03 hello tls", "GET / HTTP/3.0\r\n\r\n", "GET\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: x\r\nBad Header: 1\r\n\r\n", "GET / HTTP/1.1\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: ten\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"}) {
+    auto client = Connect();
+    client->Send(text);
+    ASSERT_TRUE(client->AwaitEnd()) << text;
+    EXPECT_THAT(client->received(), HasSubstr("HTTP/1.1 400 ")) << text;
+  }
+  EXPECT_TRUE(requests_.empty());
+}
+
+TEST_F(HttpLimits, UnknownExpectationAndForbiddenMethods) {
+  ServeEcho();
+  auto client = Connect();
+  client->Send("POST / HTTP/1.1\r\nHost: x\r\nExpect: tea\r\nContent-Length: 1\r\n\r\n");
+  client->Await("HTTP/1.1 417 ");
+  auto other = Connect();
+  other->Send("TRACE / HTTP/1.1\r\nHost: x\r\n\r\n");
+  other->Await("HTTP/1.1 405 ");
+}
+
+TEST_F(HttpLimits, ConnectionsOverTheCapAreTold) {
+  ServeEcho({.connections_max = 2});
+  auto a = Connect(), b = Connect();
+  ASSERT_TRUE(Until([&] { return server_->connections() == 2; }));
+  auto c = Connect();
+  ASSERT_TRUE(c->AwaitEnd());
+  EXPECT_THAT(c->received(), HasSubstr("HTTP/1.1 503 "));
+  EXPECT_THAT(c->received(), HasSubstr("Retry-After: 1\r\n"));
+  c->Close();
+  a->Close();
+  ASSERT_TRUE(Until([&] { return server_->connections() == 1; }));
+  auto d = Connect();
+  d->Send("GET /d HTTP/1.1\r\nHost: x\r\n\r\n");
+  d->Await("/d|");
+}
+
+TEST_F(HttpLimits, IdleConnectionsAreClosedAndSlowHeadsAreTold) {
+  ServeEcho({.idle_timeout = std::chrono::milliseconds(50)});
+  auto silent = Connect(), slow = Connect();
+  slow->Send("GET / HTTP/1.1\r\nHos");
+  ASSERT_TRUE(silent->AwaitEnd());
+  EXPECT_EQ(silent->received(), "");
+  ASSERT_TRUE(slow->AwaitEnd());
+  EXPECT_THAT(slow->received(), HasSubstr("HTTP/1.1 408 "));
+}
+
+TEST_F(HttpLimits, TrickledHeadDoesNotHoldAConnection) {
+  ServeEcho({.idle_timeout = std::chrono::milliseconds(100)});
+  auto client = Connect();
+  client->Send("GET / HTTP/1.1\r\n");
+  EXPECT_TRUE(Until([&] {
+    if (!client->ended()) client->Send("X: y\r\n");  // A byte now and then is not progress.
+    loop_.run_one_for(std::chrono::milliseconds(5));
+    return client->ended();
+  }));
+  EXPECT_TRUE(requests_.empty());
+}
+
+TEST_F(HttpLimits, HandlerMayTakeLongerThanTheIdleTimeout) {
+  ServeLater({.idle_timeout = std::chrono::milliseconds(20)});
+  auto waiting = Connect();
+  waiting->Send("GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
+  ASSERT_TRUE(Until([&] { return kept_.size() == 1; }));
+  auto silent = Connect();
+  ASSERT_TRUE(silent->AwaitEnd());  // So the timeout has passed for the other one too.
+  kept_[0]->Send(Response{.body = "patience"});
+  EXPECT_TRUE(waiting->Await("patience"));
+}
+
+TEST_F(HttpLimits, ClientThatTakesNothingIsGivenUp) {
+  ServeLater({.idle_timeout = std::chrono::milliseconds(50)});
+  auto client = Connect();
+  client->StopReading();
+  client->Send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+  ASSERT_TRUE(Until([&] { return kept_.size() == 1; }));
+  bool gone = false;
+  kept_[0]->OnClientGone([&] { gone = true; });
+  kept_[0]->StartStream(200, {}, "text/plain");
+  kept_[0]->Write(std::string(64 << 20, 'x'));
+  EXPECT_TRUE(Until([&] { return gone; }));
+  EXPECT_TRUE(Until([&] { return server_->connections() == 0; }));
+}
+
+TEST_F(HttpLimits, ClientThatPipelinesWithoutReadingIsHeldBack) {
+  Serve([this](Request request, ResponderPtr responder) {
+    requests_.push_back(std::move(request));
+    responder->Send(Response{.body = std::string(1 << 20, 'x')});
+  });
+  auto client = Connect();
+  client->StopReading();
+  std::string burst;
+  for (int i = 0; i < 200; ++i) burst += "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+  client->Send(burst);
+  ASSERT_TRUE(Until([&] { return !requests_.empty(); }));
+  loop_.restart();
+  while (loop_.poll_one() > 0) {
+  }
+  EXPECT_LT(requests_.size(), 200u);  // The first answers fill the socket; the rest must wait.
+  client->ResumeReading();
+  EXPECT_TRUE(Until([&] { return requests_.size() == 200; }));
+}
+
+TEST(HttpErrors, FollowTheTable) {
+  const auto code = [](const Status& status) { return StatusToHttp(status); };
+  EXPECT_EQ(code(absl::OkStatus()), 200);
+  EXPECT_EQ(code(InvalidArgument("x")), 400);
+  EXPECT_EQ(code(Unauthenticated("x")), 401);
+  EXPECT_EQ(code(PermissionDenied("x")), 403);
+  EXPECT_EQ(code(NotFound("x")), 404);
+  EXPECT_EQ(code(AlreadyExists("x")), 409);
+  EXPECT_EQ(code(FailedPrecondition("x")), 412);
+  EXPECT_EQ(code(ResourceExhausted("x")), 429);
+  EXPECT_EQ(code(Internal("x")), 500);
+  EXPECT_EQ(code(absl::UnknownError("x")), 500);
+  EXPECT_EQ(code(Unavailable("x")), 503);
+  EXPECT_EQ(code(DeadlineExceeded("x")), 504);
+  const Response full = ErrorResponse(ResourceExhausted("the \"queue\" is full\n"));
+  EXPECT_EQ(full.body,
+            R"({"error":{"code":"resource_exhausted","message":"the \"queue\" is full\n"}})");
+  EXPECT_THAT(full.headers, testing::ElementsAre(testing::Pair("Retry-After", "1")));
+  EXPECT_THAT(ErrorResponse(InvalidArgument("\xff")).body, HasSubstr("\xEF\xBF\xBD"));
+}
+
+}  // namespace
+}  // namespace allot::http

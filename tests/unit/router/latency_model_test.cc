@@ -1,0 +1,165 @@
+#include "scheduler/router/latency_model.h"
+
+#include "gtest/gtest.h"
+#include "rapidcheck.h"
+
+namespace allot::router {
+namespace {
+
+constexpr Time kStart = FromMicros(1'000'000'000'000);
+
+LatencyEstimate::Observation Took(Duration time, Load load = 0) {
+  LatencyEstimate::Observation observation;
+  observation.end_to_end = time;
+  observation.load = load;
+  return observation;
+}
+
+TEST(LogHistogram, EveryValueLiesInItsBucket) {
+  EXPECT_TRUE(rc::check([] {
+    const int64_t value = *rc::gen::inRange<int64_t>(0, int64_t{1} << *rc::gen::inRange(1, 33));
+    const uint32_t bucket = LogHistogram::BucketOf(value);
+    RC_ASSERT(bucket < LogHistogram::kBuckets);
+    RC_ASSERT(LogHistogram::LowerBound(bucket) <= value);
+    RC_ASSERT(value < LogHistogram::LowerBound(bucket + 1));
+  }));
+}
+
+TEST(LogHistogram, BucketsAreAnEighthWideAtMost) {
+  for (uint32_t bucket = 8; bucket < LogHistogram::kBuckets; ++bucket) {
+    const int64_t low = LogHistogram::LowerBound(bucket);
+    EXPECT_LE(LogHistogram::LowerBound(bucket + 1) - low, (low + 7) / 8);
+  }
+}
+
+TEST(LogHistogram, TakesWhatIsOutOfRange) {
+  LogHistogram histogram;
+  histogram.Add(-5, 1);
+  histogram.Add(INT64_MAX, 1);
+  EXPECT_EQ(histogram.total(), 2u);
+  EXPECT_LE(histogram.Quantile(5000), 1);
+}
+
+TEST(LogHistogram, QuantilesAreWithinABucketOfTheTruth) {
+  EXPECT_TRUE(rc::check([] {
+    const auto values = *rc::gen::nonEmpty(
+        rc::gen::container<std::vector<int64_t>>(rc::gen::inRange<int64_t>(1, 100'000'000)));
+    LogHistogram histogram;
+    for (int64_t value : values) histogram.Add(value, 1024);
+    auto sorted = values;
+    std::sort(sorted.begin(), sorted.end());
+    const int64_t per_ten_thousand = *rc::gen::inRange(1, 10'000);
+    const size_t rank = (sorted.size() * static_cast<size_t>(per_ten_thousand) + 9'999) / 10'000;
+    const int64_t truth = sorted[rank - 1];
+    const int64_t told = histogram.Quantile(static_cast<uint32_t>(per_ten_thousand));
+    RC_ASSERT(told >= LogHistogram::LowerBound(LogHistogram::BucketOf(truth)));
+    RC_ASSERT(told <= LogHistogram::LowerBound(LogHistogram::BucketOf(truth) + 1));
+  }));
+}
+
+TEST(LatencyEstimate, KnowsNothingAtFirst) {
+  LatencyEstimate estimate;
+  EXPECT_EQ(estimate.Predict(kStart).samples, 0u);
+}
+
+TEST(LatencyEstimate, TellsThePercentileAskedFor) {
+  LatencyEstimate estimate;
+  estimate.Configure(std::chrono::hours(1), 9500);
+  // 90 of 10 ms and 10 of 100 ms: the 95th percentile lies in the tail, the mean is 19 ms.
+  for (int i = 0; i < 100; ++i) estimate.Observe(kStart, Took(i % 10 == 0 ? 100ms : 10ms));
+  const Prediction& p = estimate.Predict(kStart);
+  EXPECT_EQ(p.samples, 100u);
+  EXPECT_NEAR(static_cast<double>(p.end_to_end.At(0).count()), 100'000, 12'500);
+  EXPECT_EQ(p.mean.At(0), Duration(19'000));
+  estimate.Configure(std::chrono::hours(1), 5000);
+  EXPECT_NEAR(static_cast<double>(estimate.Predict(kStart).end_to_end.At(0).count()), 10'000,
+              1'250);
+}
+
+TEST(LatencyEstimate, NewTimesReplaceOldOnes) {
+  LatencyEstimate estimate;
+  estimate.Configure(60s, 9500);
+  Time now = kStart;
+  for (int i = 0; i < 100; ++i) estimate.Observe(now += 1s, Took(200ms));
+  // 3 minutes later, six half lives, the old ones weigh 100/64 < 2 against 100 new.
+  for (int i = 0; i < 180; ++i) estimate.Observe(now += 1s, Took(20ms));
+  EXPECT_LT(estimate.Predict(now).end_to_end.At(0), 23ms);
+}
+
+TEST(LatencyEstimate, SilenceLowersTrustAndIsForgottenAtLast) {
+  LatencyEstimate estimate;
+  estimate.Configure(60s, 9500);
+  for (int i = 0; i < 16; ++i) estimate.Observe(kStart, Took(200ms));
+  EXPECT_EQ(estimate.Predict(kStart).samples, 16u);
+  EXPECT_EQ(estimate.Predict(kStart + 60s).samples, 4u);  // two half lives
+  EXPECT_EQ(estimate.Predict(kStart + 500s).samples, 1u);
+  EXPECT_GT(estimate.Predict(kStart + 600s).end_to_end.At(0), 190ms);  // still the best guess
+  EXPECT_EQ(estimate.Predict(kStart + 601s).samples, 0u);
+}
+
+TEST(LatencyEstimate, LearnsHowLoadStretchesTime) {
+  LatencyEstimate estimate;
+  estimate.Configure(std::chrono::hours(1), 5000);
+  // Alone 20 ms, with three quarters taken 80 ms: 80 ms more at full load.
+  for (int i = 0; i < 50; ++i) {
+    estimate.Observe(kStart, Took(20ms));
+    estimate.Observe(kStart, Took(80ms, 768));
+  }
+  const Prediction& p = estimate.Predict(kStart);
+  EXPECT_EQ(p.mean.At(0), 20ms);
+  EXPECT_EQ(p.mean.At(768), 80ms);
+  EXPECT_EQ(p.mean.At(1024), 100ms);
+  EXPECT_NEAR(static_cast<double>(p.end_to_end.At(768).count()), 80'000, 10'000);
+}
+
+TEST(LatencyEstimate, AFewCrowdedOnesDoNotBendTheLine) {
+  LatencyEstimate estimate;
+  estimate.Configure(std::chrono::hours(1), 5000);
+  for (int i = 0; i < 50; ++i) estimate.Observe(kStart, Took(20ms));
+  for (int i = 0; i < 3; ++i) estimate.Observe(kStart, Took(800ms, 768));
+  EXPECT_EQ(estimate.Predict(kStart).mean.At(1024), 20ms);
+}
+
+TEST(LatencyEstimate, DoesNotStretchWhereLoadMakesNoDifference) {
+  LatencyEstimate estimate;
+  estimate.Configure(std::chrono::hours(1), 5000);
+  for (Load load = 0; load < 1024; load += 8) estimate.Observe(kStart, Took(30ms, load));
+  EXPECT_EQ(estimate.Predict(kStart).mean.At(1024), 30ms);
+}
+
+TEST(LatencyEstimate, WhatWasGivenUpLooksSlowAndLeavesTheMean) {
+  LatencyEstimate estimate;
+  estimate.Configure(60s, 9500);
+  for (int i = 0; i < 50; ++i) estimate.Observe(kStart, Took(20ms));
+  EXPECT_LT(estimate.Predict(kStart).end_to_end.At(0), 30ms);
+  LatencyEstimate::Observation slow = Took(2s);
+  slow.censored = true;
+  for (int i = 0; i < 10; ++i) estimate.Observe(kStart, slow);
+  EXPECT_GT(estimate.Predict(kStart).end_to_end.At(0), 1s);
+  EXPECT_EQ(estimate.Predict(kStart).mean.At(0), 20ms);
+}
+
+TEST(LatencyEstimate, SurvivesAnyTimesAndGaps) {
+  EXPECT_TRUE(rc::check([] {
+    LatencyEstimate estimate;
+    estimate.Configure(Duration(*rc::gen::inRange<int64_t>(0, 1'000'000'000)), 9900);
+    Time now = kStart;
+    const auto steps = *rc::gen::inRange(1, 200);
+    for (int i = 0; i < steps; ++i) {
+      now += Duration(*rc::gen::inRange<int64_t>(0, int64_t{1} << *rc::gen::inRange(1, 40)));
+      LatencyEstimate::Observation o =
+          Took(Duration(*rc::gen::inRange<int64_t>(0, int64_t{1} << *rc::gen::inRange(1, 60))),
+               *rc::gen::inRange<Load>(0, 1025));
+      estimate.Observe(now, o);
+      const Prediction& p = estimate.Predict(now);
+      RC_ASSERT(p.samples >= 1);
+      RC_ASSERT(p.end_to_end.At(0) >= Duration::zero());
+      RC_ASSERT(p.mean.At(0) >= Duration::zero());
+      RC_ASSERT(p.mean.At(1024) <= 48h);  // 2.4 h at a sixteenth apart
+      RC_ASSERT(p.end_to_end.At(1024) >= p.end_to_end.At(0));
+    }
+  }));
+}
+
+}  // namespace
+}  // namespace allot::router

@@ -1,0 +1,407 @@
+// The scheduler as people and agents meet it: real sockets, real disk, a real core.
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "scheduler/shell/api/routes.h"
+#include "tests/unit/scheduler_shell/cluster.h"
+
+namespace allot::scheduler {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+using testing::Answer;
+using testing::Cluster;
+using testing::FakeAgent;
+
+constexpr char kJob[] = R"({"name": "hello", "command": ["/bin/true"]})";
+constexpr char kGpuJob[] =
+    R"({"command": ["train"], "tasks": 2, "devices": {"any_of": [{"kind": "GPU", "count": 2}]}})";
+
+std::string Submit(Cluster& cluster, const std::string& body = kJob) {
+  const Answer answer = cluster.Fetch("POST", "/v1/jobs", body);
+  EXPECT_EQ(answer.status, 201) << answer.body;
+  return std::string(answer.job().at("id").as_string());
+}
+
+json::object Wait(Cluster& cluster, const std::string& id) {
+  const Answer answer = cluster.Get("/v1/jobs/" + id + "/wait?timeout_seconds=60");
+  EXPECT_EQ(answer.status, 200) << answer.body;
+  return answer.job();
+}
+
+std::string ErrorCode(const Answer& answer) {
+  return std::string(answer.json().at("error").at("code").as_string());
+}
+
+TEST(Api, AJobGoesFromSubmissionToItsEnd) {
+  Cluster cluster;
+  cluster.Start();
+  FakeAgent agent(cluster, {});
+  ASSERT_TRUE(agent.WaitForWelcome());
+  const std::string id = Submit(cluster, kGpuJob);
+  const json::object job = Wait(cluster, id);
+  EXPECT_EQ(job.at("phase").as_string(), "finished");
+  EXPECT_EQ(job.at("outcome").as_string(), "succeeded");
+  EXPECT_EQ(job.at("code").as_int64(), 0);
+  EXPECT_EQ(job.at("tasks").as_array().size(), 2u);
+  const json::object& task = job.at("tasks").as_array()[1].as_object();
+  EXPECT_EQ(task.at("node").as_string(), "n1");
+  EXPECT_EQ(task.at("devices").as_array().size(), 2u);
+  EXPECT_TRUE(job.at("emulated").as_bool());
+  EXPECT_THAT(std::string(job.at("submitted").as_string()), HasSubstr("Z"));
+}
+
+TEST(Api, TheExitCodeOfATaskIsTheJobs) {
+  Cluster cluster;
+  cluster.Start();
+  FakeAgent agent(cluster, {.code = 7});
+  ASSERT_TRUE(agent.WaitForWelcome());
+  const json::object job = Wait(cluster, Submit(cluster));
+  EXPECT_EQ(job.at("outcome").as_string(), "failed");
+  EXPECT_EQ(job.at("code").as_int64(), 7);
+  EXPECT_EQ(job.at("message").as_string(), "task 0: exit code 7");
+}
+
+TEST(Api, AJobWithoutANodeWaitsAndSaysWhy) {
+  Cluster cluster;
+  cluster.Start();
+  const std::string id = Submit(cluster);
+  const Answer waited = cluster.Get("/v1/jobs/" + id + "/wait?timeout_seconds=0.05");
+  EXPECT_EQ(waited.job().at("phase").as_string(), "pending");
+  const Answer explained = cluster.Get("/v1/jobs/" + id + "/explain");
+  ASSERT_EQ(explained.status, 200) << explained.body;
+  EXPECT_THAT(explained.body, HasSubstr("no_nodes"));
+}
+
+TEST(Api, TheSameIdempotencyKeyGivesTheSameJob) {
+  Cluster cluster;
+  cluster.Start();
+  const http::Headers key = {{"Idempotency-Key", "abc"}};
+  const Answer first = cluster.Fetch("POST", "/v1/jobs", kJob, key);
+  const Answer again = cluster.Fetch("POST", "/v1/jobs", kJob, key);
+  EXPECT_EQ(again.status, 201) << again.body;
+  EXPECT_EQ(first.job().at("id"), again.job().at("id"));
+  const Answer other = cluster.Fetch("POST", "/v1/jobs", kGpuJob, key);
+  EXPECT_EQ(other.status, 409) << other.body;
+  EXPECT_EQ(cluster.Get("/v1/jobs").json().at("jobs").as_array().size(), 1u);
+}
+
+TEST(Api, CancellingStopsAJob) {
+  Cluster cluster;
+  cluster.Start();
+  FakeAgent agent(cluster, {.finish_tasks = false});
+  ASSERT_TRUE(agent.WaitForWelcome());
+  const std::string id = Submit(cluster);
+  agent.WaitForTasks(1);
+  EXPECT_EQ(cluster.Fetch("DELETE", "/v1/jobs/" + id).status, 200);
+  const json::object job = Wait(cluster, id);
+  EXPECT_EQ(job.at("outcome").as_string(), "cancelled");
+  EXPECT_EQ(job.at("code").as_int64(), 130);
+  EXPECT_EQ(cluster.Fetch("DELETE", "/v1/jobs/job-99").status, 404);
+}
+
+TEST(Api, ListingPagesThroughAllJobsNewestFirst) {
+  Cluster cluster;
+  cluster.Start();
+  for (int i = 0; i < 5; ++i) Submit(cluster);
+  std::vector<std::string> ids;
+  std::string before;
+  for (int page = 0; page < 10; ++page) {
+    const Answer answer = cluster.Get("/v1/jobs?limit=2" + before);
+    ASSERT_EQ(answer.status, 200) << answer.body;
+    for (const json::value& job : answer.json().at("jobs").as_array()) {
+      ids.emplace_back(job.at("id").as_string());
+    }
+    const json::value document = answer.json();
+    const json::value* next = document.as_object().if_contains("next");
+    if (next == nullptr) break;
+    before = "&before=" + std::string(next->as_string());
+  }
+  EXPECT_THAT(ids, ::testing::ElementsAre("job-5", "job-4", "job-3", "job-2", "job-1"));
+  EXPECT_EQ(cluster.Get("/v1/jobs?phase=running").json().at("jobs").as_array().size(), 0u);
+  EXPECT_EQ(cluster.Get("/v1/jobs?phase=asleep").status, 400);
+  EXPECT_EQ(cluster.Get("/v1/jobs?limit=1001").status, 400);
+}
+
+TEST(Api, LogsAreStreamedFromTheNode) {
+  Cluster cluster;
+  cluster.Start();
+  FakeAgent agent(cluster, {.log = "one\ntwo\nthree\n"});
+  ASSERT_TRUE(agent.WaitForWelcome());
+  const std::string id = Submit(cluster);
+  Wait(cluster, id);
+  const Answer whole = cluster.Get("/v1/jobs/" + id + "/logs?follow=1");
+  EXPECT_EQ(whole.status, 200);
+  EXPECT_EQ(whole.body, "one\ntwo\nthree\n");
+  EXPECT_EQ(cluster.Get("/v1/jobs/" + id + "/logs?offset=8").body, "three\n");
+  EXPECT_EQ(cluster.Get("/v1/jobs/" + id + "/logs?task=1").status, 404);
+  EXPECT_EQ(cluster.Get("/v1/jobs/job-9/logs").status, 404);
+}
+
+TEST(Api, LogsOfAJobThatHasNotStartedAreNotThereYet) {
+  Cluster cluster;
+  cluster.Start();
+  const Answer answer = cluster.Get("/v1/jobs/" + Submit(cluster) + "/logs");
+  EXPECT_EQ(answer.status, 412) << answer.body;
+  EXPECT_THAT(answer.body, HasSubstr("follow=1"));
+}
+
+TEST(Api, BadBodiesAreRefusedWithThePlaceOfTheError) {
+  Cluster cluster;
+  cluster.Start();
+  for (const char* body : {"", "{", "[]", R"({"command": []})", R"({"command": ["a"], "tasks": -1})",
+                           R"({"comand": ["a"]})", "{\"command\": [\"\xff\"]}"}) {
+    const Answer answer = cluster.Fetch("POST", "/v1/jobs", body);
+    EXPECT_EQ(answer.status, 400) << body;
+    EXPECT_EQ(ErrorCode(answer), "invalid_argument");
+  }
+  EXPECT_THAT(cluster.Fetch("POST", "/v1/jobs", R"({"comand": ["a"]})").body,
+              HasSubstr("did you mean"));
+  const http::Headers yaml = {{"Content-Type", "application/yaml"}};
+  EXPECT_EQ(cluster.Fetch("POST", "/v1/jobs", "command: [a]\n", yaml).status, 201);
+  EXPECT_THAT(cluster.Fetch("POST", "/v1/jobs", "command: [a]\ntasks: x\n", yaml).body,
+              HasSubstr(":2:"));
+  EXPECT_EQ(cluster.Get("/v1/jobs/17").status, 400);
+  EXPECT_EQ(cluster.Get("/v1/jobs/job-17").status, 404);
+  EXPECT_EQ(cluster.Get("/v1/nothing").status, 404);
+  EXPECT_EQ(cluster.Fetch("PATCH", "/v1/jobs").status, 405);
+}
+
+constexpr char kPolicy[] =
+    "name: mine\nqueue: {algorithm: fifo}\nprices: {as_of: 2026-01-01, other_gpu_usd_per_hour: 2}\n";
+
+TEST(Api, APolicyIsAppliedWithoutRestartAndABadOneLeavesItInForce) {
+  Cluster cluster;
+  cluster.Start();
+  const http::Headers yaml = {{"Content-Type", "application/yaml"}};
+  const std::string before(cluster.Get("/v1/policy").json().at("policy").at("name").as_string());
+  EXPECT_EQ(cluster.Fetch("POST", "/v1/policy/check", kPolicy, yaml).status, 200);
+  EXPECT_EQ(cluster.Get("/v1/policy").json().at("policy").at("name").as_string(), before);
+  EXPECT_EQ(cluster.Fetch("PUT", "/v1/policy", kPolicy, yaml).status, 200);
+  const Answer applied = cluster.Get("/v1/policy");
+  EXPECT_EQ(applied.json().at("policy").at("name").as_string(), "mine");
+  // An algorithm nobody wrote; a key nobody knows.
+  for (const char* bad : {"name: x\nqueue: {algorithm: lifo}\nprices: {as_of: 2026-01-01}\n",
+                          "name: x\nprises: {}\n"}) {
+    EXPECT_EQ(cluster.Fetch("PUT", "/v1/policy", bad, yaml).status, 400);
+    EXPECT_EQ(cluster.Fetch("POST", "/v1/policy/check", bad, yaml).status, 400);
+  }
+  EXPECT_EQ(cluster.Get("/v1/policy").json().at("policy").at("name").as_string(), "mine");
+  // What it shows is a file that gives the same policy again.
+  const std::string shown(applied.json().at("yaml").as_string());
+  EXPECT_EQ(cluster.Fetch("PUT", "/v1/policy", shown, yaml).status, 200) << shown;
+  EXPECT_EQ(cluster.Get("/v1/policy").body, applied.body);
+}
+
+TEST(Api, NodesDrainAndComeBack) {
+  Cluster cluster;
+  cluster.Start();
+  FakeAgent agent(cluster, {});
+  ASSERT_TRUE(agent.WaitForWelcome());
+  const json::value nodes = cluster.Get("/v1/nodes").json();
+  const json::object& node = nodes.at("nodes").as_array().at(0).as_object();
+  EXPECT_EQ(node.at("name").as_string(), "n1");
+  EXPECT_EQ(node.at("devices_total").as_int64(), 4);
+  EXPECT_TRUE(node.at("emulated").as_bool());
+  EXPECT_EQ(cluster.Get("/v1/devices").json().at("devices").as_array().size(), 5u);
+  const Answer drained = cluster.Fetch("POST", "/v1/nodes/n1/drain");
+  EXPECT_TRUE(drained.json().at("node").at("draining").as_bool());
+  EXPECT_EQ(cluster.Fetch("POST", "/v1/nodes/n9/drain").status, 404);
+  const std::string id = Submit(cluster);
+  EXPECT_EQ(cluster.Get("/v1/jobs/" + id).job().at("phase").as_string(), "pending");
+  EXPECT_EQ(cluster.Fetch("POST", "/v1/nodes/n1/undrain").status, 200);
+  EXPECT_EQ(Wait(cluster, id).at("outcome").as_string(), "succeeded");
+}
+
+TEST(Api, ADeploymentIsPutShownAndDeleted) {
+  Cluster cluster;
+  cluster.Start();
+  FakeAgent agent(cluster, {});
+  ASSERT_TRUE(agent.WaitForWelcome());
+  const char body[] = R"({"name": "chat", "command": ["server"], "replicas":
+      [{"device": {"kind": "GPU"}, "count": 2}, {"device": {"kind": "ASIC"}, "count": 1}]})";
+  const Answer put = cluster.Fetch("PUT", "/v1/deployments/chat", body);
+  ASSERT_EQ(put.status, 200) << put.body;
+  const json::value shown = cluster.Get("/v1/deployments/chat").json();
+  EXPECT_EQ(shown.at("deployment").at("wanted").as_int64(), 3);
+  EXPECT_EQ(shown.at("deployment").at("replicas").as_array().size(), 2u);
+  EXPECT_EQ(shown.at("deployment").at("waiting").as_array().size(), 1u);
+  EXPECT_EQ(cluster.Get("/v1/deployments").json().at("deployments").as_array().size(), 1u);
+  EXPECT_EQ(cluster.Fetch("PUT", "/v1/deployments/other", body).status, 400);
+  EXPECT_EQ(cluster.Fetch("DELETE", "/v1/deployments/chat").status, 200);
+  EXPECT_EQ(cluster.Fetch("DELETE", "/v1/deployments/none").status, 404);
+}
+
+TEST(Api, EveryRouteButHealthAsksForAToken) {
+  Cluster cluster(/*local=*/false);
+  // Digests of the texts "view", "use" and "rule".
+  cluster.WriteTokens(fmt::format(
+      "tokens:\n- {{name: v, role: viewer, sha256: {}}}\n- {{name: u, role: user, sha256: {}, "
+      "tenant: blue}}\n- {{name: a, role: admin, sha256: {}}}\n",
+      auth::Sha256Hex("view"), auth::Sha256Hex("use"), auth::Sha256Hex("rule")));
+  cluster.Start();
+  EXPECT_EQ(cluster.Get("/healthz").status, 200);
+  for (const Route& route : Routes()) {
+    if (route.access == Access::kOpen) continue;
+    std::string path(route.path);
+    for (size_t at = path.find('{'); at != std::string::npos; at = path.find('{')) {
+      path.replace(at, path.find('}') - at + 1, "x");
+    }
+    const Answer answer = cluster.Fetch(std::string(route.method), path);
+    EXPECT_EQ(answer.status, 401) << route.method << " " << path;
+    EXPECT_EQ(ErrorCode(answer), "unauthenticated");
+  }
+  EXPECT_EQ(cluster.Get("/v1/nothing").status, 401);
+  cluster.UseToken("wrong");
+  EXPECT_EQ(cluster.Get("/v1/jobs").status, 401);
+  cluster.UseToken("view");
+  EXPECT_EQ(cluster.Get("/v1/jobs").status, 200);
+  EXPECT_EQ(cluster.Fetch("POST", "/v1/jobs", kJob).status, 403);
+  EXPECT_EQ(cluster.Fetch("DELETE", "/v1/jobs/job-1").status, 403);
+  cluster.UseToken("use");
+  const Answer submitted = cluster.Fetch("POST", "/v1/jobs", kJob);
+  EXPECT_EQ(submitted.status, 201);
+  EXPECT_EQ(submitted.job().at("tenant").as_string(), "blue");
+  EXPECT_EQ(submitted.job().at("user").as_string(), "u");
+  EXPECT_EQ(cluster.Fetch("POST", "/v1/jobs", R"({"command": ["a"], "tenant": "red"})").status, 403);
+  EXPECT_EQ(cluster.Fetch("PUT", "/v1/policy", "{}").status, 403);
+  cluster.UseToken("rule");
+  EXPECT_EQ(cluster.Fetch("POST", "/v1/nodes/n1/drain").status, 404);
+}
+
+TEST(Api, ALocalClusterIgnoresWebPages) {
+  Cluster cluster;
+  cluster.Start();
+  EXPECT_EQ(cluster.Fetch("GET", "/v1/jobs", "", {{"Origin", "http://evil.example"}}).status, 403);
+  EXPECT_EQ(cluster.Fetch("GET", "/v1/jobs", "", {{"Origin", "http://localhost:3000"}}).status, 200);
+}
+
+TEST(Api, MetricsTellWhatHappened) {
+  Cluster cluster;
+  cluster.Start();
+  FakeAgent agent(cluster, {});
+  ASSERT_TRUE(agent.WaitForWelcome());
+  Wait(cluster, Submit(cluster));
+  const std::string text = cluster.Get("/metrics").body;
+  for (const char* line :
+       {"allotrope_jobs{phase=\"finished\"} 1", "allotrope_jobs_submitted_total 1",
+        "allotrope_jobs_finished_total{outcome=\"succeeded\"} 1", "allotrope_nodes{state=\"alive\"} 1",
+        "allotrope_placements_total 1", "allotrope_job_wait_seconds_count 1",
+        "allotrope_devices{emulated=\"true\",kind=\"GPU\",model=\"nvidia/h100-sxm-80g\",state=\"ready\"} 4",
+        "allotrope_journal_errors_total 0", "allotrope_link_connections_total{event=\"admitted\"}",
+        "allotrope_http_requests_total{code=\"201\",route=\"/v1/jobs\"} 1",
+        "process_resident_memory_bytes"}) {
+    EXPECT_THAT(text, HasSubstr(line));
+  }
+  const json::value targets = cluster.Get("/v1/sd/prometheus").json();
+  EXPECT_EQ(targets.as_array().at(0).at("targets").as_array().at(0).as_string(),
+            cluster.http_address());
+}
+
+TEST(Link, AHeartbeatIsAnswered) {
+  Cluster cluster;
+  cluster.Start();
+  FakeAgent agent(cluster, {});
+  ASSERT_TRUE(agent.WaitForWelcome());
+  agent.WaitForEmptyEnvelope();
+}
+
+TEST(Link, ANodeCannotSpeakForAnother) {
+  Cluster cluster;
+  cluster.Start();
+  FakeAgent honest(cluster, {.name = "n1"});
+  ASSERT_TRUE(honest.WaitForWelcome());
+  FakeAgent liar(cluster, {.name = "n2", .claimed_name = "n1"});
+  FakeAgent other(cluster, {.name = "n3"});
+  ASSERT_TRUE(other.WaitForWelcome());
+  // The liar was heard once n2's message is counted; no node of its name ever comes up.
+  while (cluster.Get("/metrics").body.find("reason=\"name_not_proven\"} 1") == std::string::npos) {
+  }
+  EXPECT_EQ(cluster.Get("/v1/nodes").json().at("nodes").as_array().size(), 2u);
+}
+
+TEST(Restart, EveryAcknowledgedJobIsThereAfterAKill) {
+  Cluster cluster;
+  cluster.Start();
+  std::vector<std::string> acknowledged;
+  for (int life = 0; life < 4; ++life) {
+    for (int i = 0; i < 10; ++i) acknowledged.push_back(Submit(cluster));
+    cluster.Kill();
+    cluster.Start();
+    for (const std::string& id : acknowledged) {
+      EXPECT_EQ(cluster.Get("/v1/jobs/" + id).status, 200) << id;
+    }
+  }
+  EXPECT_EQ(cluster.Get("/v1/cluster").json().at("term").as_int64(), 5);
+  EXPECT_EQ(cluster.Get("/v1/cluster").json().at("jobs").at("pending").as_int64(), 40);
+}
+
+TEST(Restart, ARunningJobIsStillRunningAndItsEndIsHeard) {
+  Cluster cluster;
+  cluster.Start();
+  std::string id;
+  {
+    FakeAgent agent(cluster, {.finish_tasks = false});
+    ASSERT_TRUE(agent.WaitForWelcome());
+    id = Submit(cluster);
+    agent.WaitForTasks(1);
+    while (cluster.Get("/v1/jobs/" + id).job().at("tasks").as_array()[0].at("phase") != "running") {
+    }
+    cluster.Stop();
+    cluster.Start();
+    EXPECT_EQ(cluster.Get("/v1/jobs/" + id).job().at("phase").as_string(), "running");
+  }
+}
+
+TEST(Degraded, AFullDiskStopsAcknowledgementsAndLosesNothing) {
+  Cluster cluster;
+  cluster.Start();
+  const std::string before = Submit(cluster);
+  cluster.OnLoop([](Shell& shell) {
+    shell.pipeline().journal().WithJournal(
+        [](Journal& journal) { EXPECT_TRUE(journal.SetPagesMax(1).ok()); });
+  });
+  // Submitted in parallel, because they are answered only when the disk has room again.
+  std::vector<std::thread> callers;
+  std::mutex mutex;
+  std::vector<std::string> acknowledged;
+  size_t refused = 0;
+  const std::string big =
+      R"({"command": ["a"], "environment": {"X": ")" + std::string(100'000, 'x') + R"("}})";
+  for (int i = 0; i < 8; ++i) {
+    callers.emplace_back([&] {
+      const Answer answer = cluster.Fetch("POST", "/v1/jobs", big);
+      std::lock_guard lock(mutex);
+      if (answer.status == 201) acknowledged.emplace_back(answer.job().at("id").as_string());
+      if (answer.status == 503) ++refused;
+    });
+  }
+  while (cluster.Get("/healthz").status != 503) {
+  }
+  EXPECT_THAT(cluster.Get("/healthz").body, HasSubstr("degraded"));
+  const Answer late = cluster.Fetch("POST", "/v1/jobs", kJob);
+  EXPECT_EQ(late.status, 503);
+  EXPECT_THAT(late.body, HasSubstr("free space"));
+  EXPECT_THAT(late.headers, ::testing::Contains(::testing::Pair("retry-after", "1")));
+  EXPECT_EQ(cluster.Get("/v1/jobs").status, 503);
+  EXPECT_THAT(cluster.Get("/metrics").body, HasSubstr("allotrope_degraded 1"));
+  {
+    std::lock_guard lock(mutex);
+    EXPECT_TRUE(acknowledged.empty());
+  }
+  cluster.OnLoop([](Shell& shell) {
+    shell.pipeline().journal().WithJournal(
+        [](Journal& journal) { EXPECT_TRUE(journal.SetPagesMax(0).ok()); });
+  });
+  for (std::thread& caller : callers) caller.join();
+  EXPECT_EQ(acknowledged.size() + refused, 8u);
+  EXPECT_GE(acknowledged.size(), 1u);
+  cluster.Kill();
+  cluster.Start();
+  EXPECT_EQ(cluster.Get("/healthz").status, 200);
+  EXPECT_EQ(cluster.Get("/v1/jobs/" + before).status, 200);
+  for (const std::string& id : acknowledged) EXPECT_EQ(cluster.Get("/v1/jobs/" + id).status, 200);
+}
+
+}  // namespace
+}  // namespace allot::scheduler

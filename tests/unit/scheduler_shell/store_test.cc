@@ -1,0 +1,293 @@
+// The journal, its snapshot and the compactor: what was appended is there, whatever happens.
+#include <filesystem>
+#include <fstream>
+#include <future>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "rapidcheck.h"
+#include "scheduler/shell/compactor.h"
+#include "scheduler/shell/journal.h"
+#include "scheduler/shell/record_codec.h"
+#include "scheduler/shell/snapshot.h"
+#include "tests/unit/scheduler_shell/support.h"
+
+namespace allot::scheduler {
+namespace {
+
+using ::testing::HasSubstr;
+using testing::RandomHistory;
+using testing::TempFolder;
+
+ClusterState Fold(const std::vector<Record>& records) {
+  ClusterState state;
+  for (const Record& record : records) state.Apply(record);
+  return state;
+}
+
+std::unique_ptr<Journal> Open(const std::string& folder) {
+  auto journal = Journal::Open(folder);
+  EXPECT_TRUE(journal.ok()) << journal.status();
+  return journal.ok() ? *std::move(journal) : nullptr;
+}
+
+Status Append(Journal& journal, std::vector<Record> records) {
+  JournalBatch batch{.records = std::move(records)};
+  return journal.Append({&batch});
+}
+
+StatusOr<ClusterState> Load(Journal& journal) {
+  ClusterState state;
+  RETURN_IF_ERROR(journal.Load([&](ClusterState s) { state = std::move(s); },
+                               [&](const Record& record) { state.Apply(record); }));
+  return state;
+}
+
+std::vector<Record> SomeRecords(int turns, uint64_t seed = 1) {
+  RandomHistory history(seed);
+  history.Turns(turns);
+  return history.records();
+}
+
+TEST(RecordCodec, EveryRecordComesBackAsItWas) {
+  rc::check([](uint64_t seed) {
+    RandomHistory history(seed);
+    history.Turns(100);
+    for (const Record& record : history.records()) {
+      records::Record encoded, again;
+      EncodeRecord(record, &encoded);
+      const StatusOr<Record> decoded = DecodeRecord(encoded);
+      RC_ASSERT(decoded.ok());
+      EncodeRecord(*decoded, &again);
+      RC_ASSERT(decoded->index() == record.index());
+      RC_ASSERT(again.SerializeAsString() == encoded.SerializeAsString());
+    }
+  });
+}
+
+TEST(RecordCodec, ARecordOfAnotherVersionIsAnErrorAndNoCrash) {
+  records::Record unknown;
+  EXPECT_FALSE(DecodeRecord(unknown).ok());
+  unknown.mutable_job_finished()->set_job(1);
+  unknown.mutable_job_finished()->set_outcome(99);
+  EXPECT_FALSE(DecodeRecord(unknown).ok());
+  unknown.mutable_job_requeued()->set_job(0);
+  EXPECT_FALSE(DecodeRecord(unknown).ok());
+}
+
+TEST(Snapshot, GivesTheSameStateBack) {
+  rc::check([](uint64_t seed) {
+    RandomHistory history(seed);
+    history.Turns(200);
+    StateCodec::Reader reader;
+    RC_ASSERT(StateCodec::Write(history.state(), [&](const records::SnapshotPart& part) {
+                records::SnapshotPart copy;
+                copy.ParseFromString(part.SerializeAsString());
+                return reader.Add(copy);
+              }).ok());
+    const StatusOr<ClusterState> state = reader.Finish();
+    RC_ASSERT(state.ok());
+    RC_ASSERT(state->Fingerprint() == history.state().Fingerprint());
+  });
+}
+
+TEST(Snapshot, IsRefusedWithoutItsHead) {
+  StateCodec::Reader reader;
+  records::SnapshotPart part;
+  part.mutable_job()->set_id(1);
+  EXPECT_FALSE(reader.Add(part).ok());
+  EXPECT_FALSE(reader.Finish().ok());
+}
+
+TEST(Journal, KeepsWhatWasAppendedAcrossReopening) {
+  TempFolder folder;
+  const std::vector<Record> records = SomeRecords(300);
+  const size_t half = records.size() / 2;
+  {
+    auto journal = Open(folder.path());
+    ASSERT_TRUE(Append(*journal, {records.begin(), records.begin() + half}).ok());
+  }
+  {
+    auto journal = Open(folder.path());
+    ASSERT_TRUE(Load(*journal).ok());
+    ASSERT_TRUE(Append(*journal, {records.begin() + half, records.end()}).ok());
+  }
+  auto journal = Open(folder.path());
+  const auto state = Load(*journal);
+  ASSERT_TRUE(state.ok()) << state.status();
+  EXPECT_EQ(state->Fingerprint(), Fold(records).Fingerprint());
+  EXPECT_EQ(journal->last_seq(), static_cast<int64_t>(records.size()));
+}
+
+TEST(Journal, LetsNoSecondSchedulerUseTheFolder) {
+  TempFolder folder;
+  auto first = Open(folder.path());
+  const auto second = Journal::Open(folder.path());
+  ASSERT_FALSE(second.ok());
+  EXPECT_THAT(MessageOf(second.status()), HasSubstr("another allot-scheduler"));
+  first.reset();
+  EXPECT_TRUE(Journal::Open(folder.path()).ok());
+}
+
+TEST(Journal, RefusesAFolderThatIsNotThere) {
+  const auto journal = Journal::Open("/nonexistent/folder");
+  ASSERT_FALSE(journal.ok());
+  EXPECT_THAT(MessageOf(journal.status()), HasSubstr("state_dir must be a folder"));
+}
+
+// Changes the store behind the journal's back.
+void Tamper(const TempFolder& folder, const char* sql) {
+  auto db = Database::Open(StorePath(folder.path()));
+  ASSERT_TRUE(db.ok());
+  ASSERT_TRUE((*db)->Run(sql).ok());
+}
+
+TEST(Journal, NamesTheRecordThatIsGarbage) {
+  TempFolder folder;
+  ASSERT_TRUE(Append(*Open(folder.path()), SomeRecords(50)).ok());
+  Tamper(folder, "UPDATE records SET bytes = substr(bytes, 1, length(bytes) - 1) WHERE seq = 7");
+  auto journal = Open(folder.path());
+  const auto state = Load(*journal);
+  ASSERT_FALSE(state.ok());
+  EXPECT_THAT(MessageOf(state.status()), HasSubstr("record 7 is garbage"));
+  EXPECT_THAT(MessageOf(state.status()), HasSubstr("Restore the state folder"));
+}
+
+TEST(Journal, NoticesAByteThatStillParses) {
+  TempFolder folder;
+  ASSERT_TRUE(Append(*Open(folder.path()), SomeRecords(50)).ok());
+  Tamper(folder, "UPDATE records SET bytes = (SELECT bytes FROM records WHERE seq = 3) WHERE seq = 4");
+  EXPECT_FALSE(Load(*Open(folder.path())).ok());
+}
+
+TEST(Journal, NamesTheRecordThatIsMissing) {
+  TempFolder folder;
+  ASSERT_TRUE(Append(*Open(folder.path()), SomeRecords(50)).ok());
+  Tamper(folder, "DELETE FROM records WHERE seq = 5");
+  const auto state = Load(*Open(folder.path()));
+  ASSERT_FALSE(state.ok());
+  EXPECT_THAT(MessageOf(state.status()), HasSubstr("record 5 is missing"));
+}
+
+TEST(Journal, RefusesAFileThatIsNoStore) {
+  TempFolder folder;
+  std::ofstream(StorePath(folder.path())) << std::string(8192, 'x');
+  const auto journal = Journal::Open(folder.path());
+  ASSERT_FALSE(journal.ok());
+  EXPECT_THAT(MessageOf(journal.status()), HasSubstr("scheduler.db"));
+}
+
+TEST(Journal, RefusesAStoreOfAnotherSchema) {
+  TempFolder folder;
+  Open(folder.path());
+  Tamper(folder, "UPDATE meta SET value = 9 WHERE key = 'schema'");
+  const auto journal = Journal::Open(folder.path());
+  ASSERT_FALSE(journal.ok());
+  EXPECT_THAT(MessageOf(journal.status()), HasSubstr("schema 9"));
+}
+
+TEST(Journal, AppendsNothingOfABatchThatDoesNotFit) {
+  TempFolder folder;
+  auto journal = Open(folder.path());
+  const std::vector<Record> records = SomeRecords(400);
+  ASSERT_TRUE(Append(*journal, {records.begin(), records.begin() + 10}).ok());
+  ASSERT_TRUE(journal->SetPagesMax(1).ok());  // SQLite takes it as "what there is, and no more"
+  Status status;
+  std::vector<Record> rest(records.begin() + 10, records.end());
+  ASSERT_FALSE((status = Append(*journal, rest)).ok());
+  EXPECT_EQ(status.code(), StatusCode::kResourceExhausted);
+  EXPECT_THAT(MessageOf(status), HasSubstr("free space"));
+  EXPECT_EQ(journal->last_seq(), 10);
+  // Somebody made room: the same batch goes in, whole and once.
+  ASSERT_TRUE(journal->SetPagesMax(0).ok());
+  ASSERT_TRUE((status = Append(*journal, rest)).ok()) << status;
+  journal.reset();
+  EXPECT_EQ(Load(*Open(folder.path()))->Fingerprint(), Fold(records).Fingerprint());
+}
+
+TEST(History, AnswersForFinishedJobs) {
+  TempFolder folder;
+  auto journal = Open(folder.path());
+  JobState job{.id = JobId(7),
+               .spec = std::make_shared<const JobSpec>(testing::MakeJob(1, 0)),
+               .user = "ann",
+               .phase = JobPhase::kFinished,
+               .outcome = JobOutcome::kFailed,
+               .code = 3};
+  JournalBatch batch{.finished = {job}};
+  ASSERT_TRUE(journal->Append({&batch}).ok());
+  auto history = History::Open(folder.path());
+  ASSERT_TRUE(history.ok()) << history.status();
+  const auto found = (*history)->Find(JobId(7));
+  ASSERT_TRUE(found.ok()) << found.status();
+  EXPECT_EQ(found->code, 3);
+  EXPECT_EQ(*found->spec, *job.spec);
+  EXPECT_TRUE(absl::IsNotFound((*history)->Find(JobId(8)).status()));
+}
+
+// ---- compaction -----------------------------------------------------------------------------------
+
+int64_t CountRows(Database& db, const std::string& table) {
+  return *db.Number("SELECT count(*) FROM " + table);
+}
+
+TEST(Compaction, LoadsToTheSameStateAtEveryPoint) {
+  rc::check([](uint64_t seed) {
+    TempFolder folder;
+    auto journal = Open(folder.path());
+    const std::vector<Record> records = SomeRecords(150, seed);
+    const CompactionOptions options{.rows_chunk = 7};
+    auto db = *Database::Open(StorePath(folder.path()));
+    Rng rng(seed);
+    for (size_t at = 0; at < records.size();) {
+      const size_t end = std::min(records.size(), at + 1 + rng.Below(40));
+      RC_ASSERT(Append(*journal, {records.begin() + at, records.begin() + end}).ok());
+      at = end;
+      // Given up after a few transactions, at random: like a crash there.
+      uint64_t left = rng.Below(12);
+      const int64_t upto = static_cast<int64_t>(rng.Below(at + 1));
+      const Status folded = CompactStore(*db, upto, options, [&] { return left-- != 0; });
+      RC_ASSERT(folded.ok() || absl::IsCancelled(folded));
+      if (rng.OneIn(3)) {
+        journal.reset();
+        journal = Open(folder.path());
+      }
+      const auto state = Load(*journal);
+      RC_ASSERT(state.ok());
+      RC_ASSERT(state->Fingerprint() ==
+                Fold({records.begin(), records.begin() + at}).Fingerprint());
+    }
+  });
+}
+
+TEST(Compaction, DeletesWhatItFolded) {
+  TempFolder folder;
+  auto journal = Open(folder.path());
+  const std::vector<Record> records = SomeRecords(300);
+  const auto half = static_cast<int64_t>(records.size() / 2);
+  ASSERT_TRUE(Append(*journal, records).ok());
+  auto db = *Database::Open(StorePath(folder.path()));
+  ASSERT_TRUE(CompactStore(*db, half, {.rows_chunk = 10}, [] { return true; }).ok());
+  EXPECT_EQ(CountRows(*db, "records"), static_cast<int64_t>(records.size()) - half);
+  ASSERT_TRUE(CompactStore(*db, half * 2, {.rows_chunk = 10}, [] { return true; }).ok());
+  EXPECT_EQ(*db->Number("SELECT count(DISTINCT generation) FROM snapshot"), 1);
+}
+
+TEST(Compaction, RunsByItselfWhenEnoughRecordsCame) {
+  TempFolder folder;
+  auto journal = Open(folder.path());
+  const std::vector<Record> records = SomeRecords(300);
+  ASSERT_TRUE(Append(*journal, records).ok());
+  std::promise<int64_t> folded;
+  auto compactor = Compactor::Start(folder.path(), {.records_max = 100},
+                                    {.folded = [&](int64_t seq, double) { folded.set_value(seq); },
+                                     .failed = [](const Status& why) { ADD_FAILURE() << why; }});
+  ASSERT_TRUE(compactor.ok()) << compactor.status();
+  (*compactor)->Progressed(journal->last_seq(), 10'000);
+  EXPECT_EQ(folded.get_future().get(), journal->last_seq());
+  compactor->reset();
+  EXPECT_EQ(Load(*journal)->Fingerprint(), Fold(records).Fingerprint());
+}
+
+}  // namespace
+}  // namespace allot::scheduler
