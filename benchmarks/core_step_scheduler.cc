@@ -10,8 +10,8 @@ namespace {
 
 using namespace scheduler;
 
-// Processor time of this thread: the core never waits, so this is how long a step takes on a machine
-// that has nothing else to do, and other programs do not show in the figures.
+// Processor time of this thread: the core never waits, so this is how long a step takes on a
+// machine that has nothing else to do, and other programs do not show in the figures.
 double SecondsNow() {
   timespec t{};
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
@@ -195,10 +195,13 @@ void RunOnce(Report& report, uint32_t nodes, uint32_t pending, uint64_t churn, u
   report.Add("restart: rebuild and first plan", "ms", driver.seconds() * 1e3);
   driver.Forget();
   driver.Settle();
-  report.Add("fill: task placements", "1/s", static_cast<double>(driver.tasks()) / driver.seconds());
+  report.Add("fill: task placements", "1/s",
+             static_cast<double>(driver.tasks()) / driver.seconds());
   report.Add("fill: job placements", "1/s", static_cast<double>(driver.jobs()) / driver.seconds());
   report.Add("fill: tasks placed", "", static_cast<double>(driver.tasks()));
   AddStepTimes(report, "fill", driver.steps());
+
+  if (churn == 0) return;
 
   RegisterAll(core, driver);
   driver.Forget();
@@ -209,7 +212,8 @@ void RunOnce(Report& report, uint32_t nodes, uint32_t pending, uint64_t churn, u
     while (core.Counts().pending < pending * 9 / 10)
       driver.Step(JobSubmitted{0, MakeJob(rng), "user", ""});
   }
-  report.Add("churn: task placements", "1/s", static_cast<double>(driver.tasks()) / driver.seconds());
+  report.Add("churn: task placements", "1/s",
+             static_cast<double>(driver.tasks()) / driver.seconds());
   report.Add("churn: job placements", "1/s", static_cast<double>(driver.jobs()) / driver.seconds());
   AddStepTimes(report, "churn", driver.steps());
   report.Add("memory", "MiB", ResidentMib() - memory_before);
@@ -227,7 +231,8 @@ void RunSchedulerSection(Report& report) {
       "priorities), fair_share + best_fit",
       nodes, pending));
   report.Method(
-      "fill: steps from an empty cluster until nothing more fits; a placement counts with its records, "
+      "fill: steps from an empty cluster until nothing more fits; a placement counts with its "
+      "records, "
       "its folding into the state and its StartTask messages; no I/O; times are processor time");
   report.Method(fmt::format(
       "churn: {} times a random running job ends, its devices are planned anew, and jobs are "

@@ -1,16 +1,22 @@
 // What do 5,000 connected agents cost the scheduler, and how soon are all back after it restarts?
 //
 // The scheduler is the real program with its real store. The agents are the shipped agent core on
-// real CURVE sockets, 5,000 of them in this process (their own cost is not counted). The
+// real CURVE sockets, in a few child processes (their own cost is not counted). The
 // scheduler's share of a core is user + system time of its process over the measured time.
+#include <poll.h>
 #include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <array>
+#include <atomic>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <map>
 #include <memory>
-#include <thread>
+#include <new>
 
 #include "agent/core/core.h"
 #include "benchmarks/harness.h"
@@ -140,6 +146,95 @@ NodeInfo InfoOf(const std::string& name) {
   return info;
 }
 
+// The agents, in a few child processes: a link takes several file descriptors, and a process may
+// not have enough for all; and dialling takes a thread a while, which a node alone never notices.
+// They tell how many have registered since the parent last asked for it.
+class FleetWorkers {
+ public:
+  static constexpr size_t kAgentsEach = 500;
+
+  FleetWorkers(const ClusterFiles& files, const std::vector<std::string>& names,
+               const std::string& endpoint, int64_t telemetry) {
+    void* memory =
+        mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) std::abort();
+    shared_ = new (memory) Shared;
+    for (size_t first = 0; first < names.size(); first += kAgentsEach) {
+      const size_t worker = children_.size();
+      const pid_t pid = fork();
+      if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        Work(worker, files, names, first, std::min(first + kAgentsEach, names.size()), endpoint,
+             telemetry);
+      }
+      children_.push_back(pid);
+    }
+  }
+  ~FleetWorkers() {
+    for (const pid_t pid : children_) kill(pid, SIGKILL);
+    for (const pid_t pid : children_) waitpid(pid, nullptr, 0);
+  }
+
+  // From now on only registrations with a new epoch count.
+  void NextGeneration() {
+    const int generation = ++shared_->generation;
+    for (size_t i = 0; i < children_.size(); ++i)
+      while (shared_->seen[i] != generation) poll(nullptr, 0, 1);
+  }
+  size_t Registered() const {
+    size_t sum = 0;
+    for (size_t i = 0; i < children_.size(); ++i) sum += shared_->registered[i];
+    return sum;
+  }
+
+ private:
+  static constexpr size_t kWorkersMax = 64;
+  struct Shared {
+    std::atomic<int> generation = 0;
+    std::array<std::atomic<int>, kWorkersMax> seen{};
+    std::array<std::atomic<size_t>, kWorkersMax> registered{};
+  };
+
+  [[noreturn]] void Work(size_t worker, const ClusterFiles& files,
+                         const std::vector<std::string>& names, size_t first, size_t end,
+                         const std::string& endpoint, int64_t telemetry) {
+    auto context =
+        transport::Context::Create({.sockets_max = static_cast<int>(end - first) * 3 + 100});
+    if (!context.ok()) {
+      std::fprintf(stderr, "fleet: %s\n", MessageOf(context.status()).c_str());
+      _exit(1);
+    }
+    asio::io_context loop(1);
+    std::vector<std::unique_ptr<FleetAgent>> agents;
+    for (size_t i = first; i < end; ++i)
+      agents.push_back(std::make_unique<FleetAgent>(
+          loop, **context,
+          transport::ClientLink::Options{.endpoint = endpoint,
+                                         .server_public_key = files.scheduler_keys.public_key,
+                                         .keys = files.agents.at(names[i])},
+          InfoOf(names[i]), static_cast<int64_t>(i) < telemetry));
+    std::vector<Epoch> before(agents.size());
+    for (;;) {
+      if (const int generation = shared_->generation; generation != shared_->seen[worker]) {
+        for (size_t i = 0; i < agents.size(); ++i) before[i] = agents[i]->epoch();
+        if (generation == 1)
+          for (auto& agent : agents) agent->Start();
+        shared_->registered[worker] = 0;
+        shared_->seen[worker] = generation;
+      }
+      const auto turn_ends = Clock::now() + std::chrono::milliseconds(20);
+      while (Clock::now() < turn_ends) loop.run_one_until(turn_ends);
+      size_t registered = 0;
+      for (size_t i = 0; i < agents.size(); ++i)
+        registered += agents[i]->registered() && agents[i]->epoch() > before[i] ? 1 : 0;
+      shared_->registered[worker] = registered;
+    }
+  }
+
+  Shared* shared_ = nullptr;
+  std::vector<pid_t> children_;
+};
+
 int Main(int argc, char** argv) {
   Report report("fleet", argc, argv);
   const int64_t agents = report.Option("agents", 5000), seconds = report.Option("seconds", 20),
@@ -159,60 +254,33 @@ int Main(int argc, char** argv) {
   report.Add("scheduler resident, idle", "MiB", ResidentMiB(scheduler->pid()));
   report.Goal("scheduler resident, idle", 60, Report::kAtMost);
 
-  auto context = transport::Context::Create({.sockets_max = static_cast<int>(agents) * 3 + 100});
-  if (!context.ok()) {
-    std::fprintf(stderr, "fleet: %s\n", MessageOf(context.status()).c_str());
-    return 1;
-  }
-  asio::io_context loop(1);
-  std::vector<std::unique_ptr<FleetAgent>> fleet;
-  for (int64_t i = 0; i < agents; ++i)
-    fleet.push_back(std::make_unique<FleetAgent>(
-        loop, **context,
-        transport::ClientLink::Options{.endpoint = endpoint,
-                                       .server_public_key = files.scheduler_keys.public_key,
-                                       .keys = files.agents.at(names[i])},
-        InfoOf(names[i]), i < telemetry_devices));
-  auto run_for = [&](double length) {
-    const auto end = Clock::now() + std::chrono::duration_cast<Clock::duration>(
-                                        std::chrono::duration<double>(length));
-    while (Clock::now() < end) loop.run_one_for(std::chrono::milliseconds(20));
-  };
-  auto all_registered_since = [&](const std::vector<Epoch>& before) {
-    for (size_t i = 0; i < fleet.size(); ++i)
-      if (!fleet[i]->registered() || fleet[i]->epoch() <= before[i]) return false;
-    return true;
-  };
-  auto wait_for_all = [&](const std::vector<Epoch>& before, Clock::time_point from) {
+  FleetWorkers fleet(files, names, endpoint, telemetry_devices);
+  auto wait_for_all = [&](Clock::time_point from) {
     auto said = from;
-    while (!all_registered_since(before)) {
-      run_for(0.05);
+    for (size_t there = 0; (there = fleet.Registered()) < names.size(); poll(nullptr, 0, 20)) {
       if (Clock::now() - said > std::chrono::seconds(2)) {
         said = Clock::now();
-        size_t there = 0;
-        for (size_t i = 0; i < fleet.size(); ++i)
-          there += fleet[i]->registered() && fleet[i]->epoch() > before[i] ? 1 : 0;
-        std::fprintf(stderr, "%zu of %zu registered after %.1f s\n", there, fleet.size(),
+        std::fprintf(stderr, "%zu of %zu registered after %.1f s\n", there, names.size(),
                      Seconds(said - from));
       }
       if (Clock::now() - from > std::chrono::minutes(3)) return false;
     }
     return true;
   };
+  auto wait = [](double seconds) { poll(nullptr, 0, static_cast<int>(1e3 * seconds)); };
 
   const auto start = Clock::now();
-  for (auto& agent : fleet) agent->Start();
-  std::vector<Epoch> before(fleet.size());
-  if (!wait_for_all(before, start)) {
+  fleet.NextGeneration();
+  if (!wait_for_all(start)) {
     std::fprintf(stderr, "fleet: not all agents registered within three minutes\n");
     return 1;
   }
   report.Add("first registration of all", "s", Seconds(Clock::now() - start));
-  run_for(5);  // what followed from it settles
+  wait(5);  // what followed from it settles
   for (int run = 0; run < report.runs(); ++run) {
     const double cpu = CpuSeconds(scheduler->pid());
     const auto from = Clock::now();
-    run_for(static_cast<double>(seconds));
+    wait(static_cast<double>(seconds));
     report.Add("share of a core, heartbeats", "%",
                100 * (CpuSeconds(scheduler->pid()) - cpu) / Seconds(Clock::now() - from));
     report.Add("scheduler resident, connected", "MiB", ResidentMiB(scheduler->pid()));
@@ -227,7 +295,7 @@ int Main(int argc, char** argv) {
                   "60s\nheartbeat_every: 1s\n",
                   files.scheduler_state, endpoint, folder.path(), files.allow_file, folder.path()));
   for (int64_t run = 0; run < restarts; ++run) {
-    for (size_t i = 0; i < fleet.size(); ++i) before[i] = fleet[i]->epoch();
+    fleet.NextGeneration();
     scheduler->Signal(SIGKILL);
     scheduler->Wait();
     const auto from = Clock::now();
@@ -235,18 +303,19 @@ int Main(int argc, char** argv) {
         std::make_unique<Process>(std::vector<std::string>{ProgramPath("allot-scheduler"),
                                                            "--config", files.scheduler_config},
                                   log);
-    if (!wait_for_all(before, from)) {
+    if (!wait_for_all(from)) {
       std::fprintf(stderr, "fleet: not all agents came back within three minutes\n");
       return 1;
     }
     report.Add("all registered after kill -9 and restart", "s", Seconds(Clock::now() - from));
-    run_for(3);
+    wait(3);
   }
-  report.Method(fmt::format(
-      "{} agent cores on CURVE sockets in one process, a heartbeat a second each, telemetry of {} "
-      "devices a second; real scheduler, {} s a run; restart = kill -9, start, "
-      "until the last agent has its new epoch",
-      agents, telemetry_devices, seconds));
+  report.Method(
+      fmt::format("{} agent cores on CURVE sockets in a few processes, a heartbeat a second each, "
+                  "telemetry of {} "
+                  "devices a second; real scheduler, {} s a run; restart = kill -9, start, "
+                  "until the last agent has its new epoch",
+                  agents, telemetry_devices, seconds));
   report.Goal("share of a core, heartbeats", 35, Report::kAtMost);
   report.Goal("scheduler resident, connected", 1024, Report::kAtMost);
   report.Goal("all registered after kill -9 and restart", 10, Report::kAtMost);

@@ -1,8 +1,7 @@
 // What every benchmark prints: method, machine, runs, median and spread, as a table or as JSON.
 //
-//   Report report("core_step", argc, argv);             // understands --json, --runs N, --NAME VALUE
-//   report.Method("…how it is measured…");
-//   for (int run = 0; run < report.runs(); ++run)
+//   Report report("core_step", argc, argv);             // understands --json, --runs N, --NAME
+//   VALUE report.Method("…how it is measured…"); for (int run = 0; run < report.runs(); ++run)
 //     report.Add("placements", "1/s", value);           // one value a run
 //   report.Goal("placements", 100'000, Report::kAtLeast);
 //   return report.Print();
@@ -142,10 +141,10 @@ class Report {
 
   static std::string Verdict(const Series& series, double median) {
     if (!series.goal) return "";
-    const bool met =
-        series.direction == kAtLeast ? median >= *series.goal : median <= *series.goal;
-    return fmt::format("goal {} {}: {}", series.direction == kAtLeast ? ">=" : "<=",
-                       Number(*series.goal), met ? "met" : "MISSED");
+    const bool met = series.direction == kAtLeast ? median >= *series.goal : median <= *series.goal;
+    return fmt::format("goal {} {}: {}",
+                       series.direction == kAtLeast ? ">=" : "<=", Number(*series.goal),
+                       met ? "met" : "MISSED");
   }
 
   void PrintTable() {
@@ -166,10 +165,9 @@ class Report {
   }
 
   void PrintJson() {
-    std::string out = fmt::format("{{\"version\": 1, \"benchmark\": {}, \"method\": [",
-                                  Quoted(benchmark_));
-    for (size_t i = 0; i < method_.size(); ++i)
-      out += (i == 0 ? "" : ", ") + Quoted(method_[i]);
+    std::string out =
+        fmt::format("{{\"version\": 1, \"benchmark\": {}, \"method\": [", Quoted(benchmark_));
+    for (size_t i = 0; i < method_.size(); ++i) out += (i == 0 ? "" : ", ") + Quoted(method_[i]);
     out += fmt::format("], \"machine\": {{\"cpu\": {}, \"cores\": {}}}, \"figures\": [",
                        Quoted(CpuModel()), std::thread::hardware_concurrency());
     bool first = true;
@@ -177,7 +175,8 @@ class Report {
       if (series.values.empty()) continue;
       const double median = MedianOf(series.values);
       out += fmt::format(
-          "{}{{\"name\": {}, \"unit\": {}, \"median\": {}, \"least\": {}, \"most\": {}, \"runs\": {}",
+          "{}{{\"name\": {}, \"unit\": {}, \"median\": {}, \"least\": {}, \"most\": {}, \"runs\": "
+          "{}",
           first ? "" : ", ", Quoted(series.name), Quoted(series.unit), median,
           series.values.front(), series.values.back(), series.values.size());
       if (series.goal) {

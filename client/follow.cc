@@ -182,7 +182,10 @@ Status PrintJobLogs(const Endpoint& endpoint, const std::string& id, const LogWi
       if (job.done()) return absl::OkStatus();
     } else {
       if (shown != 0) Say(fmt::format("allot: attempt {} of {}", attempt, id));
-      RETURN_IF_ERROR(CopyTasks(endpoint, id, ranks, attempt, true, sink));
+      const Status copied = CopyTasks(endpoint, id, ranks, attempt, true, sink);
+      // Once the next attempt runs the log of this one may not be had any more.
+      const bool passed = copied.code() == StatusCode::kNotFound && wish.attempt == 0;
+      if (!copied.ok() && !passed) return copied;
       shown = attempt;
     }
     if (wish.attempt != 0) return absl::OkStatus();

@@ -16,8 +16,7 @@ StatusOr<PolicyText> FindPolicy(const std::string& file_or_name) {
         return PolicyText{policy.name + " (ready-made)", policy.yaml};
       names += (names.empty() ? "" : ", ") + policy.name;
     }
-    return InvalidArgument("{} is neither a file nor a ready-made policy ({})", file_or_name,
-                           names);
+    return NotFound("{} is neither a file nor a ready-made policy ({})", file_or_name, names);
   }
   ASSIGN_OR_RETURN(std::string yaml, local::ReadFile(file_or_name));
   return PolicyText{file_or_name, std::move(yaml)};

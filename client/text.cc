@@ -23,7 +23,8 @@ std::string Money(std::optional<double> usd) {
   if (size == 0) return "$0";
   if (size >= 1) return fmt::format("${:.2f}", *usd);
   if (size >= 0.01) return fmt::format("${:.4f}", *usd);
-  return fmt::format("${:.6f}", *usd);
+  if (size >= 0.0001) return fmt::format("${:.6f}", *usd);
+  return fmt::format("${:.8f}", *usd);
 }
 
 std::string PerHour(std::optional<double> usd) {

@@ -23,6 +23,14 @@ Status CheckOptions(const Options& options) {
        {std::pair("listen", options.listen), std::pair("scheduler", options.scheduler)})
     if (!endpoint.starts_with(kTcp))
       return InvalidArgument("{} is \"{}\"; give tcp://HOST:PORT", what, endpoint);
+  // An address that means "here, wherever that is" cannot be told to somebody elsewhere.
+  if (options.advertise.empty())
+    for (const char* anywhere : {"tcp://0.0.0.0:", "tcp://*:", "tcp://[::]:"})
+      if (options.listen.starts_with(anywhere))
+        return InvalidArgument(
+            "listen is \"{}\" and advertise is missing; set advertise to the tcp://HOST:PORT under "
+            "which agents reach this gateway",
+            options.listen);
   if (!options.local) return absl::OkStatus();
   RETURN_IF_ERROR(auth::CheckLoopback("listen", options.listen.substr(kTcp.size())));
   return auth::CheckLoopback("http_listen", options.http_listen);

@@ -218,6 +218,7 @@ bool RequestPlane::TakePiece(RequestId id, Exchange& exchange, std::string piece
     // Errors are answered whole, whatever was asked for.
     if (exchange.submission.request.stream && exchange.status == 200) {
       exchange.streaming = true;
+      exchange.submission.body = std::string();  // There will be no other try.
       AddOurHeaders(id, exchange, &exchange.headers);
       exchange.responder->StartStream(exchange.status, std::move(exchange.headers),
                                       exchange.content_type);

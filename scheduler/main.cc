@@ -116,9 +116,8 @@ Status Run(const config::Scheduler& config) {
 
   boost::asio::io_context loop(1);
   ASSIGN_OR_RETURN(std::unique_ptr<Shell> shell, Shell::Start(loop, std::move(options)));
-  std::vector<AddressesFile::Entry> addresses = {{"http", shell->http_address()},
-                                                 {"endpoint", shell->endpoint()},
-                                                 {"public_key", public_key}};
+  std::vector<AddressesFile::Entry> addresses = {
+      {"http", shell->http_address()}, {"endpoint", shell->endpoint()}, {"public_key", public_key}};
   std::unique_ptr<EmbeddedGateway> gateway;
   if (gateway_options) {
     gateway_options->scheduler = DialAddress(shell->endpoint());

@@ -16,7 +16,7 @@ struct Question {
 Workload::Workload(World& world) : world_(world) {
   pace_ = world_.Between(20ms, 600ms);
   request_pace_ = world_.Between(200ms, 3s);
-  jobs_max_ = 20 + world_.rng.Below(100);
+  jobs_max_ = (20 + world_.rng.Below(100)) * std::max<uint64_t>(1, world_.events_planned() / 2'000);
 }
 
 void Workload::Start() {
@@ -91,10 +91,13 @@ void Workload::Submit() {
 }
 
 void Workload::Cancel(JobId job) {
-  Insist([=](auto token) { return scheduler::JobCancelRequested{token, job, "user"}; },
-         [this, job](const scheduler::Reply& reply) {
-           if (reply.status.ok()) world_.job_ledger.CancelAcknowledged(job);
-         });
+  Insist(
+      [=](auto token) {
+        return scheduler::JobCancelRequested{token, job, "user"};
+      },
+      [this, job](const scheduler::Reply& reply) {
+        if (reply.status.ok()) world_.job_ledger.CancelAcknowledged(job);
+      });
 }
 
 void Workload::ApplyDeployment() {
@@ -118,8 +121,11 @@ void Workload::DeleteDeployment(const std::string& name) {
 }
 
 void Workload::Drain(const std::string& node, bool drain) {
-  Insist([=](auto token) { return scheduler::NodeDrainRequested{token, node, drain}; },
-         [](const auto&) {});
+  Insist(
+      [=](auto token) {
+        return scheduler::NodeDrainRequested{token, node, drain};
+      },
+      [](const auto&) {});
 }
 
 void Workload::RequestsOnce() {

@@ -78,6 +78,7 @@ class World {
   void Say(std::string_view who, const std::string& text);
   bool listening() const { return listening_; }
   uint64_t steps() const { return steps_; }
+  uint64_t events_planned() const { return options_.events; }
 
  private:
   void PlanFaults();

@@ -21,6 +21,7 @@ struct Shared {
   std::mutex mutex;
   std::condition_variable changed;
   Job job = Job::kNone;     // asked for; kNone once done
+  bool in_vendor = false;   // the thread is in a call of the vendor
   bool discovered = false;  // a discovery is done and not taken
   bool sampled = false;
   Discovery discovery;
@@ -33,12 +34,14 @@ void Work(const std::shared_ptr<Shared>& shared) {
     shared->changed.wait(lock, [&] { return shared->job != Job::kNone; });
     const Job job = shared->job;
     if (job == Job::kEnd) return;
+    shared->in_vendor = true;
     lock.unlock();
     Discovery discovery;
     std::vector<DeviceTelemetry> telemetry;
     if (job == Job::kDiscover) discovery = shared->vendor->Discover();
     if (job == Job::kSample) telemetry = shared->vendor->Sample();
     lock.lock();
+    shared->in_vendor = false;
     if (job == Job::kDiscover) {
       shared->discovery = std::move(discovery);
       shared->discovered = true;
@@ -64,23 +67,14 @@ class Inventory::Worker {
   }
   ~Worker() {
     if (!threaded_) return;
-    bool busy;
-    {
-      const std::lock_guard lock(shared_->mutex);
-      busy = shared_->job != Job::kNone;
-      shared_->job = Job::kEnd;
-    }
-    shared_->changed.notify_all();
-    if (!busy) {
-      thread_.join();
-      return;
-    }
-    // In the vendor's library: a call that is merely slow gets a moment.
     std::unique_lock lock(shared_->mutex);
-    const bool done = shared_->changed.wait_for(
-        lock, std::chrono::seconds(1), [&] { return shared_->discovered || shared_->sampled; });
+    shared_->job = Job::kEnd;
+    shared_->changed.notify_all();
+    // In the vendor's library: a call that is merely slow gets a moment.
+    const bool idle = shared_->changed.wait_for(lock, std::chrono::seconds(1),
+                                                [&] { return !shared_->in_vendor; });
     lock.unlock();
-    if (done) {
+    if (idle) {
       thread_.join();
     } else {
       thread_.detach();

@@ -41,6 +41,25 @@ void OnRun(CLI::App* command, Session& session, std::function<StatusOr<int>()> r
   command->callback([&session, run = std::move(run)] { session.action = run; });
 }
 
+namespace {
+
+CLI::Validator NotEmpty() {
+  return CLI::Validator(
+      [](const std::string& text) { return std::string(text.empty() ? "it is empty" : ""); }, "");
+}
+
+}  // namespace
+
+CLI::Option* AddName(CLI::App* command, const std::string& title, std::string& target,
+                     const std::string& what) {
+  return command->add_option(title, target, what)->required()->check(NotEmpty());
+}
+
+CLI::Option* AddNames(CLI::App* command, const std::string& title, std::vector<std::string>& target,
+                      const std::string& what) {
+  return command->add_option(title, target, what)->required()->check(NotEmpty());
+}
+
 StatusOr<Duration> DurationOf(const std::string& flag, const std::string& text) {
   const auto micros = config::ParseDurationMicros(text);
   if (!micros.ok()) return InvalidArgument("{}: {}", flag, MessageOf(micros.status()));

@@ -33,6 +33,12 @@ void AddWatch(CLI::App* command, Session& session);
 // What runs when the subcommand was parsed.
 void OnRun(CLI::App* command, Session& session, std::function<StatusOr<int>()> run);
 
+// An id or name on the command line; it goes into a path of the API, so it is not empty.
+CLI::Option* AddName(CLI::App* command, const std::string& title, std::string& target,
+                     const std::string& what);
+CLI::Option* AddNames(CLI::App* command, const std::string& title, std::vector<std::string>& target,
+                      const std::string& what);
+
 // A duration flag ("90s", "5m"); InvalidArgument names the flag.
 StatusOr<Duration> DurationOf(const std::string& flag, const std::string& text);
 

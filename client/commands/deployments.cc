@@ -155,7 +155,7 @@ void AddDeployments(CLI::App& app, Session& session) {
   CLI::App* undeploy =
       AddCommand(app, "undeploy", "Stop serving a model", "  allot undeploy chat --wait");
   auto undeploy_flags = std::make_shared<UndeployFlags>();
-  undeploy->add_option("NAME", undeploy_flags->name, "Deployment")->required();
+  AddName(undeploy, "NAME", undeploy_flags->name, "Deployment");
   undeploy->add_flag("--wait", undeploy_flags->wait, "Until its replicas are gone");
   undeploy->add_option("--timeout", undeploy_flags->timeout, "With --wait; default 5m");
   OnRun(undeploy, session,

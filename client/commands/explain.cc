@@ -109,7 +109,7 @@ void AddExplain(CLI::App& app, Session& session) {
                  "  allot explain req-00000000000000f3   (X-Allot-Request-Id of an answer)\n"
                  "  allot explain chat                   (a deployment)");
   auto id = std::make_shared<std::string>();
-  command->add_option("ID", *id, "Job, request or deployment")->required();
+  AddName(command, "ID", *id, "Job, request or deployment");
   AddJson(command, session);
   AddWatch(command, session);
   OnRun(command, session, [&session, id]() -> StatusOr<int> {

@@ -177,7 +177,7 @@ void AddJobs(CLI::App& app, Session& session) {
 
   CLI::App* job = AddCommand(app, "job", "Show one job with its tasks", "  allot job job-17");
   auto id = std::make_shared<std::string>();
-  job->add_option("ID", *id, "Job, as submit printed it")->required();
+  AddName(job, "ID", *id, "Job, as submit printed it");
   AddJson(job, session);
   AddWatch(job, session);
   OnRun(job, session, [&session, id]() -> StatusOr<int> {
@@ -195,7 +195,7 @@ void AddJobs(CLI::App& app, Session& session) {
                  "With several jobs the code is the first that is not 0. A restarting\n"
                  "scheduler is waited for.");
   auto flags = std::make_shared<WaitFlags>();
-  wait->add_option("ID", flags->ids, "Jobs")->required();
+  AddNames(wait, "ID", flags->ids, "Jobs");
   wait->add_option("--timeout", flags->timeout, "Give up after: 90s, 10m (exit code 6)");
   AddJson(wait, session);
   OnRun(wait, session, [&session, flags] { return Wait(session, *flags); });
@@ -203,7 +203,7 @@ void AddJobs(CLI::App& app, Session& session) {
   CLI::App* cancel = AddCommand(app, "cancel", "Cancel jobs: SIGTERM, then SIGKILL after the grace",
                                 "  allot cancel job-17");
   auto ids = std::make_shared<std::vector<std::string>>();
-  cancel->add_option("ID", *ids, "Jobs")->required();
+  AddNames(cancel, "ID", *ids, "Jobs");
   AddJson(cancel, session);
   OnRun(cancel, session, [&session, ids] { return Cancel(session, *ids); });
 }

@@ -32,12 +32,14 @@ void AddLogs(CLI::App& app, Session& session) {
       "Standard output and error together, as written; without --task the lines of a gang begin\n"
       "with the task's rank.");
   auto flags = std::make_shared<Flags>();
-  command->add_option("ID", flags->id, "job-N or replica-N")->required();
+  AddName(command, "ID", flags->id, "job-N or replica-N");
   command->add_flag("-f,--follow", flags->wish.follow, "Go on until it has ended");
   command->add_option("--task", flags->wish.tasks, "Only this rank; repeatable")
       ->check(CLI::Range(0, 4095))
       ->allow_extra_args(false);
-  command->add_option("--attempt", flags->wish.attempt, "An earlier attempt; default the last")
+  command
+      ->add_option("--attempt", flags->wish.attempt,
+                   "An earlier attempt, while it is known; default the last")
       ->check(CLI::Range(1, 1'000'000'000));
   OnRun(command, session, [&session, flags] { return Logs(session, *flags); });
 }

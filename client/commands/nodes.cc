@@ -60,7 +60,7 @@ void AddDrain(CLI::App& app, Session& session, bool drain) {
                          "  allot drain node-7 && allot nodes")
             : AddCommand(app, "undrain", "Take a drained node in again", "  allot undrain node-7");
   auto name = std::make_shared<std::string>();
-  command->add_option("NODE", *name, "Its name in `allot nodes`")->required();
+  AddName(command, "NODE", *name, "Its name in `allot nodes`");
   AddJson(command, session);
   OnRun(command, session, [&session, name, drain]() -> StatusOr<int> {
     ASSIGN_OR_RETURN(const std::unique_ptr<Api> api, session.Connect());

@@ -19,8 +19,8 @@ StatusOr<std::string> ReadFile(const std::string& path) {
   if (fs::is_directory(path, error)) return InvalidArgument("{} is a folder, not a file", path);
   std::ifstream in(path, std::ios::binary);
   if (!in) {
-    const std::string why = std::strerror(errno);
-    return InvalidArgument("cannot read {}: {}", path, why);
+    if (errno == ENOENT) return NotFound("there is no file {}", path);
+    return InvalidArgument("cannot read {}: {}", path, std::strerror(errno));
   }
   std::ostringstream text;
   text << in.rdbuf();

@@ -17,9 +17,12 @@ namespace allot::scheduler {
 
 std::string_view ToString(RequeueReason reason) {
   switch (reason) {
-    case RequeueReason::kNodeLost: return "node_lost";
-    case RequeueReason::kTaskFailed: return "task_failed";
-    case RequeueReason::kTaskLost: return "task_lost";
+    case RequeueReason::kNodeLost:
+      return "node_lost";
+    case RequeueReason::kTaskFailed:
+      return "task_failed";
+    case RequeueReason::kTaskLost:
+      return "task_lost";
   }
   return "unknown";
 }
@@ -29,9 +32,14 @@ std::string_view ToString(RequeueReason reason) {
 class Core::Impl {
  public:
   explicit Impl(CoreOptions options)
-      : ledger(std::move(options)), delivery(ledger), jobs(ledger, delivery),
-        deployments(ledger, delivery), nodes(ledger, delivery, jobs, deployments),
-        planner(ledger, delivery), routes(ledger), explainer(ledger, planner) {}
+      : ledger(std::move(options)),
+        delivery(ledger),
+        jobs(ledger, delivery),
+        deployments(ledger, delivery),
+        nodes(ledger, delivery, jobs, deployments),
+        planner(ledger, delivery),
+        routes(ledger),
+        explainer(ledger, planner) {}
 
   void Step(Time now, const Event& event, Effects& out) {
     CHECK(now >= ledger.now);
@@ -72,8 +80,7 @@ class Core::Impl {
   }
   void On(const PolicyApplied& e, Effects& out) {
     Status status = policies::MakeQueuePolicy(e.policy->queue).status();
-    status.Update(
-        policies::MakePlacementPolicy(e.policy->placement, e.policy->prices).status());
+    status.Update(policies::MakePlacementPolicy(e.policy->placement, e.policy->prices).status());
     if (status.ok()) ledger.Remember(PolicySet{ledger.now, e.policy}, out);
     Answer(e.token, std::move(status), JobId(), out);
   }
@@ -93,7 +100,7 @@ class Core::Impl {
   }
 
   bool started = false;
-  bool unfinished = false;   // the last step stopped at a budget
+  bool unfinished = false;  // the last step stopped at a budget
   Ledger ledger;
   Delivery delivery;
   JobMachine jobs;

@@ -23,10 +23,10 @@ namespace allot::scheduler {
 
 struct CoreOptions {
   Duration heartbeat_every = std::chrono::seconds(1);
-  Duration lease = std::chrono::seconds(15);       // silence after which a node is lost
-  Duration resend_after = std::chrono::seconds(2); // unacknowledged commands are sent again
-  uint32_t plan_attempts_max = 2'000;              // placements tried in one step
-  uint32_t pending_jobs_max = 1'000'000;           // more are refused (ResourceExhausted)
+  Duration lease = std::chrono::seconds(15);        // silence after which a node is lost
+  Duration resend_after = std::chrono::seconds(2);  // unacknowledged commands are sent again
+  uint32_t plan_attempts_max = 2'000;               // placements tried in one step
+  uint32_t pending_jobs_max = 1'000'000;            // more are refused (ResourceExhausted)
   std::string checkpoint_root = "/var/lib/allotrope/checkpoints";
   uint16_t task_port_min = 20'000, task_port_max = 29'999;  // main ports of gangs
 };

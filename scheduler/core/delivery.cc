@@ -3,8 +3,8 @@
 namespace allot::scheduler {
 namespace {
 
-// Keeps a step within a few milliseconds: starting a task of a wide gang copies the addresses of all
-// its peers, so it costs more than a small command.
+// Keeps a step within a few milliseconds: starting a task of a wide gang copies the addresses of
+// all its peers, so it costs more than a small command.
 constexpr uint32_t kBudget = 4'000;
 constexpr uint32_t kPeersPerUnit = 32;
 
@@ -46,8 +46,7 @@ TaskLaunch Delivery::LaunchOf(const JobState& job, uint32_t rank, const NodeStat
   launch.main_port = job.main_port;
   launch.peer_addresses.reserve(job.tasks.size());
   for (const TaskState& task : job.tasks) {
-    launch.peer_addresses.push_back(
-        ledger_.state().FindNode(task.placement.node)->info->address);
+    launch.peer_addresses.push_back(ledger_.state().FindNode(task.placement.node)->info->address);
   }
   launch.main_address = launch.peer_addresses.front();
   launch.grace = spec.grace;
@@ -98,16 +97,14 @@ std::optional<SchedulerMessage> Delivery::MessageFor(const Item& item, const Nod
       const ReplicaState& replica = it->second;
       const DeploymentState& deployment = state.deployments().at(replica.deployment);
       if (replica.stopping != (item.kind == Kind::kStopReplica)) return std::nullopt;
-      if (replica.stopping)
-        return StopReplica{node.epoch, item.replica, deployment.spec->grace};
+      if (replica.stopping) return StopReplica{node.epoch, item.replica, deployment.spec->grace};
       // An older generation is started no more: what it would run is gone from the spec.
       if (replica.generation != deployment.generation) return std::nullopt;
       if (ledger_.replica_status.contains(item.replica)) return std::nullopt;
       return StartReplica{node.epoch, item.replica, LaunchOf(replica, node)};
     }
     case Kind::kStopStrayReplica:
-      if (!ledger_.FindLink(item.node)->stray_replicas.contains(item.replica))
-        return std::nullopt;
+      if (!ledger_.FindLink(item.node)->stray_replicas.contains(item.replica)) return std::nullopt;
       return StopReplica{node.epoch, item.replica, Duration(0)};
   }
   return std::nullopt;

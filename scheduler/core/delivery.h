@@ -1,9 +1,9 @@
 // Commands to agents, repeated until the state says they have had their effect.
 //
 // Level-triggered: an item names what may have to be said (start this task, stop that one); whether
-// it still has to be is read from the state each time it is due, so nothing is ever taken out of the
-// line. Since every repeat waits equally long, the line is in order of time by itself. An item is
-// bound to an epoch: registration drops the old ones and NodeMachine pushes what is then due.
+// it still has to be is read from the state each time it is due, so nothing is ever taken out of
+// the line. Since every repeat waits equally long, the line is in order of time by itself. An item
+// is bound to an epoch: registration drops the old ones and NodeMachine pushes what is then due.
 #pragma once
 
 #include <deque>
@@ -16,7 +16,12 @@ namespace allot::scheduler {
 class Delivery {
  public:
   enum class Kind : uint8_t {
-    kStartTask, kStopTask, kStopStrayTask, kStartReplica, kStopReplica, kStopStrayReplica,
+    kStartTask,
+    kStopTask,
+    kStopStrayTask,
+    kStartReplica,
+    kStopReplica,
+    kStopStrayReplica,
   };
 
   explicit Delivery(Ledger& ledger) : ledger_(ledger) {}

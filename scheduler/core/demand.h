@@ -11,22 +11,24 @@ namespace allot::scheduler {
 // One way to satisfy the demand: `count` accelerators of one class per task, or (count 0) the
 // processor share of a node whose processors are of one of the classes.
 struct DemandOption {
-  uint32_t alternative = 0;        // position in Demand::devices
+  uint32_t alternative = 0;  // position in Demand::devices
   uint32_t count = 0;
   double worth = 1.0;
-  std::vector<ClassId> classes;    // rising
+  std::vector<ClassId> classes;  // rising
 };
 
 struct Demand {
   uint32_t tasks = 1;
-  Resources resources;             // per task
+  Resources resources;  // per task
   std::vector<DeviceRequest> devices;
 
   // Filled by Resolve.
   std::vector<DemandOption> options;
-  uint32_t classes_seen = 0;       // resolved against that many
+  uint32_t classes_seen = 0;  // resolved against that many
 
-  static Demand Of(const JobSpec& spec) { return {spec.tasks, spec.resources, spec.devices, {}, 0}; }
+  static Demand Of(const JobSpec& spec) {
+    return {spec.tasks, spec.resources, spec.devices, {}, 0};
+  }
   // Equal as to what was asked.
   bool Same(const Demand& o) const {
     return tasks == o.tasks && resources == o.resources && devices == o.devices;

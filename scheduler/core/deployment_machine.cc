@@ -7,7 +7,7 @@
 namespace allot::scheduler {
 namespace {
 
-constexpr uint32_t kBudget = 500;   // replicas placed or stopped in one step
+constexpr uint32_t kBudget = 500;  // replicas placed or stopped in one step
 
 }  // namespace
 
@@ -44,9 +44,10 @@ void DeploymentMachine::Apply(const DeploymentApplied& event, Effects& out) {
 void DeploymentMachine::Delete(const DeploymentDeleteRequested& event, Effects& out) {
   const auto it = ledger_.state().deployments().find(event.name);
   if (it == ledger_.state().deployments().end()) {
-    return Answer(event.token,
-                  NotFound("there is no deployment \"{}\"; `allot deployments` lists them", event.name),
-                  JobId(), out);
+    return Answer(
+        event.token,
+        NotFound("there is no deployment \"{}\"; `allot deployments` lists them", event.name),
+        JobId(), out);
   }
   if (!it->second.stopping) ledger_.Remember(DeploymentStopping{ledger_.now, event.name}, out);
   Answer(event.token, absl::OkStatus(), JobId(), out);

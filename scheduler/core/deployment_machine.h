@@ -1,8 +1,8 @@
 // The life of a deployment: its replicas brought to what the spec asks for, one step at a time.
 //
 // A new generation (another launch spec) replaces the old one by one: a new replica is started, and
-// when it is ready an old one goes; where there is no room for both, the old one goes first. Replicas
-// on draining nodes are replaced the same way. Counts that change only add or remove.
+// when it is ready an old one goes; where there is no room for both, the old one goes first.
+// Replicas on draining nodes are replaced the same way. Counts that change only add or remove.
 #pragma once
 
 #include <string>
@@ -33,7 +33,7 @@ class DeploymentMachine {
  private:
   // The replicas of one group, as a decision needs them.
   struct Group {
-    std::vector<ReplicaId> current, outdated;   // not stopping
+    std::vector<ReplicaId> current, outdated;  // not stopping
     uint32_t current_ready = 0;
     uint32_t stopping = 0;
   };

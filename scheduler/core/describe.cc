@@ -58,7 +58,8 @@ class Teller {
   std::string operator()(const Restarted&) const { return "Restarted"; }
   std::string operator()(const ClockTicked&) const { return "ClockTicked"; }
   std::string operator()(const JobSubmitted& e) const {
-    return fmt::format("JobSubmitted {} tenant={} tasks={}", e.spec->name, e.spec->tenant, e.spec->tasks);
+    return fmt::format("JobSubmitted {} tenant={} tasks={}", e.spec->name, e.spec->tenant,
+                       e.spec->tasks);
   }
   std::string operator()(const JobCancelRequested& e) const {
     return fmt::format("JobCancelRequested {}", Of(e.job));
@@ -188,7 +189,8 @@ class Teller {
   }
   std::string operator()(const JobEnded& c) const { return fmt::format("JobEnded {}", Of(c.job)); }
   std::string operator()(const Welcome& m) const {
-    return fmt::format("Welcome {} epoch={} registration={}", node_, m.epoch.value(), m.registration);
+    return fmt::format("Welcome {} epoch={} registration={}", node_, m.epoch.value(),
+                       m.registration);
   }
   std::string operator()(const Refuse& m) const {
     return fmt::format("Refuse {} {}: {}", node_, ToString(m.reason), m.message);
@@ -211,7 +213,8 @@ class Teller {
     return fmt::format("StartReplica {} {}", node_, ToString(m.id));
   }
   std::string operator()(const StopReplica& m) const {
-    return fmt::format("StopReplica {} {} grace={}", node_, ToString(m.id), FormatDuration(m.grace));
+    return fmt::format("StopReplica {} {} grace={}", node_, ToString(m.id),
+                       FormatDuration(m.grace));
   }
 
   // ---- notes ----
@@ -225,7 +228,7 @@ class Teller {
 
  private:
   const DescribeOptions& options_;
-  mutable std::string node_;   // of the message at hand
+  mutable std::string node_;  // of the message at hand
 };
 
 }  // namespace

@@ -5,8 +5,8 @@ namespace allot::scheduler {
 ClassId DeviceClasses::Intern(const Device& device) {
   // Cores tell processors apart because a price row names a whole processor.
   const int64_t cores = device.kind == DeviceKind::kCpu ? device.cores : 0;
-  const Key key{device.kind, device.vendor, device.model, device.memory.value_or(-1), cores,
-                device.emulated};
+  const Key key{device.kind, device.vendor,  device.model, device.memory.value_or(-1),
+                cores,       device.emulated};
   const auto [it, added] = by_key_.try_emplace(key, size());
   if (added) {
     DeviceClass& added_class = classes_.emplace_back();

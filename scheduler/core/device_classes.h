@@ -18,8 +18,8 @@ namespace allot::scheduler {
 using ClassId = uint32_t;
 
 struct DeviceClass {
-  Device sample;      // kind, vendor, model, memory, cores and emulated are those of all
-  PriceRate price;    // of one whole device
+  Device sample;    // kind, vendor, model, memory, cores and emulated are those of all
+  PriceRate price;  // of one whole device
   bool cpu() const { return sample.kind == DeviceKind::kCpu; }
 };
 

@@ -10,39 +10,42 @@
 namespace allot::scheduler {
 
 enum class WaitReason : uint8_t {
-  kNoNodes,             // no node is alive
-  kNoMatchingDevice,    // nodes have no device of the model or kind asked for
-  kDevicesBusy,         // they have, but leased
+  kNoNodes,           // no node is alive
+  kNoMatchingDevice,  // nodes have no device of the model or kind asked for
+  kDevicesBusy,       // they have, but leased
   kDevicesUnhealthy,
-  kTooLittleMemory, kTooFewCpus,
-  kNodesDraining, kNodesLost,
-  kGangTooWide,         // some tasks fit, not all at once
-  kBehindInQueue,       // jobs ahead in its queue or tenant
-  kHeldForOlderJob,     // QueueKnobs::head_hold_after
+  kTooLittleMemory,
+  kTooFewCpus,
+  kNodesDraining,
+  kNodesLost,
+  kGangTooWide,      // some tasks fit, not all at once
+  kBehindInQueue,    // jobs ahead in its queue or tenant
+  kHeldForOlderJob,  // QueueKnobs::head_hold_after
   kPriceCap,
 };
 std::string_view ToString(WaitReason reason);  // "devices_busy", …
 
 struct Reason {
   WaitReason reason;
-  uint32_t count = 0;        // nodes (or jobs ahead) it is true of
-  std::string detail;        // "3 nodes have nvidia/h100* but fewer than 4 free"
+  uint32_t count = 0;  // nodes (or jobs ahead) it is true of
+  std::string detail;  // "3 nodes have nvidia/h100* but fewer than 4 free"
 };
 
 struct JobExplanation {
   JobId job;
   JobPhase phase = JobPhase::kPending;
-  bool never = false;        // no node that was ever registered could run it, even when empty
+  bool never = false;  // no node that was ever registered could run it, even when empty
   std::vector<Reason> reasons;
-  std::vector<std::string> remedies;  // what would change the answer: "1 more node with 2 free GPU devices"
+  std::vector<std::string>
+      remedies;  // what would change the answer: "1 more node with 2 free GPU devices"
   Duration waited{};
-  struct Candidate {         // best nodes, cheapest first; for a running job the ones it has
+  struct Candidate {  // best nodes, cheapest first; for a running job the ones it has
     std::string node;
     std::string device_model;
     bool emulated = false;
     PriceRate price;
     Cost score;
-    std::string verdict;     // "fits", "2 of 4 devices free", …
+    std::string verdict;  // "fits", "2 of 4 devices free", …
   };
   std::vector<Candidate> candidates;
 };

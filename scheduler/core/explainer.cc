@@ -31,9 +31,8 @@ std::string Wish(const DeviceRequest& request) {
 
 bool MeansProcessorOnly(const Demand& demand) {
   return demand.devices.empty() ||
-         std::all_of(demand.devices.begin(), demand.devices.end(), [](const DeviceRequest& r) {
-           return r.kind == DeviceKind::kCpu;
-         });
+         std::all_of(demand.devices.begin(), demand.devices.end(),
+                     [](const DeviceRequest& r) { return r.kind == DeviceKind::kCpu; });
 }
 
 // "nvidia/h100* or GPU": what all alternatives ask for.
@@ -51,18 +50,30 @@ std::string Wishes(const Demand& demand) {
 
 std::string_view ToString(WaitReason reason) {
   switch (reason) {
-    case WaitReason::kNoNodes: return "no_nodes";
-    case WaitReason::kNoMatchingDevice: return "no_matching_device";
-    case WaitReason::kDevicesBusy: return "devices_busy";
-    case WaitReason::kDevicesUnhealthy: return "devices_unhealthy";
-    case WaitReason::kTooLittleMemory: return "too_little_memory";
-    case WaitReason::kTooFewCpus: return "too_few_cpus";
-    case WaitReason::kNodesDraining: return "nodes_draining";
-    case WaitReason::kNodesLost: return "nodes_lost";
-    case WaitReason::kGangTooWide: return "gang_too_wide";
-    case WaitReason::kBehindInQueue: return "behind_in_queue";
-    case WaitReason::kHeldForOlderJob: return "held_for_older_job";
-    case WaitReason::kPriceCap: return "price_cap";
+    case WaitReason::kNoNodes:
+      return "no_nodes";
+    case WaitReason::kNoMatchingDevice:
+      return "no_matching_device";
+    case WaitReason::kDevicesBusy:
+      return "devices_busy";
+    case WaitReason::kDevicesUnhealthy:
+      return "devices_unhealthy";
+    case WaitReason::kTooLittleMemory:
+      return "too_little_memory";
+    case WaitReason::kTooFewCpus:
+      return "too_few_cpus";
+    case WaitReason::kNodesDraining:
+      return "nodes_draining";
+    case WaitReason::kNodesLost:
+      return "nodes_lost";
+    case WaitReason::kGangTooWide:
+      return "gang_too_wide";
+    case WaitReason::kBehindInQueue:
+      return "behind_in_queue";
+    case WaitReason::kHeldForOlderJob:
+      return "held_for_older_job";
+    case WaitReason::kPriceCap:
+      return "price_cap";
   }
   return "unknown";
 }
@@ -131,8 +142,8 @@ Explainer::Survey Explainer::Look(const Demand& demand, std::optional<PriceRate>
   const auto add = [&](Obstacle obstacle, WaitReason reason, std::string_view what) {
     const auto it = counts.find(obstacle);
     if (it == counts.end()) return;
-    survey.reasons.push_back(Reason{
-        reason, it->second, fmt::format("{} {}", Plural(it->second, "node"), what)});
+    survey.reasons.push_back(
+        Reason{reason, it->second, fmt::format("{} {}", Plural(it->second, "node"), what)});
   };
   const bool plain = demand.devices.size() <= 1;
   const uint32_t count = demand.devices.empty() ? 0 : demand.devices.front().count;
@@ -169,7 +180,7 @@ JobExplanation::Candidate Explainer::CandidateOf(const Demand& demand,
   switch (verdict.obstacle) {
     case Obstacle::kNone:
       candidate.verdict =
-          demand.tasks == 1 ? "fits" : fmt::format("{} fit", Plural(verdict.tasks, "task"));
+          demand.tasks == 1 ? "fits" : fmt::format("room for {}", Plural(verdict.tasks, "task"));
       break;
     case Obstacle::kBusy:
       candidate.verdict = fmt::format("{} of {} devices free", part->free, count);
@@ -185,10 +196,18 @@ JobExplanation::Candidate Explainer::CandidateOf(const Demand& demand,
       candidate.verdict = fmt::format("{} of {} memory free", FormatBytes(row.memory_free),
                                       FormatBytes(demand.resources.memory));
       break;
-    case Obstacle::kLost: candidate.verdict = "lost"; break;
-    case Obstacle::kDraining: candidate.verdict = "draining"; break;
-    case Obstacle::kPriceCap: candidate.verdict = "dearer than the cap"; break;
-    case Obstacle::kNoDevice: candidate.verdict = "no such device"; break;
+    case Obstacle::kLost:
+      candidate.verdict = "lost";
+      break;
+    case Obstacle::kDraining:
+      candidate.verdict = "draining";
+      break;
+    case Obstacle::kPriceCap:
+      candidate.verdict = "dearer than the cap";
+      break;
+    case Obstacle::kNoDevice:
+      candidate.verdict = "no such device";
+      break;
   }
   return candidate;
 }
@@ -197,14 +216,14 @@ void Explainer::Remedies(const Demand& demand, const Survey& survey, JobExplanat
   const uint64_t missing = demand.tasks > survey.tasks ? demand.tasks - survey.tasks : 0;
   if (missing == 0) return;
   // Of the first alternative: the one the user wished for most.
-  std::string free = MeansProcessorOnly(demand)
-                         ? fmt::format("{} free processors", Cores(demand.resources.cpus))
-                         : fmt::format("{} free {} {}", demand.devices.front().count,
-                                       Wish(demand.devices.front()),
-                                       demand.devices.front().count == 1 ? "device" : "devices");
+  std::string free =
+      MeansProcessorOnly(demand)
+          ? fmt::format("{} free processors", Cores(demand.resources.cpus))
+          : fmt::format("{} free {} {}", demand.devices.front().count, Wish(demand.devices.front()),
+                        demand.devices.front().count == 1 ? "device" : "devices");
   out.remedies.push_back(
       fmt::format("{} more {} with {}", missing, missing == 1 ? "node" : "nodes", free));
-  std::set<JobId> holders;   // Jobs on nodes that would do if they were emptier.
+  std::set<JobId> holders;  // Jobs on nodes that would do if they were emptier.
   uint32_t draining = 0;
   for (const NodeVerdict& verdict : survey.nodes) {
     if (verdict.obstacle == Obstacle::kDraining) ++draining;
@@ -215,9 +234,9 @@ void Explainer::Remedies(const Demand& demand, const Survey& survey, JobExplanat
       holders.insert(key.task.job);
   }
   if (!holders.empty())
-    out.remedies.push_back(fmt::format("{} to end on nodes that would do",
-                                       Plural(std::min<uint64_t>(missing, holders.size()),
-                                              "running job")));
+    out.remedies.push_back(
+        fmt::format("{} to end on nodes that would do",
+                    Plural(std::min<uint64_t>(missing, holders.size()), "running job")));
   if (draining > 0)
     out.remedies.push_back(fmt::format("{} to be undrained", Plural(draining, "node")));
 }
@@ -226,25 +245,28 @@ void Explainer::ExplainPending(const JobState& job, JobExplanation& out) const {
   Demand demand = Demand::Of(*job.spec);
   Resolve(ledger_.classes(), demand);
   const auto& nodes = ledger_.state().nodes();
-  const auto alive = std::count_if(nodes.begin(), nodes.end(), [](const NodeState& n) { return n.alive; });
+  const auto alive =
+      std::count_if(nodes.begin(), nodes.end(), [](const NodeState& n) { return n.alive; });
   if (alive == 0) {
-    out.reasons.push_back(Reason{WaitReason::kNoNodes, static_cast<uint32_t>(nodes.size()),
-                                 nodes.empty() ? "no node has ever registered"
-                                               : fmt::format("all {} are lost", Plural(nodes.size(), "node"))});
+    out.reasons.push_back(
+        Reason{WaitReason::kNoNodes, static_cast<uint32_t>(nodes.size()),
+               nodes.empty() ? "no node has ever registered"
+                             : fmt::format("{} known, none alive", Plural(nodes.size(), "node"))});
     out.remedies.push_back("a node to register (`allot-agent`)");
   }
   out.never = !nodes.empty() && !ledger_.index().EverPossible(demand);
   Survey survey = Look(demand, std::nullopt);
   if (survey.tasks >= demand.tasks) {
     if (const JobId older = planner_.HeldFor(job); older.valid()) {
-      out.reasons.push_back(Reason{WaitReason::kHeldForOlderJob, 1,
-                                   fmt::format("{} has waited longer for the same devices", ToString(older))});
+      out.reasons.push_back(
+          Reason{WaitReason::kHeldForOlderJob, 1,
+                 fmt::format("{} has waited longer for the same devices", ToString(older))});
       out.remedies.push_back(fmt::format("{} to be placed or cancelled", ToString(older)));
     }
   } else if (survey.tasks > 0) {
-    out.reasons.push_back(Reason{
-        WaitReason::kGangTooWide, static_cast<uint32_t>(survey.tasks),
-        fmt::format("{} of {} tasks fit now, and a gang starts whole", survey.tasks, demand.tasks)});
+    out.reasons.push_back(Reason{WaitReason::kGangTooWide, static_cast<uint32_t>(survey.tasks),
+                                 fmt::format("{} of {} tasks fit now, and a gang starts whole",
+                                             survey.tasks, demand.tasks)});
   }
   if (const uint64_t ahead = ledger_.queue().JobsAhead(job); ahead > 0) {
     out.reasons.push_back(Reason{WaitReason::kBehindInQueue, static_cast<uint32_t>(ahead),
@@ -326,7 +348,8 @@ StatusOr<std::vector<ReplicaWait>> Explainer::ExplainDeployment(const std::strin
     uint32_t have = 0;
     for (const ReplicaId id : deployment.replicas) {
       const ReplicaState& replica = ledger_.state().replicas().at(id);
-      have += replica.group == g && !replica.stopping && replica.generation == deployment.generation;
+      have +=
+          replica.group == g && !replica.stopping && replica.generation == deployment.generation;
     }
     if (have >= deployment.spec->groups[g].count) continue;
     ReplicaWait& wait = waits.emplace_back();

@@ -1,5 +1,5 @@
-// Why a job or a replica waits, and what would change that: computed on demand, from the state as it
-// is now, by looking at every node. Not for the hot path.
+// Why a job or a replica waits, and what would change that: computed on demand, from the state as
+// it is now, by looking at every node. Not for the hot path.
 #pragma once
 
 #include <vector>
@@ -20,12 +20,20 @@ class Explainer {
  private:
   // How near a node is to running a task, from far to near; the nearest obstacle is the one told.
   enum class Obstacle : uint8_t {
-    kNoDevice, kLost, kDraining, kUnhealthy, kBusy, kCpus, kMemory, kPriceCap, kNone,
+    kNoDevice,
+    kLost,
+    kDraining,
+    kUnhealthy,
+    kBusy,
+    kCpus,
+    kMemory,
+    kPriceCap,
+    kNone,
   };
   struct NodeVerdict {
-    uint32_t node = 0;          // row
+    uint32_t node = 0;  // row
     Obstacle obstacle = Obstacle::kNoDevice;
-    uint64_t tasks = 0;         // that fit now
+    uint64_t tasks = 0;  // that fit now
     const DemandOption* option = nullptr;
     ClassId device_class = 0;
     PriceRate price;
@@ -33,7 +41,7 @@ class Explainer {
   };
   struct Survey {
     std::vector<NodeVerdict> nodes;
-    uint64_t tasks = 0;         // that fit now, over all nodes
+    uint64_t tasks = 0;  // that fit now, over all nodes
     std::vector<Reason> reasons;
   };
 

@@ -54,8 +54,7 @@ Status CheckTaskLease(const ClusterState& state, const JobState& job, uint32_t r
   const TaskKey key{TaskId{job.id, rank}, job.attempt};
   const NodeState* node = state.FindNode(task.placement.node);
   if (node == nullptr) return Internal("{} is on a node that does not exist", ToString(key));
-  const bool leased =
-      std::find(node->tasks.begin(), node->tasks.end(), key) != node->tasks.end();
+  const bool leased = std::find(node->tasks.begin(), node->tasks.end(), key) != node->tasks.end();
   const bool over = task.abandoned || task.phase == TaskPhase::kExited;
   if (leased == over) {
     return Internal("{} is {} but its node {} its lease", ToString(key), over ? "over" : "alive",
@@ -81,8 +80,8 @@ Status CheckJob(const ClusterState& state, const JobState& job) {
   for (uint32_t rank = 0; rank < job.tasks.size(); ++rank) {
     const TaskState& task = job.tasks[rank];
     const bool over = task.abandoned || task.phase == TaskPhase::kExited;
-    if (!over && !placed) return Internal("{} is {} but rank {} has not ended", name,
-                                          ToString(job.phase), rank);
+    if (!over && !placed)
+      return Internal("{} is {} but rank {} has not ended", name, ToString(job.phase), rank);
     left |= !over;
     lost |= task.abandoned;
     failed |= task.exit && !task.exit->succeeded();

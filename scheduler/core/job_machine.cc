@@ -48,18 +48,20 @@ void JobMachine::Submit(const JobSubmitted& event, Effects& out) {
     }
   }
   const JobId id(state.last_job().value() + 1);
-  ledger_.Remember(JobAccepted{ledger_.now, id, event.spec, event.user, event.idempotency_key}, out);
+  ledger_.Remember(JobAccepted{ledger_.now, id, event.spec, event.user, event.idempotency_key},
+                   out);
   Answer(event.token, absl::OkStatus(), id, out);
 }
 
 void JobMachine::Cancel(const JobCancelRequested& event, Effects& out) {
   const JobState* job = ledger_.state().FindJob(event.job);
   if (job == nullptr) {
-    return Answer(event.token,
-                  NotFound("there is no {}; it may have finished long ago (`allot jobs` lists those "
-                           "that are kept)",
-                           ToString(event.job)),
-                  event.job, out);
+    return Answer(
+        event.token,
+        NotFound("there is no {}; it may have finished long ago (`allot jobs` lists those "
+                 "that are kept)",
+                 ToString(event.job)),
+        event.job, out);
   }
   switch (job->phase) {
     case JobPhase::kPending:

@@ -26,7 +26,7 @@ class JobMachine {
   void Abandon(const TaskKey& key, RequeueReason reason, Effects& out);
   // A stopping gang of which nothing is left becomes what it was stopped for.
   void Settle(JobId job, Effects& out);
-  void StopOverdue(Effects& out);   // time limits
+  void StopOverdue(Effects& out);  // time limits
 
  private:
   bool IsCurrent(NodeId node, const TaskKey& key) const;

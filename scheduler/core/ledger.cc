@@ -190,8 +190,7 @@ void Ledger::Observe(const JobFinished& r, JobPhase before) {
     case JobPhase::kFinished:
       CHECK(before != JobPhase::kFinished);
   }
-  if (before != JobPhase::kPending)
-    queue_.AddUsage(job.spec->tenant, -job.price.micros_per_hour);
+  if (before != JobPhase::kPending) queue_.AddUsage(job.spec->tenant, -job.price.micros_per_hour);
   ForgetTimeLimit(r.job);
   for (uint32_t rank = 0; rank < job.tasks.size(); ++rank) progress.erase(TaskId{r.job, rank});
   counts_.finished = std::min<uint32_t>(counts_.finished + 1, ClusterState::kFinishedJobsKept);

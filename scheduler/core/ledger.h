@@ -22,9 +22,9 @@ namespace allot::scheduler {
 // Soft state the core keeps of a node; SoftState() shows the first part.
 struct NodeLink {
   NodeSoftState seen;
-  bool registered = false;              // in this term; until then nothing it says is believed
-  bool repeat_welcome = false;          // gateways changed since it registered
-  std::set<TaskKey> stray_tasks;        // it has them and should not: stopped until they are gone
+  bool registered = false;        // in this term; until then nothing it says is believed
+  bool repeat_welcome = false;    // gateways changed since it registered
+  std::set<TaskKey> stray_tasks;  // it has them and should not: stopped until they are gone
   std::set<ReplicaId> stray_replicas;
 };
 
@@ -64,16 +64,16 @@ class Ledger {
   const std::set<std::pair<Time, JobId>>& time_limits() const { return time_limits_; }
 
   // ---- soft ----
-  Time now;                             // of the step at hand
+  Time now;  // of the step at hand
   NodeLink& link(NodeId node);
   const NodeLink* FindLink(NodeId node) const;
   absl::flat_hash_map<TaskId, TaskProgress> progress;
   absl::flat_hash_map<ReplicaId, ReplicaStatus> replica_status;
   std::vector<GatewayAddress> gateways;
-  std::set<std::string> deployments_dirty;   // to be reconciled in this step
-  std::set<std::string> deployments_short;   // want a replica that found no place
-  std::set<std::string> deployments_rolling; // have outdated replicas that wait to be replaced
-  std::set<std::string> routes_dirty;        // what gateways see of them may have changed
+  std::set<std::string> deployments_dirty;    // to be reconciled in this step
+  std::set<std::string> deployments_short;    // want a replica that found no place
+  std::set<std::string> deployments_rolling;  // have outdated replicas that wait to be replaced
+  std::set<std::string> routes_dirty;         // what gateways see of them may have changed
   bool routes_all_dirty = false;
 
  private:

@@ -9,7 +9,8 @@ namespace {
 
 Status CheckInfo(const std::string& name, const NodeInfo& info) {
   if (info.name != name)
-    return InvalidArgument("the node calls itself \"{}\" but its key is that of \"{}\"", info.name, name);
+    return InvalidArgument("the node calls itself \"{}\" but its key is that of \"{}\"", info.name,
+                           name);
   if (info.devices.size() > DeviceSet::kMax)
     return InvalidArgument("{} devices; a node may have {}", info.devices.size(), DeviceSet::kMax);
   if (info.cpus < 0 || info.memory < 0)
@@ -69,8 +70,8 @@ void NodeMachine::Heard(const std::string& name, const AgentMessage& message, Ef
   // After our own restart we have forgotten what the agent said before (which replicas are ready,
   // what it runs): it is alive, but has to tell everything once more.
   if (!link.registered) {
-    out.commands.push_back(SendToAgent{
-        name, Refuse{RefuseReason::kStaleEpoch, 0, epoch, "the scheduler restarted; register anew"}});
+    out.commands.push_back(SendToAgent{name, Refuse{RefuseReason::kStaleEpoch, 0, epoch,
+                                                    "the scheduler restarted; register anew"}});
     return;
   }
   std::visit([&](const auto& m) { Take(node->id, m, out); }, message);
@@ -88,28 +89,32 @@ void NodeMachine::Register(const std::string& name, const RegisterNode& message,
   if (known != nullptr) {
     const bool same = known->info->instance == message.info.instance;
     if (!same && known->alive) {
-      return refuse(RefuseReason::kNameTaken,
-                    fmt::format("another machine is called \"{}\" and was heard {} ago", name,
-                                FormatDuration(ledger_.now - ledger_.link(known->id).seen.last_heard)));
+      return refuse(
+          RefuseReason::kNameTaken,
+          fmt::format("another machine is called \"{}\" and was heard {} ago", name,
+                      FormatDuration(ledger_.now - ledger_.link(known->id).seen.last_heard)));
     }
     if (same && message.registration < known->registration)
       return refuse(RefuseReason::kStaleRegistration, "a later registration was seen");
     if (same && message.registration == known->registration && known->alive) {
-      // The Welcome was lost. What the message lists may be old by now, so only what is true for
-      // good is taken from it: that something started or ended, not that something is missing.
       NodeLink& link = ledger_.link(known->id);
       link.seen.last_heard = ledger_.now;
-      const bool first = !link.registered;
-      link.registered = true;
+      // We died after it was kept, and with us what was to be said to the node next. Only a new
+      // registration tells what the node lacks: this one may be an echo, with a list long out of
+      // date.
+      if (!link.registered)
+        return refuse(RefuseReason::kStaleRegistration, "the scheduler restarted; register anew");
+      // The Welcome was lost. What the message lists may be old by now, so only what is true for
+      // good is taken from it: that something started or ended, not that something is missing.
       Welcome(*known, out);
       Take(known->id, TaskReport{known->epoch, message.tasks}, out);
-      if (first) Take(known->id, ReplicaReport{known->epoch, message.replicas}, out);
       return;
     }
   }
 
-  const NodeId id =
-      known != nullptr ? known->id : NodeId(static_cast<uint32_t>(ledger_.state().nodes().size() + 1));
+  const NodeId id = known != nullptr
+                        ? known->id
+                        : NodeId(static_cast<uint32_t>(ledger_.state().nodes().size() + 1));
   const Epoch epoch(known != nullptr ? known->epoch.value() + 1 : 1);
   ledger_.Remember(NodeRegistered{ledger_.now, id, epoch, message.registration,
                                   std::make_shared<const NodeInfo>(message.info)},
@@ -173,9 +178,9 @@ void NodeMachine::Reconcile(const NodeState& node, const RegisterNode& message, 
              ledger_.state().deployments().at(it->second.deployment).generation)) {
       ledger_.ForgetReplica(ReplicaGone{ledger_.now, replica}, out);
     } else {
-      delivery_.Push(it->second.stopping ? Delivery::Kind::kStopReplica
-                                         : Delivery::Kind::kStartReplica,
-                     id, replica);
+      delivery_.Push(
+          it->second.stopping ? Delivery::Kind::kStopReplica : Delivery::Kind::kStartReplica, id,
+          replica);
     }
   }
 }
@@ -202,9 +207,9 @@ void NodeMachine::Take(NodeId node, const ReplicaReport& message, Effects& out) 
 
 void NodeMachine::Welcome(const NodeState& node, Effects& out) {
   out.commands.push_back(SendToAgent{
-      node.info->name,
-      allot::Welcome{node.registration, node.epoch, ledger_.state().term(),
-                     ledger_.options().heartbeat_every, ledger_.options().lease, ledger_.gateways}});
+      node.info->name, allot::Welcome{node.registration, node.epoch, ledger_.state().term(),
+                                      ledger_.options().heartbeat_every, ledger_.options().lease,
+                                      ledger_.gateways}});
 }
 
 void NodeMachine::TellGateways(Effects& out) {

@@ -16,7 +16,7 @@ class NodeMachine {
   NodeMachine(Ledger& ledger, Delivery& delivery, JobMachine& jobs, DeploymentMachine& deployments)
       : ledger_(ledger), delivery_(delivery), jobs_(jobs), deployments_(deployments) {}
 
-  void WatchAll();   // at Restarted: every node that was alive has a lease from now
+  void WatchAll();  // at Restarted: every node that was alive has a lease from now
   void Heard(const std::string& name, const AgentMessage& message, Effects& out);
   void Drain(const NodeDrainRequested& event, Effects& out);
   void TellGateways(Effects& out);
@@ -40,7 +40,7 @@ class NodeMachine {
   DeploymentMachine& deployments_;
   // When to look at each alive node's lease next; the lease itself moves with every message.
   std::set<std::pair<Time, NodeId>> checks_;
-  std::vector<bool> watched_;   // by node: it has an entry above
+  std::vector<bool> watched_;  // by node: it has an entry above
 };
 
 }  // namespace allot::scheduler

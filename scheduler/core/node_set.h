@@ -2,6 +2,8 @@
 // from here" cost a few instructions at 10,000 nodes, where a tree costs cache misses.
 #pragma once
 
+#include <cstddef>
+
 #include <bit>
 #include <cstdint>
 #include <vector>

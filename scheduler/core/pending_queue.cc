@@ -10,8 +10,8 @@ namespace allot::scheduler {
 size_t PendingQueue::DemandHash::operator()(const Demand* d) const {
   size_t hash = absl::HashOf(d->tasks, d->resources.cpus, d->resources.memory, d->devices.size());
   for (const DeviceRequest& r : d->devices) {
-    hash = absl::HashOf(hash, r.kind ? 1 + static_cast<int>(*r.kind) : 0, r.vendor, r.model, r.count,
-                        r.min_memory.value_or(0), r.worth);
+    hash = absl::HashOf(hash, r.kind ? 1 + static_cast<int>(*r.kind) : 0, r.vendor, r.model,
+                        r.count, r.min_memory.value_or(0), r.worth);
   }
   return hash;
 }
@@ -119,13 +119,17 @@ PendingQueue::LineKey PendingQueue::KeyOf(LineId id) const {
 
 void PendingQueue::Enlist(LineId id) {
   const Line& line = *lines_[id];
-  OrderOf(line.tenant).insert(KeyOf(id));
-  ready_ += IsReady(line) ? 1 : 0;
+  Order& order = OrderOf(line.tenant);
+  const LineKey key = KeyOf(id);
+  order.lines.insert(key);
+  if (!IsReady(line)) return;
+  ++ready_;
+  if (key < order.cursor) order.cursor = key;
 }
 
 void PendingQueue::Delist(LineId id) {
   const Line& line = *lines_[id];
-  OrderOf(line.tenant).erase(KeyOf(id));
+  OrderOf(line.tenant).lines.erase(KeyOf(id));
   ready_ -= IsReady(line) ? 1 : 0;
 }
 
@@ -231,16 +235,27 @@ std::optional<LineId> PendingQueue::Next(uint64_t& work) const {
   int64_t best_rank = 0;
   for (const auto& [rank, order] : by_rank_) {
     if (best && rank > best_rank) break;  // Tenants of equal rank are merged.
-    for (const LineKey& key : orders_[order]) {
-      ++work;
-      if (best && *best < key) break;
-      if (!IsReady(*lines_[key.line])) continue;
-      best = key;
+    if (const auto first = FirstReady(orders_[order], best, work)) {
+      best = first;
       best_rank = rank;
-      break;
     }
   }
   return best->line;
+}
+
+std::optional<PendingQueue::LineKey> PendingQueue::FirstReady(const Order& order,
+                                                              const std::optional<LineKey>& bound,
+                                                              uint64_t& work) const {
+  const bool fresh = order.round == round_;
+  auto it = fresh ? order.lines.lower_bound(order.cursor) : order.lines.begin();
+  order.round = round_;
+  for (; it != order.lines.end(); ++it) {
+    ++work;
+    order.cursor = *it;
+    if (bound && *bound < *it) return std::nullopt;
+    if (IsReady(*lines_[it->line])) return *it;
+  }
+  return std::nullopt;
 }
 
 LineId PendingQueue::NextOfOpenShapes(uint64_t& work) const {
@@ -281,6 +296,7 @@ void PendingQueue::Unblock(ShapeId id) {
   if (!shape.blocked) return;
   ready_ += ReadyLines(shape);
   shape.blocked = false;
+  ++round_;
   Open(id);
 }
 
@@ -293,6 +309,7 @@ void PendingQueue::Hold(LineId id) {
 }
 
 void PendingQueue::ReleaseHeld() {
+  ++round_;
   for (const LineId id : held_) {
     lines_[id]->held = false;
     ready_ += IsReady(*lines_[id]) ? 1 : 0;

@@ -1,11 +1,11 @@
 // Waiting jobs, bucketed so that a blocked shape costs one try and not one for each job.
 //
-// A Line holds the jobs of one tenant, priority and shape (what is asked): they are interchangeable,
-// so only the oldest is ever tried. Order: rank of the tenant by the queue policy, priority, age. Age is
-// the job id, so a requeued job keeps its place. Lines of blocked shapes stay where they are in the
-// order and are stepped over, so that blocking and unblocking a shape costs next to nothing: it
-// happens to many shapes whenever a device becomes free.
-// Derived from ClusterState; kept up to date by Ledger.
+// A Line holds the jobs of one tenant, priority and shape (what is asked): they are
+// interchangeable, so only the oldest is ever tried. Order: rank of the tenant by the queue policy,
+// priority, age. Age is the job id, so a requeued job keeps its place. Lines of blocked shapes stay
+// where they are in the order and are stepped over, so that blocking and unblocking a shape costs
+// next to nothing: it happens to many shapes whenever a device becomes free. Derived from
+// ClusterState; kept up to date by Ledger.
 #pragma once
 
 #include <map>
@@ -31,20 +31,20 @@ using TenantId = uint32_t;
 // All lines that ask for the same.
 struct Shape {
   Demand demand;
-  bool blocked = false;            // found not to fit; nothing since could have changed that
-  uint32_t open_position = 0;      // in PendingQueue::open_shapes, unless blocked
-  std::vector<LineId> lines;       // non-empty ones
-  uint64_t possible_version = 0;   // PlacementIndex::capacity_version `possible` was found at
-  bool possible = true;            // on the open nodes, were they empty
+  bool blocked = false;           // found not to fit; nothing since could have changed that
+  uint32_t open_position = 0;     // in PendingQueue::open_shapes, unless blocked
+  std::vector<LineId> lines;      // non-empty ones
+  uint64_t possible_version = 0;  // PlacementIndex::capacity_version `possible` was found at
+  bool possible = true;           // on the open nodes, were they empty
 };
 
 struct Line {
   TenantId tenant = 0;
   int32_t priority = 0;
   ShapeId shape = 0;
-  bool held = false;               // kept back for an older job until ReleaseHeld
+  bool held = false;  // kept back for an older job until ReleaseHeld
   size_t head = 0;
-  std::vector<JobId> jobs;         // rising from `head` on; those before it have left
+  std::vector<JobId> jobs;  // rising from `head` on; those before it have left
   JobId first() const { return jobs[head]; }
   bool empty() const { return head == jobs.size(); }
   size_t size() const { return jobs.size() - head; }
@@ -57,7 +57,7 @@ class PendingQueue {
   void SetPolicy(const policies::QueuePolicy* policy, const QueueKnobs& knobs);
 
   void Add(const JobState& job);
-  void Remove(const JobState& job);   // no effect if it is not here
+  void Remove(const JobState& job);  // no effect if it is not here
   void AddUsage(const std::string& tenant, int64_t micros_per_hour);
 
   size_t size() const { return size_; }
@@ -89,7 +89,7 @@ class PendingQueue {
 
  private:
   struct LineKey {
-    int64_t priority;   // negated, and 0 where the policy ignores it
+    int64_t priority;  // negated, and 0 where the policy ignores it
     JobId first;
     LineId line;
     auto operator<=>(const LineKey&) const = default;
@@ -101,7 +101,13 @@ class PendingQueue {
     int64_t rank = 0;
   };
   // The lines of one tenant in order, or of all tenants where the policy does not rank them.
-  using Order = std::set<LineKey>;
+  struct Order {
+    std::set<LineKey> lines;
+    // No ready line comes before it, as long as nothing was unblocked or released since `round`:
+    // so that blocked lines at the front are stepped over once and not at every Next.
+    mutable LineKey cursor{};
+    mutable uint64_t round = 0;
+  };
   struct DemandHash {
     size_t operator()(const Demand* d) const;
   };
@@ -118,6 +124,9 @@ class PendingQueue {
   bool IsReady(const Line& line) const { return !line.held && !shapes_[line.shape]->blocked; }
   void Enlist(LineId id);
   void Delist(LineId id);
+  // The first ready line of an order from its cursor on, if it comes before `bound`.
+  std::optional<LineKey> FirstReady(const Order& order, const std::optional<LineKey>& bound,
+                                    uint64_t& work) const;
   LineId NextOfOpenShapes(uint64_t& work) const;
   uint32_t ReadyLines(const Shape& shape) const;
   void Open(ShapeId id);
@@ -128,13 +137,14 @@ class PendingQueue {
   std::map<std::string, double> shares_;
   bool by_priority_ = true, ranked_ = false;
   size_t size_ = 0;
-  uint32_t ready_ = 0;                                 // lines neither blocked nor held
+  uint32_t ready_ = 0;  // lines neither blocked nor held
+  uint64_t round_ = 1;  // grows whenever lines become ready again
   std::vector<ShapeId> open_shapes_;
 
   std::vector<Tenant> tenants_;
   absl::flat_hash_map<std::string, TenantId> tenant_ids_;
-  std::vector<Order> orders_{1};                       // by tenant, or one
-  std::set<std::pair<int64_t, TenantId>> by_rank_;     // (rank, order)
+  std::vector<Order> orders_{1};                    // by tenant, or one
+  std::set<std::pair<int64_t, TenantId>> by_rank_;  // (rank, order)
   std::vector<std::unique_ptr<Shape>> shapes_;
   std::vector<ShapeId> shapes_unused_;
   absl::flat_hash_map<const Demand*, ShapeId, DemandHash, DemandSame> shape_ids_;

@@ -6,8 +6,7 @@ namespace allot::scheduler {
 namespace {
 
 uint32_t CoreBucket(MilliCpu free) {
-  return static_cast<uint32_t>(
-      std::clamp<MilliCpu>(free / 1000, 0, PlacementIndex::kCoresMax));
+  return static_cast<uint32_t>(std::clamp<MilliCpu>(free / 1000, 0, PlacementIndex::kCoresMax));
 }
 
 // How many tasks an empty node takes, at most `limit`.
@@ -15,12 +14,23 @@ uint64_t TasksWhenEmpty(const PlacementIndex::Row& row, uint32_t devices, uint32
                         const Resources& each, uint64_t limit) {
   uint64_t tasks = limit;
   if (count > 0) tasks = std::min<uint64_t>(tasks, devices / count);
-  if (each.cpus > 0) tasks = std::min<uint64_t>(tasks, std::max<MilliCpu>(row.cpus_total, 0) / each.cpus);
-  if (each.memory > 0) tasks = std::min<uint64_t>(tasks, std::max<Bytes>(row.memory_total, 0) / each.memory);
+  if (each.cpus > 0)
+    tasks = std::min<uint64_t>(tasks, std::max<MilliCpu>(row.cpus_total, 0) / each.cpus);
+  if (each.memory > 0)
+    tasks = std::min<uint64_t>(tasks, std::max<Bytes>(row.memory_total, 0) / each.memory);
   return tasks;
 }
 
 }  // namespace
+
+bool PlacementIndex::Row::SameTotals(const Row& o) const {
+  return cpu_class == o.cpu_class && cpus_total == o.cpus_total && memory_total == o.memory_total &&
+         std::equal(parts.begin(), parts.end(), o.parts.begin(), o.parts.end(),
+                    [](const Part& a, const Part& b) {
+                      return a.device_class == b.device_class && a.all == b.all &&
+                             a.total == b.total;
+                    });
+}
 
 void PlacementIndex::Clear() {
   rows_.clear();
@@ -49,17 +59,8 @@ const NodeSet& PlacementIndex::Members(ClassId c) const {
   return c < members_.size() ? members_[c] : kNothing;
 }
 
-void PlacementIndex::Describe(const NodeState& node) {
-  const uint32_t i = node.id.value() - 1;
-  if (i >= rows_.size()) rows_.resize(i + 1);
-  Row& row = rows_[i];
-  if (row.open) Leave(i);
-  for (const Part& part : row.parts) members_[part.device_class].Erase(i);
-  if (!members_.empty() && row.cpu_class < members_.size()) members_[row.cpu_class].Erase(i);
-
-  const NodeInfo& info = *node.info;
-  row.open = false;
-  row.parts.clear();
+PlacementIndex::Row PlacementIndex::Sketch(const NodeInfo& info) {
+  Row row;
   row.cpus_total = info.cpus;
   row.memory_total = info.memory;
   const Device* processor = nullptr;
@@ -73,7 +74,7 @@ void PlacementIndex::Describe(const NodeState& node) {
     auto part = std::find_if(row.parts.begin(), row.parts.end(),
                              [c](const Part& p) { return p.device_class == c; });
     if (part == row.parts.end()) {
-      row.parts.emplace_back().device_class = c;
+      row.parts.push_back(Part{c, {}, 0, 0});
       part = row.parts.end() - 1;
     }
     part->all.Add(d);
@@ -84,27 +85,47 @@ void PlacementIndex::Describe(const NodeState& node) {
   unnamed.kind = DeviceKind::kCpu;
   unnamed.cores = 1;
   row.cpu_class = classes_.Intern(processor != nullptr ? *processor : unnamed);
+  return row;
+}
+
+PriceRate PlacementIndex::PriceOf(const Row& row) const {
+  PriceRate price = classes_.PriceOfShare(row.cpu_class, row.cpus_total);
+  for (const Part& part : row.parts)
+    price.micros_per_hour += classes_.Get(part.device_class).price.micros_per_hour * part.total;
+  return price;
+}
+
+void PlacementIndex::Describe(const NodeState& node) {
+  const uint32_t i = node.id.value() - 1;
+  Row sketch = Sketch(*node.info);
+  if (i >= rows_.size()) {
+    rows_.resize(i + 1);
+  } else if (rows_[i].SameTotals(sketch)) {  // An agent that only lost its link.
+    return Refresh(node);
+  } else {
+    if (rows_[i].open) Leave(i);
+    for (const Part& part : rows_[i].parts) members_[part.device_class].Erase(i);
+    members_[rows_[i].cpu_class].Erase(i);
+  }
+  Row& row = rows_[i];
+  row.open = false;
+  row.cpu_class = sketch.cpu_class;
+  row.cpus_total = sketch.cpus_total;
+  row.memory_total = sketch.memory_total;
+  row.parts.assign(sketch.parts.begin(), sketch.parts.end());
+  row.price = PriceOf(row);
   for (const Part& part : row.parts) {
     MutableBuckets(part.device_class);
     members_[part.device_class].Insert(i);
   }
   MutableBuckets(row.cpu_class);
   members_[row.cpu_class].Insert(i);
-  row.price = classes_.PriceOfShare(row.cpu_class, row.cpus_total);
-  for (const Part& part : row.parts) {
-    row.price.micros_per_hour += classes_.Get(part.device_class).price.micros_per_hour * part.total;
-  }
   ++capacity_version_;
   Refresh(node);
 }
 
 void PlacementIndex::Reprice() {
-  for (Row& row : rows_) {
-    row.price = classes_.PriceOfShare(row.cpu_class, row.cpus_total);
-    for (const Part& part : row.parts) {
-      row.price.micros_per_hour += classes_.Get(part.device_class).price.micros_per_hour * part.total;
-    }
-  }
+  for (Row& row : rows_) row.price = PriceOf(row);
 }
 
 void PlacementIndex::Refresh(const NodeState& node) {

@@ -23,8 +23,8 @@ class PlacementIndex {
   // The accelerators of one class on one node.
   struct Part {
     ClassId device_class = 0;
-    DeviceSet all;            // in whatever state
-    uint32_t total = 0;       // ready ones
+    DeviceSet all;       // in whatever state
+    uint32_t total = 0;  // ready ones
     uint32_t free = 0;
   };
   // All a search looks at, side by side in memory.
@@ -35,8 +35,9 @@ class PlacementIndex {
     MilliCpu cpus_free = 0, cpus_total = 0;
     Bytes memory_free = 0, memory_total = 0;
     DeviceSet devices_free;
-    PriceRate price;          // of all accelerators and cores
+    PriceRate price;  // of all accelerators and cores
     absl::InlinedVector<Part, 2> parts;
+    bool SameTotals(const Row& o) const;
     const Part* Find(ClassId c) const {
       for (const Part& part : parts) {
         if (part.device_class == c) return &part;
@@ -75,6 +76,8 @@ class PlacementIndex {
   uint64_t capacity_version() const { return capacity_version_; }
 
  private:
+  Row Sketch(const NodeInfo& info);
+  PriceRate PriceOf(const Row& row) const;
   void Leave(uint32_t i);
   void Enter(uint32_t i);
   void MarkGrown(const Row& row);

@@ -38,8 +38,8 @@ bool PlacementSearch::MayFit(const Demand& demand, const Limits& limits) const {
       for (uint32_t b = FirstBucket(demand, option); b < buckets.size(); ++b) {
         if (buckets[b].size() == 0) continue;
         // The last bucket of processors has no upper end, nor has a share of none.
-        const bool unbounded = option.count == 0 && (b == PlacementIndex::kCoresMax ||
-                                                     demand.resources.cpus == 0);
+        const bool unbounded =
+            option.count == 0 && (b == PlacementIndex::kCoresMax || demand.resources.cpus == 0);
         if (unbounded) return true;
         const uint64_t each = option.count > 0
                                   ? b / option.count

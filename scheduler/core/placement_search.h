@@ -2,8 +2,8 @@
 //
 // For each class that would do, buckets are walked in the order the policy likes (fullest first or
 // emptiest first) and a window of up to kWindow untouched nodes is scored; the least score wins and
-// ties go to the smaller node id. A node that got a task is scored again for the next one. Complete:
-// if it finds nothing, nothing fits.
+// ties go to the smaller node id. A node that got a task is scored again for the next one.
+// Complete: if it finds nothing, nothing fits.
 #pragma once
 
 #include <optional>
@@ -19,9 +19,9 @@ class PlacementSearch {
   static constexpr uint32_t kWindow = 8;
 
   struct Found {
-    std::vector<TaskPlacement> tasks;   // by rank, grouped by node in order of id
+    std::vector<TaskPlacement> tasks;  // by rank, grouped by node in order of id
     uint32_t alternative = 0;
-    PriceRate price;                    // of the whole gang
+    PriceRate price;  // of the whole gang
     Cost score;
   };
   struct Limits {
@@ -54,7 +54,7 @@ class PlacementSearch {
     ClassId device_class = 0;
     const std::vector<NodeSet>* buckets = nullptr;
     uint32_t first_bucket = 0, bucket = 0, next = 0;
-    uint32_t fresh = 0;        // untouched candidates of it in the window
+    uint32_t fresh = 0;  // untouched candidates of it in the window
     bool over = false;
   };
 
@@ -82,7 +82,7 @@ class PlacementSearch {
     ClassId device_class;
   };
   std::vector<Pick> picks_;
-  std::vector<uint32_t> taken_;   // tasks tentatively on a node, by row
+  std::vector<uint32_t> taken_;  // tasks tentatively on a node, by row
   Cost total_;
 };
 

@@ -1,6 +1,7 @@
 #include "scheduler/core/planner.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "common/base/check.h"
 
@@ -45,6 +46,18 @@ void Planner::FindHolders() {
       for (const ClassId c : option.classes) holder.classes[c] = true;
     }
   }
+}
+
+// Held lines wait for their holder, not for room. When it goes without taking its place (cancelled,
+// or impossible since a node was lost), no room grows, and nothing else would let them go.
+void Planner::ReleaseOfGoneHolders() {
+  const std::vector<Holder> before = std::exchange(holders_, {});
+  FindHolders();
+  const auto gone = [this](const Holder& old) {
+    return std::none_of(holders_.begin(), holders_.end(),
+                        [&old](const Holder& h) { return h.job == old.job; });
+  };
+  if (std::any_of(before.begin(), before.end(), gone)) ledger_.queue().ReleaseHeld();
 }
 
 const std::vector<bool>* Planner::ExcludedFor(const Line& line, const Demand& demand) {
@@ -123,8 +136,8 @@ bool Planner::Recheck() {
   return true;
 }
 
-// When one shape does not fit, something has become scarce, and many others will not either: telling
-// so from bucket sizes is far cheaper than letting each have its turn.
+// When one shape does not fit, something has become scarce, and many others will not either:
+// telling so from bucket sizes is far cheaper than letting each have its turn.
 void Planner::BlockHopeless() {
   PendingQueue& queue = ledger_.queue();
   hopeless_.clear();
@@ -158,8 +171,8 @@ bool Planner::Try(LineId id, Effects& out) {
   return true;
 }
 
-// Ports go round with job and attempt, so that a gang does not meet the one before it in TIME_WAIT; one
-// that another gang's first rank uses on the node is passed over.
+// Ports go round with job and attempt, so that a gang does not meet the one before it in TIME_WAIT;
+// one that another gang's first rank uses on the node is passed over.
 uint16_t Planner::PortFor(const JobState& job, NodeId node) const {
   const CoreOptions& options = ledger_.options();
   const uint64_t ports = uint64_t{options.task_port_max} - options.task_port_min + 1;
@@ -206,7 +219,9 @@ bool Planner::Run(Effects& out) {
   PendingQueue& queue = ledger_.queue();
   work_ = tried_ = placed_ = 0;
   if (queue.size() == 0) return false;
-  if (!queue.AnyReady() && !ledger_.index().AnyGrown() && rechecked_ == recheck_.size()) return false;
+  if (queue.AnyHeld()) ReleaseOfGoneHolders();
+  if (!queue.AnyReady() && !ledger_.index().AnyGrown() && rechecked_ == recheck_.size())
+    return false;
   FindHolders();
   bool more = false;
   while (true) {
@@ -230,6 +245,5 @@ bool Planner::Run(Effects& out) {
   if (tried_ > 0) out.notes.push_back(PlanningStopped{placed_, tried_, more});
   return more;
 }
-
 
 }  // namespace allot::scheduler

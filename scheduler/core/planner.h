@@ -31,9 +31,10 @@ class Planner {
   struct Holder {
     JobId job;
     int64_t rank = 0;
-    std::vector<bool> classes;   // it wants, by ClassId
+    std::vector<bool> classes;  // it wants, by ClassId
   };
   void FindHolders();
+  void ReleaseOfGoneHolders();
   // Classes the line's first job may not touch; null if that is none it wants.
   const std::vector<bool>* ExcludedFor(const Line& line, const Demand& demand);
   bool BeginRound();
@@ -51,7 +52,7 @@ class Planner {
 
   Ledger& ledger_;
   Delivery& delivery_;
-  std::vector<ShapeId> recheck_;   // blocked shapes of this round that are still to be looked at
+  std::vector<ShapeId> recheck_;  // blocked shapes of this round that are still to be looked at
   size_t rechecked_ = 0;
   std::vector<ShapeId> hopeless_;  // scratch
   std::vector<Holder> holders_;

@@ -49,8 +49,8 @@ std::optional<RouteDeployment> RouteKeeper::Build(const std::string& name) const
     const NodeState& node = *state.FindNode(replica.placement.node);
     if (replica.stopping || !node.alive) continue;
     const auto status = ledger_.replica_status.find(id);
-    const bool ready = status != ledger_.replica_status.end() &&
-                       status->second.phase == ReplicaPhase::kReady;
+    const bool ready =
+        status != ledger_.replica_status.end() && status->second.phase == ReplicaPhase::kReady;
     route.replicas.push_back(RouteOf(replica, node, ready));
   }
   return route;

@@ -25,7 +25,7 @@ class RouteKeeper {
   const Ledger& ledger_;
   std::map<std::string, RouteDeployment> deployments_;
   std::shared_ptr<const RouteTable> table_ = std::make_shared<const RouteTable>();
-  uint32_t replicas_ = 0;    // in the table
+  uint32_t replicas_ = 0;  // in the table
   Time sent_;
   bool waiting_ = false;
 };

@@ -15,9 +15,10 @@ namespace allot::scheduler {
 class ShellClock {
  public:
   explicit ShellClock(Time not_before)
-      : start_(std::max(not_before, FromMicros(std::chrono::duration_cast<Duration>(
-                                                   std::chrono::system_clock::now().time_since_epoch())
-                                                   .count()))),
+      : start_(
+            std::max(not_before, FromMicros(std::chrono::duration_cast<Duration>(
+                                                std::chrono::system_clock::now().time_since_epoch())
+                                                .count()))),
         steady_(std::chrono::steady_clock::now()) {}
 
   Time Now() const {

@@ -70,9 +70,9 @@ Status CompactStore(Database& db, int64_t upto, const CompactionOptions& options
   RETURN_IF_ERROR(DeleteAll(db, kDeleteOtherSnapshots, mark.generation, options, pause));
   {
     ASSIGN_OR_RETURN(ClusterState state, ReadSnapshot(db, mark));
-    ASSIGN_OR_RETURN(const int64_t folded,
-                     ReadRecords(db, mark.seq, upto,
-                                 [&state](const Record& record) { state.Apply(record); }));
+    ASSIGN_OR_RETURN(
+        const int64_t folded,
+        ReadRecords(db, mark.seq, upto, [&state](const Record& record) { state.Apply(record); }));
     mark = {.generation = mark.generation + 1, .seq = folded};
     SnapshotWriter writer(db, mark.generation, options, pause);
     RETURN_IF_ERROR(StateCodec::Write(
@@ -80,11 +80,12 @@ Status CompactStore(Database& db, int64_t upto, const CompactionOptions& options
     RETURN_IF_ERROR(writer.Flush());
   }
   {
-    ASSIGN_OR_RETURN(Statement generation,
-                     Statement::Prepare(
-                         db, "UPDATE meta SET value = ? WHERE key = 'snapshot_generation'"));
-    ASSIGN_OR_RETURN(Statement seq,
-                     Statement::Prepare(db, "UPDATE meta SET value = ? WHERE key = 'snapshot_seq'"));
+    ASSIGN_OR_RETURN(
+        Statement generation,
+        Statement::Prepare(db, "UPDATE meta SET value = ? WHERE key = 'snapshot_generation'"));
+    ASSIGN_OR_RETURN(
+        Statement seq,
+        Statement::Prepare(db, "UPDATE meta SET value = ? WHERE key = 'snapshot_seq'"));
     ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(db));
     RETURN_IF_ERROR(generation.Bind(1, mark.generation).Execute());
     RETURN_IF_ERROR(seq.Bind(1, mark.seq).Execute());

@@ -3,8 +3,8 @@
 //
 // The fold is ClusterState::Apply over the old snapshot and the records, on a thread and a
 // connection of its own: the loop never pauses for it and keeps no second copy of the state. A
-// crash at any point leaves a store that loads to the same state. Every transaction is short, with a
-// pause after it, so that the journal's commits find room between them.
+// crash at any point leaves a store that loads to the same state. Every transaction is short, with
+// a pause after it, so that the journal's commits find room between them.
 #pragma once
 
 #include <chrono>
@@ -21,11 +21,11 @@
 namespace allot::scheduler {
 
 struct CompactionOptions {
-  int64_t records_max = 200'000;     // fold when so many are unfolded
+  int64_t records_max = 200'000;       // fold when so many are unfolded
   std::chrono::seconds age_max{3600};  // or when this time has passed and records_few are there
   int64_t records_few = 1'000;
-  int64_t wal_pages = 1'600;         // checkpoint beyond (6 MiB)
-  int64_t rows_chunk = 1'000;        // written or deleted in one transaction
+  int64_t wal_pages = 1'600;   // checkpoint beyond (6 MiB)
+  int64_t rows_chunk = 1'000;  // written or deleted in one transaction
 };
 
 // Folds every record up to `upto` (those that are there) into a new snapshot, on this thread.

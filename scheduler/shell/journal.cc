@@ -48,8 +48,8 @@ Status Journal::Load(const std::function<void(ClusterState)>& snapshot,
   ASSIGN_OR_RETURN(const SnapshotMark mark, ReadSnapshotMark(*db_));
   ASSIGN_OR_RETURN(ClusterState state, ReadSnapshot(*db_, mark));
   snapshot(std::move(state));
-  ASSIGN_OR_RETURN(last_seq_, ReadRecords(*db_, mark.seq, std::numeric_limits<int64_t>::max(),
-                                          record));
+  ASSIGN_OR_RETURN(last_seq_,
+                   ReadRecords(*db_, mark.seq, std::numeric_limits<int64_t>::max(), record));
   return absl::OkStatus();
 }
 
@@ -100,8 +100,8 @@ Status Journal::SetPagesMax(int64_t pages) {
 StatusOr<std::unique_ptr<History>> History::Open(const std::string& state_dir) {
   auto history = std::make_unique<History>();
   ASSIGN_OR_RETURN(history->db_, Database::Open(StorePath(state_dir)));
-  ASSIGN_OR_RETURN(history->find_, Statement::Prepare(*history->db_,
-                                                      "SELECT bytes FROM history WHERE job = ?"));
+  ASSIGN_OR_RETURN(history->find_,
+                   Statement::Prepare(*history->db_, "SELECT bytes FROM history WHERE job = ?"));
   return history;
 }
 

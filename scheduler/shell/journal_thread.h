@@ -26,7 +26,7 @@ class JournalThread {
   struct Listener {
     // Every batch up to and including this ticket is on disk.
     std::function<void(uint64_t ticket, int64_t last_seq, int64_t wal_pages)> durable;
-    std::function<void(const Status& why)> failed;               // will be tried again
+    std::function<void(const Status& why)> failed;                  // will be tried again
     std::function<void(double seconds, size_t records)> committed;  // for metrics
   };
   struct Options {
@@ -60,13 +60,13 @@ class JournalThread {
 
   std::mutex mutex_;
   std::condition_variable wake_, written_;
-  std::deque<JournalBatch> queue_;   // front has ticket durable_ + 1
+  std::deque<JournalBatch> queue_;  // front has ticket durable_ + 1
   std::deque<std::function<void(Journal&)>> calls_;
   uint64_t pushed_ = 0, durable_ = 0;
   uint64_t attempts_failed_ = 0;
   Status last_error_;
   bool stop_ = false, hurry_ = false;
-  std::thread thread_;               // last: it uses all of the above
+  std::thread thread_;  // last: it uses all of the above
 };
 
 }  // namespace allot::scheduler

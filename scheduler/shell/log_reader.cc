@@ -7,9 +7,9 @@ namespace allot::scheduler {
 namespace {
 
 constexpr uint32_t kPieceBytes = 256 << 10;
-constexpr size_t kBacklogBytes = 1 << 20;          // not yet taken by the client
+constexpr size_t kBacklogBytes = 1 << 20;  // not yet taken by the client
 constexpr Duration kAnswerTimeout = std::chrono::seconds(15);
-constexpr int kTriesMax = 2;                       // a question or its answer may be lost once
+constexpr int kTriesMax = 2;  // a question or its answer may be lost once
 constexpr Duration kNotYet = std::chrono::milliseconds(200);
 constexpr Duration kDrain = std::chrono::milliseconds(50);
 
@@ -23,17 +23,16 @@ struct LogReader::Stream {
   int64_t offset = 0;
   bool follow = false, started = false, over = false;
   uint64_t ticket = 0;
-  std::string node;          // asked last
-  TaskKey key;               // fixed once found: a later attempt is another log
+  std::string node;  // asked last
+  TaskKey key;       // fixed once found: a later attempt is another log
   int tries = 0;
   boost::asio::steady_timer timer;
 };
 
 LogReader::LogReader(boost::asio::io_context& loop, Pipeline& pipeline, Peers& peers)
     : loop_(loop), pipeline_(pipeline), peers_(peers) {
-  peers_.OnLog([this](const std::string& node, wire::LogChunk chunk) {
-    OnChunk(node, std::move(chunk));
-  });
+  peers_.OnLog(
+      [this](const std::string& node, wire::LogChunk chunk) { OnChunk(node, std::move(chunk)); });
 }
 
 LogReader::~LogReader() { peers_.OnLog(nullptr); }
@@ -74,9 +73,10 @@ StatusOr<LogReader::Place> LogReader::FindTask(const TaskLog& log) const {
     return NotFound("{} has had {} attempts", ToString(job->id), job->attempt.value());
   }
   if (log.attempt.valid() && log.attempt < job->attempt) {
-    return NotFound("only the node of the last attempt ({}) is known; the log of attempt {} stays "
-                    "in that node's state folder",
-                    job->attempt.value(), log.attempt.value());
+    return NotFound(
+        "only the node of the last attempt ({}) is known; the log of attempt {} stays "
+        "in that node's state folder",
+        job->attempt.value(), log.attempt.value());
   }
   const bool placed = log.task.index < job->tasks.size();
   if (!placed || job->phase == JobPhase::kPending) {

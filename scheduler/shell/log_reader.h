@@ -21,7 +21,7 @@ class LogReader {
  public:
   struct TaskLog {
     TaskId task;
-    Attempt attempt;   // invalid: the last
+    Attempt attempt;  // invalid: the last
   };
   using What = std::variant<TaskLog, ReplicaId>;
 

@@ -26,20 +26,23 @@ inline const Row kPlacements{"allotrope_placements_total", "Placements decided, 
 inline const Row kSpend{"allotrope_spend_usd_total",
                         "Cost of finished jobs and stopped replicas, by tenant (replicas: their "
                         "deployment's, as tenant \"deployments\").",
-                        Kind::kCounter, {}, 200};
+                        Kind::kCounter,
+                        {},
+                        200};
 inline const Row kSpendRate{"allotrope_spend_rate_usd_per_hour", "Price of what is leased now.",
                             Kind::kGauge};
 
 // ---- nodes, devices, deployments ------------------------------------------------------------
-inline const Row kNodes{"allotrope_nodes", "Nodes by state: alive, draining or lost.", Kind::kGauge};
+inline const Row kNodes{"allotrope_nodes", "Nodes by state: alive, draining or lost.",
+                        Kind::kGauge};
 inline const Row kDevices{"allotrope_devices", "Devices of nodes that are alive.", Kind::kGauge};
 inline const Row kDevicesLeased{"allotrope_devices_leased", "Accelerators that hold work.",
                                 Kind::kGauge};
 inline const Row kCpusTotal{"allotrope_cpus", "Processor cores offered by nodes that are alive.",
                             Kind::kGauge};
 inline const Row kCpusLeased{"allotrope_cpus_leased", "Processor cores leased.", Kind::kGauge};
-inline const Row kReplicas{"allotrope_deployment_replicas", "Replicas by deployment and phase.",
-                           Kind::kGauge, {}, 5'000};
+inline const Row kReplicas{
+    "allotrope_deployment_replicas", "Replicas by deployment and phase.", Kind::kGauge, {}, 5'000};
 inline const Row kNodesLost{"allotrope_nodes_lost_total", "Leases of nodes that ran out.",
                             Kind::kCounter};
 inline const Row kGateways{"allotrope_gateways", "Gateways heard of in the last seconds.",
@@ -47,16 +50,19 @@ inline const Row kGateways{"allotrope_gateways", "Gateways heard of in the last 
 
 // ---- the loop, the journal, the store ---------------------------------------------------------
 inline const Row kTerm{"allotrope_term", "Incarnation of this scheduler.", Kind::kGauge};
-inline const Row kStep{"allotrope_core_step_seconds", "One step of the core.", Kind::kHistogram,
+inline const Row kStep{"allotrope_core_step_seconds",
+                       "One step of the core.",
+                       Kind::kHistogram,
                        {1e-6, 3e-6, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1}};
 inline const Row kCommit{"allotrope_journal_commit_seconds", "One transaction with its sync.",
                          Kind::kHistogram, metrics::LatencyBuckets()};
 inline const Row kJournalRecords{"allotrope_journal_records_total", "Records made durable.",
                                  Kind::kCounter};
 inline const Row kJournalErrors{"allotrope_journal_errors_total",
-                                "Transactions that failed and will be tried again.", Kind::kCounter};
-inline const Row kJournalWaiting{"allotrope_journal_waiting_records",
-                                 "Records not durable yet.", Kind::kGauge};
+                                "Transactions that failed and will be tried again.",
+                                Kind::kCounter};
+inline const Row kJournalWaiting{"allotrope_journal_waiting_records", "Records not durable yet.",
+                                 Kind::kGauge};
 inline const Row kDegraded{"allotrope_degraded",
                            "1 while the journal cannot be written and nothing is accepted.",
                            Kind::kGauge};

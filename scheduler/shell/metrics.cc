@@ -185,7 +185,7 @@ void Metrics::TakeReplicas(const Core& core) {
   }
   for (const auto& [id, replica] : core.state().replicas()) {
     const ReplicaStatus* said = core.StatusOf(id);
-    const ReplicaPhase phase = replica.stopping ? ReplicaPhase::kStopping
+    const ReplicaPhase phase = replica.stopping  ? ReplicaPhase::kStopping
                                : said != nullptr ? said->phase
                                                  : ReplicaPhase::kStarting;
     replicas[{{"deployment", replica.deployment}, {"phase", std::string(ToString(phase))}}] += 1;

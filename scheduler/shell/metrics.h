@@ -48,7 +48,7 @@ class Metrics {
   Metrics();
   ~Metrics();
 
-  metrics::Registry registry;   // before the handles
+  metrics::Registry registry;  // before the handles
   metrics::Counter &jobs_submitted, &placements, &nodes_lost, &stale, &gaps;
   metrics::Counter &journal_records, &journal_errors, &compactions, &compaction_errors;
   metrics::Histogram &job_wait, &step, &commit;
@@ -57,7 +57,7 @@ class Metrics {
   void JobEnded(JobOutcome outcome, const std::string& tenant, Cost cost);
   void Spent(const std::string& tenant, Cost cost);
   void Requeued(RequeueReason reason);
-  void Refused(const std::string& reason);   // a closed list: see peers.cc
+  void Refused(const std::string& reason);  // a closed list: see peers.cc
   void HttpAnswered(const std::string& route, int status);
 
   struct Sample {

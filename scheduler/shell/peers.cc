@@ -28,9 +28,10 @@ Status Peers::Listen(transport::Context& context, std::string endpoint, transpor
   options.endpoint = std::move(endpoint);
   options.keys = std::move(keys);
   options.admit = {transport::Role::kAgent, transport::Role::kGateway};
-  ASSIGN_OR_RETURN(link_, transport::ServerLink::Listen(
-                              context, loop_, std::move(options),
-                              [this](transport::ServerLink::Incoming in) { OnIncoming(std::move(in)); }));
+  ASSIGN_OR_RETURN(link_, transport::ServerLink::Listen(context, loop_, std::move(options),
+                                                        [this](transport::ServerLink::Incoming in) {
+                                                          OnIncoming(std::move(in));
+                                                        }));
   Sweep();
   return absl::OkStatus();
 }
@@ -120,8 +121,8 @@ void Peers::OnGatewayHello(const std::string& peer, const std::string& name,
     TellGateways();
   }
   const std::shared_ptr<const RouteTable> table = pipeline_.core().Routes();
-  if (table == nullptr || (table->term.value() == hello.routes_term() &&
-                           table->version == hello.routes_version())) {
+  if (table == nullptr ||
+      (table->term.value() == hello.routes_term() && table->version == hello.routes_version())) {
     EnvelopeFor(peer);
     FlushSoon();
     return;
@@ -220,13 +221,11 @@ void Peers::FlushSoon() {
 void Peers::Sweep() {
   const Time now = pipeline_.Now();
   const size_t gateways = gateways_.size();
-  std::erase_if(gateways_, [&](const auto& entry) {
-    return now - entry.second.heard > kGatewaySilenceMax;
-  });
+  std::erase_if(gateways_,
+                [&](const auto& entry) { return now - entry.second.heard > kGatewaySilenceMax; });
   if (gateways_.size() != gateways) TellGateways();
-  absl::erase_if(links_, [&](const auto& entry) {
-    return now - entry.second.heard > kLinkForgottenAfter;
-  });
+  absl::erase_if(links_,
+                 [&](const auto& entry) { return now - entry.second.heard > kLinkForgottenAfter; });
   sweep_timer_.expires_after(kSweepEvery);
   sweep_timer_.async_wait([weak = std::weak_ptr(self_)](const boost::system::error_code& error) {
     if (error) return;

@@ -82,16 +82,16 @@ class Peers {
   Pipeline& pipeline_;
   Metrics& metrics_;
   std::unique_ptr<transport::ServerLink> link_;
-  absl::flat_hash_map<std::string, Link> links_;           // by routing id
-  absl::flat_hash_map<std::string, std::string> agents_;   // node → routing id commands go to
-  std::map<std::string, GatewayLink> gateways_;            // by name
-  std::string speaking_;   // routing id whose message the core is handling now
+  absl::flat_hash_map<std::string, Link> links_;          // by routing id
+  absl::flat_hash_map<std::string, std::string> agents_;  // node → routing id commands go to
+  std::map<std::string, GatewayLink> gateways_;           // by name
+  std::string speaking_;  // routing id whose message the core is handling now
   std::vector<Outgoing> outbox_;
   absl::flat_hash_map<std::string, size_t> outbox_index_;
   LogHandler on_log_;
   bool flush_posted_ = false;
   boost::asio::steady_timer sweep_timer_;
-  std::shared_ptr<Peers*> self_;   // posted closures hold it weakly
+  std::shared_ptr<Peers*> self_;  // posted closures hold it weakly
 };
 
 }  // namespace allot::scheduler

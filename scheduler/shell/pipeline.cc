@@ -13,18 +13,18 @@ StatusOr<std::unique_ptr<Pipeline>> Pipeline::Open(boost::asio::io_context& loop
   ASSIGN_OR_RETURN(std::unique_ptr<Journal> journal, Journal::Open(options.state_dir));
   std::unique_ptr<Pipeline> pipeline(new Pipeline(loop, std::move(options), metrics));
   RETURN_IF_ERROR(pipeline->Load(*journal));
-  StatusOr<std::unique_ptr<Compactor>> compactor = Compactor::Start(
-      pipeline->options_.state_dir, pipeline->options_.compaction,
-      {.folded =
-           [&metrics](int64_t seq, double seconds) {
-             metrics.compactions.Add();
-             spdlog::info("snapshot written seq={} seconds={:.3f}", seq, seconds);
-           },
-       .failed =
-           [&metrics](const Status& why) {
-             metrics.compaction_errors.Add();
-             spdlog::warn("snapshot not written: {}", MessageOf(why));
-           }});
+  StatusOr<std::unique_ptr<Compactor>> compactor =
+      Compactor::Start(pipeline->options_.state_dir, pipeline->options_.compaction,
+                       {.folded =
+                            [&metrics](int64_t seq, double seconds) {
+                              metrics.compactions.Add();
+                              spdlog::info("snapshot written seq={} seconds={:.3f}", seq, seconds);
+                            },
+                        .failed =
+                            [&metrics](const Status& why) {
+                              metrics.compaction_errors.Add();
+                              spdlog::warn("snapshot not written: {}", MessageOf(why));
+                            }});
   if (!compactor.ok()) return compactor.status();
   pipeline->compactor_ = *std::move(compactor);
   pipeline->StartThreads(std::move(journal));

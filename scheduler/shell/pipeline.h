@@ -39,14 +39,14 @@ class Pipeline {
     std::function<Action(std::shared_ptr<const RouteTable>)> prepare_routes;
     std::function<Action(const Reply&)> prepare_reply;
     std::function<Action(JobId)> prepare_job_ended;
-    std::function<void()> performed;   // a run of actions is over: send what was gathered
+    std::function<void()> performed;  // a run of actions is over: send what was gathered
   };
   struct Options {
     std::string state_dir;
     CoreOptions core;
     CompactionOptions compaction;
     JournalThread::Options journal;
-    PolicyPtr first_policy;            // applied when the store is empty; may be null
+    PolicyPtr first_policy;                // applied when the store is empty; may be null
     size_t waiting_records_max = 200'000;  // not durable; beyond it new work is refused
   };
 
@@ -54,10 +54,10 @@ class Pipeline {
   // many records there were.
   static StatusOr<std::unique_ptr<Pipeline>> Open(boost::asio::io_context& loop, Options options,
                                                   Metrics& metrics);
-  ~Pipeline();                         // like a crash: what is not durable is lost. See Stop.
+  ~Pipeline();  // like a crash: what is not durable is lost. See Stop.
 
-  void Begin(Outside outside);         // once, before the loop runs; then events may come
-  Status Stop();                       // waits until all that was decided is durable
+  void Begin(Outside outside);  // once, before the loop runs; then events may come
+  Status Stop();                // waits until all that was decided is durable
 
   void Feed(const Event& event);
   // After everything decided so far is durable; at once when it already is.
@@ -98,8 +98,8 @@ class Pipeline {
   JobCensus census_;
   std::optional<ShellClock> clock_;
   Effects effects_;
-  JournalBatch batch_;                 // decided, not yet given to the journal
-  std::vector<Action> actions_;        // to perform after batch_
+  JournalBatch batch_;           // decided, not yet given to the journal
+  std::vector<Action> actions_;  // to perform after batch_
   std::deque<Unsynced> unsynced_;
   bool flush_posted_ = false, tick_posted_ = false;
   std::optional<Status> degraded_;

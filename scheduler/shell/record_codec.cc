@@ -86,7 +86,9 @@ struct Encoder {
     wire::Encode(*r.spec, to->mutable_spec());
     to->set_generation(r.generation);
   }
-  void operator()(const DeploymentRemoved& r) { out->mutable_deployment_removed()->set_name(r.name); }
+  void operator()(const DeploymentRemoved& r) {
+    out->mutable_deployment_removed()->set_name(r.name);
+  }
   void operator()(const DeploymentStopping& r) {
     out->mutable_deployment_stopping()->set_name(r.name);
   }
@@ -104,7 +106,9 @@ struct Encoder {
   void operator()(const ReplicaStopping& r) {
     out->mutable_replica_stopping()->set_replica(r.replica.value());
   }
-  void operator()(const ReplicaGone& r) { out->mutable_replica_gone()->set_replica(r.replica.value()); }
+  void operator()(const ReplicaGone& r) {
+    out->mutable_replica_gone()->set_replica(r.replica.value());
+  }
 };
 
 StatusOr<JobId> DecodeJobId(uint64_t number) {
@@ -213,7 +217,8 @@ StatusOr<Record> From(Time at, const pb::JobFinished& in) {
 }
 StatusOr<Record> From(Time at, const pb::DeploymentSet& in) {
   ASSIGN_OR_RETURN(DeploymentSpec spec, wire::Decode(in.spec()));
-  return DeploymentSet{at, std::make_shared<const DeploymentSpec>(std::move(spec)), in.generation()};
+  return DeploymentSet{at, std::make_shared<const DeploymentSpec>(std::move(spec)),
+                       in.generation()};
 }
 StatusOr<Record> From(Time at, const pb::ReplicaPlaced& in) {
   ReplicaPlaced r{.at = at};
@@ -282,27 +287,46 @@ void EncodeRecord(const Record& record, pb::Record* out) {
 StatusOr<Record> DecodeRecord(const pb::Record& in) {
   const Time at = FromMicros(in.at());
   switch (in.kind_case()) {
-    case pb::Record::kTermBegun: return TermBegun{at, Term(in.term_begun().term())};
-    case pb::Record::kPolicySet: return From(at, in.policy_set());
-    case pb::Record::kNodeRegistered: return From(at, in.node_registered());
-    case pb::Record::kNodeLost: return From(at, in.node_lost());
-    case pb::Record::kNodeDrainSet: return From(at, in.node_drain_set());
-    case pb::Record::kJobAccepted: return From(at, in.job_accepted());
-    case pb::Record::kJobPlaced: return From(at, in.job_placed());
-    case pb::Record::kTaskStarted: return From(at, in.task_started());
-    case pb::Record::kTaskExited: return From(at, in.task_exited());
-    case pb::Record::kJobStopping: return From(at, in.job_stopping());
-    case pb::Record::kTaskAbandoned: return From(at, in.task_abandoned());
-    case pb::Record::kJobRequeued: return From(at, in.job_requeued());
-    case pb::Record::kJobFinished: return From(at, in.job_finished());
-    case pb::Record::kDeploymentSet: return From(at, in.deployment_set());
-    case pb::Record::kDeploymentRemoved: return DeploymentRemoved{at, in.deployment_removed().name()};
+    case pb::Record::kTermBegun:
+      return TermBegun{at, Term(in.term_begun().term())};
+    case pb::Record::kPolicySet:
+      return From(at, in.policy_set());
+    case pb::Record::kNodeRegistered:
+      return From(at, in.node_registered());
+    case pb::Record::kNodeLost:
+      return From(at, in.node_lost());
+    case pb::Record::kNodeDrainSet:
+      return From(at, in.node_drain_set());
+    case pb::Record::kJobAccepted:
+      return From(at, in.job_accepted());
+    case pb::Record::kJobPlaced:
+      return From(at, in.job_placed());
+    case pb::Record::kTaskStarted:
+      return From(at, in.task_started());
+    case pb::Record::kTaskExited:
+      return From(at, in.task_exited());
+    case pb::Record::kJobStopping:
+      return From(at, in.job_stopping());
+    case pb::Record::kTaskAbandoned:
+      return From(at, in.task_abandoned());
+    case pb::Record::kJobRequeued:
+      return From(at, in.job_requeued());
+    case pb::Record::kJobFinished:
+      return From(at, in.job_finished());
+    case pb::Record::kDeploymentSet:
+      return From(at, in.deployment_set());
+    case pb::Record::kDeploymentRemoved:
+      return DeploymentRemoved{at, in.deployment_removed().name()};
     case pb::Record::kDeploymentStopping:
       return DeploymentStopping{at, in.deployment_stopping().name()};
-    case pb::Record::kReplicaPlaced: return From(at, in.replica_placed());
-    case pb::Record::kReplicaStopping: return From(at, in.replica_stopping());
-    case pb::Record::kReplicaGone: return From(at, in.replica_gone());
-    case pb::Record::KIND_NOT_SET: break;
+    case pb::Record::kReplicaPlaced:
+      return From(at, in.replica_placed());
+    case pb::Record::kReplicaStopping:
+      return From(at, in.replica_stopping());
+    case pb::Record::kReplicaGone:
+      return From(at, in.replica_gone());
+    case pb::Record::KIND_NOT_SET:
+      break;
   }
   return InvalidArgument("a record of a kind this version does not know");
 }

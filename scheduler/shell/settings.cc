@@ -80,9 +80,9 @@ StatusOr<Shell::Options> ToShellOptions(const config::Scheduler& config) {
 }
 
 std::string DialAddress(std::string bound) {
-  for (const auto& [any, loopback] : {std::pair<std::string_view, std::string_view>{
-                                          "//0.0.0.0:", "//127.0.0.1:"},
-                                      {"//[::]:", "//[::1]:"}}) {
+  for (const auto& [any, loopback] :
+       {std::pair<std::string_view, std::string_view>{"//0.0.0.0:", "//127.0.0.1:"},
+        {"//[::]:", "//[::1]:"}}) {
     if (const size_t at = bound.find(any); at != std::string::npos) {
       bound.replace(at, any.size(), loopback);
     }
@@ -123,18 +123,25 @@ AddressesFile::~AddressesFile() { std::remove(path_.c_str()); }
 
 int ExitCodeOf(const Status& status) {
   switch (status.code()) {
-    case StatusCode::kOk: return 0;
+    case StatusCode::kOk:
+      return 0;
     case StatusCode::kInvalidArgument:
-    case StatusCode::kOutOfRange: return 2;
+    case StatusCode::kOutOfRange:
+      return 2;
     case StatusCode::kPermissionDenied:
-    case StatusCode::kUnauthenticated: return 3;
-    case StatusCode::kNotFound: return 4;
+    case StatusCode::kUnauthenticated:
+      return 3;
+    case StatusCode::kNotFound:
+      return 4;
     case StatusCode::kAlreadyExists:
     case StatusCode::kFailedPrecondition:
     case StatusCode::kResourceExhausted:
-    case StatusCode::kUnavailable: return 5;
-    case StatusCode::kDeadlineExceeded: return 6;
-    default: return 1;
+    case StatusCode::kUnavailable:
+      return 5;
+    case StatusCode::kDeadlineExceeded:
+      return 6;
+    default:
+      return 1;
   }
 }
 

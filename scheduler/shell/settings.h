@@ -23,8 +23,8 @@ std::string DialAddress(std::string bound);
 // entered in the allow file as `name`.
 StatusOr<transport::KeyPair> GatewayKeys(const config::Scheduler& config, const std::string& name);
 
-// <state_dir>/addresses.yaml with our pid and `entries`, whole or not at all (docs/api.md). Removed by its destructor, so a
-// clean end leaves none.
+// <state_dir>/addresses.yaml with our pid and `entries`, whole or not at all (docs/api.md). Removed
+// by its destructor, so a clean end leaves none.
 class AddressesFile {
  public:
   struct Entry {

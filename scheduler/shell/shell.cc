@@ -48,11 +48,11 @@ Status Shell::Impl::Open() {
 }
 
 Status Shell::Impl::OpenHttp() {
-  ASSIGN_OR_RETURN(server,
-                   http::Server::Listen(loop, {.listen = options.http_listen},
-                                        [this](http::Request request, http::ResponderPtr responder) {
-                                          api->Handle(std::move(request), std::move(responder));
-                                        }));
+  ASSIGN_OR_RETURN(
+      server, http::Server::Listen(loop, {.listen = options.http_listen},
+                                   [this](http::Request request, http::ResponderPtr responder) {
+                                     api->Handle(std::move(request), std::move(responder));
+                                   }));
   services.emplace(Services{.pipeline = *pipeline,
                             .peers = *peers,
                             .history = *history,

@@ -18,13 +18,13 @@ namespace allot::scheduler {
 class Shell {
  public:
   struct Options {
-    std::string name = "allotrope";       // of the cluster, shown in listings
+    std::string name = "allotrope";  // of the cluster, shown in listings
     Pipeline::Options pipeline;
     std::string listen = "tcp://127.0.0.1:7400";
     std::string http_listen = "127.0.0.1:7401";
     transport::KeyPair keys;
     std::string allow_file;
-    std::string tokens_file;              // may be empty only with `local`
+    std::string tokens_file;  // may be empty only with `local`
     bool local = false;
     ApiLimits limits;
   };
@@ -35,8 +35,8 @@ class Shell {
   // Takes no more requests, waits until all that was decided is durable.
   Status Stop();
 
-  std::string endpoint() const;           // tcp://host:port as bound
-  std::string http_address() const;       // host:port as bound
+  std::string endpoint() const;      // tcp://host:port as bound
+  std::string http_address() const;  // host:port as bound
   Pipeline& pipeline();
 
  private:

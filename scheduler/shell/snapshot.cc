@@ -172,11 +172,16 @@ Status StateCodec::Reader::Add(const pb::SnapshotPart& part) {
   if (part.kind_case() == pb::SnapshotPart::kHead) return AddHead(part.head());
   if (!head_) return InvalidArgument("the snapshot does not begin with its head");
   switch (part.kind_case()) {
-    case pb::SnapshotPart::kNode: return AddNode(part.node());
-    case pb::SnapshotPart::kJob: return AddJob(part.job());
-    case pb::SnapshotPart::kDeployment: return AddDeployment(part.deployment());
-    case pb::SnapshotPart::kReplica: return AddReplica(part.replica());
-    default: return InvalidArgument("a snapshot part of a kind this version does not know");
+    case pb::SnapshotPart::kNode:
+      return AddNode(part.node());
+    case pb::SnapshotPart::kJob:
+      return AddJob(part.job());
+    case pb::SnapshotPart::kDeployment:
+      return AddDeployment(part.deployment());
+    case pb::SnapshotPart::kReplica:
+      return AddReplica(part.replica());
+    default:
+      return InvalidArgument("a snapshot part of a kind this version does not know");
   }
 }
 

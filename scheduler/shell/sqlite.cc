@@ -30,7 +30,8 @@ Status StatusOf(sqlite3* db, const std::string& path, std::string_view doing) {
     case SQLITE_BUSY:
       return Unavailable("{}: {} failed: {}; another program holds the store open for writing",
                          path, doing, what);
-    default: return Internal("{}: {} failed: {} (sqlite {})", path, doing, what, code);
+    default:
+      return Internal("{}: {} failed: {} (sqlite {})", path, doing, what, code);
   }
 }
 
@@ -47,9 +48,10 @@ StatusOr<std::unique_ptr<Database>> Database::Open(const std::string& path) {
   if (opened != SQLITE_OK) return db->ErrorHere("opening the store");
   sqlite3_busy_timeout(db->raw_, kBusyTimeoutMs);
   // wal_autocheckpoint=0: Journal and Compactor say when, so that no commit pays for it.
-  RETURN_IF_ERROR(db->Run("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
-                          "PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-4096;"
-                          "PRAGMA foreign_keys=OFF; PRAGMA temp_store=MEMORY;"));
+  RETURN_IF_ERROR(
+      db->Run("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+              "PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-4096;"
+              "PRAGMA foreign_keys=OFF; PRAGMA temp_store=MEMORY;"));
   return db;
 }
 
@@ -108,9 +110,8 @@ Statement& Statement::Bind(int position, std::string_view blob) {
 Status Statement::Execute() {
   const int code = sqlite3_step(raw_);
   // The error is read before the reset, which sets it again.
-  Status status = code == SQLITE_DONE || code == SQLITE_ROW
-                      ? absl::OkStatus()
-                      : db_->ErrorHere(sqlite3_sql(raw_));
+  Status status = code == SQLITE_DONE || code == SQLITE_ROW ? absl::OkStatus()
+                                                            : db_->ErrorHere(sqlite3_sql(raw_));
   sqlite3_reset(raw_);
   return status;
 }

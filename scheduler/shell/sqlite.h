@@ -26,7 +26,7 @@ class Database {
   Database(const Database&) = delete;
   Database& operator=(const Database&) = delete;
 
-  Status Run(const char* sql);   // one or more statements without parameters
+  Status Run(const char* sql);                       // one or more statements without parameters
   StatusOr<int64_t> Number(const std::string& sql);  // first column of the first row; 0 if none
   Status ErrorHere(std::string_view doing) const;    // of the last call
   const std::string& path() const { return path_; }
@@ -51,8 +51,8 @@ class Statement {
 
   Statement& Bind(int position, int64_t value);
   Statement& Bind(int position, std::string_view blob);
-  Status Execute();              // to the end, then ready for the next use
-  StatusOr<bool> Step();         // true: a row is there
+  Status Execute();       // to the end, then ready for the next use
+  StatusOr<bool> Step();  // true: a row is there
   int64_t Integer(int column) const;
   std::string_view Blob(int column) const;  // until the next Step or Reset
   void Reset();

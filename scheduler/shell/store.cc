@@ -46,8 +46,7 @@ Status PrepareStore(Database& db) {
                "                        ('snapshot_seq', 0);"));
     return transaction.Commit();
   }
-  ASSIGN_OR_RETURN(const int64_t schema,
-                   db.Number("SELECT value FROM meta WHERE key = 'schema'"));
+  ASSIGN_OR_RETURN(const int64_t schema, db.Number("SELECT value FROM meta WHERE key = 'schema'"));
   if (schema != kSchema) {
     return FailedPrecondition(
         "{}: the store has schema {}, this program reads {}; run the version that wrote it, or "
@@ -144,8 +143,8 @@ StatusOr<std::unique_ptr<StoreLock>> StoreLock::Take(const std::string& state_di
   const std::string path = state_dir + "/scheduler.lock";
   const int file = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (file < 0) {
-    return PermissionDenied("{}: {}; state_dir must be a folder that the scheduler may write",
-                            path, std::strerror(errno));
+    return PermissionDenied("{}: {}; state_dir must be a folder that the scheduler may write", path,
+                            std::strerror(errno));
   }
   if (flock(file, LOCK_EX | LOCK_NB) != 0) {
     char owner[32] = {};

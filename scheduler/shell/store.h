@@ -2,8 +2,9 @@
 //
 //   meta(key, value)                       schema; snapshot_generation, snapshot_seq
 //   records(seq, crc, bytes)               records::Record, seq without gaps
-//   snapshot(generation, part, crc, bytes) records::SnapshotPart; only the generation in meta counts
-//   history(job, finished, bytes)          records::JobState of every finished job, for accounting
+//   snapshot(generation, part, crc, bytes) records::SnapshotPart; only the generation in meta
+//   counts history(job, finished, bytes)          records::JobState of every finished job, for
+//   accounting
 //
 // The state is the snapshot of meta's generation and every record after meta's snapshot_seq.
 // Records at or before it may still be there: a crash interrupted their deletion.

@@ -39,8 +39,8 @@ void LeaseLedger::Take(const scheduler::TaskPlacement& placement, const std::str
   }
   Node& node = it->second;
   if (node.draining)
-    findings_.Add(kName, "{} placed on {}, which is draining",
-                  owner.empty() ? "a task" : owner, node.info->name);
+    findings_.Add(kName, "{} placed on {}, which is draining", owner.empty() ? "a task" : owner,
+                  node.info->name);
   placement.devices.ForEach([&](uint32_t i) {
     if (i >= node.info->devices.size()) {
       findings_.Add(kName, "{} leases device {} of {}, which has {}", owner, i, node.info->name,

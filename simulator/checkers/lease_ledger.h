@@ -1,8 +1,8 @@
 // Reads the durable records as an outsider would and keeps its own books on devices and epochs.
 //
 // Promises: no device has two leases; a lease is taken only on a node that is alive and not
-// draining; the epochs of a node only grow. Leases follow a device's id when a node's list of devices changes; the lease of
-// a device that is gone ends.
+// draining; the epochs of a node only grow. Leases follow a device's id when a node's list of
+// devices changes; the lease of a device that is gone ends.
 #pragma once
 
 #include <map>

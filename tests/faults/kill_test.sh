@@ -82,7 +82,7 @@ submitter=
 
 [ "$(sort -u "$work/acknowledged" | wc -l)" -eq "$jobs" ] || fail "$(sort -u "$work/acknowledged" | wc -l) ids for $jobs jobs"
 while read -r id; do
-  "$allot" wait "$id" --timeout 120s || fail "acknowledged $id did not succeed (code $?)"
+  "$allot" wait "$id" --timeout 120s >"$work/wait.log" 2>&1 || fail "acknowledged $id did not succeed (code $?)"
 done <"$work/acknowledged"
 twice=$(sort "$work/completed" | uniq -d)
 [ -z "$twice" ] || fail "ran to completion twice: $twice"

@@ -48,6 +48,20 @@ class Access : public ClusterTest {
     const auto answer = (*client)->Fetch(request);
     return answer.ok() ? answer->status : 0;
   }
+  // An agent that runs, whether or not it is let in.
+  void StartUnregistered(const std::string& name) {
+    const auto pid = cluster().StartAgent(name);
+    ASSERT_TRUE(pid.ok()) << pid.status();
+    const auto ready = local::WaitForAddresses(cluster().layout().NodeState(name), *pid, kDeadline);
+    ASSERT_TRUE(ready.ok()) << ready.status();
+  }
+  // Has the scheduler counted a refusal for this reason?
+  bool Refused(const std::string& reason) {
+    const auto metrics = api().Fetch({.target = "/metrics"});
+    const std::string row = "allotrope_link_refused_total{reason=\"" + reason + "\"} ";
+    const size_t at = metrics.ok() ? metrics->find(row) : std::string::npos;
+    return at != std::string::npos && (*metrics)[at + row.size()] != '0';
+  }
   std::string url_;
 };
 
@@ -86,18 +100,13 @@ TEST_F(Access, AnAgentWithTheWrongKeyIsRefusedAndTheOthersWorkOn) {
   // A key nobody enrolled, then the key of another node: neither may speak as "other".
   std::filesystem::remove(layout.File("keys/other.key"));
   Plain({"keys", "new", layout.File("keys/other.key")});
-  ASSERT_TRUE(cluster().StartAgent("other").ok());
-  const auto refused = [&] {
-    const auto metrics = api().Fetch({.target = "/metrics"});
-    if (!metrics.ok()) return false;
-    for (size_t at = 0;
-         (at = metrics->find("allotrope_link_refused_total{", at)) != std::string::npos; ++at) {
-      const size_t value = metrics->find("} ", at);
-      if (value != std::string::npos && (*metrics)[value + 2] != '0') return true;
-    }
-    return false;
-  };
-  EXPECT_TRUE(Until(refused));
+  StartUnregistered("other");
+  EXPECT_TRUE(Until([&] { return Refused("unknown_key"); }));
+  std::filesystem::remove(layout.File("keys/other.key"));
+  std::filesystem::copy_file(layout.File("keys/good.key"), layout.File("keys/other.key"));
+  KillAgent("other");
+  StartUnregistered("other");
+  EXPECT_TRUE(Until([&] { return Refused("name_not_proven"); }));
   const std::string id = Ok({"submit", "--", "/bin/true"});
   EXPECT_EQ(Allot({"wait", id, "--timeout", "100s"}).code, 0);
   EXPECT_EQ(Job(id).tasks.at(0).node, "good");
@@ -117,13 +126,15 @@ TEST_F(Access, BadInputIsRefusedWithWhatAndWhereAndItsOwnExitCode) {
       {{"submitt"}, 2, ""},
       {{"submit"}, 2, "nothing to run"},
       {{"submit", bad_job}, 2, "job.yaml:3:1"},
-      {{"submit", "no-such.yaml"}, 2, "no-such.yaml"},
+      {{"submit", "no-such.yaml"}, 4, "no-such.yaml"},
       {{"submit", "--memory", "12GBB", "--", "x"}, 2, "memory"},
       {{"submit", "--tasks", "many", "--", "x"}, 2, "--tasks"},
       {{"job", "job-99"}, 4, "job-99"},
       {{"wait", "job-99"}, 4, "job-99"},
       {{"logs", "replica-99"}, 4, "replica-99"},
       {{"cancel", "17"}, 2, "job-17"},
+      {{"job", ""}, 2, "empty"},
+      {{"policy", "apply", "no-such-policy"}, 4, "balanced"},
       {{"undeploy", "nothing"}, 4, "nothing"},
       {{"drain", "nowhere"}, 4, "nowhere"},
       {{"policy", "check", bad_policy}, 2, "prices"},
@@ -131,12 +142,12 @@ TEST_F(Access, BadInputIsRefusedWithWhatAndWhereAndItsOwnExitCode) {
       {{"jobs", "--watch", "never"}, 2, "--watch"},
       {{"nodes", "--server", "http://127.0.0.1:1"}, 5, "--server"},
       {{"nodes", "--server", "gopher://x"}, 2, "http://"},
-      {{"nodes", "--token-file", "no-such-token"}, 2, "no-such-token"},
+      {{"nodes", "--token-file", "no-such-token"}, 4, "no-such-token"},
       {{"local", "up", "--agents", "gpu=nvidia/h1000"}, 2, "catalogue"},
       {{"keys", "enroll", "allow.yaml", "--name", "a", "--role", "agnet", "--public-key", "x"},
        2,
        "agent"},
-      {{"keys", "public", "no-such.key"}, 2, "no-such.key"},
+      {{"keys", "public", "no-such.key"}, 4, "no-such.key"},
   };
   for (const Case& c : cases) {
     const CommandResult result = Allot(c.args);

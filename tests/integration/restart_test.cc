@@ -91,14 +91,20 @@ TEST_F(Restart, AWaitSurvivesTheScheduler) {
   const std::string id =
       Ok({"submit", "--", "/bin/sh", "-c", "echo begun; read x < " + gate + "; echo done; exit 3"});
   AwaitRunning(id);
+  // Through a file, so that it can be seen that the follower is on.
   CommandResult followed;
-  std::thread waiter([&] { followed = Allot({"logs", "-f", id}); });
+  std::thread waiter([&] {
+    followed = RunProgram("/bin/sh", {"-c", Program("allot") + " logs -f " + id + " > followed"},
+                          {"ALLOT_SERVER=http://" + addresses().http}, folder());
+  });
+  EXPECT_TRUE(Until([&] { return Read("followed") == "begun\n"; }));
   KillScheduler();
   StartScheduler();
   std::ofstream(gate) << "go\n";
   EXPECT_EQ(Allot({"wait", id, "--timeout", "100s"}).code, 3);
   waiter.join();
-  EXPECT_EQ(followed.out, "begun\ndone\n") << followed.err;
+  EXPECT_EQ(followed.code, 0) << followed.err;
+  EXPECT_EQ(Read("followed"), "begun\ndone\n");
 }
 
 }  // namespace

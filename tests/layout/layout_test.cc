@@ -61,7 +61,7 @@ const std::vector<Room> kRooms = {
     {"simulator/",
      {"common/base/", "common/model/", "policies/", "scheduler/core/", "scheduler/router/",
       "agent/core/", "simulator/"}},
-    {"client/", {"common/", "client/"}},
+    {"client/", {"common/", "policies/api/", "client/"}},
     {"examples/", {"common/base/", "common/http/", "common/json/", "examples/"}},
 };
 

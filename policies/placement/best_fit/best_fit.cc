@@ -22,8 +22,8 @@ int64_t OfAccelerators(const PlacementView& v) {
   const int64_t device_price = v.device_price.micros_per_hour;
   const int64_t left = static_cast<int64_t>(v.devices_free) - v.devices_asked;
   int64_t cost = FragmentDelta(device_price, v.devices_asked, v.devices_free, v.devices_total, 1);
-  const bool starved = v.cpus_free - v.cpus_asked < v.cpus_asked ||
-                       v.memory_free - v.memory_asked < v.memory_asked;
+  const bool starved =
+      v.cpus_free - v.cpus_asked < v.cpus_asked || v.memory_free - v.memory_asked < v.memory_asked;
   if (starved && left > 0) cost += device_price * left;
   return cost;
 }

@@ -9,9 +9,8 @@ namespace allot::policies {
 int64_t CrowdingCost(const PlacementView& view) {
   const bool accelerated = view.devices_asked > 0;
   const int64_t total = accelerated ? view.devices_total : view.cpus_total;
-  const int64_t left = accelerated
-                           ? static_cast<int64_t>(view.devices_free) - view.devices_asked
-                           : view.cpus_free - view.cpus_asked;
+  const int64_t left = accelerated ? static_cast<int64_t>(view.devices_free) - view.devices_asked
+                                   : view.cpus_free - view.cpus_asked;
   if (total <= 0) return 0;
   const int64_t used = std::clamp<int64_t>(total - left, 0, total);
   // Free of charge must still spread, so a price of 0 counts as a dollar an hour.

@@ -38,9 +38,12 @@ class CountingResponder : public http::Responder {
 auth::Role RoleFor(Access access) {
   switch (access) {
     case Access::kOpen:
-    case Access::kViewer: return auth::Role::kViewer;
-    case Access::kUser: return auth::Role::kUser;
-    case Access::kAdmin: return auth::Role::kAdmin;
+    case Access::kViewer:
+      return auth::Role::kViewer;
+    case Access::kUser:
+      return auth::Role::kUser;
+    case Access::kAdmin:
+      return auth::Role::kAdmin;
   }
   return auth::Role::kAdmin;
 }
@@ -95,8 +98,8 @@ void Api::Handle(http::Request request, http::ResponderPtr responder) {
     if (match.allowed.empty()) {
       return Refuse(call, NotFound("there is no {}; see /openapi.json", call.request.path));
     }
-    http::Response response = http::ErrorResponse(
-        InvalidArgument("{} takes {}, not {}", call.request.path, match.allowed, call.request.method));
+    http::Response response = http::ErrorResponse(InvalidArgument(
+        "{} takes {}, not {}", call.request.path, match.allowed, call.request.method));
     response.status = 405;
     response.headers.emplace_back("Allow", match.allowed);
     return call.responder->Send(std::move(response));

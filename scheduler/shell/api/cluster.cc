@@ -13,8 +13,8 @@ void Health(Services& services, Call& call) {
 }
 
 void GetMetrics(Services& services, Call& call) {
-  call.responder->Send(
-      {.body = services.metrics_text(), .content_type = "text/plain; version=0.0.4; charset=utf-8"});
+  call.responder->Send({.body = services.metrics_text(),
+                        .content_type = "text/plain; version=0.0.4; charset=utf-8"});
 }
 
 void GetOpenApi(Services&, Call& call) { call.responder->Send({.body = OpenApiDocument()}); }
@@ -32,17 +32,18 @@ void GetCluster(Services& services, Call& call) {
     json.Field("started", services.started).Field("policy", state.policy()->name);
     json.Key("gateways").Array([&] {
       for (const Peers::Gateway& gateway : services.peers.gateways()) {
-        json.Object([&] {
-          json.Field("name", gateway.name).Field("http_address", gateway.http_address);
-        });
+        json.Object(
+            [&] { json.Field("name", gateway.name).Field("http_address", gateway.http_address); });
       }
     });
-    json.Key("nodes").Object([&] {
-      json.Field("alive", alive).Field("lost", lost).Field("draining", draining);
-    });
+    json.Key("nodes").Object(
+        [&] { json.Field("alive", alive).Field("lost", lost).Field("draining", draining); });
     json.Key("jobs").Object([&] {
       json.Field("pending", jobs.pending).Field("running", jobs.running);
-      json.Field("stopping", jobs.stopping).Field("finished", jobs.finished);
+      json.Field("stopping", jobs.stopping);
+      // Ids are dense, so this counts those that the core has forgotten too.
+      json.Field("finished",
+                 state.last_job().value() - jobs.pending - jobs.running - jobs.stopping);
     });
     json.Field("deployments", state.deployments().size());
     json.Field("replicas", state.replicas().size());

@@ -75,8 +75,13 @@ void GetDeployment(Services& services, Call& call) {
 void DeleteDeployment(Services& services, Call& call) {
   const std::string name(call.arg());
   Decide(
-      services, call, [](const Reply&) { return JsonResponse(200, [](JsonWriter& json) { json.Field("ok", true); }); },
-      [&name](ReplyToken token) { return DeploymentDeleteRequested{.token = token, .name = name}; });
+      services, call,
+      [](const Reply&) {
+        return JsonResponse(200, [](JsonWriter& json) { json.Field("ok", true); });
+      },
+      [&name](ReplyToken token) {
+        return DeploymentDeleteRequested{.token = token, .name = name};
+      });
 }
 
 }  // namespace allot::scheduler::api

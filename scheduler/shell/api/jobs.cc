@@ -146,8 +146,8 @@ void SubmitJob(Services& services, Call& call) {
   const auto render = [&services, spec = event.spec](const Reply& reply) {
     const JobState* job = services.pipeline.core().state().FindJob(reply.job);
     if (job != nullptr && job->spec != spec && *job->spec != *spec) {
-      return http::ErrorResponse(AlreadyExists(
-          "this Idempotency-Key was used for another job ({})", ToString(reply.job)));
+      return http::ErrorResponse(
+          AlreadyExists("this Idempotency-Key was used for another job ({})", ToString(reply.job)));
     }
     return JobAnswerOrError(services, reply.job, 201);
   };
@@ -198,8 +198,8 @@ void CancelJob(Services& services, Call& call) {
   const JobState* job = services.pipeline.core().state().FindJob(*id);
   if (job != nullptr && !call.principal.tenant.empty() &&
       job->spec->tenant != call.principal.tenant) {
-    return Refuse(call, PermissionDenied("{} belongs to tenant {}", ToString(*id),
-                                         job->spec->tenant));
+    return Refuse(call,
+                  PermissionDenied("{} belongs to tenant {}", ToString(*id), job->spec->tenant));
   }
   if (job == nullptr) {  // Long finished, or never there: either way there is nothing to cancel.
     return GetJob(services, call);
@@ -245,10 +245,9 @@ void ExplainJob(Services& services, Call& call) {
   if (services.pipeline.degraded()) return Refuse(call, services.pipeline.Accepting());
   JsonWriter json;
   RenderExplanation(*explanation, json);
-  services.pipeline.WhenDurable(
-      [responder = call.responder, body = json.Take()]() mutable {
-        responder->Send({.body = std::move(body)});
-      });
+  services.pipeline.WhenDurable([responder = call.responder, body = json.Take()]() mutable {
+    responder->Send({.body = std::move(body)});
+  });
 }
 
 }  // namespace allot::scheduler::api

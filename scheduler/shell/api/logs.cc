@@ -12,7 +12,8 @@ void Stream(Services& services, Call& call, LogReader::What what) {
   const StatusOr<int64_t> follow = QueryInteger(call.request, "follow", 0, 1, 0);
   if (!follow.ok()) return Refuse(call, follow.status());
   if (services.logs.streams() >= services.limits.streams_max) {
-    return Refuse(call, Unavailable("{} log streams are open; close some", services.logs.streams()));
+    return Refuse(call,
+                  Unavailable("{} log streams are open; close some", services.logs.streams()));
   }
   services.logs.Start(what, *offset, *follow == 1, call.responder);
 }
@@ -35,7 +36,8 @@ void JobLogs(Services& services, Call& call) {
 void ReplicaLogs(Services& services, Call& call) {
   const std::optional<ReplicaId> id = ParseReplicaId(call.arg());
   if (!id) {
-    return Refuse(call, InvalidArgument("\"{}\" is no replica; give one like replica-3", call.arg()));
+    return Refuse(call,
+                  InvalidArgument("\"{}\" is no replica; give one like replica-3", call.arg()));
   }
   Stream(services, call, *id);
 }

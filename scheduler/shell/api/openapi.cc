@@ -21,12 +21,17 @@ json::object Reference(std::string_view name) {
 
 json::value TypeOf(const FieldDescriptor& field) {
   switch (field.cpp_type()) {
-    case FieldDescriptor::CPPTYPE_BOOL: return {{"type", "boolean"}};
+    case FieldDescriptor::CPPTYPE_BOOL:
+      return {{"type", "boolean"}};
     case FieldDescriptor::CPPTYPE_DOUBLE:
-    case FieldDescriptor::CPPTYPE_FLOAT: return {{"type", "number"}};
-    case FieldDescriptor::CPPTYPE_STRING: return {{"type", "string"}};
-    case FieldDescriptor::CPPTYPE_MESSAGE: return Reference(field.message_type()->name());
-    default: return {{"type", "integer"}};
+    case FieldDescriptor::CPPTYPE_FLOAT:
+      return {{"type", "number"}};
+    case FieldDescriptor::CPPTYPE_STRING:
+      return {{"type", "string"}};
+    case FieldDescriptor::CPPTYPE_MESSAGE:
+      return Reference(field.message_type()->name());
+    default:
+      return {{"type", "integer"}};
   }
 }
 
@@ -65,9 +70,8 @@ void AddMessage(const Descriptor& message, json::object& schemas) {
     properties[field.name()] = SchemaOf(field);
     if (field.options().GetExtension(config::rule).required()) required.emplace_back(field.name());
   }
-  json::object schema{{"type", "object"},
-                      {"additionalProperties", false},
-                      {"properties", std::move(properties)}};
+  json::object schema{
+      {"type", "object"}, {"additionalProperties", false}, {"properties", std::move(properties)}};
   if (!required.empty()) schema["required"] = std::move(required);
   schemas[message.name()] = std::move(schema);
 }
@@ -82,10 +86,8 @@ json::array ParametersOf(const Route& route) {
   for (size_t at = route.path.find('{'); at != std::string_view::npos;
        at = route.path.find('{', at + 1)) {
     const std::string name(route.path.substr(at + 1, route.path.find('}', at) - at - 1));
-    parameters.push_back({{"name", name},
-                          {"in", "path"},
-                          {"required", true},
-                          {"schema", {{"type", "string"}}}});
+    parameters.push_back(
+        {{"name", name}, {"in", "path"}, {"required", true}, {"schema", {{"type", "string"}}}});
   }
   for (const Parameter& parameter : route.query) {
     parameters.push_back({{"name", std::string(parameter.name)},
@@ -98,10 +100,14 @@ json::array ParametersOf(const Route& route) {
 
 std::string_view RoleName(Access access) {
   switch (access) {
-    case Access::kOpen: return "none";
-    case Access::kViewer: return "viewer";
-    case Access::kUser: return "user";
-    case Access::kAdmin: return "admin";
+    case Access::kOpen:
+      return "none";
+    case Access::kViewer:
+      return "viewer";
+    case Access::kUser:
+      return "user";
+    case Access::kAdmin:
+      return "admin";
   }
   return "";
 }
@@ -117,11 +123,10 @@ json::object OperationOf(const Route& route) {
         {"default", {{"description", "An error."}, {"content", Content("Error")}}}}}};
   if (route.access == Access::kOpen) operation["security"] = json::array{};
   if (!route.body.empty()) {
-    operation["requestBody"] = {
-        {"required", true},
-        {"content",
-         {{"application/json", {{"schema", Reference(route.body)}}},
-          {"application/yaml", {{"schema", Reference(route.body)}}}}}};
+    operation["requestBody"] = {{"required", true},
+                                {"content",
+                                 {{"application/json", {{"schema", Reference(route.body)}}},
+                                  {"application/yaml", {{"schema", Reference(route.body)}}}}}};
   }
   return operation;
 }

@@ -22,9 +22,8 @@ void Render(const Policy& policy, JsonWriter& json) {
 }  // namespace
 
 void GetPolicy(Services& services, Call& call) {
-  AnswerJson(services, call, [&](JsonWriter& json) {
-    Render(*services.pipeline.core().state().policy(), json);
-  });
+  AnswerJson(services, call,
+             [&](JsonWriter& json) { Render(*services.pipeline.core().state().policy(), json); });
 }
 
 void PutPolicy(Services& services, Call& call) {

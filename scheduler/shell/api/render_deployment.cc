@@ -29,7 +29,7 @@ void RenderReplica(const Core& core, const ReplicaState& replica, JsonWriter& js
         });
       });
     }
-    const ReplicaPhase phase = replica.stopping ? ReplicaPhase::kStopping
+    const ReplicaPhase phase = replica.stopping  ? ReplicaPhase::kStopping
                                : said != nullptr ? said->phase
                                                  : ReplicaPhase::kStarting;
     json.Field("phase", ToString(phase));

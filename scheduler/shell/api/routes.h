@@ -18,12 +18,12 @@ struct Parameter {
 };
 
 struct Route {
-  std::string_view method, path;      // "/v1/jobs/{id}"
+  std::string_view method, path;  // "/v1/jobs/{id}"
   Access access = Access::kViewer;
   void (*handle)(Services&, Call&) = nullptr;
   std::string_view summary;
-  std::string_view body = "";         // schema of the request's body, "" for none
-  std::string_view answer = "";       // schema of the JSON answer, "" for text
+  std::string_view body = "";    // schema of the request's body, "" for none
+  std::string_view answer = "";  // schema of the JSON answer, "" for text
   std::vector<Parameter> query = {};
 };
 
@@ -32,32 +32,32 @@ const std::vector<Route>& Routes();
 struct Match {
   const Route* route = nullptr;
   std::vector<std::string> args;
-  std::string allowed;   // where only the method is wrong: the right ones, "GET, DELETE"
+  std::string allowed;  // where only the method is wrong: the right ones, "GET, DELETE"
 };
 Match FindRoute(std::string_view method, std::string_view path);
 
 // Handlers, by file. Each answers the call exactly once, now or later.
 namespace api {
-void SubmitJob(Services&, Call&);       // jobs.cc
+void SubmitJob(Services&, Call&);  // jobs.cc
 void ListJobs(Services&, Call&);
 void GetJob(Services&, Call&);
 void CancelJob(Services&, Call&);
 void WaitForJob(Services&, Call&);
 void ExplainJob(Services&, Call&);
-void JobLogs(Services&, Call&);         // logs.cc
+void JobLogs(Services&, Call&);  // logs.cc
 void ReplicaLogs(Services&, Call&);
-void PutDeployment(Services&, Call&);   // deployments.cc
+void PutDeployment(Services&, Call&);  // deployments.cc
 void ListDeployments(Services&, Call&);
 void GetDeployment(Services&, Call&);
 void DeleteDeployment(Services&, Call&);
-void ListNodes(Services&, Call&);       // nodes.cc
+void ListNodes(Services&, Call&);  // nodes.cc
 void ListDevices(Services&, Call&);
 void DrainNode(Services&, Call&);
 void UndrainNode(Services&, Call&);
-void GetPolicy(Services&, Call&);       // policy.cc
+void GetPolicy(Services&, Call&);  // policy.cc
 void PutPolicy(Services&, Call&);
 void CheckPolicy(Services&, Call&);
-void Health(Services&, Call&);          // cluster.cc
+void Health(Services&, Call&);  // cluster.cc
 void GetMetrics(Services&, Call&);
 void GetOpenApi(Services&, Call&);
 void GetCluster(Services&, Call&);

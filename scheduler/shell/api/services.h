@@ -14,9 +14,9 @@
 namespace allot::scheduler {
 
 struct ApiLimits {
-  size_t replies_max = 20'000;   // callers that wait for a decision to be durable
-  size_t waits_max = 20'000;     // callers that wait for a job to end
-  size_t streams_max = 1'000;    // logs
+  size_t replies_max = 20'000;  // callers that wait for a decision to be durable
+  size_t waits_max = 20'000;    // callers that wait for a job to end
+  size_t streams_max = 1'000;   // logs
 };
 
 struct Services {
@@ -28,7 +28,7 @@ struct Services {
   auth::Tokens& tokens;
   Metrics& metrics;
   std::function<std::string()> metrics_text;
-  std::string name;      // of the cluster
+  std::string name;  // of the cluster
   Time started;
   std::string http_address;
   bool local = false;
@@ -40,7 +40,7 @@ struct Call {
   http::Request request;
   http::ResponderPtr responder;
   auth::Principal principal;
-  std::vector<std::string> args;   // what stands for {…} in the route's path
+  std::vector<std::string> args;  // what stands for {…} in the route's path
   std::string_view arg() const { return args.front(); }
 };
 

@@ -21,7 +21,7 @@ FoundDevice Named(const std::string& id) {
 struct Gate {
   std::promise<void> open;
   std::shared_future<void> opened{open.get_future()};
-  std::atomic<int> discoveries{0};
+  std::atomic<int> asked{0}, discoveries{0};
 };
 
 class SlowVendor : public Vendor {
@@ -30,6 +30,7 @@ class SlowVendor : public Vendor {
       : gate_(std::move(gate)), slow_discovery_(slow_discovery) {}
   std::string_view name() const override { return "slow"; }
   Discovery Discover() override {
+    ++gate_->asked;
     if (slow_discovery_) gate_->opened.wait();
     ++gate_->discoveries;
     return {{Named("slow0")}, {}};
@@ -127,6 +128,7 @@ TEST(Inventory, IsDestroyedWhileALibraryHangs) {
     Inventory inventory(Vendors(std::make_unique<SlowVendor>(gate, true)),
                         {.discover_deadline = std::chrono::milliseconds(1)});
     inventory.DiscoverAll();
+    while (gate->asked == 0) std::this_thread::yield();
   }
   gate->open.set_value();
   while (gate->discoveries == 0) std::this_thread::yield();

@@ -8,6 +8,7 @@ namespace {
 
 class Adoption : public testing::Test {
  protected:
+  ~Adoption() override { EndAll(state_.path()); }
   TemporaryFolder state_;
 };
 

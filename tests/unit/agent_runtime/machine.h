@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -117,6 +118,17 @@ class Life {
   StateFolder::Scan scan_;
   std::unique_ptr<ProcessRuntime> runtime_;
 };
+
+// Ends what a failed test has left running: a supervisor that is killed takes its process along.
+inline void EndAll(const std::string& state_dir) {
+  std::error_code error;
+  for (std::filesystem::directory_iterator it(state_dir + "/processes", error), end;
+       !error && it != end; it.increment(error)) {
+    const auto record = ParseRecord(ReadText(it->path()));
+    if (record.ok() && record->running && !record->exit && record->running->supervisor_pid > 1)
+      kill(static_cast<pid_t>(record->running->supervisor_pid), SIGKILL);
+  }
+}
 
 inline TaskKey Key(uint64_t job, uint32_t rank = 0, uint32_t attempt = 1) {
   return TaskKey{{JobId(job), rank}, Attempt(attempt)};

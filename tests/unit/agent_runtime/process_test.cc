@@ -12,6 +12,7 @@ namespace {
 
 class Processes : public testing::Test {
  protected:
+  ~Processes() override { EndAll(state_.path()); }
   TemporaryFolder state_;
 };
 

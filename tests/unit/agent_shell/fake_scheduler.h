@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -10,6 +11,8 @@
 #include <gtest/gtest.h>
 #include <boost/asio/io_context.hpp>
 
+#include "agent/runtime/files.h"
+#include "agent/runtime/process_record.h"
 #include "agent/shell/agent.h"
 #include "common/transport/link.h"
 #include "common/wire/codec.h"
@@ -34,6 +37,7 @@ class FakeScheduler {
     agent.reset();
     link_.reset();
     context_.reset();
+    EndProcesses();
     std::error_code ignored;
     std::filesystem::remove_all(folder, ignored);
   }
@@ -168,6 +172,19 @@ class FakeScheduler {
       }
     }
     if (!registered) link_->Send(peer_, Envelope());  // Silence would mean that we are gone.
+  }
+
+  // Ends what a failed test has left running.
+  void EndProcesses() {
+    std::error_code error;
+    for (std::filesystem::directory_iterator it(folder + "/state/processes", error), end;
+         !error && it != end; it.increment(error)) {
+      const auto content = ReadWholeFile(it->path());
+      if (!content.ok()) continue;
+      const auto record = ParseRecord(*content);
+      if (record.ok() && record->running && !record->exit)
+        kill(static_cast<pid_t>(record->running->supervisor_pid), SIGKILL);
+    }
   }
 
   transport::KeyPair keys_;

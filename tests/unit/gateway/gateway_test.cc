@@ -452,6 +452,15 @@ TEST(GatewayStart, RefusesToServeTheWorldWithoutTokens) {
   EXPECT_THAT(MessageOf(Gateway::Start(loop, options).status()), HasSubstr("tokens_file"));
 }
 
+TEST(GatewayStart, WantsAnAddressThatCanBeToldToAgents) {
+  boost::asio::io_context loop;
+  Options options;
+  options.name = "gw";
+  options.scheduler = "tcp://127.0.0.1:1";
+  options.listen = "tcp://0.0.0.0:0";
+  EXPECT_THAT(MessageOf(Gateway::Start(loop, options).status()), HasSubstr("advertise"));
+}
+
 // ---- what is shown
 // -------------------------------------------------------------------------------
 

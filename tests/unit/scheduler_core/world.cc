@@ -97,7 +97,8 @@ Effects World::Register(const NodeShape& shape, std::vector<TaskStatus> tasks,
 }
 
 Effects World::Submit(JobSpec spec, std::string key) {
-  return Step(JobSubmitted{1, std::make_shared<const JobSpec>(std::move(spec)), "ann", std::move(key)});
+  return Step(
+      JobSubmitted{1, std::make_shared<const JobSpec>(std::move(spec)), "ann", std::move(key)});
 }
 
 Effects World::Report(const std::string& node, TaskStatus status, std::optional<Epoch> epoch) {

@@ -32,7 +32,10 @@ class World {
 
   // Steps the core (again while it says more); returns what came out, accumulated.
   Effects Step(const Event& event);
-  Effects Advance(Duration time) { now_ += time; return Step(ClockTicked{}); }
+  Effects Advance(Duration time) {
+    now_ += time;
+    return Step(ClockTicked{});
+  }
   void PassTime(Duration time) { now_ += time; }
 
   // A new core from the records so far (Restarted is the caller's).

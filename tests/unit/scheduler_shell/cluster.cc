@@ -98,9 +98,9 @@ FakeAgent::FakeAgent(Cluster& cluster, Options options) : options_(std::move(opt
       {.message = [this](transport::ClientLink::Incoming in) { OnEnvelope(in.envelope); },
        .connected =
            [this] {
-             NodeInfo info = MakeNode(
-                 options_.claimed_name.empty() ? options_.name : options_.claimed_name,
-                 options_.gpus);
+             NodeInfo info =
+                 MakeNode(options_.claimed_name.empty() ? options_.name : options_.claimed_name,
+                          options_.gpus);
              Send(RegisterNode{.registration = 1, .info = std::move(info)});
            },
        .disconnected =

@@ -33,8 +33,8 @@ class Cluster {
   ~Cluster();
 
   void Start();
-  void Stop();                 // clean
-  void Kill();                 // like kill -9: nothing is flushed
+  void Stop();  // clean
+  void Kill();  // like kill -9: nothing is flushed
   // Runs `f` on the scheduler's loop and waits for it.
   void OnLoop(const std::function<void(Shell&)>& f);
 
@@ -74,10 +74,10 @@ class FakeAgent {
   };
   FakeAgent(Cluster& cluster, Options options);
   ~FakeAgent();
-  bool WaitForWelcome();       // false: refused or cut off instead
+  bool WaitForWelcome();  // false: refused or cut off instead
   RefuseReason refused() const { return refused_; }
   void WaitForTasks(size_t count);  // commands StartTask seen so far
-  void Finish(int code);       // ends every task that runs
+  void Finish(int code);            // ends every task that runs
   size_t heartbeats_answered() const { return empty_.load(); }
   void WaitForEmptyEnvelope();
 

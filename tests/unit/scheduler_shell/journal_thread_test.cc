@@ -17,12 +17,10 @@ using testing::TempFolder;
 class Heard {
  public:
   JournalThread::Listener Listener() {
-    return {.durable =
-                [this](uint64_t ticket, int64_t, int64_t) {
-                  Note([&] { durable_ = ticket; });
-                },
-            .failed = [this](const Status&) { Note([&] { ++failures_; }); },
-            .committed = [this](double, size_t) { Note([&] { ++commits_; }); }};
+    return {
+        .durable = [this](uint64_t ticket, int64_t, int64_t) { Note([&] { durable_ = ticket; }); },
+        .failed = [this](const Status&) { Note([&] { ++failures_; }); },
+        .committed = [this](double, size_t) { Note([&] { ++commits_; }); }};
   }
   void WaitForDurable(uint64_t ticket) {
     std::unique_lock lock(mutex_);

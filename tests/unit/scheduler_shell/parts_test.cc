@@ -56,8 +56,10 @@ TEST(OpenApi, RefersOnlyToSchemasThatAreThere) {
   for (const std::string& reference : references) {
     const std::string prefix = "#/components/schemas/";
     ASSERT_TRUE(reference.starts_with(prefix));
-    EXPECT_TRUE(document.at("components").at("schemas").as_object().contains(
-        reference.substr(prefix.size())))
+    EXPECT_TRUE(document.at("components")
+                    .at("schemas")
+                    .as_object()
+                    .contains(reference.substr(prefix.size())))
         << reference;
   }
 }
@@ -106,7 +108,8 @@ TEST(PolicyYaml, IsTheFileThatGivesThePolicy) {
                   .shares = {{"red", 2}, {"blue", 0.5}},
                   .head_hold_after = std::chrono::milliseconds(1500)};
   policy.placement = {.algorithm = "best_fit", .fragmentation_weight = 0.25};
-  policy.routing = {.algorithm = "balanced", .explore_ratio = 0.1, .history = std::chrono::hours(1)};
+  policy.routing = {
+      .algorithm = "balanced", .explore_ratio = 0.1, .history = std::chrono::hours(1)};
   policy.prices.as_of = "2026-01-01";
   policy.prices.rows = {{.model = "nvidia/*", .rate = {2'345'678}, .watts = 700},
                         {.model = "groq/lpu-v1", .rate = {1}}};
@@ -148,10 +151,10 @@ TEST(Settings, AreCheckedBeforeAnythingIsOpened) {
   EXPECT_THAT(MessageOf(load(files + "local: true\n")), HasSubstr("s.key"));
   ASSERT_TRUE(transport::SaveKeyFile(folder / "s.key", transport::NewKeyPair()).ok());
   EXPECT_THAT(MessageOf(load(files + "local: true\n")), HasSubstr("allow.yaml"));
-  ASSERT_TRUE(transport::EnrollPeer(folder / "allow.yaml",
-                                    {.name = "n1", .public_key = transport::NewKeyPair().public_key},
-                                    true)
-                  .ok());
+  ASSERT_TRUE(
+      transport::EnrollPeer(folder / "allow.yaml",
+                            {.name = "n1", .public_key = transport::NewKeyPair().public_key}, true)
+          .ok());
   EXPECT_TRUE(load(files + "local: true\n").ok()) << load(files + "local: true\n");
   EXPECT_THAT(MessageOf(load(files + "local: true\npolicy_file: p.yaml\n")), HasSubstr("p.yaml"));
   EXPECT_EQ(ExitCodeOf(InvalidArgument("x")), 2);

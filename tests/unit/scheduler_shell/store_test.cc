@@ -156,7 +156,8 @@ TEST(Journal, NamesTheRecordThatIsGarbage) {
 TEST(Journal, NoticesAByteThatStillParses) {
   TempFolder folder;
   ASSERT_TRUE(Append(*Open(folder.path()), SomeRecords(50)).ok());
-  Tamper(folder, "UPDATE records SET bytes = (SELECT bytes FROM records WHERE seq = 3) WHERE seq = 4");
+  Tamper(folder,
+         "UPDATE records SET bytes = (SELECT bytes FROM records WHERE seq = 3) WHERE seq = 4");
   EXPECT_FALSE(Load(*Open(folder.path())).ok());
 }
 
@@ -225,14 +226,17 @@ TEST(History, AnswersForFinishedJobs) {
   EXPECT_TRUE(absl::IsNotFound((*history)->Find(JobId(8)).status()));
 }
 
-// ---- compaction -----------------------------------------------------------------------------------
+// ---- compaction
+// -----------------------------------------------------------------------------------
 
 int64_t CountRows(Database& db, const std::string& table) {
   return *db.Number("SELECT count(*) FROM " + table);
 }
 
 TEST(Compaction, LoadsToTheSameStateAtEveryPoint) {
-  rc::check([](uint64_t seed) {
+  // Every transaction is a sync of a real disk, so a dozen histories and not a hundred.
+  for (uint64_t seed = 1; seed <= 12; ++seed) {
+    SCOPED_TRACE(seed);
     TempFolder folder;
     auto journal = Open(folder.path());
     const std::vector<Record> records = SomeRecords(150, seed);
@@ -240,24 +244,24 @@ TEST(Compaction, LoadsToTheSameStateAtEveryPoint) {
     auto db = *Database::Open(StorePath(folder.path()));
     Rng rng(seed);
     for (size_t at = 0; at < records.size();) {
-      const size_t end = std::min(records.size(), at + 1 + rng.Below(40));
-      RC_ASSERT(Append(*journal, {records.begin() + at, records.begin() + end}).ok());
+      const size_t end = std::min(records.size(), at + 1 + rng.Below(60));
+      ASSERT_TRUE(Append(*journal, {records.begin() + at, records.begin() + end}).ok());
       at = end;
       // Given up after a few transactions, at random: like a crash there.
       uint64_t left = rng.Below(12);
       const int64_t upto = static_cast<int64_t>(rng.Below(at + 1));
       const Status folded = CompactStore(*db, upto, options, [&] { return left-- != 0; });
-      RC_ASSERT(folded.ok() || absl::IsCancelled(folded));
+      ASSERT_TRUE(folded.ok() || absl::IsCancelled(folded));
       if (rng.OneIn(3)) {
         journal.reset();
         journal = Open(folder.path());
       }
       const auto state = Load(*journal);
-      RC_ASSERT(state.ok());
-      RC_ASSERT(state->Fingerprint() ==
-                Fold({records.begin(), records.begin() + at}).Fingerprint());
+      ASSERT_TRUE(state.ok());
+      ASSERT_TRUE(state->Fingerprint() ==
+                  Fold({records.begin(), records.begin() + at}).Fingerprint());
     }
-  });
+  }
 }
 
 TEST(Compaction, DeletesWhatItFolded) {

@@ -109,8 +109,8 @@ void RandomHistory::Work(const std::string& node) {
 }
 
 void RandomHistory::Submit() {
-  JobSpec spec = MakeJob(static_cast<uint32_t>(1 + rng_.Below(3)),
-                         static_cast<uint32_t>(rng_.Below(3)));
+  JobSpec spec =
+      MakeJob(static_cast<uint32_t>(1 + rng_.Below(3)), static_cast<uint32_t>(rng_.Below(3)));
   spec.restarts_max = static_cast<uint32_t>(rng_.Below(2));
   if (rng_.OneIn(3)) spec.time_limit = std::chrono::seconds(20);
   const std::string key = rng_.OneIn(2) ? "key-" + std::to_string(rng_.Below(50)) : "";
@@ -124,7 +124,8 @@ void RandomHistory::Turn() {
   const std::string node = "n" + std::to_string(1 + rng_.Below(3));
   switch (rng_.Below(12)) {
     case 0:
-    case 1: return Submit();
+    case 1:
+      return Submit();
     case 2:
       return Feed(JobCancelRequested{
           .job = JobId(1 + rng_.Below(core_.state().last_job().value() + 1)), .user = "ann"});
@@ -152,8 +153,10 @@ void RandomHistory::Turn() {
       policy.prices.rows.push_back({.model = "nvidia/*", .rate = {2'000'000}, .watts = 700});
       return Feed(PolicyApplied{.policy = std::make_shared<const Policy>(std::move(policy))});
     }
-    case 7: return Register(node);
-    default: return Work(node);
+    case 7:
+      return Register(node);
+    default:
+      return Work(node);
   }
 }
 

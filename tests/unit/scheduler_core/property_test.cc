@@ -1,0 +1,245 @@
+// Random sequences of events: whatever happens, the invariants hold after every step, the fold of
+// the records equals the state, and a core made from the records goes on from there. World checks
+// the first two on each step.
+#include <rapidcheck.h>
+
+#include "common/base/rng.h"
+#include "gtest/gtest.h"
+#include "tests/unit/scheduler_core/world.h"
+
+namespace allot::scheduler {
+namespace {
+
+constexpr uint32_t kNodes = 4;
+
+// Agents that mostly behave, driven by one seed.
+class Chaos {
+ public:
+  explicit Chaos(uint64_t seed) : rng_(seed) {}
+
+  void Run(uint32_t steps) {
+    for (uint32_t i = 0; i < kNodes; ++i) Register(i);
+    for (uint32_t i = 0; i < steps; ++i) One();
+  }
+
+  // Faults end: nodes are back, nothing drains, every task soon ends well. All work must finish.
+  void Heal() {
+    for (uint32_t i = 0; i < kNodes; ++i) {
+      world_.Step(NodeDrainRequested{0, Name(i), false});
+      Register(i);  // After a restart of the scheduler every agent is asked to.
+    }
+    // What is left to wait for is then a gang wider than the cluster: a few rounds show that.
+    for (int round = 0, idle = 0; idle < 20 && round < 2'000 && Unfinished() > 0; ++round) {
+      const JobCounts counts = world_.core().Counts();
+      idle = counts.running + counts.stopping == 0 ? idle + 1 : 0;
+      for (uint32_t i = 0; i < kNodes; ++i) {
+        const std::vector<TaskKey> tasks = world_.state().FindNode(Name(i))->tasks;
+        for (const TaskKey& key : tasks) world_.Report(Name(i), Exited(key));
+        const std::vector<ReplicaId> replicas = world_.state().FindNode(Name(i))->replicas;
+        for (const ReplicaId id : replicas)
+          world_.Report(Name(i), ReplicaStatus{id, Phase(id), 0, 1, ""});
+        world_.Beat(Name(i));
+      }
+      world_.Advance(std::chrono::milliseconds(500));
+    }
+  }
+
+  uint64_t Unfinished() {
+    const JobCounts counts = world_.core().Counts();
+    return counts.pending + counts.running + counts.stopping;
+  }
+  World& world() { return world_; }
+
+ private:
+  static std::string Name(uint64_t i) { return fmt::format("n{}", i + 1); }
+  ReplicaPhase Phase(ReplicaId id) {
+    return world_.state().replicas().at(id).stopping ? ReplicaPhase::kGone : ReplicaPhase::kReady;
+  }
+
+  NodeShape Shape(uint64_t i) {
+    NodeShape shape;
+    shape.name = Name(i);
+    shape.cpus = 8'000;
+    shape.memory = 16 * kGiB;
+    if (i == 0) shape.devices = {{4, "h200"}};
+    if (i == 1) shape.devices = {{2, "h200"}, {2, "groq"}};
+    if (i == 2) shape.devices = {{4, "a100"}};
+    return shape;
+  }
+
+  void Register(uint64_t i) {
+    const NodeState* node = world_.state().FindNode(Name(i));
+    std::vector<TaskStatus> tasks;
+    std::vector<ReplicaStatus> replicas;
+    if (node != nullptr) {
+      for (const TaskKey& key : node->tasks) {
+        if (rng_.OneIn(4)) continue;  // Lost with the machine.
+        tasks.push_back(rng_.OneIn(4) ? Exited(key, static_cast<int32_t>(rng_.Below(2)))
+                                      : Running(key));
+      }
+      for (const ReplicaId id : node->replicas) {
+        if (!rng_.OneIn(4)) replicas.push_back({id, ReplicaPhase::kReady, 0, 1, ""});
+      }
+      // Something of long ago that nobody wants any more.
+      if (rng_.OneIn(3)) tasks.push_back(Running(AnyKey()));
+    }
+    world_.Register(Shape(i), std::move(tasks), std::move(replicas));
+  }
+
+  TaskKey AnyKey() {
+    const uint64_t last = world_.state().last_job().value();
+    return TaskKey{TaskId{JobId(1 + rng_.Below(last + 2)), static_cast<uint32_t>(rng_.Below(3))},
+                   Attempt(static_cast<uint32_t>(1 + rng_.Below(3)))};
+  }
+
+  JobSpec MakeJob() {
+    JobSpec spec;
+    spec.tenant = rng_.OneIn(2) ? "ann" : "bob";
+    spec.priority = static_cast<int32_t>(rng_.Below(3));
+    spec.tasks = static_cast<uint32_t>(1 + rng_.Below(4));
+    spec.command = {"train"};
+    spec.restarts_max = static_cast<uint32_t>(rng_.Below(3));
+    spec.resources.cpus = static_cast<MilliCpu>(rng_.Below(4)) * 1'000;
+    spec.resources.memory = static_cast<Bytes>(rng_.Below(4)) * kGiB;
+    if (rng_.OneIn(4)) spec.time_limit = std::chrono::seconds(1 + rng_.Below(30));
+    const char* models[] = {"*h200*", "*a100*", "groq/*"};
+    for (uint64_t i = rng_.Below(3); i > 0; --i) {
+      DeviceRequest request;
+      request.model = models[rng_.Below(3)];
+      request.count = static_cast<uint32_t>(1 + rng_.Below(3));
+      spec.devices.push_back(request);
+    }
+    return spec;
+  }
+
+  void Deploy() {
+    DeploymentSpec spec;
+    spec.name = rng_.OneIn(2) ? "chat" : "embed";
+    spec.command = {"serve", std::to_string(rng_.Below(2))};
+    spec.resources.cpus = 500;
+    for (uint64_t i = 1 + rng_.Below(2); i > 0; --i) {
+      ReplicaGroup group;
+      group.device.kind = rng_.OneIn(2) ? DeviceKind::kCpu : DeviceKind::kGpu;
+      group.count = static_cast<uint32_t>(rng_.Below(4));
+      spec.groups.push_back(group);
+    }
+    if (rng_.OneIn(4)) spec.price_cap = PriceRate{3'000'000};
+    world_.Step(DeploymentApplied{0, std::make_shared<const DeploymentSpec>(std::move(spec))});
+  }
+
+  void One() {
+    const uint64_t i = rng_.Below(kNodes);
+    const NodeState* node = world_.state().FindNode(Name(i));
+    switch (rng_.Below(16)) {
+      case 0:
+      case 1:
+      case 2:
+        world_.Submit(MakeJob(), rng_.OneIn(5) ? std::to_string(rng_.Below(5)) : "");
+        break;
+      case 3:
+      case 4:
+      case 5:
+      case 6:  // A task of the node goes on.
+        if (!node->tasks.empty()) {
+          const TaskKey key = node->tasks[rng_.Below(node->tasks.size())];
+          const bool ends = rng_.OneIn(2);
+          world_.Report(Name(i), ends ? Exited(key, rng_.OneIn(3) ? 1 : 0) : Running(key));
+        }
+        break;
+      case 7:  // Something nobody asked about, perhaps of another epoch.
+        world_.Report(Name(i), rng_.OneIn(2) ? Exited(AnyKey()) : Running(AnyKey()),
+                      Epoch(1 + rng_.Below(node->epoch.value() + 1)));
+        break;
+      case 8:
+        world_.Step(JobCancelRequested{
+            0, JobId(1 + rng_.Below(world_.state().last_job().value() + 1)), ""});
+        break;
+      case 9:
+        Register(i);
+        break;
+      case 10:
+        world_.Advance(std::chrono::seconds(rng_.Below(12)));
+        break;
+      case 11:
+        world_.Step(NodeDrainRequested{0, Name(i), rng_.OneIn(2)});
+        break;
+      case 12:
+        rng_.OneIn(4) ? void(world_.Step(DeploymentDeleteRequested{0, "chat"})) : Deploy();
+        break;
+      case 13:
+        if (!node->replicas.empty()) {
+          const ReplicaId id = node->replicas[rng_.Below(node->replicas.size())];
+          world_.Report(Name(i), ReplicaStatus{id, rng_.OneIn(5) ? ReplicaPhase::kGone : Phase(id),
+                                               0, 1, ""});
+        }
+        break;
+      case 14:
+        world_.Beat(Name(i));
+        break;
+      case 15:
+        if (rng_.OneIn(3)) {
+          Policy policy = TestPolicy();
+          policy.queue.algorithm = rng_.OneIn(2) ? "fair_share" : "fifo";
+          policy.placement.algorithm = rng_.OneIn(2) ? "spread" : "best_fit";
+          policy.queue.head_hold_after = std::chrono::seconds(rng_.Below(20));
+          world_.Step(PolicyApplied{0, std::make_shared<const Policy>(std::move(policy))});
+        } else if (rng_.OneIn(3)) {
+          world_.Crash();
+          world_.Step(Restarted{});
+        }
+        break;
+    }
+  }
+
+  Rng rng_;
+  World world_;
+};
+
+TEST(CoreProperty, AnySequenceOfEventsKeepsTheInvariants) {
+  EXPECT_TRUE(rc::check("invariants and replay", [](uint64_t seed) {
+    Chaos chaos(seed);
+    chaos.Run(200);
+    RC_ASSERT(!testing::Test::HasFailure());
+  }));
+}
+
+TEST(CoreProperty, OnceFaultsHealAllWorkFinishes) {
+  EXPECT_TRUE(rc::check("progress", [](uint64_t seed) {
+    Chaos chaos(seed);
+    chaos.Run(100);
+    chaos.Heal();
+    if (chaos.Unfinished() > 0) {
+      for (const auto& [id, job] : chaos.world().state().jobs()) {
+        if (job.phase == JobPhase::kFinished) continue;
+        RC_LOG() << ToString(id) << " is " << ToString(job.phase) << "\n";
+        const auto why = chaos.world().core().ExplainJob(chaos.world().now(), id);
+        // A job may want more than the whole cluster has.
+        if (job.phase == JobPhase::kPending) {
+          for (const Reason& reason : why->reasons) RC_LOG() << "  " << reason.detail << "\n";
+          bool too_wide = false;
+          for (const Reason& reason : why->reasons)
+            too_wide |= reason.reason == WaitReason::kGangTooWide ||
+                        reason.reason == WaitReason::kNoMatchingDevice;
+          RC_ASSERT(too_wide);
+          continue;
+        }
+        RC_FAIL("a job that is not waiting never ended");
+      }
+    }
+    RC_ASSERT(!testing::Test::HasFailure());
+  }));
+}
+
+TEST(CoreProperty, TheSameEventsGiveTheSameRecords) {
+  EXPECT_TRUE(rc::check("determinism", [](uint64_t seed) {
+    Chaos a(seed), b(seed);
+    a.Run(100);
+    b.Run(100);
+    RC_ASSERT(a.world().journal().size() == b.world().journal().size());
+    for (size_t i = 0; i < a.world().journal().size(); ++i)
+      RC_ASSERT(Describe(a.world().journal()[i]) == Describe(b.world().journal()[i]));
+  }));
+}
+
+}  // namespace
+}  // namespace allot::scheduler

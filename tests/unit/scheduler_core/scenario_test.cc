@@ -1,0 +1,413 @@
+// Runs tests/scenario/scheduler/*.txt: dialogues with the scheduler core. A block is input lines,
+// "----", and what they brought about; blocks are parted by empty lines. ALLOT_UPDATE=1 rewrites
+// what is expected. The words are explained in tests/scenario/scheduler/README.md.
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <sstream>
+
+#include "gtest/gtest.h"
+#include "tests/unit/scheduler_core/world.h"
+
+namespace allot::scheduler {
+namespace {
+
+std::vector<std::string> Split(const std::string& text, char by) {
+  std::vector<std::string> parts;
+  std::stringstream stream(text);
+  for (std::string part; std::getline(stream, part, by);) {
+    if (!part.empty()) parts.push_back(part);
+  }
+  return parts;
+}
+
+Duration ParseTime(const std::string& text) {
+  const double value = std::strtod(text.c_str(), nullptr);
+  const double unit = text.ends_with("ms")  ? 1e3
+                      : text.ends_with("m") ? 60e6
+                      : text.ends_with("h") ? 3600e6
+                                            : 1e6;
+  return Duration(static_cast<int64_t>(value * unit));
+}
+
+// "h200:4@0.5": four of them, worth a half.
+DeviceRequest ParseDevice(const std::string& text) {
+  DeviceRequest request;
+  const std::string head = text.substr(0, text.find('@'));
+  if (head.size() < text.size())
+    request.worth = std::strtod(text.c_str() + head.size() + 1, nullptr);
+  const std::vector<std::string> parts = Split(head, ':');
+  if (parts.size() > 1) request.count = static_cast<uint32_t>(std::stoul(parts[1]));
+  const std::string& word = parts[0];
+  if (word == "gpu")
+    request.kind = DeviceKind::kGpu;
+  else if (word == "asic")
+    request.kind = DeviceKind::kAsic;
+  else if (word == "cpu")
+    request.kind = DeviceKind::kCpu;
+  else
+    request.model = fmt::format("*/{}*", word == "groq" ? "lpu" : word);
+  return request;
+}
+
+// One line of input: a word, what it is about, and key=value options.
+struct Line {
+  std::string verb;
+  std::vector<std::string> words;
+  std::map<std::string, std::string> options;
+
+  explicit Line(const std::string& text) {
+    for (const std::string& part : Split(text, ' ')) {
+      const size_t equals = part.find('=');
+      if (verb.empty())
+        verb = part;
+      else if (equals != std::string::npos)
+        options[part.substr(0, equals)] = part.substr(equals + 1);
+      else
+        words.push_back(part);
+    }
+  }
+  bool Has(const std::string& key) const { return options.contains(key); }
+  std::string Text(const std::string& key, const std::string& otherwise = "") const {
+    const auto it = options.find(key);
+    return it == options.end() ? otherwise : it->second;
+  }
+  int64_t Number(const std::string& key, int64_t otherwise) const {
+    return Has(key) ? std::stoll(Text(key)) : otherwise;
+  }
+};
+
+class Scenario {
+ public:
+  // The effects of a line as text; the text of a question's answer.
+  std::string Run(const std::string& text) {
+    out_.clear();
+    const Line line(text);
+    const auto verb = kVerbs.find(line.verb);
+    if (verb == kVerbs.end()) {
+      ADD_FAILURE() << "no such word: " << text;
+      return "";
+    }
+    (this->*verb->second)(line);
+    return out_;
+  }
+
+ private:
+  using Verb = void (Scenario::*)(const Line&);
+  static const std::map<std::string, Verb> kVerbs;
+
+  void Print(const Effects& effects) {
+    const DescribeOptions options{&world_.state(), true};
+    for (const Record& record : effects.records)
+      out_ += "record " + Describe(record, options) + "\n";
+    for (const Command& command : effects.commands)
+      out_ += "command " + Describe(command, options) + "\n";
+  }
+
+  JobId Job(const std::string& name) const {
+    const auto it = jobs_.find(name);
+    return it == jobs_.end() ? JobId() : it->second;
+  }
+  // "a/1" with option attempt=, else the present attempt.
+  TaskKey Key(const std::string& text, const Line& line) const {
+    const std::vector<std::string> parts = Split(text, '/');
+    TaskKey key = KeyOf(world_.state(), Job(parts[0]), static_cast<uint32_t>(std::stoul(parts[1])));
+    if (line.Has("attempt"))
+      key.attempt = Attempt(static_cast<uint32_t>(line.Number("attempt", 0)));
+    return key;
+  }
+  std::optional<Epoch> EpochIn(const Line& line) const {
+    if (!line.Has("epoch")) return std::nullopt;
+    return Epoch(static_cast<uint64_t>(line.Number("epoch", 0)));
+  }
+
+  static NodeShape ShapeOf(const std::string& name, const std::string& devices, const Line& line) {
+    NodeShape shape;
+    shape.name = name;
+    for (const std::string& group : Split(devices, '+')) {
+      const std::vector<std::string> parts = Split(group, '*');
+      shape.devices.emplace_back(static_cast<uint32_t>(std::stoul(parts[0])), parts[1]);
+    }
+    shape.cpus = line.Number("cpus", 64) * 1000;
+    shape.memory = line.Number("memory", 512) * kGiB;
+    shape.instance = line.Text("instance", "i1");
+    return shape;
+  }
+
+  // cluster 2x(8*h200) 1x(4*a100+4*groq) 1x()
+  void Cluster(const Line& line) {
+    for (const std::string& group : line.words) {
+      const size_t open = group.find("x(");
+      const uint64_t count = std::stoul(group.substr(0, open));
+      const std::string devices = group.substr(open + 2, group.size() - open - 3);
+      for (uint64_t i = 0; i < count; ++i)
+        world_.Register(ShapeOf(fmt::format("n{}", ++nodes_), devices, line));
+    }
+  }
+  // node n3 8*h200 [tasks=a/0:running,b/0:exited]
+  void Node(const Line& line) {
+    const std::string devices = line.words.size() > 1 ? line.words[1] : "";
+    std::vector<TaskStatus> tasks;
+    for (const std::string& item : Split(line.Text("tasks"), ',')) {
+      const std::vector<std::string> parts = Split(item, ':');
+      const TaskKey key = Key(parts[0], line);
+      tasks.push_back(parts[1] == "exited" ? Exited(key) : Running(key));
+      if (parts[1] == "assigned") tasks.back().phase = TaskPhase::kAssigned;
+    }
+    Print(world_.Register(ShapeOf(line.words[0], devices, line), std::move(tasks)));
+  }
+  // reregister n1: with everything the state says it has, as an agent that only lost its link does.
+  void Reregister(const Line& line) {
+    for (const std::string& name : line.words) {
+      const NodeState node = *world_.state().FindNode(name);
+      std::vector<TaskStatus> tasks;
+      for (const TaskKey& key : node.tasks) {
+        const TaskState& task = world_.job(key.task.job).tasks[key.task.index];
+        if (task.phase == TaskPhase::kRunning) tasks.push_back(Running(key, task.pid));
+      }
+      std::vector<ReplicaStatus> replicas;
+      for (const ReplicaId id : node.replicas)
+        replicas.push_back({id, ReplicaPhase::kReady, 0, 1, ""});
+      Print(world_.Register(world_.shapes().at(name), std::move(tasks), std::move(replicas)));
+    }
+  }
+  void Submit(const Line& line) {
+    JobSpec spec;
+    spec.name = line.words[0];
+    spec.tasks = static_cast<uint32_t>(line.Number("tasks", 1));
+    spec.command = {"train"};
+    spec.tenant = line.Text("tenant", "default");
+    spec.priority = static_cast<int32_t>(line.Number("priority", 0));
+    spec.restarts_max = static_cast<uint32_t>(line.Number("restarts", 0));
+    spec.resources.cpus = line.Number("cpus", 1) * 1000;
+    spec.resources.memory = line.Number("memory", 1) * kGiB;
+    if (line.Has("limit")) spec.time_limit = ParseTime(line.Text("limit"));
+    if (line.Has("grace")) spec.grace = ParseTime(line.Text("grace"));
+    for (const std::string& device : Split(line.Text("devices"), ','))
+      spec.devices.push_back(ParseDevice(device));
+    const std::string name = spec.name;
+    const Effects effects = world_.Submit(std::move(spec), line.Text("key"));
+    for (const Command& command : effects.commands) {
+      const auto* reply = std::get_if<Reply>(&command);
+      if (reply != nullptr && reply->job.valid()) jobs_.try_emplace(name, reply->job);
+    }
+    Print(effects);
+  }
+  void Cancel(const Line& line) {
+    Print(world_.Step(JobCancelRequested{1, Job(line.words[0]), "ann"}));
+  }
+  // running n1 a/0 [attempt=1] [epoch=1]
+  void TaskRuns(const Line& line) {
+    for (size_t i = 1; i < line.words.size(); ++i)
+      Print(world_.Report(line.words[0], Running(Key(line.words[i], line)), EpochIn(line)));
+  }
+  // exit n1 a/0 [code=1] [signal=9] [message=…] [attempt=1] [epoch=1]
+  void TaskExits(const Line& line) {
+    for (size_t i = 1; i < line.words.size(); ++i) {
+      const TaskKey key = Key(line.words[i], line);
+      Print(world_.Report(
+          line.words[0],
+          Exited(key, static_cast<int32_t>(line.Number("code", 0)),
+                 static_cast<int32_t>(line.Number("signal", 0)), line.Text("message")),
+          EpochIn(line)));
+    }
+  }
+  // advance 30s [silent=n1,n2]: the others send a heartbeat each second.
+  void Advance(const Line& line) {
+    const std::vector<std::string> silent = Split(line.Text("silent"), ',');
+    Duration left = ParseTime(line.words[0]);
+    while (left > Duration(0)) {
+      const Duration step = std::min<Duration>(left, std::chrono::seconds(1));
+      left -= step;
+      world_.PassTime(step);
+      for (const auto& [name, shape] : world_.shapes()) {
+        const NodeState* node = world_.state().FindNode(name);
+        if (node->alive && std::find(silent.begin(), silent.end(), name) == silent.end())
+          Print(world_.Beat(name));
+      }
+      Print(world_.Advance(Duration(0)));
+    }
+  }
+  void Beat(const Line& line) {
+    const std::string& name = line.words[0];
+    Print(world_.Step(
+        AgentSaid{name, Heartbeat{EpochIn(line).value_or(world_.EpochOf(name)), {}, {}}}));
+  }
+  void Drain(const Line& line) { Print(world_.Step(NodeDrainRequested{1, line.words[0], true})); }
+  void Undrain(const Line& line) {
+    Print(world_.Step(NodeDrainRequested{1, line.words[0], false}));
+  }
+  // deploy chat groups=h200:1x2,groq:1x1 [cap=3] [version=2]: device:per replica x replicas
+  void Deploy(const Line& line) {
+    DeploymentSpec spec;
+    spec.name = line.words[0];
+    spec.command = {"serve", line.Text("version", "1")};
+    spec.resources.cpus = line.Number("cpus", 1) * 1000;
+    if (line.Has("cap"))
+      spec.price_cap = PriceRate{std::llround(std::stod(line.Text("cap")) * 1e6)};
+    for (const std::string& text : Split(line.Text("groups"), ',')) {
+      const size_t x = text.rfind('x');
+      ReplicaGroup group;
+      group.device = ParseDevice(text.substr(0, x));
+      group.count = static_cast<uint32_t>(std::stoul(text.substr(x + 1)));
+      spec.groups.push_back(group);
+    }
+    Print(
+        world_.Step(DeploymentApplied{1, std::make_shared<const DeploymentSpec>(std::move(spec))}));
+  }
+  void Delete(const Line& line) { Print(world_.Step(DeploymentDeleteRequested{1, line.words[0]})); }
+  // replica n1 replica-1 ready
+  void Replica(const Line& line) {
+    ReplicaStatus status;
+    status.id = *ParseReplicaId(line.words[1]);
+    for (const ReplicaPhase phase : {ReplicaPhase::kStarting, ReplicaPhase::kReady,
+                                     ReplicaPhase::kUnhealthy, ReplicaPhase::kGone}) {
+      if (ToString(phase) == line.words[2]) status.phase = phase;
+    }
+    Print(world_.Report(line.words[0], status));
+  }
+  // policy queue=fair_share placement=spread hold=60s share.ann=2
+  void SetPolicy(const Line& line) {
+    Policy policy = TestPolicy();
+    policy.queue.algorithm = line.Text("queue", "priority");
+    policy.placement.algorithm = line.Text("placement", "best_fit");
+    if (line.Has("hold")) policy.queue.head_hold_after = ParseTime(line.Text("hold"));
+    for (const auto& [key, value] : line.options) {
+      if (key.starts_with("share.")) policy.queue.shares[key.substr(6)] = std::stod(value);
+    }
+    Print(world_.Step(PolicyApplied{1, std::make_shared<const Policy>(std::move(policy))}));
+  }
+  void Gateways(const Line& line) {
+    std::vector<GatewayAddress> gateways;
+    for (const std::string& endpoint : line.words) gateways.push_back({endpoint, "key"});
+    Print(world_.Step(GatewaysChanged{std::move(gateways)}));
+  }
+  void Crash(const Line&) {
+    world_.Crash();
+    Print(world_.Step(Restarted{}));
+  }
+  void Explain(const Line& line) {
+    const auto explanation = world_.core().ExplainJob(world_.now(), Job(line.words[0]));
+    if (!explanation.ok()) {
+      out_ += Describe(explanation.status()) + "\n";
+      return;
+    }
+    out_ += fmt::format("{} {}{}\n", line.words[0], ToString(explanation->phase),
+                        explanation->never ? " never" : "");
+    for (const Reason& reason : explanation->reasons)
+      out_ += fmt::format("  {} {}: {}\n", ToString(reason.reason), reason.count, reason.detail);
+    for (const std::string& remedy : explanation->remedies) out_ += "  remedy: " + remedy + "\n";
+    for (const auto& c : explanation->candidates) {
+      out_ += fmt::format("  candidate {} {}{} ${:.2f}/h: {}\n", c.node, c.device_model,
+                          c.emulated ? " (emulated)" : "", c.price.dollars_per_hour(), c.verdict);
+    }
+  }
+  void ExplainDeployment(const Line& line) {
+    const auto waits = world_.core().ExplainDeployment(line.words[0]);
+    if (!waits.ok()) {
+      out_ += Describe(waits.status()) + "\n";
+      return;
+    }
+    for (const ReplicaWait& wait : *waits) {
+      out_ += fmt::format("group {} waits for {}\n", wait.group, wait.count);
+      for (const Reason& reason : wait.reasons)
+        out_ += fmt::format("  {} {}: {}\n", ToString(reason.reason), reason.count, reason.detail);
+    }
+  }
+  void Jobs(const Line&) {
+    for (const auto& [id, job] : world_.state().jobs()) {
+      out_ += fmt::format("{} {} attempt={} failures={}", job.spec->name, ToString(job.phase),
+                          job.attempt.value(), job.failures);
+      if (job.outcome) out_ += fmt::format(" {} code={}", ToString(*job.outcome), job.code);
+      out_ += fmt::format(" cost={}\n", FormatCost(job.cost));
+    }
+    const JobCounts counts = world_.core().Counts();
+    out_ += fmt::format("pending={} running={} stopping={} finished={}\n", counts.pending,
+                        counts.running, counts.stopping, counts.finished);
+  }
+
+  World world_;
+  uint32_t nodes_ = 0;
+  std::map<std::string, JobId> jobs_;
+  std::string out_;
+};
+
+const std::map<std::string, Scenario::Verb> Scenario::kVerbs = {
+    {"advance", &Scenario::Advance},
+    {"beat", &Scenario::Beat},
+    {"cancel", &Scenario::Cancel},
+    {"cluster", &Scenario::Cluster},
+    {"crash", &Scenario::Crash},
+    {"delete", &Scenario::Delete},
+    {"deploy", &Scenario::Deploy},
+    {"drain", &Scenario::Drain},
+    {"exit", &Scenario::TaskExits},
+    {"explain", &Scenario::Explain},
+    {"explain-deployment", &Scenario::ExplainDeployment},
+    {"gateways", &Scenario::Gateways},
+    {"jobs", &Scenario::Jobs},
+    {"node", &Scenario::Node},
+    {"policy", &Scenario::SetPolicy},
+    {"replica", &Scenario::Replica},
+    {"reregister", &Scenario::Reregister},
+    {"running", &Scenario::TaskRuns},
+    {"submit", &Scenario::Submit},
+    {"undrain", &Scenario::Undrain},
+};
+
+// Runs a file's text; returns it with what really happened in place of what was expected.
+std::string Perform(const std::string& text) {
+  Scenario scenario;
+  std::string actual;
+  std::istringstream stream(text);
+  std::string effects;
+  bool expecting = false;
+  for (std::string line; std::getline(stream, line);) {
+    if (line == "----") {
+      expecting = true;
+      actual += line + "\n" + effects;
+      effects.clear();
+    } else if (line.empty()) {
+      expecting = false;
+      actual += "\n";
+    } else if (!expecting) {
+      actual += line + "\n";
+      if (line[0] != '#') effects += scenario.Run(line);
+    }
+  }
+  return actual;
+}
+
+std::string Read(const std::filesystem::path& path) {
+  std::ifstream file(path);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+class ScenarioFile : public testing::TestWithParam<std::filesystem::path> {};
+
+TEST_P(ScenarioFile, GoesAsWritten) {
+  const std::string expected = Read(GetParam());
+  const std::string actual = Perform(expected);
+  if (std::getenv("ALLOT_UPDATE") != nullptr) {
+    std::ofstream(GetParam()) << actual;
+    return;
+  }
+  EXPECT_EQ(actual, expected) << GetParam() << "; ALLOT_UPDATE=1 rewrites it";
+}
+
+std::vector<std::filesystem::path> Files() {
+  std::vector<std::filesystem::path> files;
+  for (const auto& entry :
+       std::filesystem::directory_iterator(ALLOT_SOURCE_DIR "/tests/scenario/scheduler")) {
+    if (entry.path().extension() == ".txt") files.push_back(entry.path());
+  }
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+INSTANTIATE_TEST_SUITE_P(Scheduler, ScenarioFile, testing::ValuesIn(Files()),
+                         [](const auto& test) { return test.param.stem().string(); });
+
+}  // namespace
+}  // namespace allot::scheduler

@@ -1,0 +1,272 @@
+// Every checker can fail: each is fed what must never happen.
+#include "gtest/gtest.h"
+#include "simulator/checkers/acknowledged.h"
+#include "simulator/checkers/fencing.h"
+#include "simulator/checkers/fold.h"
+#include "simulator/checkers/job_ledger.h"
+#include "simulator/checkers/lease_ledger.h"
+#include "simulator/checkers/process_ledger.h"
+#include "simulator/checkers/request_ledger.h"
+
+namespace allot::simulator {
+namespace {
+
+const Time kAt = FromMicros(1);
+const JobId kJob(1);
+
+scheduler::JobSpecPtr Spec(uint32_t tasks) {
+  auto spec = std::make_shared<JobSpec>();
+  spec->tasks = tasks;
+  return spec;
+}
+scheduler::JobAccepted Accepted(JobId job, uint32_t tasks = 1, std::string key = "") {
+  return {kAt, job, Spec(tasks), "user", std::move(key)};
+}
+scheduler::TaskPlacement On(uint32_t node, uint32_t device) {
+  scheduler::TaskPlacement placement;
+  placement.node = NodeId(node);
+  placement.devices.Add(device);
+  return placement;
+}
+scheduler::JobPlaced Placed(JobId job, uint32_t attempt,
+                            std::vector<scheduler::TaskPlacement> tasks) {
+  scheduler::JobPlaced placed;
+  placed.job = job;
+  placed.attempt = Attempt(attempt);
+  placed.tasks = std::move(tasks);
+  return placed;
+}
+TaskKey Key(JobId job, uint32_t index, uint32_t attempt) {
+  return {{job, index}, Attempt(attempt)};
+}
+scheduler::TaskExited Exited(const TaskKey& key, int32_t code = 0) {
+  scheduler::TaskExited exited;
+  exited.key = key;
+  exited.exit.code = code;
+  return exited;
+}
+scheduler::NodeRegistered Registered(uint32_t node, uint64_t epoch, uint32_t devices = 2) {
+  auto info = std::make_shared<NodeInfo>();
+  info->name = fmt::format("n{}", node);
+  for (uint32_t i = 0; i < devices; ++i) {
+    info->devices.emplace_back();
+    info->devices.back().id = fmt::format("gpu{}", i);
+  }
+  return {kAt, NodeId(node), Epoch(epoch), 1, info};
+}
+
+// What the ledger finds in these records; "" if nothing.
+template <class Ledger>
+std::string Find(const std::vector<scheduler::Record>& records) {
+  Findings findings;
+  Ledger ledger(findings);
+  for (const auto& record : records) ledger.Kept(record);
+  return findings.first();
+}
+
+#define EXPECT_FINDS(finding, part) EXPECT_NE((finding).find(part), std::string::npos) << (finding)
+
+TEST(JobLedger, AcceptsAnHonestLife) {
+  EXPECT_EQ(Find<JobLedger>({scheduler::TermBegun{kAt, Term(1)}, Accepted(kJob, 2),
+                             Placed(kJob, 1, {On(1, 0), On(1, 1)}), Exited(Key(kJob, 0, 1), 1),
+                             scheduler::JobStopping{kAt, kJob}, Exited(Key(kJob, 1, 1)),
+                             scheduler::JobRequeued{kAt, kJob},
+                             Placed(kJob, 2, {On(1, 0), On(2, 0)}), Exited(Key(kJob, 0, 2)),
+                             Exited(Key(kJob, 1, 2)), scheduler::JobFinished{kAt, kJob}}),
+            "");
+}
+
+TEST(JobLedger, FindsATermThatDoesNotGrow) {
+  EXPECT_FINDS(
+      Find<JobLedger>({scheduler::TermBegun{kAt, Term(2)}, scheduler::TermBegun{kAt, Term(2)}}),
+      "term 2 after 2");
+}
+
+TEST(JobLedger, FindsTwoJobsOfOneKey) {
+  EXPECT_FINDS(Find<JobLedger>({Accepted(kJob, 1, "k"), Accepted(JobId(2), 1, "k")}), "two jobs");
+}
+
+TEST(JobLedger, FindsHalfAGang) {
+  EXPECT_FINDS(Find<JobLedger>({Accepted(kJob, 2), Placed(kJob, 1, {On(1, 0)})}), "1 of 2 tasks");
+}
+
+TEST(JobLedger, FindsAPlacementOnTopOfAnother) {
+  EXPECT_FINDS(
+      Find<JobLedger>({Accepted(kJob), Placed(kJob, 1, {On(1, 0)}), Placed(kJob, 2, {On(1, 1)})}),
+      "placed while it is placed");
+}
+
+TEST(JobLedger, FindsARequeueOfAGangThatIsStillThere) {
+  EXPECT_FINDS(Find<JobLedger>({Accepted(kJob, 2), Placed(kJob, 1, {On(1, 0), On(1, 1)}),
+                                Exited(Key(kJob, 0, 1), 1), scheduler::JobRequeued{kAt, kJob}}),
+               "while 1 tasks of it hold leases");
+}
+
+TEST(JobLedger, FindsATaskThatEndsTwice) {
+  EXPECT_FINDS(Find<JobLedger>({Accepted(kJob), Placed(kJob, 1, {On(1, 0)}),
+                                Exited(Key(kJob, 0, 1)), Exited(Key(kJob, 0, 1))}),
+               "that attempt of it is over");
+}
+
+TEST(JobLedger, FindsASecondRunAfterASuccess) {
+  EXPECT_FINDS(Find<JobLedger>({Accepted(kJob), Placed(kJob, 1, {On(1, 0)}),
+                                Exited(Key(kJob, 0, 1)), scheduler::JobRequeued{kAt, kJob}}),
+               "every task of it succeeded");
+}
+
+TEST(JobLedger, FindsAFinishedJobThatMoves) {
+  EXPECT_FINDS(
+      Find<JobLedger>({Accepted(kJob), Placed(kJob, 1, {On(1, 0)}), Exited(Key(kJob, 0, 1)),
+                       scheduler::JobFinished{kAt, kJob}, Placed(kJob, 2, {On(1, 0)})}),
+      "which has finished");
+}
+
+TEST(JobLedger, FindsASuccessWithoutItsTasks) {
+  EXPECT_FINDS(Find<JobLedger>({Accepted(kJob), scheduler::JobFinished{kAt, kJob}}),
+               "succeeded with 0 of 1");
+}
+
+TEST(JobLedger, FindsAPlacementAfterAnAcknowledgedCancel) {
+  Findings findings;
+  JobLedger ledger(findings);
+  ledger.Kept(Accepted(kJob));
+  ledger.CancelAcknowledged(kJob);
+  ledger.Kept(Placed(kJob, 1, {On(1, 0)}));
+  EXPECT_FINDS(findings.first(), "after its cancellation was acknowledged");
+}
+
+TEST(LeaseLedger, FindsADeviceLeasedTwice) {
+  EXPECT_FINDS(Find<LeaseLedger>({Registered(1, 1), Placed(kJob, 1, {On(1, 0)}),
+                                  Placed(JobId(2), 1, {On(1, 0)})}),
+               "while job-1/0#1 has it");
+  EXPECT_EQ(Find<LeaseLedger>({Registered(1, 1), Placed(kJob, 1, {On(1, 0)}),
+                               Exited(Key(kJob, 0, 1)), Placed(JobId(2), 1, {On(1, 0)})}),
+            "");
+}
+
+TEST(LeaseLedger, FindsALeaseOnALostNode) {
+  EXPECT_FINDS(Find<LeaseLedger>({Registered(1, 1), scheduler::NodeLost{kAt, NodeId(1), Epoch(2)},
+                                  Placed(kJob, 1, {On(1, 0)})}),
+               "not alive");
+}
+
+TEST(LeaseLedger, FindsAPlacementOnADrainingNode) {
+  EXPECT_FINDS(Find<LeaseLedger>({Registered(1, 1), scheduler::NodeDrainSet{kAt, NodeId(1), true},
+                                  Placed(kJob, 1, {On(1, 0)})}),
+               "draining");
+}
+
+TEST(LeaseLedger, FindsAnEpochThatDoesNotGrow) {
+  EXPECT_FINDS(Find<LeaseLedger>({Registered(1, 3), Registered(1, 3)}), "epoch 3 after 3");
+}
+
+TEST(LeaseLedger, FindsADeviceTheNodeDoesNotHave) {
+  EXPECT_FINDS(Find<LeaseLedger>({Registered(1, 1, 1), Placed(kJob, 1, {On(1, 1)})}),
+               "which has 1");
+}
+
+TEST(ProcessLedger, FindsAKeySpawnedTwice) {
+  Findings findings;
+  ProcessLedger ledger(findings);
+  ledger.TaskSpawned(1, Key(kJob, 0, 1), {});
+  ledger.Ended(1, "job-1/0#1");
+  ledger.TaskSpawned(2, Key(kJob, 0, 1), {});
+  EXPECT_FINDS(findings.first(), "before on node 1");
+}
+
+TEST(ProcessLedger, FindsTwoOwnersOnOneDevice) {
+  Findings findings;
+  ProcessLedger ledger(findings);
+  ledger.TaskSpawned(1, Key(kJob, 0, 1), {"gpu0"});
+  ledger.ReplicaSpawned(2, ReplicaId(1), {"gpu0"});
+  EXPECT_FALSE(findings.any()) << "another node's device of the same name";
+  ledger.ReplicaSpawned(1, ReplicaId(2), {"gpu1", "gpu0"});
+  EXPECT_FINDS(findings.first(), "used by replica-2 while job-1/0#1 lives");
+}
+
+TEST(ProcessLedger, FindsAProcessForgottenAlive) {
+  Findings findings;
+  ProcessLedger ledger(findings);
+  ledger.TaskSpawned(1, Key(kJob, 0, 1), {});
+  ledger.Forgotten(1, "job-1/0#1");
+  EXPECT_FINDS(findings.first(), "forgot job-1/0#1");
+}
+
+TEST(RequestLedger, FindsARequestThatEndsTwice) {
+  Findings findings;
+  RequestLedger ledger(findings);
+  ledger.Arrived(RequestId(1));
+  router::Effects effects;
+  effects.ended.emplace_back();
+  effects.ended.back().id = RequestId(1);
+  ledger.Stepped(effects);
+  EXPECT_FALSE(findings.any());
+  ledger.Stepped(effects);
+  EXPECT_FINDS(findings.first(), "which is not open");
+}
+
+TEST(RequestLedger, FindsARequestThatNeverEnds) {
+  Findings findings;
+  RequestLedger ledger(findings);
+  ledger.Arrived(RequestId(1));
+  ledger.CheckAllEnded();
+  EXPECT_FINDS(findings.first(), "never ended");
+}
+
+TEST(Acknowledged, FindsAForgottenJob) {
+  Findings findings;
+  Acknowledged acknowledged(findings);
+  acknowledged.Replied(kJob, "");
+  scheduler::ClusterState state;
+  acknowledged.CheckKept(state);
+  EXPECT_FINDS(findings.first(), "job-1 was acknowledged and is forgotten");
+}
+
+TEST(Acknowledged, FindsOneKeyWithTwoAnswers) {
+  Findings findings;
+  Acknowledged acknowledged(findings);
+  acknowledged.Replied(kJob, "k");
+  acknowledged.Replied(kJob, "k");
+  EXPECT_FALSE(findings.any());
+  acknowledged.Replied(JobId(2), "k");
+  EXPECT_FINDS(findings.first(), "job-1 and with job-2");
+}
+
+TEST(Fencing, FindsAnAgentThatObeysAnotherEpoch) {
+  agent::Effects effects;
+  effects.commands.emplace_back(agent::SpawnTask{Key(kJob, 0, 1), {}});
+  const SchedulerMessage message = StartTask{Epoch(1), Key(kJob, 0, 1), {}};
+  Findings same;
+  CheckAgentFenced(Epoch(1), message, effects, same);
+  EXPECT_FALSE(same.any());
+  Findings other;
+  CheckAgentFenced(Epoch(2), message, effects, other);
+  EXPECT_FINDS(other.first(), "epoch 2 obeyed epoch 1");
+}
+
+TEST(Fencing, FindsASchedulerThatBelievesAnotherEpoch) {
+  TaskReport report{Epoch(1), {}};
+  report.tasks.emplace_back();
+  report.tasks.back().key = Key(kJob, 0, 1);
+  scheduler::Effects effects;
+  effects.records.emplace_back(Exited(Key(kJob, 0, 1)));
+  Findings same;
+  CheckSchedulerFenced(Epoch(1), report, effects, same);
+  EXPECT_FALSE(same.any());
+  Findings other;
+  CheckSchedulerFenced(Epoch(2), report, effects, other);
+  EXPECT_FINDS(other.first(), "believed a report of epoch 1");
+}
+
+TEST(Fold, FindsAStateThatIsNotItsRecords) {
+  scheduler::ClusterState fold, state;
+  Findings findings;
+  CheckFold(fold, state, "now", findings);
+  EXPECT_FALSE(findings.any());
+  state.Apply(scheduler::TermBegun{kAt, Term(1)});
+  CheckFold(fold, state, "now", findings);
+  EXPECT_FINDS(findings.first(), "not the fold");
+}
+
+}  // namespace
+}  // namespace allot::simulator
