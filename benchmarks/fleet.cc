@@ -75,7 +75,7 @@ class FleetAgent {
     for (const wire::Message& message : in.envelope.messages())
       if (auto decoded = wire::DecodeSchedulerMessage(message); decoded.ok())
         Step(agent::SchedulerSaid{*std::move(decoded)});
-    if (in.envelope.messages().empty()) Step(agent::ClockTicked{});
+    if (in.envelope.messages().empty()) Step(agent::SchedulerHeard{});
   }
 
   void Step(const agent::Event& event) {

@@ -23,8 +23,11 @@ std::string Money(std::optional<double> usd) {
   if (size == 0) return "$0";
   if (size >= 1) return fmt::format("${:.2f}", *usd);
   if (size >= 0.01) return fmt::format("${:.4f}", *usd);
-  if (size >= 0.0001) return fmt::format("${:.6f}", *usd);
-  return fmt::format("${:.8f}", *usd);
+  // Three digits that mean something.
+  const int decimals = static_cast<int>(std::ceil(-std::log10(size))) + 2;
+  std::string text = fmt::format("${:.{}f}", *usd, std::min(decimals, 12));
+  text.erase(text.find_last_not_of('0') + 1);
+  return text;
 }
 
 std::string PerHour(std::optional<double> usd) {

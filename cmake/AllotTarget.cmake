@@ -31,6 +31,9 @@ function(allot_test name)
   target_link_libraries(${name} PRIVATE ${A_DEPS} GTest::gmock GTest::gtest GTest::gtest_main allot_warnings)
   target_compile_definitions(${name} PRIVATE ALLOT_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
                                              ALLOT_BINARY_DIR="${CMAKE_BINARY_DIR}")
+  if(NOT A_LABELS)
+    set(A_LABELS unit)
+  endif()
   gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES LABELS "${A_LABELS}" TIMEOUT 300)
 endfunction()
 

@@ -84,27 +84,30 @@ StatusOr<pid_t> Cluster::StartAgent(const std::string& name) {
                 .marker = layout_.folder()});
 }
 
-Status Cluster::AwaitNodes(const std::vector<std::string>& names, Duration timeout) {
+Status Cluster::AwaitNodes(const std::vector<Node>& nodes, Duration timeout) {
   ASSIGN_OR_RETURN(const Addresses addresses, ReadAddresses(layout_.SchedulerState()));
   ASSIGN_OR_RETURN(const std::unique_ptr<Api> api, Api::Connect({"http://" + addresses.http, ""}));
   const auto deadline = std::chrono::steady_clock::now() + timeout;
   while (true) {
-    std::string missing;
-    const auto nodes = api->Nodes();
-    for (const std::string& name : names) {
+    const auto registered = api->Nodes();
+    const Node* missing = nullptr;
+    for (const Node& node : nodes) {
       const bool here =
-          nodes.ok() && std::any_of(nodes->view.begin(), nodes->view.end(),
-                                    [&](const NodeView& n) { return n.name == name && n.alive; });
-      if (!here) missing = name;
+          registered.ok() &&
+          std::any_of(registered->view.begin(), registered->view.end(),
+                      [&](const NodeView& n) { return n.name == node.name && n.alive; });
+      if (!here) missing = &node;
     }
-    if (missing.empty()) return absl::OkStatus();
-    const bool late = std::chrono::steady_clock::now() >= deadline;
-    const StatusOr<std::string> log = ReadFile(layout_.LogOf(missing));
-    if (late)
-      return DeadlineExceeded("node {} did not register within {}{}\n{}  (from {})", missing,
+    if (missing == nullptr) return absl::OkStatus();
+    const std::string log = layout_.LogOf(missing->name);
+    if (!IsRunning(missing->agent))
+      return FailedPrecondition("the agent {} ended at once\n{}  (from {})", missing->name,
+                                LastLines(log), log);
+    if (std::chrono::steady_clock::now() >= deadline)
+      return DeadlineExceeded("node {} did not register within {}{}\n{}  (from {})", missing->name,
                               FormatDuration(timeout),
-                              nodes.ok() ? "" : " (" + MessageOf(nodes.status()) + ")",
-                              LastLines(layout_.LogOf(missing)), layout_.LogOf(missing));
+                              registered.ok() ? "" : " (" + MessageOf(registered.status()) + ")",
+                              LastLines(log), log);
     Pause(std::chrono::milliseconds(20));
   }
 }
@@ -119,14 +122,14 @@ Status Cluster::UpUnguarded(const UpOptions& options) {
                                                 .http = chosen.http,
                                                 .gateway_endpoint = chosen.gateway_endpoint,
                                                 .gateway_http = chosen.gateway_http}));
-  std::vector<std::string> names;
+  std::vector<Node> nodes;
   for (const AgentSpec& agent : agents) {
     RETURN_IF_ERROR(layout_.WriteAgentConfig(agent, chosen.endpoint));
-    RETURN_IF_ERROR(StartAgent(agent.name).status());
-    names.push_back(agent.name);
+    ASSIGN_OR_RETURN(const pid_t pid, StartAgent(agent.name));
+    nodes.push_back({agent.name, pid});
   }
-  progress_(fmt::format("waiting for {} agents …", names.size()));
-  return AwaitNodes(names, options.timeout);
+  progress_(fmt::format("waiting for {} agents …", nodes.size()));
+  return AwaitNodes(nodes, options.timeout);
 }
 
 StatusOr<Addresses> Cluster::Up(const UpOptions& options) {

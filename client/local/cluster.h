@@ -35,8 +35,12 @@ class Cluster {
   // One program of a cluster that is up; for tests and repairs.
   StatusOr<Addresses> StartScheduler(Duration timeout);
   StatusOr<pid_t> StartAgent(const std::string& name);
-  // Until every named node is registered and alive.
-  Status AwaitNodes(const std::vector<std::string>& names, Duration timeout);
+  // Until every named node is registered and alive; fails early if an agent's process has ended.
+  struct Node {
+    std::string name;
+    pid_t agent = 0;
+  };
+  Status AwaitNodes(const std::vector<Node>& nodes, Duration timeout);
 
  private:
   StatusOr<std::vector<AgentSpec>> Choose(const UpOptions& options) const;

@@ -69,7 +69,15 @@ class ServerLink::Impl : public std::enable_shared_from_this<ServerLink::Impl> {
       if (const auto self = weak.lock()) self->DrainMonitor();
       return false;
     });
-    socket_.bind(endpoint);
+    if (zmq_bind(socket_.handle(), endpoint.c_str()) != 0) {
+      bind_error_ = zmq_errno();
+      // Telling the monitor may have overwritten errno; the event has the real one.
+      MonitorEvent event;
+      while (monitor_->Next(&event)) {
+        if (event.kind == ZMQ_EVENT_BIND_FAILED) bind_error_ = static_cast<int>(event.value);
+      }
+      throw zmq::error_t();
+    }
     endpoint_ = socket_.get(zmq::sockopt::last_endpoint);
     pump_ = std::make_shared<SocketPump>(loop, socket_.get(zmq::sockopt::fd), [weak] {
       const auto self = weak.lock();
@@ -95,6 +103,7 @@ class ServerLink::Impl : public std::enable_shared_from_this<ServerLink::Impl> {
   }
 
   const std::string& endpoint() const { return endpoint_; }
+  int bind_error() const { return bind_error_; }  // errno, 0 if it was bound
   const LinkCounters& counters() const { return counters_; }
 
  private:
@@ -164,6 +173,7 @@ class ServerLink::Impl : public std::enable_shared_from_this<ServerLink::Impl> {
   LinkCounters counters_;
   ConnectionLedger ledger_;
   bool closed_ = false;
+  int bind_error_ = 0;
   zmq::socket_t socket_;
   std::unique_ptr<SocketMonitor> monitor_;
   std::shared_ptr<SocketPump> pump_;
@@ -186,8 +196,9 @@ StatusOr<std::unique_ptr<ServerLink>> ServerLink::Listen(Context& context,
     impl->Start(loop, options.endpoint);
     return std::unique_ptr<ServerLink>(new ServerLink(impl));
   } catch (const zmq::error_t& error) {
+    const int cause = impl && impl->bind_error() != 0 ? impl->bind_error() : error.num();
     if (impl) impl->Close();
-    return Unavailable("{}", BindError(options.endpoint, error.num()));
+    return Unavailable("{}", BindError(options.endpoint, cause));
   }
 }
 

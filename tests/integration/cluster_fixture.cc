@@ -196,7 +196,7 @@ void ClusterTest::StartAgent(const std::string& name) {
   ASSERT_TRUE(pid.ok()) << pid.status();
   const auto ready = local::WaitForAddresses(cluster_->layout().NodeState(name), *pid, kDeadline);
   ASSERT_TRUE(ready.ok()) << ready.status();
-  const Status here = cluster_->AwaitNodes({name}, kDeadline);
+  const Status here = cluster_->AwaitNodes({{name, *pid}}, kDeadline);
   ASSERT_TRUE(here.ok()) << here;
 }
 

@@ -31,7 +31,7 @@ gateway=http://$(address gateway_http)
 # Something of everything: a job that runs, one that waits, one that failed, a deployment, requests.
 cat >"$work/deployment.yaml" <<Y
 name: tiny
-command: ["$bin/tiny-server", --port, "{port}"]
+command: ["$bin/tiny_server", "{port}"]
 resources: {cpus: 0.1, memory: 32MiB}
 replicas:
   - {device: {kind: CPU}, count: 1}
@@ -41,9 +41,10 @@ objective: {end_to_end: 5s, percentile: 0.95}
 Y
 "$bin/allot" submit --cpus 0.1 -- sleep 300 >/dev/null
 "$bin/allot" submit --cpus 0.1 -- false >/dev/null
-"$bin/allot" submit --device kind=GPU,count=2 -- sleep 300 >/dev/null
-"$bin/allot" submit --device kind=GPU,count=2 -- sleep 300 >/dev/null
 "$bin/allot" deploy "$work/deployment.yaml" --wait
+# One GPU is left: one of these runs, the other waits.
+"$bin/allot" submit --cpus 0.1 --device kind=GPU,count=1 -- sleep 300 >/dev/null
+"$bin/allot" submit --cpus 0.1 --device kind=GPU,count=1 -- sleep 300 >/dev/null
 
 sed -e "s|http://127.0.0.1:7401|$ALLOT_SERVER|" -e 's/: [0-9]*s$/: 1s/' "$source/dashboards/prometheus.yml" >"$work/prometheus.yml"
 prometheus --config.file="$work/prometheus.yml" --storage.tsdb.path="$work/data" --web.listen-address=127.0.0.1:0 >"$work/prometheus.log" 2>&1 &

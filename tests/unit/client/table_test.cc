@@ -33,8 +33,8 @@ TEST(Text, QuantitiesReadWell) {
   EXPECT_EQ(Seconds(1.2345), "1.2s");
   EXPECT_EQ(Seconds(std::nullopt), "-");
   EXPECT_EQ(Money(0.0), "$0");
-  EXPECT_EQ(Money(0.001234), "$0.001234");
-  EXPECT_EQ(Money(0.0000071), "$0.00000710");
+  EXPECT_EQ(Money(0.001234), "$0.00123");
+  EXPECT_EQ(Money(0.0000071), "$0.0000071");
   EXPECT_EQ(Money(12.4), "$12.40");
   EXPECT_EQ(PerHour(2.95), "$2.95/h");
   EXPECT_EQ(Ratio(0.425), "42%");

@@ -50,7 +50,7 @@ std::vector<Record> SomeRecords(int turns, uint64_t seed = 1) {
 }
 
 TEST(RecordCodec, EveryRecordComesBackAsItWas) {
-  rc::check([](uint64_t seed) {
+  EXPECT_TRUE(rc::check([](uint64_t seed) {
     RandomHistory history(seed);
     history.Turns(100);
     for (const Record& record : history.records()) {
@@ -62,7 +62,7 @@ TEST(RecordCodec, EveryRecordComesBackAsItWas) {
       RC_ASSERT(decoded->index() == record.index());
       RC_ASSERT(again.SerializeAsString() == encoded.SerializeAsString());
     }
-  });
+  }));
 }
 
 TEST(RecordCodec, ARecordOfAnotherVersionIsAnErrorAndNoCrash) {
@@ -76,7 +76,7 @@ TEST(RecordCodec, ARecordOfAnotherVersionIsAnErrorAndNoCrash) {
 }
 
 TEST(Snapshot, GivesTheSameStateBack) {
-  rc::check([](uint64_t seed) {
+  EXPECT_TRUE(rc::check([](uint64_t seed) {
     RandomHistory history(seed);
     history.Turns(200);
     StateCodec::Reader reader;
@@ -88,7 +88,7 @@ TEST(Snapshot, GivesTheSameStateBack) {
     const StatusOr<ClusterState> state = reader.Finish();
     RC_ASSERT(state.ok());
     RC_ASSERT(state->Fingerprint() == history.state().Fingerprint());
-  });
+  }));
 }
 
 TEST(Snapshot, IsRefusedWithoutItsHead) {
