@@ -45,8 +45,8 @@ class Planner {
   uint16_t PortFor(const JobState& job, NodeId node) const;
   bool Spent() const { return work_ >= kWorkMax || tried_ >= ledger_.options().plan_attempts_max; }
 
-  // About 3 ms: a unit is a node looked at or a fraction of a record.
-  static constexpr uint64_t kWorkMax = 12'000;
+  // About 2 ms: a unit is a node looked at or a fraction of a record.
+  static constexpr uint64_t kWorkMax = 6'000;
   static constexpr uint64_t kWorkPerTry = 4, kWorkPerTask = 8;
   static constexpr uint32_t kHeadsLookedAt = 16;
 
