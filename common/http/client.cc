@@ -273,8 +273,9 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
     if (over_) return;
     over_ = true;
     Drop();
-    const auto done = std::move(callbacks_.done);
-    if (done) done(status);
+    // All of them go with the last call: what they hold may hold the Call, and so us.
+    const Client::Callbacks callbacks = std::exchange(callbacks_, {});
+    if (callbacks.done) callbacks.done(status);
   }
 
   // The deadline moves with every piece; the timer is not touched for that. It looks when it

@@ -181,6 +181,7 @@ Harness::Harness(const std::function<void(Options&)>& adjust) {
 }
 
 Harness::~Harness() {
+  for (const auto& answer : asked_) answer->call.reset();  // its callbacks hold the answer
   client.reset();
   agents.clear();
   gateway.reset();
@@ -257,6 +258,7 @@ FakeAgent& Harness::AddAgent(const std::string& node) {
 
 std::shared_ptr<Answer> Harness::Fetch(http::ClientRequest request) {
   auto answer = std::make_shared<Answer>();
+  asked_.push_back(answer);
   answer->call =
       client->Start(std::move(request), {.head =
                                              [answer](int status, http::Headers headers) {

@@ -134,6 +134,7 @@ class Harness {
   std::map<std::string, transport::KeyPair> keys_;
   std::string scheduler_endpoint_ = "tcp://127.0.0.1:0";
   uint64_t scheduler_sequence_ = 0;
+  std::vector<std::shared_ptr<Answer>> asked_;
 };
 
 constexpr char kPrompt[] = R"({"model":"tiny","prompt":"once upon","max_tokens":8})";
