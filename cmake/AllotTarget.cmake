@@ -1,6 +1,7 @@
 # allot_library(NAME SRCS … DEPS …)    one static library per folder
 # allot_program(NAME SRCS … DEPS …)
-# allot_test(NAME SRCS … DEPS … [LABELS …] [DATA DIR])   a GoogleTest program; gtest_main is linked
+# allot_test(NAME [SERIAL] SRCS … DEPS … [LABELS …])   a GoogleTest program; gtest_main is linked
+#   SERIAL: beside no other test, for what it measures
 include(CMakeParseArguments)
 
 function(allot_library name)
@@ -26,7 +27,7 @@ function(allot_test name)
   if(NOT ALLOT_TESTS)
     return()
   endif()
-  cmake_parse_arguments(A "" "" "SRCS;DEPS;LABELS" ${ARGN})
+  cmake_parse_arguments(A "SERIAL" "" "SRCS;DEPS;LABELS" ${ARGN})
   add_executable(${name} ${A_SRCS})
   target_link_libraries(${name} PRIVATE ${A_DEPS} GTest::gmock GTest::gtest GTest::gtest_main allot_warnings)
   target_compile_definitions(${name} PRIVATE ALLOT_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
@@ -34,7 +35,8 @@ function(allot_test name)
   if(NOT A_LABELS)
     set(A_LABELS unit)
   endif()
-  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES LABELS "${A_LABELS}" TIMEOUT 300)
+  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES LABELS "${A_LABELS}" TIMEOUT 300
+                                                            RUN_SERIAL ${A_SERIAL})
 endfunction()
 
 # allot_folder(NAME DEPS …): the library of the current folder: every .cc in it but main.cc.

@@ -14,6 +14,8 @@
 #include "client/local/files.h"
 #include "client/local/processes.h"
 #include "client/session.h"
+#include "common/http/client.h"
+#include "common/json/json.h"
 
 namespace allot::testing {
 
@@ -133,6 +135,24 @@ void ClusterTest::Up(std::vector<local::AgentSpec> agents, const std::string& po
   auto api = client::Api::Connect({"http://" + addresses_.http, ""});
   ASSERT_TRUE(api.ok()) << api.status();
   api_ = *std::move(api);
+}
+
+void ClusterTest::Deploy(const std::string& deployment, const std::string& model) {
+  const std::string file = Write("deployment.yaml", deployment);
+  const CommandResult result = Allot({"deploy", file, "--wait", "--timeout", "100s"});
+  ASSERT_EQ(result.code, 0) << result.out << result.err;
+  const auto client = *http::BlockingClient::Create(gateway_url(), "");
+  http::ClientRequest request;
+  request.method = "POST";
+  request.target = "/v1/completions";
+  request.body =
+      json::serialize(json::object{{"model", model}, {"prompt", "x"}, {"max_tokens", 1}});
+  std::string last;
+  ASSERT_TRUE(Until([&] {
+    const auto answer = client->Fetch(request);
+    last = answer.ok() ? answer->body : answer.status().ToString();
+    return answer.ok() && answer->status == 200;
+  })) << last;
 }
 
 client::Api& ClusterTest::api() { return *api_; }

@@ -44,6 +44,10 @@ class ClusterTest : public ::testing::Test {
   // As Allot, but the command must succeed; returns what it printed, without the last newline.
   std::string Ok(const std::vector<std::string>& args) const;
 
+  // Deploys this text; returns once the gateway answers completions of `model`. Ready is the
+  // scheduler's word: the gateway must know it too, and be linked to the nodes.
+  void Deploy(const std::string& deployment, const std::string& model);
+
   client::Api& api();
   client::JobView Job(const std::string& id);
   // Until every task runs; its view then.

@@ -2,9 +2,11 @@
 //
 // GET /health; GET /v1/models; POST /v1/completions and /v1/chat/completions with and without
 // `stream`. It answers with the words of the prompt. `max_tokens` repeats them, one every few
-// milliseconds; when a client goes away in the middle of a stream, it says so on standard output.
+// milliseconds; when a client goes away in the middle of a stream, it says so and when (Unix time
+// in milliseconds) on standard output.
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <chrono>
 #include <cstdio>
 #include <memory>
 
@@ -69,7 +71,10 @@ void Complete(boost::asio::io_context& loop, const http::Request& request,
   responder->OnClientGone([answer] {
     answer->gone = true;
     answer->timer.cancel();
-    std::puts("client gone");
+    const auto now = std::chrono::system_clock::now().time_since_epoch();
+    std::printf(
+        "client gone at %lld\n",
+        static_cast<long long>(std::chrono::duration_cast<std::chrono::milliseconds>(now).count()));
     std::fflush(stdout);
   });
   responder->StartStream(200, {}, "text/event-stream");
