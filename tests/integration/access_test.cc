@@ -1,10 +1,12 @@
 // Who may speak: bearer tokens of people, keys of programs, and what the command line refuses.
 #include <filesystem>
 #include <fstream>
+#include <regex>
 
 #include "client/local/files.h"
 #include "client/local/processes.h"
 #include "common/http/client.h"
+#include "common/json/json.h"
 #include "tests/integration/cluster_fixture.h"
 
 namespace allot::testing {
@@ -24,10 +26,12 @@ class Access : public ClusterTest {
             Plain({"keys", "token", layout.File("tokens.yaml"), "--name", role, "--role", role}));
     std::ofstream(layout.SchedulerConfig())
         << "state_dir: scheduler\nlisten: tcp://127.0.0.1:0\nhttp_listen: 127.0.0.1:0\n"
-           "key_file: keys/scheduler.key\nallow_file: allow.yaml\ntokens_file: tokens.yaml\n";
+           "key_file: keys/scheduler.key\nallow_file: allow.yaml\ntokens_file: tokens.yaml\n"
+           "gateway: {listen: 'tcp://127.0.0.1:0', http_listen: 127.0.0.1:0}\n";
     const auto up = cluster().StartScheduler(kDeadline);
     ASSERT_TRUE(up.ok()) << up.status();
     url_ = "http://" + up->http;
+    gateway_ = "http://" + up->gateway_http;
   }
   // Needs no cluster.
   std::string Plain(const std::vector<std::string>& args) const {
@@ -40,13 +44,32 @@ class Access : public ClusterTest {
     if (!role.empty()) args.insert(args.end(), {"--token-file", folder() + "/" + role});
     return RunProgram(Program("allot"), args, {"ALLOT_TOKEN="}, folder());
   }
-  int Status(const std::string& method, const std::string& path) const {
-    const auto client = http::BlockingClient::Create(url_, "");
+  // `authorization` as it stands in the header; empty for none.
+  http::ClientResponse Ask(const std::string& url, const std::string& method,
+                           const std::string& path, const std::string& authorization) const {
+    const auto client = http::BlockingClient::Create(url, "");
     http::ClientRequest request;
     request.method = method;
     request.target = path;
+    if (!authorization.empty()) request.headers = {{"Authorization", authorization}};
     const auto answer = (*client)->Fetch(request);
-    return answer.ok() ? answer->status : 0;
+    EXPECT_TRUE(answer.ok()) << method << " " << path << ": " << answer.status();
+    return answer.ok() ? *answer : http::ClientResponse{};
+  }
+  std::string TokenOf(const std::string& role) const {
+    std::string token = Read(role);
+    while (!token.empty() && token.back() == '\n') token.pop_back();
+    return token;
+  }
+  // Without a token, with one that nobody was given, and with things that are no token.
+  void ExpectDenied(const std::string& url, const std::string& method, const std::string& path) {
+    for (const std::string& authorization :
+         {std::string(), std::string("Bearer nobody-was-given-this"), std::string("Bearer "),
+          "Basic " + TokenOf("admin"), TokenOf("admin")}) {
+      const http::ClientResponse answer = Ask(url, method, path, authorization);
+      EXPECT_EQ(answer.status, 401) << method << " " << path << " with \"" << authorization << "\"";
+      EXPECT_THAT(answer.body, HasSubstr("\"error\"")) << method << " " << path;
+    }
   }
   // An agent that runs, whether or not it is let in.
   void StartUnregistered(const std::string& name) {
@@ -62,23 +85,53 @@ class Access : public ClusterTest {
     const size_t at = metrics.ok() ? metrics->find(row) : std::string::npos;
     return at != std::string::npos && (*metrics)[at + row.size()] != '0';
   }
-  std::string url_;
+  std::string url_, gateway_;
 };
 
 TEST_F(Access, WithoutATokenEveryRouteButHealthIsDenied) {
   UpWithTokens();
-  EXPECT_EQ(Status("GET", "/healthz"), 200);
-  for (const char* path : {"/metrics", "/openapi.json", "/v1/cluster", "/v1/jobs", "/v1/jobs/job-1",
-                           "/v1/jobs/job-1/wait", "/v1/jobs/job-1/logs", "/v1/jobs/job-1/explain",
-                           "/v1/deployments", "/v1/deployments/x", "/v1/replicas/replica-1/logs",
-                           "/v1/nodes", "/v1/devices", "/v1/policy", "/v1/sd/prometheus"})
-    EXPECT_EQ(Status("GET", path), 401) << path;
-  EXPECT_EQ(Status("POST", "/v1/jobs"), 401);
-  EXPECT_EQ(Status("DELETE", "/v1/jobs/job-1"), 401);
-  EXPECT_EQ(Status("PUT", "/v1/policy"), 401);
+  EXPECT_EQ(Ask(url_, "GET", "/healthz", "").status, 200);
+  const std::string viewer = "Bearer " + TokenOf("viewer");
+  const http::ClientResponse document = Ask(url_, "GET", "/openapi.json", viewer);
+  ASSERT_EQ(document.status, 200) << document.body;
+  const json::value parsed = json::parse(document.body);
+  std::vector<std::string> denied_routes;
+  for (const auto& [pattern, operations] : parsed.at("paths").as_object()) {
+    if (pattern == "/healthz") continue;
+    const std::string path =
+        std::regex_replace(std::string(pattern), std::regex("\\{[^}]*\\}"), "x");
+    for (const auto& [method, operation] : operations.as_object()) {
+      std::string upper(method);
+      for (char& c : upper) c = static_cast<char>(std::toupper(c));
+      denied_routes.push_back(upper + " " + path);
+      ExpectDenied(url_, upper, path);
+    }
+  }
+  EXPECT_THAT(denied_routes,
+              ::testing::IsSupersetOf({"GET /v1/jobs", "POST /v1/jobs", "DELETE /v1/jobs/x",
+                                       "GET /v1/jobs/x/logs", "PUT /v1/policy", "GET /metrics",
+                                       "POST /v1/nodes/x/drain", "GET /openapi.json"}));
+  // Whoever may not ask does not learn what is there, either.
+  ExpectDenied(url_, "GET", "/nowhere");
+  ExpectDenied(url_, "DELETE", "/v1/nodes");
   const CommandResult denied = As("", {"nodes"});
   EXPECT_EQ(denied.code, 3);
   EXPECT_THAT(denied.err, HasSubstr("--token-file"));
+}
+
+TEST_F(Access, WithoutATokenAGatewaySaysNoMoreThanThatItIsHealthy) {
+  UpWithTokens();
+  EXPECT_EQ(Ask(gateway_, "GET", "/healthz", "").status, 200);
+  ExpectDenied(gateway_, "POST", "/v1/completions");
+  ExpectDenied(gateway_, "POST", "/v1/chat/completions");
+  for (const char* path : {"/v1/models", "/metrics", "/allot/v1/deployments",
+                           "/allot/v1/requests/req-00000000000000f3", "/nowhere"})
+    ExpectDenied(gateway_, "GET", path);
+  // They are there for those who may.
+  const std::string user = "Bearer " + TokenOf("user");
+  EXPECT_EQ(Ask(gateway_, "POST", "/v1/completions", user).status, 400) << "no body";
+  for (const char* path : {"/v1/models", "/metrics", "/allot/v1/deployments"})
+    EXPECT_EQ(Ask(gateway_, "GET", path, user).status, 200) << path;
 }
 
 TEST_F(Access, ARoleMayDoWhatItMayAndNoMore) {

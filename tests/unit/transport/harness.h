@@ -12,12 +12,11 @@
 #include <vector>
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/write.hpp>
 
 #include "common/transport/link.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/unit/transport/strangers.h"
 
 namespace allot::transport {
 
@@ -50,60 +49,6 @@ struct Peer {
   std::vector<std::string> disconnected;
   std::function<void(const ClientLink::Incoming&)> on_message;
   std::unique_ptr<ClientLink> link;
-};
-
-// A plain TCP connection that sends `bytes` over and over, up to `total`.
-class Stranger {
- public:
-  Stranger(boost::asio::io_context& loop, const std::string& endpoint)
-      : state_(std::make_shared<State>(loop)) {
-    const auto port = static_cast<uint16_t>(std::stoi(endpoint.substr(endpoint.rfind(':') + 1)));
-    state_->socket.connect({boost::asio::ip::make_address("127.0.0.1"), port});
-    Read(state_);
-  }
-  ~Stranger() { state_->socket.close(); }
-  void Send(std::string bytes, size_t total) {
-    state_->bytes = std::move(bytes);
-    state_->left = total;
-    Write(state_);
-  }
-  bool cut_off() const { return state_->cut_off; }
-  size_t sent() const { return state_->sent; }
-
- private:
-  struct State {
-    explicit State(boost::asio::io_context& loop) : socket(loop) {}
-    boost::asio::ip::tcp::socket socket;
-    std::string bytes;
-    std::vector<char> buffer = std::vector<char>(4096);
-    size_t left = 0, sent = 0;
-    bool cut_off = false;
-  };
-  static void Write(const std::shared_ptr<State>& state) {
-    const size_t now = std::min(state->left, state->bytes.size());
-    if (now == 0) return;
-    boost::asio::async_write(state->socket, boost::asio::buffer(state->bytes.data(), now),
-                             [state](const boost::system::error_code& error, size_t put) {
-                               state->left -= put;
-                               state->sent += put;
-                               if (error) {
-                                 state->cut_off = true;
-                               } else {
-                                 Write(state);
-                               }
-                             });
-  }
-  static void Read(const std::shared_ptr<State>& state) {
-    state->socket.async_read_some(boost::asio::buffer(state->buffer),
-                                  [state](const boost::system::error_code& error, size_t) {
-                                    if (error) {
-                                      state->cut_off = true;
-                                    } else {
-                                      Read(state);
-                                    }
-                                  });
-  }
-  std::shared_ptr<State> state_;
 };
 
 class LinkTest : public ::testing::Test {

@@ -6,36 +6,12 @@
 namespace allot::transport {
 namespace {
 
-// What a CURVE client says first (ZMTP 3.1): signature, version, mechanism, not a server.
-std::string CurveGreeting() {
-  std::string text("\xff\0\0\0\0\0\0\0\x01\x7f\x03\x01", 12);
-  text += "CURVE";
-  text.resize(64, '\0');
-  return text;
-}
-
-class Hostile : public LinkTest {
- protected:
-  // A peer that speaks ZeroMQ without our code.
-  struct RawPeer {
-    zmq::context_t context;
-    zmq::socket_t socket{context, zmq::socket_type::dealer};
-    RawPeer() { socket.set(zmq::sockopt::linger, 0); }
-    void Curve(const KeyPair& keys, const std::string& server_key) {
-      socket.set(zmq::sockopt::curve_publickey, keys.public_key);
-      socket.set(zmq::sockopt::curve_secretkey, keys.secret_key);
-      socket.set(zmq::sockopt::curve_serverkey, server_key);
-    }
-    void Send(std::string_view frame, bool more = false) {
-      socket.send(zmq::buffer(frame), more ? zmq::send_flags::sndmore : zmq::send_flags::none);
-    }
-  };
-};
+using Hostile = LinkTest;
 
 TEST_F(Hostile, PlainConnectionIsRefusedAndCounted) {
   Listen();
   RawPeer plain;
-  plain.socket.connect(server_->endpoint());
+  plain.Connect(server_->endpoint());
   plain.Send("hello");
   EXPECT_TRUE(Until([&] { return server_->counters().handshakes_failed >= 1; }));
   EXPECT_TRUE(arrived_.empty());
@@ -47,16 +23,8 @@ TEST_F(Hostile, GarbageIsCutOffWhileARealPeerGoesOn) {
   auto peer = EnrolledPeer("n1");
   ASSERT_TRUE(Exchange(*peer, 1));
   constexpr size_t kTotal = 100 << 20;
-  std::string noise(1 << 20, '\0');
-  for (size_t i = 0; i < noise.size(); ++i) noise[i] = static_cast<char>(i * 2654435761u >> 13);
-  std::string after_greeting = noise, command = noise, http = noise;
-  after_greeting.replace(0, 64, CurveGreeting());
-  // A greeting, then a frame that says it is 2^62 bytes long.
-  command.replace(0, 73, CurveGreeting() + std::string("\x06\x40\0\0\0\0\0\0\0", 9));
-  http.replace(0, 18, "GET / HTTP/1.1\r\n\r\n");
   uint64_t strangers = 0;
-  for (const std::string& bytes : {noise, std::string(1 << 20, '\xff'), std::string(1 << 20, '\0'),
-                                   after_greeting, command, http}) {
+  for (const std::string& bytes : Garbage()) {
     Stranger stranger(loop_, server_->endpoint());
     stranger.Send(bytes, kTotal);
     ++strangers;
@@ -112,7 +80,7 @@ TEST_F(Hostile, PeerThatBringsItsOwnRoutingIdIsNotHeard) {
   Enroll("n1", keys);
   peer.Curve(keys, server_keys_.public_key);
   peer.socket.set(zmq::sockopt::routing_id, "n2");
-  peer.socket.connect(server_->endpoint());
+  peer.Connect(server_->endpoint());
   wire::Envelope envelope = Numbered(1);
   envelope.set_version(1);
   peer.Send(envelope.SerializeAsString());
@@ -126,7 +94,7 @@ TEST_F(Hostile, FramesThatAreNoEnvelopeOfOursAreDroppedAndCounted) {
   const KeyPair keys = NewKeyPair();
   Enroll("n1", keys);
   peer.Curve(keys, server_keys_.public_key);
-  peer.socket.connect(server_->endpoint());
+  peer.Connect(server_->endpoint());
   wire::Envelope future = Numbered(1), good = Numbered(2);
   future.set_version(2);
   good.set_version(1);
