@@ -12,6 +12,7 @@
 
 #include <array>
 #include <atomic>
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -198,13 +199,15 @@ class FleetWorkers {
   [[noreturn]] void Work(size_t worker, const ClusterFiles& files,
                          const std::vector<std::string>& names, size_t first, size_t end,
                          const std::string& endpoint, int64_t telemetry) {
+    // Three sockets a link, and as many again that are still closing when all dial anew.
     auto context =
-        transport::Context::Create({.sockets_max = static_cast<int>(end - first) * 3 + 100});
+        transport::Context::Create({.sockets_max = static_cast<int>(end - first) * 6 + 100});
     if (!context.ok()) {
       std::fprintf(stderr, "fleet: %s\n", MessageOf(context.status()).c_str());
       _exit(1);
     }
     asio::io_context loop(1);
+    const auto keep_running = asio::make_work_guard(loop);  // also before the first agent starts
     std::vector<std::unique_ptr<FleetAgent>> agents;
     for (size_t i = first; i < end; ++i)
       agents.push_back(std::make_unique<FleetAgent>(

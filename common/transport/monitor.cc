@@ -13,18 +13,20 @@ SocketMonitor::SocketMonitor(zmq::context_t& context, zmq::socket_t& watched,
     : watched_(watched) {
   static std::atomic<uint64_t> next{0};
   const std::string endpoint = fmt::format("inproc://allot.monitor.{}", next++);
+  // Made before the monitor: to end a monitor that has no reader blocks for ever, and this socket
+  // may be the one that is over the context's limit.
+  events_ = zmq::socket_t(context, zmq::socket_type::pair);
+  events_.set(zmq::sockopt::linger, 0);
+  // No bound: libzmq's I/O thread blocks on a full monitor while it holds the lock that ending
+  // the monitor needs. Events are small and drained before messages.
+  events_.set(zmq::sockopt::rcvhwm, 0);
   if (zmq_socket_monitor(watched.handle(), endpoint.c_str(), ZMQ_EVENT_ALL) != 0) {
     throw zmq::error_t();
   }
+  events_.connect(endpoint);
   try {
-    events_ = zmq::socket_t(context, zmq::socket_type::pair);
-    events_.set(zmq::sockopt::linger, 0);
-    // No bound: libzmq's I/O thread blocks on a full monitor while it holds the lock that ending
-    // the monitor needs. Events are small and drained before messages.
-    events_.set(zmq::sockopt::rcvhwm, 0);
-    events_.connect(endpoint);
     pump_ = std::make_shared<SocketPump>(loop, events_.get(zmq::sockopt::fd), std::move(on_news));
-  } catch (const zmq::error_t&) {
+  } catch (...) {
     zmq_socket_monitor(watched_.handle(), nullptr, 0);
     throw;
   }

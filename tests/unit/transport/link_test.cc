@@ -254,6 +254,28 @@ TEST_F(LinkTest, ProgramsWeStartInheritNoConnection) {
   }
 }
 
+TEST_F(LinkTest, DiallingOverTheSocketLimitFailsAndDoesNotHang) {
+  Listen();
+  // Three sockets a link and one for key checks: whichever of them is the one too many.
+  for (int sockets_max = 4; sockets_max < 14; ++sockets_max) {
+    auto context = Context::Create({.allow_file = "", .sockets_max = sockets_max});
+    ASSERT_TRUE(context.ok());
+    std::vector<std::unique_ptr<ClientLink>> links;
+    Status failed;
+    while (failed.ok()) {
+      auto dialled = ClientLink::Dial(**context, loop_,
+                                      {.endpoint = server_->endpoint(),
+                                       .server_public_key = server_keys_.public_key,
+                                       .keys = server_keys_},
+                                      {});
+      failed = dialled.status();
+      if (dialled.ok()) links.push_back(*std::move(dialled));
+    }
+    EXPECT_EQ(failed.code(), StatusCode::kUnavailable);
+    EXPECT_LE(links.size(), static_cast<size_t>(sockets_max / 3));
+  }
+}
+
 TEST_F(LinkTest, BadOptionsSayWhatToDo) {
   const auto listen = [&](std::string endpoint) {
     return ServerLink::Listen(*context_, loop_,
