@@ -1,6 +1,6 @@
 // How fast do the cores decide? Placements of the scheduler core, routing of the router core.
 //
-//   core_step [--runs N] [--json] [--nodes N] [--pending N] [--churn N]
+//   bench-core_step [--runs N] [--json] [--nodes N] [--pending N] [--churn N]
 #include "benchmarks/core_step_router.h"
 #include "benchmarks/core_step_scheduler.h"
 
