@@ -35,20 +35,38 @@ std::string ReadAll(const std::string& path) {
 
 }  // namespace
 
+// The folder is removed by a small child that waits for our end, so that Ctrl-C and kill -9 leave
+// nothing behind either. It goes when the last write end of the pipe is closed.
 ScratchFolder::ScratchFolder() {
   std::string name = (fs::temp_directory_path() / "allot-bench-XXXXXX").string();
   if (mkdtemp(name.data()) == nullptr)
     Die("cannot make a folder in " + fs::temp_directory_path().string());
   path_ = name;
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) Die("cannot make a pipe");
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_adddup2(&actions, ends[0], 0);
+  std::string script = "trap '' INT TERM HUP; cat >/dev/null; rm -rf \"$0\"";
+  char* const argv[] = {const_cast<char*>("/bin/sh"), const_cast<char*>("-c"), script.data(),
+                        path_.data(), nullptr};
+  if (posix_spawn(&sweeper_, argv[0], &actions, nullptr, argv, environ) != 0)
+    Die("cannot start /bin/sh");
+  posix_spawn_file_actions_destroy(&actions);
+  close(ends[0]);
+  alive_ = ends[1];
 }
 
 ScratchFolder::~ScratchFolder() {
-  std::error_code ignored;
-  fs::remove_all(path_, ignored);
+  close(alive_);
+  waitpid(sweeper_, nullptr, 0);
 }
 
 Process::Process(const std::vector<std::string>& command, const std::string& log_file) {
+  // setpriv: the kernel ends the child when we end, however that comes about.
   std::vector<char*> argv;
+  for (const char* word : {"setpriv", "--pdeathsig", "KILL", "--"})
+    argv.push_back(const_cast<char*>(word));
   for (const std::string& word : command) argv.push_back(const_cast<char*>(word.c_str()));
   argv.push_back(nullptr);
   posix_spawn_file_actions_t actions;

@@ -24,9 +24,11 @@ class ScratchFolder {
 
  private:
   std::string path_;
+  pid_t sweeper_ = 0;
+  int alive_ = -1;  // closed with us
 };
 
-// A child; killed with SIGKILL if it still runs when this goes.
+// A child; killed with SIGKILL when this goes, and when our process ends.
 class Process {
  public:
   Process(const std::vector<std::string>& command, const std::string& log_file);
