@@ -1,0 +1,219 @@
+#include "agent/isolation/cgroups.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <cmath>
+#include <filesystem>
+#include <sstream>
+
+namespace allot::agent {
+namespace {
+
+constexpr int64_t kCpuPeriodMicros = 100'000;
+constexpr size_t kFiltersKept = 256;
+
+// Opened with O_CREAT, which a real cgroup refuses for a file it does not have, and which lets a
+// test look at what was written into a plain folder.
+Status Write(const std::string& path, std::string_view text) {
+  const Fd fd(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+  if (!fd.valid()) return ErrnoStatus(errno, fmt::format("cannot open {}", path));
+  return WriteAll(fd.get(), text, path);
+}
+
+std::string ReadOr(const std::string& path, std::string otherwise) {
+  auto content = ReadWholeFile(path);
+  return content.ok() ? *std::move(content) : std::move(otherwise);
+}
+
+bool Has(const std::string& words, std::string_view word) {
+  std::istringstream in(words);
+  for (std::string each; in >> each;)
+    if (each == word) return true;
+  return false;
+}
+
+// Where cgroup v2 is mounted: alone, or beside v1 ("unified").
+std::optional<std::string> MountPoint(const std::string& mounts) {
+  std::istringstream in(ReadOr(mounts, ""));
+  for (std::string line; std::getline(in, line);) {
+    std::istringstream words(line);
+    std::string device, point, type;
+    if (words >> device >> point >> type && type == "cgroup2") return point;
+  }
+  return std::nullopt;
+}
+
+// Our own cgroup: the line "0::/path".
+std::optional<std::string> OwnPath(const std::string& self) {
+  std::istringstream in(ReadOr(self, ""));
+  for (std::string line; std::getline(in, line);)
+    if (line.rfind("0::/", 0) == 0) return line.substr(3);
+  return std::nullopt;
+}
+
+// cgroup v2 weights: 100 is the default of a group, 1 to 10,000; we give 100 for each CPU.
+int64_t WeightOf(double cpus) { return std::clamp<int64_t>(std::llround(cpus * 100), 1, 10'000); }
+
+}  // namespace
+
+std::unique_ptr<Cgroups> Cgroups::Open(const Options& options) {
+  auto without = [](std::string why) {
+    std::unique_ptr<Cgroups> none(new Cgroups("", ""));
+    none->abilities_.losses = {
+        fmt::format("device filters, limits and whole-group kill: {}", std::move(why))};
+    return none;
+  };
+  const auto mount = MountPoint(options.mounts);
+  if (!mount) return without("this host has no cgroup v2");
+  const auto own = OwnPath(options.self);
+  if (!own) return without("this process is in no cgroup v2");
+
+  // Started again by systemd, we may find ourselves in the leaf that the agent before us made.
+  std::string base = *mount + (*own == "/" ? "" : *own);
+  const bool in_leaf = base.ends_with("/agent") &&
+                       std::filesystem::exists(base.substr(0, base.size() - 6) + "/tasks");
+  if (in_leaf) base.resize(base.size() - 6);
+  const bool root = base == *mount;
+  if (root) base += "/" + options.name;
+  for (const std::string& folder : {base, base + "/tasks"})
+    if (mkdir(folder.c_str(), 0755) != 0 && errno != EEXIST)
+      return without(fmt::format("cannot make {}: {}; under systemd, set Delegate=yes", folder,
+                                 strerror(errno)));
+  if (!root && !in_leaf) {
+    // A group with processes of its own hands no controllers to the groups below it.
+    if (mkdir((base + "/agent").c_str(), 0755) != 0 && errno != EEXIST)
+      return without(fmt::format("cannot make {}/agent: {}", base, strerror(errno)));
+    if (const Status moved = Write(base + "/agent/cgroup.procs", "0"); !moved.ok())
+      return without(MessageOf(moved));
+  }
+
+  std::unique_ptr<Cgroups> groups(new Cgroups(base, base + "/tasks"));
+  CgroupAbilities& can = groups->abilities_;
+  const std::string probe = groups->PathOf("probe");
+  if (mkdir(probe.c_str(), 0755) != 0 && errno != EEXIST)
+    return without(fmt::format("cannot make {}: {}", probe, strerror(errno)));
+  can.groups = true;
+  auto enable = [&](const char* controller, bool* able) {
+    std::vector<std::string> chain = {base, base + "/tasks"};
+    if (root) chain.insert(chain.begin(), *mount);
+    for (const std::string& folder : chain) {
+      if (!Has(ReadOr(folder + "/cgroup.controllers", ""), controller)) {
+        can.losses.push_back(
+            fmt::format("{} limits: {} has no {} controller (cgroup v1 has it, "
+                        "or it is not delegated)",
+                        controller, folder, controller));
+        return;
+      }
+      const Status on = Write(folder + "/cgroup.subtree_control", fmt::format("+{}", controller));
+      if (!on.ok()) {
+        can.losses.push_back(fmt::format("{} limits: {}", controller, MessageOf(on)));
+        return;
+      }
+    }
+    *able = true;
+  };
+  enable("cpu", &can.cpu);
+  enable("memory", &can.memory);
+  enable("pids", &can.pids);
+  can.kill = access((probe + "/cgroup.kill").c_str(), W_OK) == 0;
+  if (!can.kill) can.losses.push_back("whole-group kill: this kernel has no cgroup.kill");
+  groups->ProbeDevices();
+  rmdir(probe.c_str());
+  return groups;
+}
+
+void Cgroups::ProbeDevices() {
+  const Fd folder(open(PathOf("probe").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const Status attached = folder.valid() ? Filter(folder.get(), StandardDevices())
+                                         : ErrnoStatus(errno, "cannot open the probe's cgroup");
+  abilities_.devices = attached.ok();
+  if (!attached.ok())
+    abilities_.losses.push_back(fmt::format("device filters: {}", MessageOf(attached)));
+}
+
+Cgroups::~Cgroups() {
+  if (!abilities_.groups) return;
+  rmdir(tasks_.c_str());
+  rmdir(base_.c_str());
+}
+
+Status Cgroups::Filter(int cgroup, const std::vector<DeviceRule>& devices) {
+  auto filter = filters_.find(devices);
+  if (filter == filters_.end()) {
+    ASSIGN_OR_RETURN(Fd loaded, LoadDeviceFilter(CompileDeviceFilter(devices)));
+    if (filters_.size() >= kFiltersKept) filters_.clear();
+    filter = filters_.emplace(devices, std::move(loaded)).first;
+  }
+  return AttachDeviceFilter(cgroup, filter->second.get());
+}
+
+StatusOr<Fd> Cgroups::Create(const std::string& id, const CgroupLimits& limits,
+                             const std::vector<DeviceRule>& devices) {
+  if (!abilities_.groups) return Fd();
+  const std::string path = PathOf(id);
+  if (mkdir(path.c_str(), 0755) != 0 && errno != EEXIST)
+    return ErrnoStatus(errno, fmt::format("cannot make the cgroup {}", path));
+  auto fill = [&]() -> StatusOr<Fd> {
+    if (abilities_.cpu) {
+      RETURN_IF_ERROR(Write(path + "/cpu.weight", fmt::format("{}", WeightOf(limits.cpus))));
+      if (limits.cpus_hard && limits.cpus > 0)
+        RETURN_IF_ERROR(Write(
+            path + "/cpu.max",
+            fmt::format("{} {}", std::llround(limits.cpus * kCpuPeriodMicros), kCpuPeriodMicros)));
+    }
+    if (abilities_.memory && limits.memory) {
+      RETURN_IF_ERROR(Write(path + "/memory.max", fmt::format("{}", *limits.memory)));
+      RETURN_IF_ERROR(Write(path + "/memory.oom.group", "1"));
+    }
+    if (abilities_.pids && limits.pids)
+      RETURN_IF_ERROR(Write(path + "/pids.max", fmt::format("{}", *limits.pids)));
+    if (abilities_.devices) {
+      const Fd folder(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+      if (!folder.valid()) return ErrnoStatus(errno, fmt::format("cannot open {}", path));
+      RETURN_IF_ERROR(Filter(folder.get(), devices));
+    }
+    Fd procs(
+        open((path + "/cgroup.procs").c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+    if (!procs.valid()) return ErrnoStatus(errno, fmt::format("cannot open {}/cgroup.procs", path));
+    return procs;
+  };
+  StatusOr<Fd> filled = fill();
+  if (!filled.ok()) rmdir(path.c_str());
+  return filled;
+}
+
+void Cgroups::Kill(const std::string& id) {
+  if (abilities_.kill) (void)Write(PathOf(id) + "/cgroup.kill", "1");
+}
+
+int64_t Cgroups::OutOfMemoryKills(const std::string& id) const {
+  if (!abilities_.memory) return 0;
+  std::istringstream in(ReadOr(PathOf(id) + "/memory.events", ""));
+  int64_t count = 0;
+  for (std::string name; in >> name >> count;)
+    if (name == "oom_kill") return count;
+  return 0;
+}
+
+bool Cgroups::Remove(const std::string& id) {
+  if (!abilities_.groups) return true;
+  return rmdir(PathOf(id).c_str()) == 0 || errno == ENOENT;
+}
+
+std::vector<std::string> Cgroups::List() const {
+  std::vector<std::string> ids;
+  if (!abilities_.groups) return ids;
+  std::error_code error;
+  for (std::filesystem::directory_iterator it(tasks_, error), end; !error && it != end;
+       it.increment(error))
+    if (it->is_directory(error)) ids.push_back(it->path().filename().string());
+  std::sort(ids.begin(), ids.end());
+  return ids;
+}
+
+}  // namespace allot::agent
