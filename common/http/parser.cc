@@ -17,6 +17,8 @@ using boost::optional;
 
 // A stated length is a promise, not a fact: no more than this is set aside before bytes come.
 constexpr uint64_t kReserveMax = 64 << 10;
+constexpr size_t kResponseHeadMax = 256 << 10;
+constexpr size_t kFieldOverhead = 4;  // ": " and the end of the line
 
 std::string_view View(beast::string_view text) { return {text.data(), text.size()}; }
 
@@ -26,25 +28,64 @@ void AddField(Headers* headers, beast::string_view name, beast::string_view valu
   ToLower(&key);
 }
 
+// What a message says about itself rather than in its body: start line, fields, extensions of
+// chunks, trailers. Beast's own limit holds for what of a head comes at once, and forgets the lines
+// it has taken; so a head in many pieces, and all that follows it, is counted here.
+class Overhead {
+ public:
+  explicit Overhead(size_t bytes_max) : bytes_max_(bytes_max) {}
+  void Add(size_t bytes, beast::error_code& error) {
+    bytes_ += bytes;
+    if (bytes_ > bytes_max_) error = beast::http::error::header_limit;
+  }
+  // `pending`: received, but not yet a whole line.
+  bool Over(size_t pending) const { return bytes_ + pending > bytes_max_; }
+
+ private:
+  const size_t bytes_max_;
+  size_t bytes_ = 0;
+};
+
+// Where the body ends must be beyond doubt, or what one side takes for a body is the next request
+// to the other (RFC 9112, 6.1 and 6.3; Beast takes an encoding it does not know for no body). We
+// know one encoding, and it is never applied in HTTP/1.0.
+bool ClearlyFramed(const Headers& headers, bool http_1_0) {
+  int hosts = 0, encodings = 0;
+  for (const auto& [name, value] : headers) {
+    if (name == "host" && ++hosts > 1) return false;
+    if (name != "transfer-encoding") continue;
+    if (++encodings > 1 || http_1_0 || !EqualsIgnoreCase(value, "chunked")) return false;
+  }
+  return true;
+}
+
 class BeastRequest final : public beast::http::basic_parser<true> {
  public:
+  explicit BeastRequest(size_t header_bytes_max) : overhead(header_bytes_max) {}
   Request request;
   std::string target;
   bool http_1_0 = false;
+  Overhead overhead;
 
  private:
   void on_request_impl(beast::http::verb, beast::string_view method, beast::string_view uri,
-                       int version, beast::error_code&) override {
+                       int version, beast::error_code& error) override {
     request.method = View(method);
     target = View(uri);
     http_1_0 = version == 10;
+    overhead.Add(method.size() + uri.size(), error);
   }
   void on_response_impl(int, beast::string_view, int, beast::error_code&) override {}
   void on_field_impl(beast::http::field, beast::string_view name, beast::string_view value,
-                     beast::error_code&) override {
+                     beast::error_code& error) override {
+    overhead.Add(name.size() + value.size() + kFieldOverhead, error);
     if (!in_trailer_) AddField(&request.headers, name, value);
   }
-  void on_header_impl(beast::error_code&) override { in_trailer_ = true; }
+  void on_header_impl(beast::error_code& error) override {
+    in_trailer_ = true;
+    if (!ClearlyFramed(request.headers, http_1_0))
+      error = beast::http::error::bad_transfer_encoding;
+  }
   void on_body_init_impl(const optional<uint64_t>& length, beast::error_code&) override {
     if (length) request.body.reserve(std::min(*length, kReserveMax));
   }
@@ -52,7 +93,10 @@ class BeastRequest final : public beast::http::basic_parser<true> {
     request.body.append(body.data(), body.size());
     return body.size();
   }
-  void on_chunk_header_impl(uint64_t, beast::string_view, beast::error_code&) override {}
+  void on_chunk_header_impl(uint64_t, beast::string_view extension,
+                            beast::error_code& error) override {
+    overhead.Add(extension.size(), error);
+  }
   size_t on_chunk_body_impl(uint64_t, beast::string_view body, beast::error_code&) override {
     request.body.append(body.data(), body.size());
     return body.size();
@@ -67,6 +111,7 @@ class BeastResponse final : public beast::http::basic_parser<false> {
   int status = 0;
   Headers headers;
   std::string body;
+  Overhead overhead{kResponseHeadMax};
 
  private:
   void on_request_impl(beast::http::verb, beast::string_view, beast::string_view, int,
@@ -75,7 +120,8 @@ class BeastResponse final : public beast::http::basic_parser<false> {
     status = code;
   }
   void on_field_impl(beast::http::field, beast::string_view name, beast::string_view value,
-                     beast::error_code&) override {
+                     beast::error_code& error) override {
+    overhead.Add(name.size() + value.size() + kFieldOverhead, error);
     if (!in_trailer_) AddField(&headers, name, value);
   }
   void on_header_impl(beast::error_code&) override { in_trailer_ = true; }
@@ -84,7 +130,10 @@ class BeastResponse final : public beast::http::basic_parser<false> {
     body.append(text.data(), text.size());
     return text.size();
   }
-  void on_chunk_header_impl(uint64_t, beast::string_view, beast::error_code&) override {}
+  void on_chunk_header_impl(uint64_t, beast::string_view extension,
+                            beast::error_code& error) override {
+    overhead.Add(extension.size(), error);
+  }
   size_t on_chunk_body_impl(uint64_t, beast::string_view text, beast::error_code&) override {
     body.append(text.data(), text.size());
     return text.size();
@@ -102,7 +151,7 @@ class RequestParser::Impl {
     Reset();
   }
   void Reset() {
-    parser_.emplace();
+    parser_.emplace(header_max_);
     parser_->header_limit(static_cast<uint32_t>(header_max_));
     parser_->body_limit(body_max_);
     parser_->eager(true);
@@ -118,8 +167,11 @@ RequestParser::~RequestParser() = default;
 RequestParser::Result RequestParser::Feed(std::string_view bytes, size_t* consumed) {
   beast::error_code error;
   *consumed = impl_->parser_->put(boost::asio::const_buffer(bytes.data(), bytes.size()), error);
-  if (!error) return impl_->parser_->is_done() ? Result::kDone : Result::kNeedMore;
-  if (error == beast::http::error::need_more) return Result::kNeedMore;
+  if (!error && impl_->parser_->is_done()) return Result::kDone;
+  if (!error || error == beast::http::error::need_more) {
+    const bool over = impl_->parser_->overhead.Over(bytes.size() - *consumed);
+    return over ? Result::kHeadTooLarge : Result::kNeedMore;
+  }
   if (error == beast::http::error::header_limit) return Result::kHeadTooLarge;
   if (error == beast::http::error::body_limit) return Result::kBodyTooLarge;
   return Result::kMalformed;
@@ -145,7 +197,7 @@ class ResponseParser::Impl {
     parser_.emplace();
     parser_->skip(head_);
     parser_->body_limit(boost::none);
-    parser_->header_limit(256 << 10);
+    parser_->header_limit(kResponseHeadMax);
     parser_->eager(true);
   }
   const bool head_;
@@ -162,9 +214,11 @@ ResponseParser::Result ResponseParser::Feed(std::string_view bytes, size_t* cons
     beast::error_code error;
     const std::string_view rest = bytes.substr(*consumed);
     *consumed += parser.put(boost::asio::const_buffer(rest.data(), rest.size()), error);
-    if (error == beast::http::error::need_more) return Result::kNeedMore;
-    if (error) return Result::kMalformed;
-    if (!parser.is_done()) return Result::kNeedMore;
+    if (error && error != beast::http::error::need_more) return Result::kMalformed;
+    if (error || !parser.is_done()) {
+      const bool over = parser.overhead.Over(bytes.size() - *consumed);
+      return over ? Result::kMalformed : Result::kNeedMore;
+    }
     if (parser.status >= 200) return Result::kDone;
     if (parser.status == 101) return Result::kMalformed;  // We never ask for an upgrade.
     impl_->Reset();  // "100 Continue" and the like come before the answer.

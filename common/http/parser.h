@@ -19,7 +19,9 @@ class RequestParser {
   ~RequestParser();
 
   // Parses one request at most. `*consumed` bytes are done with; the rest must come again, first
-  // in the next call. After an error the connection cannot be used any more.
+  // in the next call, and is never more than header_bytes_max after kNeedMore: that holds for the
+  // head together with extensions of chunks, trailers and what of them is unfinished
+  // (kHeadTooLarge beyond). After an error the connection cannot be used any more.
   Result Feed(std::string_view bytes, size_t* consumed);
   bool started() const;  // some bytes of the request were seen
   bool head_done() const;

@@ -7,7 +7,9 @@
 // OPTIONS is answered with Allow; Expect: 100-continue; 400 for what is no request or is badly
 // encoded, 408, 413, 417, 431; Content-Length, Transfer-Encoding, Connection and Date are always
 // ours (such headers of a Response are dropped). A head must arrive within idle_timeout, and so
-// must every piece of a body and every acknowledgement of data written. A handler may take as
+// must every piece of a body and every acknowledgement of data written. header_bytes_max holds for
+// the head, extensions of chunks and trailers together. A request whose end is in doubt (RFC 9112,
+// 6.3) is a 400 and the connection's last. A handler may take as
 // long as it likes. Requests of one connection are handled one after the other.
 #pragma once
 

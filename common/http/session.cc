@@ -111,7 +111,6 @@ void Session::OnReadable() {
   if (error) return Fail();
   if (phase_ == Phase::kLingering) return ArmRead();  // Read only so that our answer gets through.
   in_.append(scratch.data(), got);
-  if (parser_.head_done()) ExtendDeadline();  // A slow body may take long, a slow head may not.
   Process();
   ArmRead();
 }
@@ -138,17 +137,24 @@ void Session::Process() {
     if (!parser_.started()) ExtendDeadline();
     size_t consumed = 0;
     const std::string_view rest = std::string_view(in_).substr(in_start_);
+    const bool had_head = parser_.head_done();
+    const size_t body_before = parser_.request().body.size();
     const RequestParser::Result result = parser_.Feed(rest, &consumed);
     in_start_ += consumed;
+    // A slow body may take long. A slow head may not, nor may words about chunks, nor trailers.
+    const bool body_grew = parser_.request().body.size() > body_before;
+    if (parser_.head_done() && (body_grew || !had_head)) ExtendDeadline();
     if (result == RequestParser::Result::kDone) {
       Dispatch();
       continue;
     }
     if (result == RequestParser::Result::kMalformed) {
-      AnswerSimply(ErrorResponse(InvalidArgument("this is not an HTTP/1.1 request")));
+      AnswerSimply(ErrorResponse(
+          InvalidArgument("this is not an HTTP/1.1 request, or where its body ends is in doubt")));
     } else if (result == RequestParser::Result::kHeadTooLarge) {
-      AnswerSimply(SimpleError(431, InvalidArgument("the head of the request is over {} bytes",
-                                                    server_->options.header_bytes_max)));
+      AnswerSimply(SimpleError(
+          431, InvalidArgument("the head or the trailers of the request are over {} bytes",
+                               server_->options.header_bytes_max)));
     } else if (result == RequestParser::Result::kBodyTooLarge) {
       AnswerSimply(SimpleError(
           413, InvalidArgument("the body is over {} bytes", server_->options.body_bytes_max)));

@@ -60,6 +60,53 @@ TEST_F(HttpLimits, HeadOverTheCapIs431) {
   }
 }
 
+// Each of these never ends, and none of it is body: what is kept of it must have an end.
+TEST_F(HttpLimits, WordsAboutChunksAndTrailersOverTheCapAre431) {
+  ServeEcho({.header_bytes_max = 2000});
+  const std::string head = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+  for (const std::string& start : {head + "5;a", head + "0\r\nX: y", head + "0\r\n"}) {
+    auto client = Connect();
+    client->Send(start);
+    EXPECT_TRUE(Until([&] {
+      if (!client->ended()) client->Send(std::string(500, 'a'));
+      loop_.run_one_for(std::chrono::milliseconds(5));
+      return client->Count("HTTP/1.1 431 ") == 1;
+    })) << start;
+  }
+  EXPECT_TRUE(requests_.empty());
+}
+
+TEST_F(HttpLimits, WholeLinesWithoutEndAre431) {
+  ServeEcho({.header_bytes_max = 2000});
+  const std::string chunked = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+  const std::pair<std::string, std::string> cases[] = {
+      {"GET / HTTP/1.1\r\nHost: x\r\n", "X: " + std::string(100, 'v') + "\r\n"},
+      {chunked, "1;" + std::string(100, 'e') + "\r\nb\r\n"},
+  };
+  for (const auto& [start, line] : cases) {
+    auto client = Connect();
+    client->Send(start);
+    EXPECT_TRUE(Until([&] {
+      if (!client->ended()) client->Send(line);
+      loop_.run_one_for(std::chrono::milliseconds(5));
+      return client->Count("HTTP/1.1 431 ") == 1;
+    })) << line;
+  }
+  EXPECT_TRUE(requests_.empty());
+}
+
+TEST_F(HttpLimits, SmallChunksWithExtensionsAndTrailersAreARequest) {
+  ServeEcho({.header_bytes_max = 2000});
+  auto client = Connect();
+  std::string request = "POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: Chunked\r\n\r\n";
+  for (int i = 0; i < 1000; ++i) request += "1\r\nb\r\n";
+  request += "1;sign=yes\r\nc\r\n0\r\nDigest: x\r\n\r\n";
+  client->Send(request);
+  ASSERT_TRUE(client->Await("bc"));
+  EXPECT_EQ(requests_.at(0).body, std::string(1000, 'b') + "c");
+  EXPECT_EQ(requests_.at(0).Header("digest"), "");
+}
+
 TEST_F(HttpLimits, BadEncodingIs400AndTheConnectionLivesOn) {
   ServeEcho();
   auto client = Connect();
@@ -84,11 +131,33 @@ TEST_F(HttpLimits, WhatIsNotHttpIs400) {
         "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: ten\r\n\r\n",
         "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n",
         "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\n",
-        "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"}) {
+        "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        "GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n"}) {
     auto client = Connect();
     client->Send(text);
     ASSERT_TRUE(client->AwaitEnd()) << text;
     EXPECT_THAT(client->received(), HasSubstr("HTTP/1.1 400 ")) << text;
+  }
+  EXPECT_TRUE(requests_.empty());
+}
+
+// To a proxy before us these have a body, and what is in it was never checked as a request.
+TEST_F(HttpLimits, BodyWhoseEndIsInDoubtIsNeverTheNextRequest) {
+  ServeEcho();
+  for (const char* head :
+       {"HTTP/1.1\r\nTransfer-Encoding: xchunked", "HTTP/1.1\r\nTransfer-Encoding: identity",
+        "HTTP/1.1\r\nTransfer-Encoding: chunked, identity",
+        "HTTP/1.1\r\nTransfer-Encoding: gzip, chunked", "HTTP/1.1\r\nTransfer-Encoding:",
+        "HTTP/1.1\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+        "HTTP/1.1\r\nTransfer-Encoding: identity\r\nTransfer-Encoding: chunked",
+        "HTTP/1.1\r\nTransfer-Encoding: identity\r\nContent-Length: 3",
+        "HTTP/1.0\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked"}) {
+    auto client = Connect();
+    client->Send(fmt::format("POST / {}\r\nHost: x\r\n\r\n0\r\n\r\n", head) +
+                 "GET /inner HTTP/1.1\r\nHost: x\r\n\r\n");
+    ASSERT_TRUE(client->AwaitEnd()) << head;
+    EXPECT_THAT(client->received(), testing::StartsWith("HTTP/1.1 400 ")) << head;
+    EXPECT_EQ(client->Count("\r\nDate: "), 1) << head;
   }
   EXPECT_TRUE(requests_.empty());
 }
@@ -139,6 +208,18 @@ TEST_F(HttpLimits, TrickledHeadDoesNotHoldAConnection) {
     return client->ended();
   }));
   EXPECT_TRUE(requests_.empty());
+}
+
+TEST_F(HttpLimits, TrickledWordsAboutChunksDoNotHoldAConnection) {
+  ServeEcho({.idle_timeout = std::chrono::milliseconds(100)});
+  auto client = Connect();
+  client->Send("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5;");
+  EXPECT_TRUE(Until([&] {
+    if (!client->ended()) client->Send("e");
+    loop_.run_one_for(std::chrono::milliseconds(5));
+    return client->ended();
+  }));
+  EXPECT_THAT(client->received(), HasSubstr("HTTP/1.1 408 "));
 }
 
 TEST_F(HttpLimits, HandlerMayTakeLongerThanTheIdleTimeout) {
