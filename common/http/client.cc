@@ -189,6 +189,7 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
     }
     error_code ignored;
     SetCloseOnExec(connection_->socket.native_handle());
+    KeepAlive(connection_->socket.native_handle());
     connection_->socket.set_option(Tcp::no_delay(true), ignored);
     Write();
   }

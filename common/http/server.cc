@@ -144,6 +144,7 @@ class Server::Impl : public std::enable_shared_from_this<Server::Impl> {
     if (open >= max + kRefusedAtOnceMax) return;  // Closes it.
     error_code error;
     SetCloseOnExec(socket.native_handle());
+    KeepAlive(socket.native_handle());
     socket.non_blocking(true, error);
     if (!error) socket.set_option(Tcp::no_delay(true), error);
     if (error) return;  // The client has gone already.

@@ -1,6 +1,9 @@
 #include "common/http/text.h"
 
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
 
 #include <charconv>
 #include <ctime>
@@ -214,5 +217,15 @@ StatusOr<HostPort> ParseHostPort(std::string_view text) {
 }
 
 void SetCloseOnExec(int descriptor) { ::fcntl(descriptor, F_SETFD, FD_CLOEXEC); }
+
+void KeepAlive(int descriptor) {
+  const auto set = [descriptor](int level, int option, int value) {
+    (void)::setsockopt(descriptor, level, option, &value, sizeof value);
+  };
+  set(SOL_SOCKET, SO_KEEPALIVE, 1);
+  set(IPPROTO_TCP, TCP_KEEPIDLE, 30);
+  set(IPPROTO_TCP, TCP_KEEPINTVL, 10);
+  set(IPPROTO_TCP, TCP_KEEPCNT, 3);
+}
 
 }  // namespace allot::http

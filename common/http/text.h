@@ -37,5 +37,9 @@ StatusOr<HostPort> ParseHostPort(std::string_view text);
 // Asio opens descriptors that programs we start would inherit, and with them our ports and the
 // connections we mean to close.
 void SetCloseOnExec(int descriptor);
+// A peer whose machine is gone says nothing, and neither does one that follows a silent log. The
+// kernel asks after 30 s of silence, then every 10 s, and ends the connection after 3 without an
+// answer: a minute, as on the links between our programs.
+void KeepAlive(int descriptor);
 
 }  // namespace allot::http

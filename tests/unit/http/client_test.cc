@@ -1,6 +1,9 @@
 #include "common/http/client.h"
 
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include <set>
@@ -87,6 +90,35 @@ TEST_F(HttpClient, ProgramsWeStartInheritNoConnection) {
   for (int fd : others) ours.erase(fd);
   EXPECT_EQ(ours.size(), 3u);  // listening, accepted, dialled
   for (int fd : ours) EXPECT_NE(::fcntl(fd, F_GETFD) & FD_CLOEXEC, 0) << fd;
+}
+
+// A machine that lost its power says nothing, and neither does the log of a quiet task.
+TEST_F(HttpClient, BothSidesAskWhetherASilentPeerIsStillThere) {
+  const std::set<int> others = OpenSockets();
+  ServeLater();
+  Dial();
+  Result result;
+  auto call = Start(result, {});
+  ASSERT_TRUE(Until([&] { return kept_.size() == 1; }));
+  int connected = 0;
+  for (int fd : OpenSockets()) {
+    sockaddr_storage peer{};
+    socklen_t size = sizeof peer;
+    if (others.contains(fd) || ::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) != 0)
+      continue;
+    ++connected;
+    const auto option = [fd](int level, int name) {
+      int value = -1;
+      socklen_t bytes = sizeof value;
+      ::getsockopt(fd, level, name, &value, &bytes);
+      return value;
+    };
+    EXPECT_EQ(option(SOL_SOCKET, SO_KEEPALIVE), 1);
+    EXPECT_EQ(option(IPPROTO_TCP, TCP_KEEPIDLE), 30);
+    EXPECT_EQ(option(IPPROTO_TCP, TCP_KEEPINTVL), 10);
+    EXPECT_EQ(option(IPPROTO_TCP, TCP_KEEPCNT), 3);
+  }
+  EXPECT_EQ(connected, 2);
 }
 
 TEST_F(HttpClient, StreamsPiecesAsTheyCome) {
