@@ -26,7 +26,7 @@ ProcessId ProcessOf(ReplicaId replica, uint32_t start);
 struct FoundTask { TaskKey key; TaskLaunch launch; TaskStatus status; };
 struct FoundReplica {
   ReplicaId id; ReplicaLaunch launch; uint32_t starts = 0; bool running = false;
-  int64_t pid = 0; uint16_t port = 0;
+  int64_t pid = 0; uint16_t port = 0;  // running without a pid: its start is still to be answered
 };
 struct AgentStarted {
   NodeInfo info;

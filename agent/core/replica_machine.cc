@@ -32,7 +32,9 @@ void ReplicaMachine::Found(Time now, const FoundReplica& found, Effects& out) {
   replica.pid = found.pid;
   replica.port = found.port;
   devices_.Found({{}, found.id}, found.launch.device_ids);
-  if (found.running) {
+  if (found.running && found.pid == 0) {
+    replica.life = Life::kSpawning;  // Its supervisor lives and has yet to say what came of it.
+  } else if (found.running) {
     Live(now, replica, out);
   } else if (found.starts == 0) {
     Spawn(replica, out);
@@ -113,7 +115,9 @@ void ReplicaMachine::Spawned(Time now, const ReplicaSpawned& event, Effects& out
 
 void ReplicaMachine::SpawnFailed(Time now, const ReplicaSpawnFailed& event, Effects& out) {
   Replica* replica = Find(event.id, event.start);
-  if (replica == nullptr || replica->life != Life::kSpawning) return;
+  // Whatever it was taken for: without a process nothing else will come.
+  if (replica == nullptr || replica->life == Life::kWaiting || replica->life == Life::kBlocked)
+    return;
   Ended(now, *replica, event.message, out);
 }
 
