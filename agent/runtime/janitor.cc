@@ -23,12 +23,17 @@ struct Ended {
 };
 
 // The log keeps its length and its readers their offsets; only the space of the old part goes.
-void GiveBackFirstHalf(const std::string& path, off_t size) {
+// What is kept is counted from the end: of a log that was cut before, most of the length is a hole.
+void GiveBackBeginning(const std::string& path, const struct stat& info, Bytes kept) {
   const Fd fd(open(path.c_str(), O_WRONLY | O_CLOEXEC));
   // Whole blocks only: of a block cut in two the first part would read as zeros.
-  const off_t half = size / 2 / kHoleBytes * kHoleBytes;
-  if (fd.valid() && half > 0)
-    (void)fallocate(fd.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, half);
+  const off_t given = (info.st_size - kept) / kHoleBytes * kHoleBytes;
+  if (!fd.valid() || given <= 0 ||
+      fallocate(fd.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, given) != 0)
+    return;
+  // Its age is that of its last line; if one comes in this moment, the next will set it right.
+  const timespec times[] = {info.st_atim, info.st_mtim};
+  (void)futimens(fd.get(), times);
 }
 
 }  // namespace
@@ -54,13 +59,13 @@ void SweepLogFolder(const std::string& logs, const std::string& processes,
     if (stat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) continue;
     const bool held = access((processes + "/" + it->path().stem().string()).c_str(), F_OK) == 0;
     const Bytes allocated = static_cast<Bytes>(info.st_blocks) * 512;
-    if (held && allocated > limits.bytes_max) {
-      GiveBackFirstHalf(path, info.st_size);
-    } else if (!held && info.st_mtim.tv_sec + kept_seconds <= now.tv_sec) {
+    if (!held && info.st_mtim.tv_sec + kept_seconds <= now.tv_sec) {
       unlink(path.c_str());
-    } else if (!held) {
-      ended.push_back({info.st_mtim, path});
+      continue;
     }
+    // A process may have written a lot between the last sweep and its end.
+    if (allocated > limits.bytes_max) GiveBackBeginning(path, info, limits.bytes_max / 2);
+    if (!held) ended.push_back({info.st_mtim, path});
   }
   if (ended.size() <= limits.files_max) return;
   std::sort(ended.begin(), ended.end(), [](const Ended& a, const Ended& b) {

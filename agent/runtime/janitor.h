@@ -13,7 +13,8 @@ void EmptyFolder(const std::string& folder);
 struct LogLimits {
   Duration kept;  // after the last write, for processes without a record
   size_t files_max = 100'000;
-  Bytes bytes_max = 256 * kMiB;  // of one log; beyond, its first half is given back
+  Bytes bytes_max =
+      256 * kMiB;  // on disk, of one log; beyond, all but the last half of this is given back
 };
 void SweepLogFolder(const std::string& logs, const std::string& processes, const LogLimits& limits);
 

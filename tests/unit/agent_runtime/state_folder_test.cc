@@ -179,6 +179,43 @@ TEST(Janitor, AGrowingLogGivesBackItsBeginningAndKeepsItsOffsets) {
   }
 }
 
+TEST(Janitor, ALogStaysBoundedHoweverOftenItGrowsAndAfterItsProcessEnded) {
+  TemporaryFolder place;
+  const std::string logs = place.path() + "/logs", processes = place.path() + "/processes";
+  std::filesystem::create_directories(logs);
+  std::filesystem::create_directories(processes);
+  const std::string path = logs + "/held.log";
+  WriteText(processes + "/held", "");
+  struct stat info {};
+  const auto sweep = [&] {
+    SweepLogFolder(logs, processes, {.kept = std::chrono::hours(1), .bytes_max = 1 << 20});
+    ASSERT_EQ(stat(path.c_str(), &info), 0);
+  };
+  const auto grow = [&](size_t bytes) {
+    std::ofstream(path, std::ios::app) << std::string(bytes, 'a') << "end";
+  };
+  grow(2 << 20);
+  sweep();
+  if (info.st_blocks * 512 >= info.st_size) return;  // A file system that cannot.
+  // Each time it is over the bound once more, most of its length is the hole of the times before.
+  for (int round = 0; round < 20; ++round) {
+    grow(700 << 10);
+    sweep();
+    EXPECT_LE(info.st_blocks * 512, 1 << 20) << round;
+    EXPECT_GE(info.st_blocks * 512, 1 << 19) << round;
+  }
+  EXPECT_EQ(ReadLogPiece(path, info.st_size - 3, 100)->data, "end");
+
+  grow(8 << 20);
+  std::filesystem::remove(processes + "/held");
+  SetAge(path, 60);
+  stat(path.c_str(), &info);
+  const time_t written = info.st_mtim.tv_sec;
+  sweep();
+  EXPECT_LE(info.st_blocks * 512, 1 << 20);
+  EXPECT_EQ(info.st_mtim.tv_sec, written);  // Cutting it does not make it younger.
+}
+
 TEST(LogFile, IsReadInPieces) {
   TemporaryFolder place;
   const std::string path = place.path() + "/log";
