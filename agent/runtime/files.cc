@@ -62,17 +62,30 @@ Status WriteAll(int fd, std::string_view bytes, const std::string& path) {
   return absl::OkStatus();
 }
 
-Status ReplaceFile(const std::string& path, std::string_view content, int mode) {
+namespace {
+
+Status Replace(const std::string& path, std::string_view content, int mode, bool sync) {
   const std::string temporary = path + ".new";
   {
     const Fd fd(open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode));
     if (!fd.valid()) return ErrnoStatus(errno, fmt::format("cannot create {}", temporary));
     RETURN_IF_ERROR(WriteAll(fd.get(), content, temporary));
-    if (fsync(fd.get()) != 0) return ErrnoStatus(errno, fmt::format("cannot sync {}", temporary));
+    if (sync && fsync(fd.get()) != 0)
+      return ErrnoStatus(errno, fmt::format("cannot sync {}", temporary));
   }
   if (rename(temporary.c_str(), path.c_str()) != 0)
     return ErrnoStatus(errno, fmt::format("cannot replace {}", path));
   return absl::OkStatus();
+}
+
+}  // namespace
+
+Status ReplaceFile(const std::string& path, std::string_view content, int mode) {
+  return Replace(path, content, mode, /*sync=*/true);
+}
+
+Status ReplaceFileUnsynced(const std::string& path, std::string_view content) {
+  return Replace(path, content, 0640, /*sync=*/false);
 }
 
 Status MakeFolder(const std::string& path, int mode) {

@@ -38,6 +38,9 @@ Status ErrnoStatus(int error, std::string_view what);
 StatusOr<std::string> ReadWholeFile(const std::string& path, size_t bytes_max = 16 << 20);
 // A reader sees the old content or the new, never half of it; both survive a power cut.
 Status ReplaceFile(const std::string& path, std::string_view content, int mode = 0640);
+// As above for readers, but a power cut may take it: for what only a running process reads. Does
+// not wait for the disk.
+Status ReplaceFileUnsynced(const std::string& path, std::string_view content);
 Status MakeFolder(const std::string& path, int mode = 0750);  // fine if it exists
 Status WriteAll(int fd, std::string_view bytes, const std::string& path);
 

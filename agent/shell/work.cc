@@ -153,7 +153,7 @@ void Work::Perform(const SignalTask& command) {
   const ProcessId id = ProcessOf(command.key);
   // Said before the signal, so that a program that looks after SIGTERM finds it.
   if (command.signal == SIGTERM && Alive(id))
-    (void)ReplaceFile(FilesOf(id).preemption_notice_file, "{\"signal\": 15}\n");
+    (void)ReplaceFileUnsynced(FilesOf(id).preemption_notice_file, "{\"signal\": 15}\n");
   runtime_->Signal(id, command.signal);
 }
 

@@ -1,11 +1,23 @@
 #include "agent/shell/agent.h"
 
+#include <atomic>
 #include <csignal>
 
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "common/http/client.h"
 #include "fake_scheduler.h"
+
+namespace {
+std::atomic<int> files_synced{0};
+}
+
+// Stands before the C library's: how often this program waited for a disk.
+extern "C" int fsync(int fd) {
+  ++files_synced;
+  return static_cast<int>(syscall(SYS_fsync, fd));
+}
 
 namespace allot::agent {
 namespace {
@@ -130,9 +142,11 @@ TEST_F(AgentShell, StoppingIsTermThenKillAndTheNoticeIsThere) {
   s_.Await(kTask, TaskPhase::kRunning);
   const std::string log = s_.folder + "/state/logs/job-5.0.1.log";
   ASSERT_TRUE(s_.Until([&] { return ReadText(log) == "up\n"; }));
+  const int synced = files_synced;
   s_.Say(StopTask{s_.epoch, kTask, std::chrono::milliseconds(300)});
   EXPECT_EQ(s_.Await(kTask, TaskPhase::kExited).exit->signal, SIGKILL);
   EXPECT_NE(ReadText(log).find("{\"signal\": 15}\n"), std::string::npos);
+  EXPECT_EQ(files_synced, synced) << "the loop waited for the disk";
 }
 
 TEST_F(AgentShell, ProgressTravelsWithHeartbeats) {
