@@ -16,6 +16,7 @@
 #include "agent/shell/agent.h"
 #include "agent/shell/options.h"
 #include "agent/shell/version.h"
+#include "common/base/file_limit.h"
 #include "common/base/logging.h"
 
 namespace allot::agent {
@@ -64,6 +65,7 @@ int Run(const std::string& config_path) {
   StatusOr<AgentOptions> options = ToAgentOptions(*config);
   if (!options.ok()) return Complain(options.status());
 
+  RaiseFileLimit();
   boost::asio::io_context loop(1);
   StatusOr<std::unique_ptr<Agent>> agent = Agent::Start(loop, *std::move(options));
   if (!agent.ok()) return Complain(agent.status());

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <exception>
 
+#include "common/base/file_limit.h"
 #include "common/base/logging.h"
 #include "gateway/gateway.h"
 #include "gateway/settings.h"
@@ -115,6 +116,7 @@ int Main(int argc, char** argv) {
   InitLogging("allot-gateway",
               config->logging().level().empty() ? "info" : config->logging().level(),
               config->logging().format() == "json" ? LogFormat::kJson : LogFormat::kText);
+  RaiseFileLimit();
   const Status ended = Run(*options, addresses);
   return ended.ok() ? 0 : Complain(ended);
 }

@@ -1,6 +1,4 @@
 // allot-scheduler: the control plane, with a gateway inside. Wiring only.
-#include <sys/resource.h>
-
 #include <CLI/CLI.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
@@ -10,6 +8,7 @@
 #include <future>
 #include <thread>
 
+#include "common/base/file_limit.h"
 #include "common/base/logging.h"
 #include "common/config/bind.h"
 #include "gateway/gateway.h"
@@ -88,14 +87,6 @@ StatusOr<gateway::Options> GatewayOptions(const config::Scheduler& config) {
   options.tokens_file = own.tokens_file().empty() ? config.tokens_file() : own.tokens_file();
   options.local = config.local();
   return options;
-}
-
-// Thousands of agents are thousands of sockets.
-void RaiseFileLimit() {
-  rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
-  limit.rlim_cur = limit.rlim_max;
-  if (setrlimit(RLIMIT_NOFILE, &limit) != 0) spdlog::warn("the limit of open files stays low");
 }
 
 Status Run(const config::Scheduler& config) {

@@ -21,6 +21,7 @@
 #include "agent/runtime/strays.h"
 #include "agent/supervisor/protocol.h"
 #include "common/base/check.h"
+#include "common/base/file_limit.h"
 
 namespace allot::agent {
 namespace {
@@ -119,7 +120,7 @@ class ProcessRuntime::Impl : public std::enable_shared_from_this<Impl> {
     uint64_t token = 0;
     pid_t child_pid = 0;  // the supervisor, if we started it; to be waited for
     asio::posix::stream_descriptor supervisor;  // a pidfd: readable when the supervisor is gone
-    asio::steady_timer retry;                   // adoption of a supervisor that is just starting
+    asio::steady_timer retry;  // of a supervisor that is just starting, or without descriptors
     bool told_running = false;
     std::vector<int> signals_due;  // asked for before the pidfd was there
   };
@@ -127,8 +128,9 @@ class ProcessRuntime::Impl : public std::enable_shared_from_this<Impl> {
   StatusOr<Fd> WriteRecord(const ProcessSpec& spec);
   StatusOr<pid_t> StartSupervisor(const ProcessSpec& spec, uint64_t token, int record_fd,
                                   const std::string& work_dir);
-  void Watch(const ProcessId& id, Process& process, int pidfd);
+  bool Watch(const ProcessId& id, Process& process, Fd pidfd);
   void Attach(const ProcessId& id);
+  void Retry(const ProcessId& id, Process& process, void (Impl::*what)(const ProcessId&));
   void WaitForReports();
   void TakeReports();
   void Gone(const ProcessId& id);
@@ -185,7 +187,8 @@ StatusOr<Fd> ProcessRuntime::Impl::WriteRecord(const ProcessSpec& spec) {
 
 StatusOr<pid_t> ProcessRuntime::Impl::StartSupervisor(const ProcessSpec& spec, uint64_t token,
                                                       int record_fd, const std::string& work_dir) {
-  std::vector<std::string> argv = {"allot-supervisor", spec.id, std::to_string(token),
+  std::vector<std::string> argv = {"allot-supervisor", spec.id,
+                                   fmt::format("{}:{}", token, FileLimitBeforeRaise()),
                                    folder_.LogOf(spec.id), work_dir};
   CHECK(argv.size() == supervisor::kArgvStart);
   argv.insert(argv.end(), spec.argv.begin(), spec.argv.end());
@@ -234,13 +237,10 @@ Status ProcessRuntime::Impl::Spawn(const ProcessSpec& spec) {
   process->child_pid = *pid;
   tokens_.emplace(process->token, spec.id);
   // Our own child, not yet waited for: its pid cannot be another's.
-  const int pidfd = PidfdOpen(*pid);
+  Fd pidfd(PidfdOpen(*pid));
   Process& placed = *(processes_[spec.id] = std::move(process));
-  if (pidfd >= 0) {
-    Watch(spec.id, placed, pidfd);
-  } else {
-    Attach(spec.id);  // Out of descriptors: tried again until there is one.
-  }
+  // Out of descriptors: tried again until there is one.
+  if (!Watch(spec.id, placed, std::move(pidfd))) Attach(spec.id);
   return absl::OkStatus();
 }
 
@@ -260,27 +260,38 @@ void ProcessRuntime::Impl::Attach(const ProcessId& id) {
   Process& process = *it->second;
   const std::string path = folder_.RecordOf(id);
   const Fd record_fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  const bool missing = !record_fd.valid() && errno == ENOENT;
   const StatusOr<std::string> content = ReadWholeFile(path);
   StatusOr<ProcessRecord> record = InvalidArgument("unread");
   if (content.ok()) record = ParseRecord(*content);
   if (record.ok() && record->running) {
-    const Fd pidfd(PidfdOpen(record->running->supervisor_pid));
+    Fd pidfd(PidfdOpen(record->running->supervisor_pid));
     // Still locked after the pidfd was opened: the supervisor lives, so the pidfd is its own.
-    if (pidfd.valid() && record_fd.valid() && Locked(record_fd.get())) {
-      Watch(id, process, fcntl(pidfd.get(), F_DUPFD_CLOEXEC, 0));
+    if (record_fd.valid() && Locked(record_fd.get()) && Watch(id, process, std::move(pidfd))) {
       TellRunning(id, process, record->running->pid, record->running->at);
       return;
     }
   }
-  if (record_fd.valid() ? !Locked(record_fd.get()) : errno == ENOENT) return Gone(id);
-  process.retry.expires_after(kAdoptPause);
-  process.retry.async_wait([self = weak_from_this(), id](const boost::system::error_code& error) {
-    if (const auto impl = self.lock(); impl && !error) impl->Attach(id);
-  });
+  if (missing || (record_fd.valid() && !Locked(record_fd.get()))) return Gone(id);
+  Retry(id, process, &Impl::Attach);
 }
 
-void ProcessRuntime::Impl::Watch(const ProcessId& id, Process& process, int pidfd) {
-  process.supervisor.assign(pidfd);
+void ProcessRuntime::Impl::Retry(const ProcessId& id, Process& process,
+                                 void (Impl::*what)(const ProcessId&)) {
+  process.retry.expires_after(kAdoptPause);
+  process.retry.async_wait(
+      [self = weak_from_this(), id, what](const boost::system::error_code& error) {
+        if (const auto impl = self.lock(); impl && !error) ((*impl).*what)(id);
+      });
+}
+
+// False: there is no pidfd, or the system has no room to watch it.
+bool ProcessRuntime::Impl::Watch(const ProcessId& id, Process& process, Fd pidfd) {
+  if (!pidfd.valid()) return false;
+  boost::system::error_code full;
+  process.supervisor.assign(pidfd.get(), full);
+  if (full) return false;
+  (void)pidfd.Release();
   for (const int signal : process.signals_due) Send(process, signal);
   process.signals_due.clear();
   process.supervisor.async_wait(
@@ -288,6 +299,7 @@ void ProcessRuntime::Impl::Watch(const ProcessId& id, Process& process, int pidf
       [self = weak_from_this(), id](const boost::system::error_code& error) {
         if (const auto impl = self.lock(); impl && !error) impl->Gone(id);
       });
+  return true;
 }
 
 void ProcessRuntime::Impl::WaitForReports() {
@@ -326,14 +338,19 @@ void ProcessRuntime::Impl::TellRunning(const ProcessId& id, Process& process, in
 
 void ProcessRuntime::Impl::Gone(const ProcessId& id) {
   TakeReports();
-  auto node = processes_.extract(id);
-  if (node.empty()) return;
+  const auto it = processes_.find(id);
+  if (it == processes_.end()) return;
+  const StatusOr<std::string> content = ReadWholeFile(folder_.RecordOf(id));
+  // The exit stands in a record that cannot be read just now: no reason to say there is none.
+  if (absl::IsResourceExhausted(content.status()))  // Out of descriptors.
+    return Retry(id, *it->second, &Impl::Gone);
+  auto node = processes_.extract(it);
   Process& process = *node.mapped();
   // A moment at most: its descriptors, and with them the lock, are closed when it is all but gone.
   if (process.child_pid > 0) waitpid(process.child_pid, nullptr, 0);
   tokens_.erase(process.token);
   ProcessRecord record;
-  if (const StatusOr<std::string> content = ReadWholeFile(folder_.RecordOf(id)); content.ok())
+  if (content.ok())
     if (StatusOr<ProcessRecord> parsed = ParseRecord(*content); parsed.ok())
       record = *std::move(parsed);
   if (record.running) TellRunning(id, process, record.running->pid, record.running->at);

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -77,6 +78,20 @@ uint64_t ParseNumber(const char* text) {
   for (; *text >= '0' && *text <= '9'; ++text)
     value = value * 10 + static_cast<uint64_t>(*text - '0');
   return value;
+}
+
+// The agent has raised its own limit; what it starts gets the usual one, which select() bears.
+void LimitFiles(const char* token) {
+  while (*token != '\0' && *token != ':') ++token;
+  const uint64_t files = *token == ':' ? ParseNumber(token + 1) : 0;
+  struct {
+    uint64_t soft, hard;
+  } limit{};
+  if (files == 0 || sys::Call(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, sys::Word(&limit)) < 0 ||
+      files > limit.hard)
+    return;
+  limit.soft = files;
+  sys::Call(SYS_prlimit64, 0, RLIMIT_NOFILE, sys::Word(&limit), 0);
 }
 
 [[noreturn]] void Fail(const char* step, long negative_errno) {
@@ -232,6 +247,7 @@ int Supervise(int argc, char** argv, char** environment) {
   if (const long error = sys::Call(SYS_chdir, sys::Word(argv[4])); error < 0)
     Fail("work_dir", error);
 
+  LimitFiles(argv[2]);
   alignas(16) static char stack[8192];
   Launch launch{argv + kArgvStart, environment, 0};
   const int64_t started = NowMicros();

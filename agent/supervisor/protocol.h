@@ -1,6 +1,7 @@
 // What an agent and the supervisor of one process agree on. Plain C++, no libraries.
 //
-// Command line:  allot-supervisor PROCESS_ID TOKEN LOG_PATH WORK_DIR ARGV…
+// Command line:  allot-supervisor PROCESS_ID TOKEN:FILES LOG_PATH WORK_DIR ARGV…
+//                FILES is the process's limit of open files (soft); the agent's own is higher.
 // Environment:   the process's own, complete.
 // Descriptors:   0 /dev/null, kReportFd a pipe to the agent (O_NONBLOCK), kRecordFd the process's
 //                record, open for appending and locked with flock(LOCK_EX). The lock lives as long

@@ -1,10 +1,31 @@
 #include <csignal>
 
+#include <fcntl.h>
+#include <sys/resource.h>
+
 #include "agent/runtime/process_runtime.h"
 #include "machine.h"
 
 namespace allot::agent {
 namespace {
+
+// Leaves this program `free` descriptors for as long as it lives.
+class FewDescriptors {
+ public:
+  explicit FewDescriptors(size_t free) {
+    getrlimit(RLIMIT_NOFILE, &old_);
+    const rlimit low{200, old_.rlim_max};
+    setrlimit(RLIMIT_NOFILE, &low);
+    for (int fd; (fd = open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0;) taken_.emplace_back(fd);
+    EXPECT_GE(taken_.size(), free);
+    taken_.resize(taken_.size() - free);
+  }
+  ~FewDescriptors() { setrlimit(RLIMIT_NOFILE, &old_); }
+
+ private:
+  rlimit old_{};
+  std::vector<Fd> taken_;
+};
 
 class Adoption : public testing::Test {
  protected:
@@ -80,6 +101,33 @@ TEST_F(Adoption, ASupervisorThatIsJustStartingIsAdoptedToo) {
     EXPECT_EQ(next.ExitOf(id).signal, SIGKILL);
     next.runtime().Forget(id);
   }
+}
+
+TEST_F(Adoption, WithoutDescriptorsItIsTriedUntilThereAreSome) {
+  auto life = std::make_unique<Life>(state_.path());
+  const ProcessId id = life->Run(Key(1), {"sleep", "1000"});
+  const int64_t pid = life->PidOf(id);
+  life.reset();
+  for (size_t free = 0; free <= 3; ++free) {
+    Life next(state_.path());
+    next.runtime().Adopt(next.scan().processes.at(0));
+    int turns = 0;
+    const FewDescriptors few(free);
+    EXPECT_TRUE(next.Until([&] { return ++turns > 10; })) << free;
+  }
+  Life last(state_.path());
+  last.runtime().Adopt(last.scan().processes.at(0));
+  last.runtime().Signal(id, SIGCONT);
+  last.Until([turns = 0]() mutable { return ++turns > 10; });
+  {
+    const FewDescriptors none(0);
+    int turns = 0;
+    EXPECT_EQ(kill(static_cast<pid_t>(pid), SIGKILL), 0);
+    EXPECT_TRUE(last.Until([&] { return ++turns > 20; }));
+    EXPECT_TRUE(last.exits.empty()) << "an exit was made up: " << last.exits[id].message;
+  }
+  EXPECT_EQ(last.ExitOf(id).signal, SIGKILL);
+  EXPECT_EQ(last.exits[id].message, "");
 }
 
 TEST_F(Adoption, ASupervisorKilledWhileNoAgentWatchedIsSignalNine) {
