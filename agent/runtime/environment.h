@@ -28,6 +28,8 @@ struct ProcessFiles {
   std::string checkpoint_dir;  // tasks only
   std::string progress_file, preemption_notice_file;
 };
+// Set for every process to ProcessFiles::scratch, which no other process ever has: strays.h.
+inline constexpr const char* kScratchVariable = "ALLOT_SCRATCH_DIR";
 inline constexpr const char* kProgressFile = ".allot-progress";
 inline constexpr const char* kPreemptionNoticeFile = ".allot-preemption-notice";
 

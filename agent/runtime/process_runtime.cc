@@ -358,7 +358,7 @@ void ProcessRuntime::Impl::Gone(const ProcessId& id) {
   if (!record.exit) {
     ++counters_.supervisors_killed;
     if (record.running)
-      KillStrays(record.running->supervisor_pid, record.running->pid, record.running->at);
+      KillStrays(record.running->supervisor_pid, record.running->at, folder_.ScratchOf(id));
     record.exit = SupervisorKilled(record, WallNow());
   }
   handlers_.exited(id, *record.exit);

@@ -1,18 +1,24 @@
 #include "agent/runtime/strays.h"
 
-#include <cctype>
+#include <charconv>
 #include <csignal>
 #include <cstdio>
-#include <cstdlib>
 #include <ctime>
-#include <string>
+#include <optional>
+#include <set>
+#include <vector>
 
 #include <dirent.h>
+#include <unistd.h>
 
+#include "agent/runtime/environment.h"
 #include "agent/runtime/files.h"
 
 namespace allot::agent {
 namespace {
+
+constexpr int kRoundsMax = 16;  // of looking for what was forked while we looked
+constexpr Duration kClockTolerance = std::chrono::seconds(1);
 
 Time MachineStarted() {
   timespec wall{}, up{};
@@ -21,26 +27,80 @@ Time MachineStarted() {
   return FromMicros((wall.tv_sec - up.tv_sec) * 1'000'000 + (wall.tv_nsec - up.tv_nsec) / 1'000);
 }
 
-}  // namespace
+struct Found {
+  char state = '?';
+  int session = 0;
+  Duration began{};  // after the machine
+};
 
-void KillStrays(int64_t supervisor_pid, int64_t pid, Time started) {
-  if (supervisor_pid <= 1 || pid <= 1 || started < MachineStarted()) return;
+std::optional<Found> Look(int64_t pid) {
+  const StatusOr<std::string> stat = ReadWholeFile(fmt::format("/proc/{}/stat", pid));
+  if (!stat.ok()) return std::nullopt;
+  // The name in parentheses may hold anything, also ")".
+  const size_t end = stat->rfind(')');
+  Found found;
+  unsigned long long ticks = 0;
+  if (end == std::string::npos ||
+      sscanf(stat->c_str() + end + 1,
+             " %c %*d %*d %d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
+             &found.state, &found.session, &ticks) != 3)
+    return std::nullopt;
+  found.began = Duration(static_cast<int64_t>(ticks) * 1'000'000 / sysconf(_SC_CLK_TCK));
+  return found;
+}
+
+bool Runs(const Found& found) { return found.state != 'Z' && found.state != 'X'; }
+
+std::vector<int64_t> Pids() {
+  std::vector<int64_t> pids;
   DIR* proc = opendir("/proc");
-  if (proc == nullptr) return;
+  if (proc == nullptr) return pids;
   while (const dirent* entry = readdir(proc)) {
-    if (isdigit(static_cast<unsigned char>(entry->d_name[0])) == 0) continue;
-    const StatusOr<std::string> stat = ReadWholeFile(fmt::format("/proc/{}/stat", entry->d_name));
-    if (!stat.ok()) continue;
-    // The name in parentheses may hold anything, also ")".
-    const size_t end = stat->rfind(')');
-    int parent = 0, group = 0, session = 0;
-    char state = 0;
-    if (end == std::string::npos ||
-        sscanf(stat->c_str() + end + 1, " %c %d %d %d", &state, &parent, &group, &session) != 4)
-      continue;
-    if (group == pid && session == supervisor_pid) kill(atoi(entry->d_name), SIGKILL);
+    const std::string_view name = entry->d_name;
+    int64_t pid = 0;
+    const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), pid);
+    if (error == std::errc() && end == name.data() + name.size()) pids.push_back(pid);
   }
   closedir(proc);
+  return pids;
+}
+
+bool HasWord(std::string_view words, std::string_view word) {
+  while (!words.empty()) {
+    const size_t end = words.find('\0');
+    if (words.substr(0, end) == word) return true;
+    if (end == words.npos) return false;
+    words.remove_prefix(end + 1);
+  }
+  return false;
+}
+
+}  // namespace
+
+void KillStrays(int64_t supervisor_pid, Time started, const std::string& scratch) {
+  const Time machine_started = MachineStarted();
+  if (supervisor_pid <= 1 || started < machine_started) return;
+  const std::string mark = fmt::format("{}={}", kScratchVariable, scratch);
+  const std::optional<Found> leader = Look(supervisor_pid);
+  const bool reused = leader && machine_started + leader->began > started + kClockTolerance;
+
+  std::set<int64_t> killed;
+  for (int round = 0; round < kRoundsMax; ++round) {
+    bool found_more = false;
+    for (const int64_t pid : Pids()) {
+      const std::optional<Found> found = Look(pid);
+      if (!found || !Runs(*found) || pid == getpid()) continue;
+      bool ours = !reused && found->session == supervisor_pid;
+      if (!ours) {
+        const StatusOr<std::string> words = ReadWholeFile(fmt::format("/proc/{}/environ", pid));
+        ours = words.ok() && HasWord(*words, mark);
+      }
+      if (!ours) continue;
+      kill(static_cast<pid_t>(pid), SIGKILL);
+      found_more |= killed.insert(pid).second;
+    }
+    if (!found_more) return;
+  }
 }
 
 }  // namespace allot::agent

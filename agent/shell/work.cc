@@ -51,7 +51,7 @@ std::vector<std::string> Work::FindEarlier(AgentStarted* event, Time now) {
     const ProcessRecord& record = found.record;
     const bool killed = !found.alive && !record.exit;
     if (killed && record.running)
-      KillStrays(record.running->supervisor_pid, record.running->pid, record.running->at);
+      KillStrays(record.running->supervisor_pid, record.running->at, folder_.ScratchOf(found.id));
     if (const auto* start = std::get_if<StartTask>(&record.launch.what)) {
       FoundTask task{start->key, start->launch, {}};
       task.status.key = start->key;

@@ -43,9 +43,10 @@ bool HasWordStarting(const std::string& text, const std::string& start) {
   return text.starts_with(start) || text.find(std::string(1, '\0') + start) != std::string::npos;
 }
 
-// Agents give their processes a clean environment, in which these two lie in the state folder.
+// Agents give their processes a clean environment, in which these lie in the state folder.
 bool IsMarked(const std::string& environment, const std::string& folder) {
   return HasWordStarting(environment, std::string(kMarker) + "=" + folder + '\0') ||
+         HasWordStarting(environment, "ALLOT_SCRATCH_DIR=" + folder + "/nodes/") ||
          HasWordStarting(environment, "TMPDIR=" + folder + "/nodes/") ||
          HasWordStarting(environment, "ALLOT_PROGRESS_FILE=" + folder + "/nodes/");
 }

@@ -66,6 +66,7 @@ TEST(TaskEnvironment, TellsRankWorldAndPeersAsTorchrunDoes) {
                                 {"ALLOT_PROGRESS_FILE", "/s/p"},
                                 {"ALLOT_PREEMPTION_NOTICE_FILE", "/s/n"},
                                 {"ALLOT_NODE", ""},
+                                {"ALLOT_SCRATCH_DIR", "/s"},
                                 {"OMP_NUM_THREADS", "2"},
                                 {"CUDA_VISIBLE_DEVICES", ""},
                                 {"LANG", "C.UTF-8"},

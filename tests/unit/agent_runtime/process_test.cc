@@ -1,10 +1,13 @@
 #include <csignal>
+
+#include <sys/resource.h>
 #include <set>
 
 #include <fcntl.h>
 #include <unistd.h>
 
 #include "agent/runtime/process_runtime.h"
+#include "common/base/file_limit.h"
 #include "machine.h"
 
 namespace allot::agent {
@@ -189,6 +192,51 @@ TEST_F(Processes, AKilledSupervisorTakesItsProcessAlong) {
   EXPECT_EQ(exit.signal, 9);
   EXPECT_EQ(exit.message, "supervisor killed");
   EXPECT_TRUE(life.Until([&] { return !Runs(pid) && !Runs(std::stoll(life.LogText(id))); }));
+}
+
+// As `timeout` starts things, and as daemons leave.
+TEST_F(Processes, NoChildOutlivesAKilledSupervisorWhateverItsGroupOrSession) {
+  Life life(state_.path());
+  const auto start = [&](uint64_t job, const std::string& script) {
+    ProcessSpec spec = life.Spec(Key(job), {"/bin/sh", "-c", script});
+    spec.environment.push_back("ALLOT_SCRATCH_DIR=" + life.folder().ScratchOf(spec.id));
+    EXPECT_TRUE(life.runtime().Spawn(spec).ok());
+    return spec.id;
+  };
+  const std::string session = "setsid sh -c 'echo $$; exec sleep 999' & ";
+  const ProcessId id =
+      start(1, "env -i PATH=$PATH timeout 999 sleep 998 & echo $!; " + session + "wait");
+  const ProcessId other = start(11, session + "wait");
+  const auto pids = [&](const ProcessId& process) {
+    std::vector<int64_t> found = {life.PidOf(process)};
+    std::istringstream text(life.LogText(process));
+    for (int64_t pid; text >> pid;) found.push_back(pid);
+    return found;
+  };
+  ASSERT_TRUE(life.Until([&] { return pids(id).size() == 3 && pids(other).size() == 2; }));
+  const auto record = ParseRecord(ReadText(life.folder().RecordOf(id)));
+  ASSERT_TRUE(record.ok() && record->running);
+  kill(static_cast<pid_t>(record->running->supervisor_pid), SIGKILL);
+  EXPECT_EQ(life.ExitOf(id).message, "supervisor killed");
+  for (const int64_t pid : pids(id)) EXPECT_TRUE(life.Until([&] { return !Runs(pid); })) << pid;
+  for (const int64_t pid : pids(other)) EXPECT_TRUE(Runs(pid)) << pid;
+  life.runtime().Signal(other, SIGKILL);
+  life.ExitOf(other);
+}
+
+TEST_F(Processes, GetTheLimitOfFilesTheAgentWasStartedWith) {
+  rlimit old{};
+  getrlimit(RLIMIT_NOFILE, &old);
+  const rlimit low{177, old.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &low), 0);
+  RaiseFileLimit();
+  Life life(state_.path());
+  const ProcessId id = life.Shell(Key(1), "ulimit -Sn; ulimit -Hn");
+  EXPECT_TRUE(life.ExitOf(id).succeeded());
+  const std::string hard =
+      old.rlim_max == RLIM_INFINITY ? "unlimited" : std::to_string(old.rlim_max);
+  EXPECT_EQ(life.LogText(id), "177\n" + hard + "\n");
+  setrlimit(RLIMIT_NOFILE, &old);
 }
 
 TEST_F(Processes, HundredsAtOnceEachEndOnce) {
