@@ -1,5 +1,6 @@
 #include "gateway/gateway.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "common/auth/tokens.h"
@@ -67,13 +68,15 @@ class Gateway::Impl {
                 }});
     RETURN_IF_ERROR(OpenAgents());
     api_ = std::make_unique<HttpApi>(*plane_, *tokens_, metrics_, [this] { return MetricsText(); });
-    ASSIGN_OR_RETURN(server_, http::Server::Listen(
-                                  loop_,
-                                  {.listen = options_.http_listen,
-                                   .body_bytes_max = static_cast<size_t>(options_.body_bytes_max)},
-                                  [this](http::Request request, http::ResponderPtr responder) {
-                                    api_->Handle(std::move(request), responder);
-                                  }));
+    static_assert(kBodyBytesMax < transport::ServerLink::Options().message_bytes_max);
+    const int64_t body_max = std::min(options_.body_bytes_max, kBodyBytesMax);
+    ASSIGN_OR_RETURN(
+        server_, http::Server::Listen(loop_,
+                                      {.listen = options_.http_listen,
+                                       .body_bytes_max = static_cast<size_t>(body_max)},
+                                      [this](http::Request request, http::ResponderPtr responder) {
+                                        api_->Handle(std::move(request), responder);
+                                      }));
     OpenScheduler();
     return absl::OkStatus();
   }

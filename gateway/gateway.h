@@ -17,6 +17,11 @@
 
 namespace allot::gateway {
 
+// A request's body is one frame of the link to its agent, which is encrypted and carries 64 MiB;
+// so no more than this is taken from a client, whatever Options say (413). config.proto says so
+// too.
+inline constexpr int64_t kBodyBytesMax = 63 * kMiB;
+
 struct Options {
   std::string name;                             // as enrolled for the key below
   std::string listen = "tcp://127.0.0.1:7410";  // for agents; port 0 picks one

@@ -358,6 +358,30 @@ TEST(GatewayErrors, AnAnswerThatIsTooLongIs502) {
   ASSERT_TRUE(h.Until([&] { return !agent.cancelled.empty(); }));
 }
 
+TEST(GatewayErrors, ABodyNoLinkCanCarryIs413AndCostsNobodyElse) {
+  Harness h([](Options& options) {
+    options.body_bytes_max = 1 << 30;
+    options.agent_silence_max = std::chrono::minutes(5);  // Reading it takes a while.
+  });
+  h.AddReplica(1, "n1");
+  h.SendRoutes();
+  FakeAgent& agent = h.AddAgent("n1");
+  const auto flying = h.Post("/v1/completions", kPrompt);
+  ASSERT_TRUE(h.Until([&] { return agent.requests.size() == 1; }));
+  const auto prompt = [](size_t bytes) {
+    const std::string head = R"({"model":"tiny","prompt":")";
+    return head + std::string(bytes - head.size() - 2, 'x') + "\"}";
+  };
+  EXPECT_EQ(h.Done(h.Post("/v1/completions", prompt(kBodyBytesMax + 1)))->status, 413);
+  // The largest that is taken arrives.
+  const auto large = h.Post("/v1/completions", prompt(kBodyBytesMax));
+  ASSERT_TRUE(h.Until([&] { return agent.requests.size() == 2; }));
+  EXPECT_EQ(agent.requests[1].body.size(), static_cast<size_t>(kBodyBytesMax));
+  agent.Answer(agent.requests[0], 200, "application/json", kCompletion);
+  EXPECT_EQ(h.Done(flying)->status, 200);
+  EXPECT_FALSE(agent.disconnected);
+}
+
 TEST(GatewayErrors, BadInputIs400AndSaysWhat) {
   Harness h;
   h.SendRoutes();
