@@ -1,5 +1,6 @@
 #include "client/api.h"
 
+#include <algorithm>
 #include <random>
 
 #include "common/http/client.h"
@@ -14,7 +15,7 @@ class Api::Impl {
 
 namespace {
 
-http::ClientRequest RequestOf(const Call& call) {
+http::ClientRequest RequestOf(const Call& call, Duration otherwise) {
   http::ClientRequest request;
   request.method = call.method;
   request.target = call.target;
@@ -22,8 +23,7 @@ http::ClientRequest RequestOf(const Call& call) {
   request.headers.emplace_back("Accept", "application/json");
   if (!call.body.empty()) request.headers.emplace_back("Content-Type", call.content_type);
   request.body = call.body;
-  request.timeout = call.timeout;
-  request.idle_timeout = call.timeout;
+  request.timeout = request.idle_timeout = call.timeout.value_or(otherwise);
   return request;
 }
 
@@ -63,7 +63,8 @@ StatusOr<std::unique_ptr<Api>> Api::Connect(Endpoint endpoint) {
 }
 
 StatusOr<std::string> Api::Fetch(const Call& call) {
-  StatusOr<http::ClientResponse> answer = impl_->http->Fetch(RequestOf(call));
+  StatusOr<http::ClientResponse> answer =
+      impl_->http->Fetch(RequestOf(call, impl_->endpoint.timeout));
   if (!answer.ok()) return Status(answer.status().code(), MessageOf(answer.status()));
   RETURN_IF_ERROR(StatusOfAnswer(answer->status, answer->body));
   return std::move(answer->body);
@@ -80,16 +81,26 @@ StatusOr<Answer<ClusterView>> Api::Cluster() {
   return Typed({.target = "/v1/cluster"}, ParseCluster);
 }
 
-StatusOr<Answer<JobView>> Api::Submit(const std::string& spec_json) {
+StatusOr<Answer<JobView>> Api::Submit(const std::string& spec_json, std::string key) {
+  if (key.empty()) key = NewIdempotencyKey();
   const Call call{.method = "POST",
                   .target = "/v1/jobs",
                   .body = spec_json,
-                  .headers = {{"Idempotency-Key", NewIdempotencyKey()}}};
+                  .headers = {{"Idempotency-Key", key}}};
   constexpr int kTries = 3;
+  bool in_doubt = false;
   for (int attempt = 1;; ++attempt) {
     StatusOr<Answer<JobView>> answer = Typed(call, ParseJob);
-    if (answer.ok() || answer.status().code() != StatusCode::kUnavailable || attempt == kTries)
-      return answer;
+    const StatusCode code = answer.status().code();
+    const bool again = code == StatusCode::kUnavailable || code == StatusCode::kDeadlineExceeded;
+    if (!again) return answer;
+    // A request nobody took is no job; one that was cut off, or never answered, may be.
+    in_doubt |= MessageOf(answer.status()).find("cannot connect") == std::string::npos;
+    if (attempt < kTries) continue;
+    if (!in_doubt) return answer;
+    return Status(code, fmt::format("{}; the job may have been accepted: submit it again with "
+                                    "--idempotency-key {} to get that job and not a second one",
+                                    MessageOf(answer.status()), key));
   }
 }
 
@@ -111,9 +122,10 @@ StatusOr<Answer<JobView>> Api::Cancel(const std::string& id) {
 
 StatusOr<Answer<JobView>> Api::Wait(const std::string& id, Duration timeout) {
   const double seconds = std::chrono::duration<double>(timeout).count();
-  return Typed({.target = fmt::format("{}/wait?timeout_seconds={:.3f}", JobPath(id), seconds),
-                .timeout = timeout + std::chrono::seconds(10)},
-               ParseJob);
+  return Typed(
+      {.target = fmt::format("{}/wait?timeout_seconds={:.3f}", JobPath(id), seconds),
+       .timeout = timeout + std::min<Duration>(impl_->endpoint.timeout, std::chrono::seconds(10))},
+      ParseJob);
 }
 
 StatusOr<Answer<JobExplanation>> Api::ExplainJob(const std::string& id) {
@@ -129,6 +141,7 @@ Status Api::Logs(const LogQuery& query, const std::function<bool(std::string_vie
   if (query.follow) target += "&follow=1";
   http::ClientRequest request;
   request.target = target;
+  request.timeout = impl_->endpoint.timeout;
   // A task may say nothing for as long as it likes.
   request.idle_timeout = std::chrono::hours(24 * 365);
   ASSIGN_OR_RETURN(const http::ClientResponse answer, impl_->http->Stream(request, piece));

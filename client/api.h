@@ -26,8 +26,9 @@ struct Answer {
 };
 
 struct Endpoint {
-  std::string url;    // "http://127.0.0.1:7401"
-  std::string token;  // bearer token; empty for none
+  std::string url;                              // "http://127.0.0.1:7401"
+  std::string token;                            // bearer token; empty for none
+  Duration timeout = std::chrono::seconds(30);  // of one answer, beyond what a wait asks for
 };
 
 struct Call {
@@ -36,7 +37,7 @@ struct Call {
   std::string body = {};
   std::string content_type = "application/json";
   std::vector<std::pair<std::string, std::string>> headers = {};
-  Duration timeout = std::chrono::seconds(30);
+  std::optional<Duration> timeout = {};  // else the endpoint's
 };
 
 struct JobQuery {
@@ -61,9 +62,10 @@ class Api {
   StatusOr<std::string> Fetch(const Call& call);
 
   StatusOr<Answer<ClusterView>> Cluster();
-  // `spec_json`: a Job. Sent with an idempotency key, so a lost connection is tried again
-  // without fear of a second job.
-  StatusOr<Answer<JobView>> Submit(const std::string& spec_json);
+  // `spec_json`: a Job. Sent with an idempotency key (a new one if `key` is empty), so a lost
+  // connection or a silent scheduler is tried again without fear of a second job, three times in
+  // all. If then nobody can tell whether there is a job, the error says so and names the key.
+  StatusOr<Answer<JobView>> Submit(const std::string& spec_json, std::string key = "");
   StatusOr<Answer<JobPage>> Jobs(const JobQuery& query);
   StatusOr<Answer<JobView>> Job(const std::string& id);
   StatusOr<Answer<JobView>> Cancel(const std::string& id);

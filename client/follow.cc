@@ -11,15 +11,16 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 constexpr auto kRetryEvery = std::chrono::milliseconds(200);
-constexpr auto kLookEvery = std::chrono::seconds(25);  // below what proxies tend to cut
-constexpr int64_t kFollowedMax = 64;                   // one connection and thread each
+constexpr int64_t kFollowedMax = 64;  // one connection and thread each
 
 // Tries again while the scheduler is away, for as long as kAwayMax at a stretch.
 class Patience {
  public:
   // False: give up.
   bool AfterFailure(const Status& status) {
-    if (status.code() != StatusCode::kUnavailable) return false;
+    // One that takes a connection and says nothing is as much away as one that takes none.
+    if (status.code() != StatusCode::kUnavailable && status.code() != StatusCode::kDeadlineExceeded)
+      return false;
     const auto now = Clock::now();
     if (!away_) {
       away_ = true;
@@ -100,22 +101,25 @@ Deadline DeadlineAfter(std::optional<Duration> timeout) {
   return Clock::now() + *timeout;
 }
 
-StatusOr<Answer<JobView>> WaitForJob(Api& api, const std::string& id, Deadline deadline) {
+StatusOr<Answer<JobView>> WaitForJob(Api& api, const std::string& id, Deadline deadline,
+                                     Duration look_every) {
   Patience patience;
   bool reached = false;
   while (true) {
-    Duration look = kLookEvery;
+    Duration look = look_every;
     if (deadline) {
       const auto left = std::chrono::duration_cast<Duration>(*deadline - Clock::now());
-      look = std::clamp<Duration>(left, Duration(0), kLookEvery);
+      look = std::clamp<Duration>(left, Duration(0), look_every);
     }
     StatusOr<Answer<JobView>> job = api.Wait(id, look);
     if (job.ok()) {
       reached = true;
       patience.AfterSuccess();
       if (job->view.done()) return job;
-    } else if (!reached || !patience.AfterFailure(job.status())) {
-      return job.status();
+    } else {
+      // Nobody there at the first word is more likely a wrong address than a restart.
+      reached |= job.status().code() == StatusCode::kDeadlineExceeded;
+      if (!reached || !patience.AfterFailure(job.status())) return job.status();
     }
     if (deadline && Clock::now() >= *deadline)
       return DeadlineExceeded("{} is not finished yet; it goes on, and `allot wait {}` waits again",

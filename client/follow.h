@@ -20,7 +20,9 @@ Deadline DeadlineAfter(std::optional<Duration> timeout);
 inline constexpr std::chrono::seconds kAwayMax{60};
 
 // Until the job is finished. DeadlineExceeded once the deadline has passed; the job runs on.
-StatusOr<Answer<JobView>> WaitForJob(Api& api, const std::string& id, Deadline deadline);
+// `look_every`: how long one question may wait for its answer; below what proxies tend to cut.
+StatusOr<Answer<JobView>> WaitForJob(Api& api, const std::string& id, Deadline deadline,
+                                     Duration look_every = std::chrono::seconds(25));
 
 // Where log bytes go: standard output, whole lines with the task's rank before each where there
 // are several tasks. Safe from several threads.

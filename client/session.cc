@@ -58,7 +58,8 @@ StatusOr<int> Session::Show(const std::function<StatusOr<std::string>()>& render
   bool seen = false;
   while (true) {
     const StatusOr<std::string> text = render();
-    const bool away = !text.ok() && text.status().code() == StatusCode::kUnavailable;
+    const StatusCode code = text.status().code();
+    const bool away = code == StatusCode::kUnavailable || code == StatusCode::kDeadlineExceeded;
     if (!text.ok() && !(seen && watch_seconds && away)) return text.status();
     if (watch_seconds && !json && isatty(STDOUT_FILENO) != 0) std::fputs("\033[H\033[2J", stdout);
     if (text.ok()) {

@@ -13,6 +13,7 @@ namespace {
 
 struct Flags {
   SubmitFlags job;
+  std::string idempotency_key;
   bool wait = false, follow = false;
 };
 
@@ -44,7 +45,7 @@ StatusOr<int> Submit(const Session& session, const Flags& flags) {
   if (error) return FailedPrecondition("the current folder is gone: {}", error.message());
   ASSIGN_OR_RETURN(const std::string body, MakeJob(wish, folder));
   ASSIGN_OR_RETURN(const std::unique_ptr<Api> api, session.Connect());
-  ASSIGN_OR_RETURN(const Answer<JobView> submitted, api->Submit(body));
+  ASSIGN_OR_RETURN(const Answer<JobView> submitted, api->Submit(body, flags.idempotency_key));
   const std::string id = submitted.view.id;
   if (!flags.wait && !flags.follow) {
     Print(session.json ? submitted.body : id);
@@ -99,6 +100,8 @@ void AddSubmit(CLI::App& app, Session& session) {
   command->add_option("--grace", job.grace, "Between SIGTERM and SIGKILL; default 10s");
   command->add_option("--restarts", job.restarts, "Attempts after a failure; default 0");
   command->add_option("--runtime", job.runtime, "process, or noop to measure the control plane");
+  command->add_option("--idempotency-key", flags->idempotency_key,
+                      "The same key twice is one job; default a new one");
   command->add_flag("--wait", flags->wait, "Wait for the end and return the job's code");
   command->add_flag("--follow", flags->follow, "Print the logs, then as --wait");
   AddJson(command, session);

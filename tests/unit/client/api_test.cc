@@ -51,6 +51,55 @@ TEST(Api, ASubmissionIsRepeatedUnderTheSameKeyWhenTheConnectionBreaks) {
   EXPECT_EQ(requests[0].Header("idempotency-key"), requests[1].Header("idempotency-key"));
 }
 
+TEST(Api, ASubmissionASilentSchedulerTookIsRepeatedUnderTheSameKey) {
+  std::atomic<int> calls{0};
+  std::vector<http::ResponderPtr> kept;
+  FakeServer server([&](const http::Request&, http::ResponderPtr responder) {
+    if (calls++ == 0) {
+      kept.push_back(std::move(responder));
+    } else {
+      responder->Send({.status = 201, .body = kJob});
+    }
+  });
+  auto api = Api::Connect({.url = server.url(), .timeout = std::chrono::milliseconds(100)});
+  const auto job = (*api)->Submit("{}");
+  ASSERT_TRUE(job.ok()) << job.status();
+  const auto requests = server.requests();
+  ASSERT_GE(requests.size(), 2u);
+  EXPECT_EQ(requests[0].Header("idempotency-key"), requests[1].Header("idempotency-key"));
+}
+
+TEST(Api, ASubmissionInDoubtNamesTheKeyThatMakesItOneJob) {
+  std::vector<http::ResponderPtr> kept;
+  FakeServer server([&](const http::Request&, http::ResponderPtr responder) {
+    kept.push_back(std::move(responder));
+  });
+  auto api = Api::Connect({.url = server.url(), .timeout = std::chrono::milliseconds(50)});
+  const auto job = (*api)->Submit("{}");
+  EXPECT_EQ(job.status().code(), StatusCode::kDeadlineExceeded);
+  const auto requests = server.requests();
+  ASSERT_EQ(requests.size(), 3u);
+  const std::string key(requests[0].Header("idempotency-key"));
+  for (const auto& request : requests) EXPECT_EQ(request.Header("idempotency-key"), key);
+  const std::string words = MessageOf(job.status());
+  EXPECT_NE(words.find("may have been accepted"), std::string::npos) << words;
+  EXPECT_NE(words.find("--idempotency-key " + key), std::string::npos) << words;
+  EXPECT_FALSE((*api)->Submit("{}", "mine").ok());
+  EXPECT_EQ(server.requests().back().Header("idempotency-key"), "mine");
+}
+
+TEST(Api, ASubmissionNobodyTookIsNotInDoubt) {
+  std::string url;
+  {
+    FakeServer gone([](const http::Request&, http::ResponderPtr) {});
+    url = gone.url();
+  }
+  auto api = Api::Connect({.url = url});
+  const auto job = (*api)->Submit("{}");
+  EXPECT_EQ(job.status().code(), StatusCode::kUnavailable);
+  EXPECT_EQ(MessageOf(job.status()).find("may have been accepted"), std::string::npos);
+}
+
 TEST(Api, ErrorsKeepTheServersCodeAndWords) {
   FakeServer server([](const http::Request&, http::ResponderPtr responder) {
     responder->Send(http::ErrorResponse(PermissionDenied("viewers may not cancel")));
@@ -92,6 +141,21 @@ TEST(Follow, WaitingLastsUntilTheJobIsFinished) {
   ASSERT_TRUE(job.ok()) << job.status();
   EXPECT_EQ(job->view.code, 0);
   EXPECT_EQ(calls, 3);
+}
+
+TEST(Follow, ASchedulerThatSaysNothingIsWaitedForLikeOneThatIsGone) {
+  std::atomic<int> calls{0};
+  std::vector<http::ResponderPtr> kept;
+  FakeServer server([&](const http::Request&, http::ResponderPtr responder) {
+    const int call = calls++;
+    if (call == 0 || call == 2) return kept.push_back(std::move(responder));
+    responder->Send(
+        {.body = call == 3 ? kJob : R"({"job":{"id":"job-1","phase":"running","attempt":1}})"});
+  });
+  auto api = Api::Connect({.url = server.url(), .timeout = std::chrono::milliseconds(50)});
+  const auto job = WaitForJob(**api, "job-1", std::nullopt, std::chrono::milliseconds(50));
+  ASSERT_TRUE(job.ok()) << job.status();
+  EXPECT_EQ(calls, 4);
 }
 
 TEST(Follow, ADeadlineThatPassedLeavesTheJobAlone) {
