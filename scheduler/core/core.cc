@@ -129,8 +129,9 @@ std::optional<Time> Core::NextWakeup() const { return impl_->NextWakeup(); }
 StatusOr<JobExplanation> Core::ExplainJob(Time now, JobId job) const {
   return impl_->explainer.Explain(now, job);
 }
-StatusOr<std::vector<ReplicaWait>> Core::ExplainDeployment(const std::string& name) const {
-  return impl_->explainer.ExplainDeployment(name);
+StatusOr<std::vector<ReplicaWait>> Core::ExplainDeployment(const std::string& name,
+                                                           WaitDetail detail) const {
+  return impl_->explainer.ExplainDeployment(name, detail);
 }
 JobCounts Core::Counts() const { return impl_->ledger.counts(); }
 std::shared_ptr<const RouteTable> Core::Routes() const { return impl_->routes.table(); }

@@ -57,7 +57,9 @@ class Core {
   // Why a job is where it is, computed on demand from the current state.
   StatusOr<JobExplanation> ExplainJob(Time now, JobId job) const;
   // Groups of a deployment that want more replicas than they have, with the reasons.
-  StatusOr<std::vector<ReplicaWait>> ExplainDeployment(const std::string& name) const;
+  // The reasons take a look at every node for each group; kCounts leaves them out.
+  StatusOr<std::vector<ReplicaWait>> ExplainDeployment(
+      const std::string& name, WaitDetail detail = WaitDetail::kReasons) const;
   // How many jobs are in each phase, without walking them.
   JobCounts Counts() const;
   // The routing table as gateways should have it now.

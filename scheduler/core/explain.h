@@ -50,6 +50,8 @@ struct JobExplanation {
   std::vector<Candidate> candidates;
 };
 
+enum class WaitDetail : uint8_t { kCounts, kReasons };
+
 // Replicas of one group that are wanted and have no place.
 struct ReplicaWait {
   uint32_t group = 0;

@@ -335,7 +335,8 @@ StatusOr<JobExplanation> Explainer::Explain(Time now, JobId id) const {
   return out;
 }
 
-StatusOr<std::vector<ReplicaWait>> Explainer::ExplainDeployment(const std::string& name) const {
+StatusOr<std::vector<ReplicaWait>> Explainer::ExplainDeployment(const std::string& name,
+                                                                WaitDetail detail) const {
   const auto it = ledger_.state().deployments().find(name);
   if (it == ledger_.state().deployments().end())
     return NotFound("there is no deployment \"{}\"; `allot deployments` lists them", name);
@@ -344,6 +345,7 @@ StatusOr<std::vector<ReplicaWait>> Explainer::ExplainDeployment(const std::strin
   if (deployment.stopping) return waits;
   const bool alive = std::any_of(ledger_.state().nodes().begin(), ledger_.state().nodes().end(),
                                  [](const NodeState& n) { return n.alive; });
+  std::vector<std::pair<Demand, size_t>> looked;  // groups that ask for the same: position in waits
   for (uint32_t g = 0; g < deployment.spec->groups.size(); ++g) {
     uint32_t have = 0;
     for (const ReplicaId id : deployment.replicas) {
@@ -355,11 +357,19 @@ StatusOr<std::vector<ReplicaWait>> Explainer::ExplainDeployment(const std::strin
     ReplicaWait& wait = waits.emplace_back();
     wait.group = g;
     wait.count = deployment.spec->groups[g].count - have;
+    if (detail == WaitDetail::kCounts) continue;
     if (!alive) {
       wait.reasons.push_back(Reason{WaitReason::kNoNodes, 0, "no node is alive"});
       continue;
     }
     Demand demand{1, deployment.spec->resources, {deployment.spec->groups[g].device}, {}, 0};
+    const auto same = std::find_if(looked.begin(), looked.end(),
+                                   [&](const auto& before) { return before.first.Same(demand); });
+    if (same != looked.end()) {
+      wait.reasons = waits[same->second].reasons;
+      continue;
+    }
+    looked.emplace_back(demand, waits.size() - 1);
     Resolve(ledger_.classes(), demand);
     wait.reasons = Look(demand, deployment.spec->price_cap).reasons;
   }

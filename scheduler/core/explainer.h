@@ -15,7 +15,8 @@ class Explainer {
   Explainer(const Ledger& ledger, const Planner& planner) : ledger_(ledger), planner_(planner) {}
 
   StatusOr<JobExplanation> Explain(Time now, JobId job) const;
-  StatusOr<std::vector<ReplicaWait>> ExplainDeployment(const std::string& name) const;
+  StatusOr<std::vector<ReplicaWait>> ExplainDeployment(const std::string& name,
+                                                       WaitDetail detail) const;
 
  private:
   // How near a node is to running a task, from far to near; the nearest obstacle is the one told.

@@ -53,50 +53,65 @@ bool PlacementSearch::MayFit(const Demand& demand, const Limits& limits) const {
 }
 
 bool PlacementSearch::Fits(const Demand& demand, const DemandOption& option, ClassId c,
-                           uint32_t node, uint32_t taken_of_class) const {
+                           uint32_t node, Taken taken) const {
   const PlacementIndex::Row& row = index_.row(node);
-  const int64_t taken = taken_[node];
+  const int64_t tasks = taken.tasks;
   const Resources& each = demand.resources;
-  if (each.cpus > 0 && row.cpus_free - taken * each.cpus < each.cpus) return false;
-  if (each.memory > 0 && row.memory_free - taken * each.memory < each.memory) return false;
+  if (each.cpus > 0 && row.cpus_free - tasks * each.cpus < each.cpus) return false;
+  if (each.memory > 0 && row.memory_free - tasks * each.memory < each.memory) return false;
   if (option.count == 0) return true;
-  return row.Find(c)->free >= (taken_of_class + 1) * option.count;
+  return row.Find(c)->free >= (taken.of_class + 1) * option.count;
+}
+
+bool PlacementSearch::FitsOn(const Demand& demand, const Limits& limits, uint32_t node) const {
+  const PlacementIndex::Row& row = index_.row(node);
+  if (!row.open) return false;
+  for (const DemandOption& option : demand.options) {
+    for (const ClassId c : option.classes) {
+      const bool has = option.count > 0 ? row.Find(c) != nullptr : row.cpu_class == c;
+      if (!has || Excluded(limits, c) || !Fits(demand, option, c, node, {})) continue;
+      if (!limits.price_cap || PriceOf(demand, option, c, node) <= *limits.price_cap) return true;
+    }
+  }
+  return false;
+}
+
+PriceRate PlacementSearch::PriceOf(const Demand& demand, const DemandOption& option, ClassId c,
+                                   uint32_t node) const {
+  PriceRate price = classes_.PriceOfShare(index_.row(node).cpu_class, demand.resources.cpus);
+  price.micros_per_hour += classes_.Get(c).price.micros_per_hour * option.count;
+  return price;
 }
 
 Cost PlacementSearch::Score(const Demand& demand, const DemandOption& option, ClassId c,
-                            uint32_t node, uint32_t taken_of_class, PriceRate* price) const {
+                            uint32_t node, Taken taken, PriceRate price) const {
   const PlacementIndex::Row& row = index_.row(node);
-  const int64_t taken = taken_[node];
+  const int64_t tasks = taken.tasks;
   const Resources& each = demand.resources;
   policies::PlacementView view;
   view.worth = option.worth;
   view.cpus_asked = each.cpus;
-  view.cpus_free = row.cpus_free - taken * each.cpus;
+  view.cpus_free = row.cpus_free - tasks * each.cpus;
   view.cpus_total = row.cpus_total;
   view.memory_asked = each.memory;
-  view.memory_free = row.memory_free - taken * each.memory;
+  view.memory_free = row.memory_free - tasks * each.memory;
   view.memory_total = row.memory_total;
   view.node_price = row.price;
-  view.price = classes_.PriceOfShare(row.cpu_class, each.cpus);
+  view.price = price;
   if (option.count > 0) {
     const PlacementIndex::Part* part = row.Find(c);
     view.devices_asked = option.count;
-    view.devices_free = part->free - taken_of_class * option.count;
+    view.devices_free = part->free - taken.of_class * option.count;
     view.devices_total = part->total;
     view.device_price = classes_.Get(c).price;
-    view.price.micros_per_hour += view.device_price.micros_per_hour * option.count;
   }
-  if (price != nullptr) *price = view.price;
   return policy_->Score(view);
 }
 
 Cost PlacementSearch::ScoreOn(const Demand& demand, const DemandOption& option, ClassId c,
                               uint32_t node, PriceRate* price) const {
-  static const std::vector<uint32_t> kNone;
-  PlacementSearch fresh(classes_, index_);
-  fresh.policy_ = policy_;
-  fresh.taken_.resize(index_.node_count());
-  return fresh.Score(demand, option, c, node, 0, price);
+  *price = PriceOf(demand, option, c, node);
+  return Score(demand, option, c, node, {}, *price);
 }
 
 uint32_t PlacementSearch::NextNode(Walk& walk) const {
@@ -127,10 +142,11 @@ void PlacementSearch::Refill(const Demand& demand, const DemandOption& option, c
     const uint32_t node = NextNode(walk);
     if (node == NodeSet::kNone) return;
     ++work;
-    if (!Fits(demand, option, walk.device_class, node, 0)) continue;
-    PriceRate price;
-    const Cost score = Score(demand, option, walk.device_class, node, 0, &price);
+    const Taken none{taken_[node], 0};
+    if (!Fits(demand, option, walk.device_class, node, none)) continue;
+    const PriceRate price = PriceOf(demand, option, walk.device_class, node);
     if (limits.price_cap && price > *limits.price_cap) continue;
+    const Cost score = Score(demand, option, walk.device_class, node, none, price);
     window_.push_back(Candidate{score, node, walk_index, 0});
     ++walk.fresh;
   }
@@ -169,7 +185,8 @@ bool PlacementSearch::PlaceOption(const Demand& demand, const DemandOption& opti
     Walk& walk = walks_[chosen.walk];
     ++work;
     // Another class of the same node may have taken what this candidate counted on.
-    if (!Fits(demand, option, walk.device_class, chosen.node, chosen.taken)) {
+    const auto taken = [&] { return Taken{taken_[chosen.node], chosen.taken}; };
+    if (!Fits(demand, option, walk.device_class, chosen.node, taken())) {
       if (chosen.taken == 0) --walk.fresh;
       window_.erase(window_.begin() + static_cast<std::ptrdiff_t>(best));
       continue;
@@ -179,8 +196,9 @@ bool PlacementSearch::PlaceOption(const Demand& demand, const DemandOption& opti
     ++chosen.taken;
     ++taken_[chosen.node];
     picks_.push_back(Pick{chosen.node, walk.device_class});
-    if (Fits(demand, option, walk.device_class, chosen.node, chosen.taken)) {
-      chosen.score = Score(demand, option, walk.device_class, chosen.node, chosen.taken, nullptr);
+    if (Fits(demand, option, walk.device_class, chosen.node, taken())) {
+      chosen.score = Score(demand, option, walk.device_class, chosen.node, taken(),
+                           PriceOf(demand, option, walk.device_class, chosen.node));
     } else {
       window_.erase(window_.begin() + static_cast<std::ptrdiff_t>(best));
     }

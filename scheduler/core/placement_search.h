@@ -38,6 +38,8 @@ class PlacementSearch {
   std::optional<Found> Find(const Demand& demand, const Limits& limits, uint64_t& work);
   // Necessary for Find to succeed, from bucket sizes alone; costs next to nothing.
   bool MayFit(const Demand& demand, const Limits& limits) const;
+  // Is there room for one task of it on this node?
+  bool FitsOn(const Demand& demand, const Limits& limits, uint32_t node) const;
   // The score and price of one task of the option on a node where it fits; for explanations.
   Cost ScoreOn(const Demand& demand, const DemandOption& option, ClassId c, uint32_t node,
                PriceRate* price) const;
@@ -63,10 +65,16 @@ class PlacementSearch {
   void Refill(const Demand& demand, const DemandOption& option, const Limits& limits, uint32_t walk,
               uint64_t& work);
   uint32_t NextNode(Walk& walk) const;
+  // With so many tasks of it on the node already, and on the class of it.
+  struct Taken {
+    uint32_t tasks = 0, of_class = 0;
+  };
   bool Fits(const Demand& demand, const DemandOption& option, ClassId c, uint32_t node,
-            uint32_t taken_of_class) const;
+            Taken taken) const;
+  PriceRate PriceOf(const Demand& demand, const DemandOption& option, ClassId c,
+                    uint32_t node) const;
   Cost Score(const Demand& demand, const DemandOption& option, ClassId c, uint32_t node,
-             uint32_t taken_of_class, PriceRate* price) const;
+             Taken taken, PriceRate price) const;
   Found Collect(const Demand& demand, const DemandOption& option) const;
   void Forget();
 

@@ -18,7 +18,7 @@ http::Response Answer(const Services& services, std::string_view name) {
   return JsonResponse(200, [&](JsonWriter& json) {
     json.Key("deployment");
     if (deployment != nullptr) {
-      RenderDeployment(services.pipeline.core(), *deployment, json);
+      RenderDeployment(services.pipeline.core(), *deployment, WaitDetail::kReasons, json);
     } else {
       json.Object([] {});
     }
@@ -55,7 +55,8 @@ void ListDeployments(Services& services, Call& call) {
     const Core& core = services.pipeline.core();
     json.Key("deployments").Array([&] {
       for (const auto& [name, deployment] : core.state().deployments()) {
-        RenderDeployment(core, deployment, json);
+        // Reasons take a look at every node for each: they are told of one deployment at a time.
+        RenderDeployment(core, deployment, WaitDetail::kCounts, json);
       }
     });
   });
@@ -68,7 +69,7 @@ void GetDeployment(Services& services, Call& call) {
   }
   AnswerJson(services, call, [&](JsonWriter& json) {
     json.Key("deployment");
-    RenderDeployment(services.pipeline.core(), *deployment, json);
+    RenderDeployment(services.pipeline.core(), *deployment, WaitDetail::kReasons, json);
   });
 }
 

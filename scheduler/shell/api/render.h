@@ -10,7 +10,8 @@ namespace allot::scheduler {
 void RenderJob(const Core& core, Time now, const JobState& job, JsonWriter& json);
 void RenderNode(const Core& core, Time now, const NodeState& node, JsonWriter& json);
 void RenderDevices(const Core& core, const NodeState& node, JsonWriter& json);  // array elements
-void RenderDeployment(const Core& core, const DeploymentState& deployment, JsonWriter& json);
+void RenderDeployment(const Core& core, const DeploymentState& deployment, WaitDetail detail,
+                      JsonWriter& json);
 void RenderReason(const Reason& reason, JsonWriter& json);
 void RenderExplanation(const JobExplanation& explanation, JsonWriter& json);
 

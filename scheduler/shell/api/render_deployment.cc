@@ -42,7 +42,8 @@ void RenderReplica(const Core& core, const ReplicaState& replica, JsonWriter& js
 
 }  // namespace
 
-void RenderDeployment(const Core& core, const DeploymentState& deployment, JsonWriter& json) {
+void RenderDeployment(const Core& core, const DeploymentState& deployment, WaitDetail detail,
+                      JsonWriter& json) {
   const DeploymentSpec& spec = *deployment.spec;
   uint32_t wanted = 0, ready = 0;
   for (const ReplicaGroup& group : spec.groups) wanted += deployment.stopping ? 0 : group.count;
@@ -69,7 +70,7 @@ void RenderDeployment(const Core& core, const DeploymentState& deployment, JsonW
     });
     json.Field("wanted", wanted).Field("ready", ready);
     json.Key("waiting").Array([&] {
-      const StatusOr<std::vector<ReplicaWait>> waits = core.ExplainDeployment(spec.name);
+      const StatusOr<std::vector<ReplicaWait>> waits = core.ExplainDeployment(spec.name, detail);
       if (!waits.ok()) return;
       for (const ReplicaWait& wait : *waits) {
         json.Object([&] {

@@ -231,7 +231,14 @@ TEST(Api, ADeploymentIsPutShownAndDeleted) {
   EXPECT_EQ(shown.at("deployment").at("wanted").as_int64(), 3);
   EXPECT_EQ(shown.at("deployment").at("replicas").as_array().size(), 2u);
   EXPECT_EQ(shown.at("deployment").at("waiting").as_array().size(), 1u);
-  EXPECT_EQ(cluster.Get("/v1/deployments").json().at("deployments").as_array().size(), 1u);
+  const auto& waiting = shown.at("deployment").at("waiting").as_array();
+  EXPECT_EQ(waiting[0].at("reasons").as_array().size(), 1u);
+  // In the list only how many wait: reasons take a look at every node for each.
+  const json::value listed = cluster.Get("/v1/deployments").json();
+  ASSERT_EQ(listed.at("deployments").as_array().size(), 1u);
+  const auto& counted = listed.at("deployments").as_array()[0].at("waiting").as_array();
+  EXPECT_EQ(counted.at(0).at("count").as_int64(), 1);
+  EXPECT_TRUE(counted.at(0).at("reasons").as_array().empty());
   EXPECT_EQ(cluster.Fetch("PUT", "/v1/deployments/other", body).status, 400);
   EXPECT_EQ(cluster.Fetch("DELETE", "/v1/deployments/chat").status, 200);
   EXPECT_EQ(cluster.Fetch("DELETE", "/v1/deployments/none").status, 404);
