@@ -49,8 +49,11 @@ class Core::Impl {
     nodes.ExpireLeases(out);
     jobs.StopOverdue(out);
     bool more = deployments.Reconcile(out);
-    // Replicas come before jobs: as long as some wait for their turn, jobs do too.
-    if (!more) more = planner.Run(out);
+    // Replicas come before jobs: as long as some of a round wait for their turn, jobs do too.
+    if (!more) {
+      more = planner.Run(out);
+      more |= deployments.AnyDirty();
+    }
     more |= delivery.Run(out);
     routes.Publish(ledger, out);
     out.more = out.more || more;
@@ -63,6 +66,7 @@ class Core::Impl {
     ledger.Rebuild();
     delivery.Clear();
     planner.Clear();
+    deployments.Clear();
     nodes.WatchAll();
     ledger.Remember(TermBegun{ledger.now, Term(ledger.state().term().value() + 1)}, out);
   }
@@ -81,7 +85,10 @@ class Core::Impl {
   void On(const PolicyApplied& e, Effects& out) {
     Status status = policies::MakeQueuePolicy(e.policy->queue).status();
     status.Update(policies::MakePlacementPolicy(e.policy->placement, e.policy->prices).status());
-    if (status.ok()) ledger.Remember(PolicySet{ledger.now, e.policy}, out);
+    if (status.ok()) {
+      ledger.Remember(PolicySet{ledger.now, e.policy}, out);
+      deployments.PolicyChanged();
+    }
     Answer(e.token, std::move(status), JobId(), out);
   }
 

@@ -5,12 +5,6 @@
 #include "scheduler/core/answer.h"
 
 namespace allot::scheduler {
-namespace {
-
-constexpr uint32_t kBudget = 500;  // replicas placed or stopped in one step
-
-}  // namespace
-
 bool SameLaunch(const DeploymentSpec& a, const DeploymentSpec& b) {
   const size_t shared = std::min(a.groups.size(), b.groups.size());
   for (size_t g = 0; g < shared; ++g) {
@@ -36,6 +30,7 @@ void DeploymentMachine::Apply(const DeploymentApplied& event, Effects& out) {
       return Answer(event.token, absl::OkStatus(), JobId(), out);
     const bool same = !before.stopping && SameLaunch(*before.spec, *event.spec);
     generation = before.generation + (same ? 0 : 1);
+    ForgetShort(event.spec->name);
   }
   ledger_.Remember(DeploymentSet{ledger_.now, event.spec, generation}, out);
   Answer(event.token, absl::OkStatus(), JobId(), out);
@@ -82,20 +77,26 @@ void DeploymentMachine::ReplicaSaid(NodeId node, const ReplicaStatus& status, Ef
 
 void DeploymentMachine::Stop(ReplicaId replica, Effects& out) {
   const NodeId node = ledger_.state().replicas().at(replica).placement.node;
+  work_ += kWorkPerReplica;
   ledger_.Remember(ReplicaStopping{ledger_.now, replica}, out);
   delivery_.Push(Delivery::Kind::kStopReplica, node, replica);
 }
 
 bool DeploymentMachine::Place(const DeploymentState& deployment, uint32_t group, Effects& out) {
   const DeploymentSpec& spec = *deployment.spec;
+  if (short_.contains({spec.name, group})) return false;
+  work_ += kWorkPerReplica;
   Demand demand = DemandOf(spec, group);
   Resolve(ledger_.classes(), demand);
   PlacementSearch::Limits limits;
   limits.price_cap = spec.price_cap;
-  if (!ledger_.search().MayFit(demand, limits)) return false;
-  uint64_t work = 0;
-  const auto found = ledger_.search().Find(demand, limits, work);
-  if (!found) return false;
+  ++searched_;
+  std::optional<PlacementSearch::Found> found;
+  if (ledger_.search().MayFit(demand, limits)) found = ledger_.search().Find(demand, limits, work_);
+  if (!found) {
+    short_.insert_or_assign({spec.name, group}, std::move(demand));
+    return false;
+  }
   ReplicaPlaced record;
   record.at = ledger_.now;
   record.replica = ReplicaId(ledger_.state().last_replica().value() + 1);
@@ -106,6 +107,7 @@ bool DeploymentMachine::Place(const DeploymentState& deployment, uint32_t group,
   record.price = found->price;
   record.resources = spec.resources;
   record.concurrency = spec.groups[group].concurrency;
+  ++placed_;
   const ReplicaId id = record.replica;
   const NodeId node = record.placement.node;
   ledger_.Remember(std::move(record), out);
@@ -143,9 +145,8 @@ std::vector<DeploymentMachine::Group> DeploymentMachine::Sort(const DeploymentSt
   return groups;
 }
 
-DeploymentMachine::Outcome DeploymentMachine::ReconcileGroup(const DeploymentState& deployment,
-                                                             uint32_t index, Group& group,
-                                                             uint32_t& budget, Effects& out) {
+bool DeploymentMachine::ReconcileGroup(const DeploymentState& deployment, uint32_t index,
+                                       Group& group, Effects& out) {
   const uint32_t count = deployment.spec->groups[index].count;
   // Too many: those that serve nobody yet go first, then the youngest.
   while (group.current.size() > count) {
@@ -174,10 +175,8 @@ DeploymentMachine::Outcome DeploymentMachine::ReconcileGroup(const DeploymentSta
   }
   while (group.current.size() < count) {
     // While old ones serve, at most one new one is on its way.
-    if (!group.outdated.empty() && group.current.size() > group.current_ready)
-      return Outcome::kDone;
-    if (budget == 0) return Outcome::kBudget;
-    --budget;
+    if (!group.outdated.empty() && group.current.size() > group.current_ready) return true;
+    if (Spent()) return false;
     if (Place(deployment, index, out)) {
       group.current.push_back(deployment.replicas.back());
       continue;
@@ -187,54 +186,73 @@ DeploymentMachine::Outcome DeploymentMachine::ReconcileGroup(const DeploymentSta
       group.outdated.erase(group.outdated.begin());
       ++group.stopping;
     }
-    return Outcome::kShort;
+    break;
   }
-  return Outcome::kDone;
+  return true;
 }
 
-DeploymentMachine::Outcome DeploymentMachine::ReconcileOne(const std::string& name,
-                                                           uint32_t& budget, Effects& out) {
+bool DeploymentMachine::ReconcileOne(const std::string& name, Effects& out) {
   const auto it = ledger_.state().deployments().find(name);
-  if (it == ledger_.state().deployments().end()) return Outcome::kDone;
+  if (it == ledger_.state().deployments().end()) return true;
   const DeploymentState& deployment = it->second;
   ledger_.deployments_rolling.erase(name);
   std::vector<Group> groups = Sort(deployment, out);
   if (deployment.stopping) {
+    ForgetShort(name);
     if (deployment.replicas.empty()) ledger_.Remember(DeploymentRemoved{ledger_.now, name}, out);
-    return Outcome::kDone;
+    return true;
   }
-  Outcome outcome = Outcome::kDone;
   for (uint32_t g = 0; g < groups.size(); ++g) {
-    const Outcome of_group = ReconcileGroup(deployment, g, groups[g], budget, out);
+    const bool finished = ReconcileGroup(deployment, g, groups[g], out);
     if (!groups[g].outdated.empty()) ledger_.deployments_rolling.insert(name);
-    if (of_group == Outcome::kBudget) return Outcome::kBudget;
-    if (of_group == Outcome::kShort) outcome = Outcome::kShort;
+    if (!finished) return false;
   }
-  return outcome;
+  return true;
+}
+
+void DeploymentMachine::Clear() {
+  round_.clear();
+  short_.clear();
+}
+
+void DeploymentMachine::ForgetShort(const std::string& deployment) {
+  auto it = short_.lower_bound({deployment, 0});
+  while (it != short_.end() && it->first.first == deployment) it = short_.erase(it);
+}
+
+// Done in every step and to the end, so that what is in short_ is true of the index as it is now.
+// One step grows a node or two; a search looks at all of them.
+void DeploymentMachine::RecheckShort() {
+  const std::vector<uint32_t> grown = ledger_.index().TakeGrownNodes();
+  if (grown.empty()) return;
+  for (auto it = short_.begin(); it != short_.end();) {
+    Demand& demand = it->second;
+    Resolve(ledger_.classes(), demand);
+    PlacementSearch::Limits limits;
+    limits.price_cap = ledger_.state().deployments().at(it->first.first).spec->price_cap;
+    const bool fits = std::any_of(grown.begin(), grown.end(), [&](uint32_t node) {
+      ++work_;
+      return ledger_.search().FitsOn(demand, limits, node);
+    });
+    if (fits) ledger_.deployments_dirty.insert(it->first.first);
+    it = fits ? short_.erase(it) : std::next(it);
+  }
 }
 
 bool DeploymentMachine::Reconcile(Effects& out) {
-  // Whatever grew may be what those that are short wait for.
-  if (ledger_.index().AnyGrown()) {
-    ledger_.deployments_dirty.insert(ledger_.deployments_short.begin(),
-                                     ledger_.deployments_short.end());
-  }
-  uint32_t budget = kBudget;
-  while (!ledger_.deployments_dirty.empty()) {
-    if (budget == 0) return true;
-    const std::string name = *ledger_.deployments_dirty.begin();
-    ledger_.deployments_dirty.erase(ledger_.deployments_dirty.begin());
-    ledger_.deployments_short.erase(name);
-    switch (ReconcileOne(name, budget, out)) {
-      case Outcome::kDone:
-        break;
-      case Outcome::kShort:
-        ledger_.deployments_short.insert(name);
-        break;
-      case Outcome::kBudget:
-        ledger_.deployments_dirty.insert(name);
-        return true;
-    }
+  work_ = searched_ = placed_ = 0;
+  RecheckShort();
+  work_ = std::min(work_, kWorkMax / 2);  // A round goes on in every step.
+  const bool more = GoOn(out);
+  if (searched_ > 0) out.notes.push_back(ReplicasPlanned{placed_, searched_, more});
+  return more;
+}
+
+bool DeploymentMachine::GoOn(Effects& out) {
+  if (round_.empty()) round_.swap(ledger_.deployments_dirty);
+  while (!round_.empty()) {
+    if (Spent() || !ReconcileOne(*round_.begin(), out)) return true;
+    round_.erase(round_.begin());
   }
   return false;
 }

@@ -5,6 +5,8 @@
 // Replicas on draining nodes are replaced the same way. Counts that change only add or remove.
 #pragma once
 
+#include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -27,8 +29,14 @@ class DeploymentMachine {
   void Apply(const DeploymentApplied& event, Effects& out);
   void Delete(const DeploymentDeleteRequested& event, Effects& out);
   void ReplicaSaid(NodeId node, const ReplicaStatus& status, Effects& out);
-  // Reconciles what is dirty, within a budget; true if more is left.
+  // Prices and scores have changed: whatever found no place may find one now.
+  void PolicyChanged() { short_.clear(); }
+  // Reconciles what is dirty, within a budget; true if it stopped there and would go on at once.
+  // It goes in rounds, and what becomes dirty during one waits for the next: so whoever has a turn
+  // between rounds gets it, however often replicas come and go.
   bool Reconcile(Effects& out);
+  bool AnyDirty() const { return !ledger_.deployments_dirty.empty(); }
+  void Clear();
 
  private:
   // The replicas of one group, as a decision needs them.
@@ -37,18 +45,33 @@ class DeploymentMachine {
     uint32_t current_ready = 0;
     uint32_t stopping = 0;
   };
-  enum class Outcome : uint8_t { kDone, kShort, kBudget };
+  using GroupKey = std::pair<std::string, uint32_t>;
 
-  Outcome ReconcileOne(const std::string& name, uint32_t& budget, Effects& out);
-  Outcome ReconcileGroup(const DeploymentState& deployment, uint32_t index, Group& group,
-                         uint32_t& budget, Effects& out);
+  bool GoOn(Effects& out);
+  void RecheckShort();
+  void ForgetShort(const std::string& deployment);
+  // False: stopped at the budget; calling again goes on from there.
+  bool ReconcileOne(const std::string& name, Effects& out);
+  bool ReconcileGroup(const DeploymentState& deployment, uint32_t index, Group& group,
+                      Effects& out);
   std::vector<Group> Sort(const DeploymentState& deployment, Effects& out);
   bool Place(const DeploymentState& deployment, uint32_t group, Effects& out);
   void Stop(ReplicaId replica, Effects& out);
   bool IsReady(ReplicaId replica) const;
+  bool Spent() const { return work_ >= kWorkMax; }
+
+  // A unit is a node looked at or a fraction of a record, as for the planner.
+  static constexpr uint64_t kWorkMax = 6'000;
+  static constexpr uint64_t kWorkPerReplica = 12;
 
   Ledger& ledger_;
   Delivery& delivery_;
+  std::set<std::string> round_;  // what this round has still to reconcile
+  // Groups for whose replicas no node has room, with what one needs. They are searched for again
+  // only when a node has gained room for one: a replica fits on a node that grew or nowhere.
+  std::map<GroupKey, Demand> short_;
+  uint64_t work_ = 0;
+  uint32_t searched_ = 0, placed_ = 0;  // in this step
 };
 
 }  // namespace allot::scheduler

@@ -222,6 +222,10 @@ class Teller {
     return fmt::format("JobWaited {} {}", n.tenant, FormatDuration(n.wait));
   }
   std::string operator()(const StaleRefused& n) const { return "StaleRefused " + n.node; }
+  std::string operator()(const ReplicasPlanned& n) const {
+    return fmt::format("ReplicasPlanned placed={} searched={} more={}", n.placed, n.searched,
+                       n.more);
+  }
   std::string operator()(const PlanningStopped& n) const {
     return fmt::format("PlanningStopped placed={} tried={} more={}", n.placed, n.tried, n.more);
   }

@@ -126,7 +126,8 @@ using Command = std::variant<SendToAgent, SendRoutes, Reply, JobEnded>;
 struct JobWaited { std::string tenant; Duration wait; };        // submitted → placed
 struct StaleRefused { std::string node; };                      // a message of an old epoch
 struct PlanningStopped { uint32_t placed = 0, tried = 0; bool more = false; };
-using Note = std::variant<JobWaited, StaleRefused, PlanningStopped>;
+struct ReplicasPlanned { uint32_t placed = 0, searched = 0; bool more = false; };
+using Note = std::variant<JobWaited, StaleRefused, PlanningStopped, ReplicasPlanned>;
 
 struct Effects {
   std::vector<Record> records;

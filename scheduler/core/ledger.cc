@@ -207,7 +207,6 @@ void Ledger::Observe(const DeploymentStopping& r, JobPhase) {
 }
 
 void Ledger::Observe(const DeploymentRemoved& r, JobPhase) {
-  deployments_short.erase(r.name);
   deployments_rolling.erase(r.name);
   routes_dirty.insert(r.name);
 }

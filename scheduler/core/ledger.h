@@ -71,7 +71,6 @@ class Ledger {
   absl::flat_hash_map<ReplicaId, ReplicaStatus> replica_status;
   std::vector<GatewayAddress> gateways;
   std::set<std::string> deployments_dirty;    // to be reconciled in this step
-  std::set<std::string> deployments_short;    // want a replica that found no place
   std::set<std::string> deployments_rolling;  // have outdated replicas that wait to be replaced
   std::set<std::string> routes_dirty;         // what gateways see of them may have changed
   bool routes_all_dirty = false;

@@ -38,6 +38,8 @@ void PlacementIndex::Clear() {
   members_.clear();
   grown_.clear();
   is_grown_.clear();
+  grown_nodes_.clear();
+  is_grown_node_.clear();
   ++capacity_version_;
 }
 
@@ -155,7 +157,7 @@ void PlacementIndex::Refresh(const NodeState& node) {
       buckets[bucket].Insert(i);
       row.cpu_bucket = bucket;
     }
-    if (grown) MarkGrown(row);
+    if (grown) MarkGrown(i);
     return;
   }
   if (row.open) Leave(i);
@@ -168,7 +170,7 @@ void PlacementIndex::Refresh(const NodeState& node) {
   row.cpu_bucket = CoreBucket(row.cpus_free);
   if (!open) return;
   Enter(i);
-  MarkGrown(row);
+  MarkGrown(i);
 }
 
 void PlacementIndex::Leave(uint32_t i) {
@@ -188,20 +190,25 @@ void PlacementIndex::Enter(uint32_t i) {
   insert(row.cpu_class, row.cpu_bucket);
 }
 
-void PlacementIndex::MarkGrown(ClassId c) {
+void PlacementIndex::MarkClassGrown(ClassId c) {
   if (c >= is_grown_.size()) is_grown_.resize(c + 1);
   if (is_grown_[c]) return;
   is_grown_[c] = true;
   grown_.push_back(c);
 }
 
-void PlacementIndex::MarkGrown(const Row& row) {
-  for (const Part& part : row.parts) MarkGrown(part.device_class);
-  MarkGrown(row.cpu_class);
+void PlacementIndex::MarkGrown(uint32_t i) {
+  const Row& row = rows_[i];
+  for (const Part& part : row.parts) MarkClassGrown(part.device_class);
+  MarkClassGrown(row.cpu_class);
+  if (i >= is_grown_node_.size()) is_grown_node_.resize(rows_.size());
+  if (is_grown_node_[i]) return;
+  is_grown_node_[i] = true;
+  grown_nodes_.push_back(i);
 }
 
 void PlacementIndex::MarkAllGrown() {
-  for (ClassId c = 0; c < classes_.size(); ++c) MarkGrown(c);
+  for (ClassId c = 0; c < classes_.size(); ++c) MarkClassGrown(c);
 }
 
 std::vector<ClassId> PlacementIndex::TakeGrown() {
@@ -209,6 +216,13 @@ std::vector<ClassId> PlacementIndex::TakeGrown() {
   grown_.clear();
   for (const ClassId c : grown) is_grown_[c] = false;
   std::sort(grown.begin(), grown.end());
+  return grown;
+}
+
+std::vector<uint32_t> PlacementIndex::TakeGrownNodes() {
+  std::vector<uint32_t> grown = std::move(grown_nodes_);
+  grown_nodes_.clear();
+  for (const uint32_t i : grown) is_grown_node_[i] = false;
   return grown;
 }
 

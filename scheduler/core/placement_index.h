@@ -68,10 +68,12 @@ class PlacementIndex {
   // Could the whole gang run on the open nodes, were they empty?
   bool PossibleWhenEmpty(const Demand& demand) const;
 
-  // Classes on nodes that gained something since the last call; rising.
+  // What has gained something is told to two readers, each at its own pace, so that neither clears
+  // what the other has not seen: the planner asks for classes (rising), the deployments for nodes.
   std::vector<ClassId> TakeGrown();
   bool AnyGrown() const { return !grown_.empty(); }
-  void MarkAllGrown();
+  void MarkAllGrown();  // classes only: deployments are told of new policies anyway
+  std::vector<uint32_t> TakeGrownNodes();
   // Changes whenever a node's totals or openness do.
   uint64_t capacity_version() const { return capacity_version_; }
 
@@ -80,8 +82,8 @@ class PlacementIndex {
   PriceRate PriceOf(const Row& row) const;
   void Leave(uint32_t i);
   void Enter(uint32_t i);
-  void MarkGrown(const Row& row);
-  void MarkGrown(ClassId c);
+  void MarkGrown(uint32_t i);
+  void MarkClassGrown(ClassId c);
   std::vector<NodeSet>& MutableBuckets(ClassId c);
 
   DeviceClasses& classes_;
@@ -90,6 +92,8 @@ class PlacementIndex {
   std::vector<NodeSet> members_;               // by class
   std::vector<ClassId> grown_;
   std::vector<bool> is_grown_;
+  std::vector<uint32_t> grown_nodes_;
+  std::vector<bool> is_grown_node_;
   uint64_t capacity_version_ = 1;
 };
 

@@ -218,7 +218,10 @@ void Planner::Place(const JobState& job, PlacementSearch::Found found, Effects& 
 bool Planner::Run(Effects& out) {
   PendingQueue& queue = ledger_.queue();
   work_ = tried_ = placed_ = 0;
-  if (queue.size() == 0) return false;
+  if (queue.size() == 0) {  // Nobody is blocked, so nobody is to be told what grew.
+    ledger_.index().TakeGrown();
+    return false;
+  }
   if (queue.AnyHeld()) ReleaseOfGoneHolders();
   if (!queue.AnyReady() && !ledger_.index().AnyGrown() && rechecked_ == recheck_.size())
     return false;

@@ -18,7 +18,7 @@ class Chaos {
   explicit Chaos(uint64_t seed) : rng_(seed) {}
 
   void Run(uint32_t steps) {
-    for (uint32_t i = 0; i < kNodes; ++i) Register(i);
+    for (uint32_t i = 0; i < kNodes && world_.state().nodes().size() < kNodes; ++i) Register(i);
     for (uint32_t i = 0; i < steps; ++i) One();
   }
 
@@ -200,6 +200,35 @@ TEST(CoreProperty, AnySequenceOfEventsKeepsTheInvariants) {
     Chaos chaos(seed);
     chaos.Run(200);
     RC_ASSERT(!testing::Test::HasFailure());
+  }));
+}
+
+// A group that is short is searched for again only when a node has grown that would do, so each way
+// to grow has to be told.
+TEST(CoreProperty, NoReplicaWaitsWhereThereIsRoomForIt) {
+  EXPECT_TRUE(rc::check("replicas", [](uint64_t seed) {
+    Chaos chaos(seed);
+    for (int turn = 0; turn < 40; ++turn) {
+      chaos.Run(5);
+      const ClusterState& state = chaos.world().state();
+      for (const auto& [name, deployment] : state.deployments()) {
+        // While old replicas serve, new ones come one at a time, room or not.
+        const bool rolls = std::any_of(
+            deployment.replicas.begin(), deployment.replicas.end(), [&](const ReplicaId id) {
+              const ReplicaState& replica = state.replicas().at(id);
+              return replica.stopping || replica.generation != deployment.generation ||
+                     state.FindNode(replica.placement.node)->draining;
+            });
+        if (rolls) continue;
+        const auto waits = chaos.world().core().ExplainDeployment(name);
+        for (const ReplicaWait& wait : *waits) {
+          uint32_t without_room = 0;
+          for (const Reason& reason : wait.reasons) without_room += reason.count;
+          RC_ASSERT(without_room == state.nodes().size() ||
+                    wait.reasons.front().reason == WaitReason::kNoNodes);
+        }
+      }
+    }
   }));
 }
 
