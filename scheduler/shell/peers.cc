@@ -87,12 +87,12 @@ void Peers::OnAgentMessage(const std::string& peer, const std::string& name,
   } else {
     // Whoever sends more than a registration was welcomed on this connection or, if the connection
     // broke under it, on the one before. An impostor never gets so far.
-    agents_[name] = peer;
+    agents_.Bind(name, peer);
   }
   if (pipeline_.degraded() && !heartbeat) return;  // it will be said again; see Pipeline
-  speaking_ = peer;
+  agents_.Speaks(name, peer);
   pipeline_.Feed(AgentSaid{name, *std::move(message)});
-  speaking_.clear();
+  agents_.Spoke();
   if (heartbeat) {
     EnvelopeFor(peer);  // an empty one, if nothing else comes
     FlushSoon();
@@ -140,19 +140,12 @@ void Peers::TellGateways() {
 }
 
 Pipeline::Action Peers::PrepareSend(SendToAgent command) {
-  // Welcome and Refuse answer the connection that spoke; everything else goes to the one that the
-  // node speaks from when it leaves.
-  std::string peer;
-  if (std::holds_alternative<Welcome>(command.message) && !speaking_.empty()) {
-    agents_[command.node] = speaking_;
-  } else if (std::holds_alternative<Refuse>(command.message)) {
-    peer = speaking_;
-  }
+  std::string peer = agents_.AnsweredBy(command);
   return [this, peer = std::move(peer), command = std::move(command)] {
     if (!peer.empty()) {
       Add(peer, command.message);
-    } else if (const auto it = agents_.find(command.node); it != agents_.end()) {
-      Add(it->second, command.message);
+    } else if (const std::string* speaks_from = agents_.Find(command.node)) {
+      Add(*speaks_from, command.message);
     }
   };
 }
@@ -168,9 +161,9 @@ void Peers::SendRoutesTo(const std::string& peer, std::shared_ptr<const RouteTab
 }
 
 bool Peers::Ask(const std::string& node, const wire::ReadLog& question) {
-  const auto it = agents_.find(node);
-  if (it == agents_.end()) return false;
-  *EnvelopeFor(it->second).envelope.add_messages()->mutable_read_log() = question;
+  const std::string* peer = agents_.Find(node);
+  if (peer == nullptr) return false;
+  *EnvelopeFor(*peer).envelope.add_messages()->mutable_read_log() = question;
   FlushSoon();
   return true;
 }

@@ -18,6 +18,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "common/transport/context.h"
 #include "common/transport/link.h"
+#include "scheduler/shell/agent_connections.h"
 #include "scheduler/shell/pipeline.h"
 
 namespace allot::scheduler {
@@ -82,10 +83,9 @@ class Peers {
   Pipeline& pipeline_;
   Metrics& metrics_;
   std::unique_ptr<transport::ServerLink> link_;
-  absl::flat_hash_map<std::string, Link> links_;          // by routing id
-  absl::flat_hash_map<std::string, std::string> agents_;  // node → routing id commands go to
-  std::map<std::string, GatewayLink> gateways_;           // by name
-  std::string speaking_;  // routing id whose message the core is handling now
+  absl::flat_hash_map<std::string, Link> links_;  // by routing id
+  AgentConnections agents_;
+  std::map<std::string, GatewayLink> gateways_;  // by name
   std::vector<Outgoing> outbox_;
   absl::flat_hash_map<std::string, size_t> outbox_index_;
   LogHandler on_log_;

@@ -6,6 +6,7 @@
 #include "common/json/json.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "scheduler/shell/agent_connections.h"
 #include "scheduler/shell/api/json_writer.h"
 #include "scheduler/shell/api/openapi.h"
 #include "scheduler/shell/api/render.h"
@@ -124,6 +125,38 @@ TEST(PolicyYaml, IsTheFileThatGivesThePolicy) {
   const StatusOr<Policy> again = CheckedPolicy(written);
   ASSERT_TRUE(again.ok()) << again.status() << "\n" << yaml;
   EXPECT_EQ(*again, policy);
+}
+
+TEST(AgentConnections, CommandsGoWhereTheNodeWasWelcomed) {
+  AgentConnections agents;
+  EXPECT_EQ(agents.Find("a"), nullptr);
+  agents.Speaks("a", "first");
+  EXPECT_EQ(agents.AnsweredBy({"a", Welcome{}}), "");
+  agents.Spoke();
+  EXPECT_EQ(*agents.Find("a"), "first");
+  agents.Speaks("a", "second");
+  EXPECT_EQ(agents.AnsweredBy({"a", Refuse{}}), "second");
+  agents.Spoke();
+  EXPECT_EQ(*agents.Find("a"), "first");  // a refusal binds nothing
+}
+
+// The core repeats a Welcome once a lease when gateways have changed, in whatever step comes then.
+TEST(AgentConnections, AWelcomeRepeatedWhileAnotherNodeSpeaksMovesNobody) {
+  AgentConnections agents;
+  agents.Bind("a", "connection of a");
+  agents.Bind("b", "connection of b");
+  agents.Speaks("a", "connection of a");
+  EXPECT_EQ(agents.AnsweredBy({"b", Welcome{}}), "");
+  EXPECT_EQ(agents.AnsweredBy({"b", Refuse{}}), "");
+  agents.Spoke();
+  EXPECT_EQ(*agents.Find("b"), "connection of b");
+}
+
+TEST(AgentConnections, AWelcomeOfAStepInWhichNobodySpokeMovesNobody) {
+  AgentConnections agents;
+  agents.Bind("b", "connection of b");
+  EXPECT_EQ(agents.AnsweredBy({"b", Welcome{}}), "");
+  EXPECT_EQ(*agents.Find("b"), "connection of b");
 }
 
 TEST(ShellClock, StartsNoEarlierThanTheLastRecord) {
