@@ -74,10 +74,12 @@ Status Check(const Scheduler& scheduler) {
         "for a lost node",
         FormatDuration(lease), FormatDuration(heartbeat));
   }
-  if (scheduler.task_port_min() != 0 && scheduler.task_port_max() != 0 &&
-      scheduler.task_port_min() > scheduler.task_port_max()) {
+  // One that is left out has its default, and a range made of both may be as empty.
+  const auto port_min = scheduler.task_port_min() != 0 ? scheduler.task_port_min() : 20'000;
+  const auto port_max = scheduler.task_port_max() != 0 ? scheduler.task_port_max() : 29'999;
+  if (port_min > port_max) {
     return InvalidArgument("task_port_min is {}, above task_port_max {}; the range has no port",
-                           scheduler.task_port_min(), scheduler.task_port_max());
+                           port_min, port_max);
   }
   if (scheduler.has_gateway()) {
     const Gateway& gateway = scheduler.gateway();

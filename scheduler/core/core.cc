@@ -39,7 +39,10 @@ class Core::Impl {
         nodes(ledger, delivery, jobs, deployments),
         planner(ledger, delivery),
         routes(ledger),
-        explainer(ledger, planner) {}
+        explainer(ledger, planner) {
+    CHECK(ledger.options().task_port_min > 0);
+    CHECK(ledger.options().task_port_min <= ledger.options().task_port_max);
+  }
 
   void Step(Time now, const Event& event, Effects& out) {
     CHECK(now >= ledger.now);

@@ -40,6 +40,10 @@ TEST(CheckScheduler, SaysWhatDoesNotGoTogether) {
        "for a lost node"},
       {start + "local: true, task_port_min: 3000, task_port_max: 2000}",
        "task_port_min is 3000, above task_port_max 2000; the range has no port"},
+      {start + "local: true, task_port_min: 30000}",
+       "task_port_min is 30000, above task_port_max 29999; the range has no port"},
+      {start + "local: true, task_port_max: 19999}",
+       "task_port_min is 20000, above task_port_max 19999; the range has no port"},
       {start + "local: true, gateway: {name: g}}",
        "gateway.name is set; leave it out, this gateway is inside the scheduler"},
   };
