@@ -11,6 +11,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 
+#include "agent/devices/describe.h"
 #include "agent/devices/inventory.h"
 #include "agent/devices/registry.h"
 #include "agent/shell/agent.h"
@@ -27,7 +28,12 @@ int Complain(const Status& status) {
   return ExitCodeOf(status);
 }
 
-int Discover(const std::string& config_path, bool as_json) {
+struct DiscoverOptions {
+  bool wanted = false, as_json = false, tools = false;
+  std::string root;
+};
+
+int Discover(const std::string& config_path, const DiscoverOptions& wish) {
   config::AgentDevices devices;
   Catalogue catalogue = Catalogue::BuiltIn();
   if (!config_path.empty()) {
@@ -38,10 +44,20 @@ int Discover(const std::string& config_path, bool as_json) {
     devices = options->devices;
     catalogue = std::move(options->catalogue);
   }
-  auto vendors = MakeVendors(devices, catalogue);
+  std::shared_ptr<const Host> host = Host::Live();
+  if (!wish.root.empty()) {
+    auto recorded = Host::Recorded(wish.root, {.tools = wish.tools});
+    if (!recorded.ok()) return Complain(recorded.status());
+    host = *std::move(recorded);
+  }
+  auto vendors = MakeVendors(devices, catalogue, host);
   if (!vendors.ok()) return Complain(vendors.status());
-  Inventory inventory(*std::move(vendors));
-  std::cout << DescribeDiscovery(inventory.DiscoverAll(), as_json) << std::flush;
+  Inventory inventory(*std::move(vendors), host);
+  const Discovery discovery = inventory.DiscoverAll();
+  const CpuMachine machine = ReadCpuMachine(*host);
+  std::cout << (wish.as_json ? DiscoveryJson(discovery, machine)
+                             : DiscoveryText(discovery, machine))
+            << std::flush;
   return 0;
 }
 
@@ -50,7 +66,7 @@ int Check(const std::string& config_path) {
   if (!config.ok()) return Complain(config.status());
   const StatusOr<AgentOptions> options = ToAgentOptions(*config);
   if (!options.ok()) return Complain(options.status());
-  const auto vendors = MakeVendors(options->devices, options->catalogue);
+  const auto vendors = MakeVendors(options->devices, options->catalogue, Host::Live());
   if (!vendors.ok()) return Complain(vendors.status());
   std::cout << config_path << " is fine\n";
   return 0;
@@ -91,20 +107,29 @@ int main(int argc, char** argv) {
       "allot-agent");
   app.set_version_flag("--version", std::string("allot-agent ") + allot::agent::kVersion);
   std::string config;
-  bool check = false, discover = false, json = false;
+  bool check = false;
+  allot::agent::DiscoverOptions discover;
   app.add_option("--config", config, "the agent's config file (YAML)");
   app.add_flag("--check", check, "check the config file and what it names, then exit");
   CLI::Option* discovering =
-      app.add_flag("--discover", discover,
-                   "print this machine's devices and where the facts come from; "
-                   "needs no config file");
-  app.add_flag("--json", json, "with --discover: JSON")->needs(discovering);
+      app.add_flag("--discover", discover.wanted,
+                   "print what this machine is and where each fact comes from; needs no config "
+                   "file");
+  app.add_flag("--json", discover.as_json, "with --discover: JSON")->needs(discovering);
+  CLI::Option* root =
+      app.add_option("--root", discover.root,
+                     "with --discover: a recorded machine (a folder with sys and proc in it) in "
+                     "place of this one")
+          ->needs(discovering);
+  app.add_flag("--tools", discover.tools,
+               "with --root: vendors' tools say what the recorded machine's cli folder holds")
+      ->needs(root);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
-  if (discover) return allot::agent::Discover(config, json);
+  if (discover.wanted) return allot::agent::Discover(config, discover);
   if (config.empty()) {
     std::cerr << "allot-agent: --config FILE is required; see --help\n";
     return 2;

@@ -16,12 +16,15 @@ enum class Job { kNone, kDiscover, kSample, kEnd };
 
 // What the thread and the loop share; it outlives whichever of them goes first.
 struct Shared {
-  explicit Shared(std::unique_ptr<Vendor> v) : vendor(std::move(v)) {}
+  Shared(std::unique_ptr<Vendor> v, std::shared_ptr<SnapshotSource> m)
+      : vendor(std::move(v)), machine(std::move(m)) {}
   const std::unique_ptr<Vendor> vendor;  // used by the thread only
+  const std::shared_ptr<SnapshotSource> machine;
   std::mutex mutex;
   std::condition_variable changed;
   Job job = Job::kNone;     // asked for; kNone once done
   bool in_vendor = false;   // the thread is in a call of the vendor
+  bool found = false;       // the first step of a discovery is done; `discovery` has it
   bool discovered = false;  // a discovery is done and not taken
   bool sampled = false;
   Discovery discovery;
@@ -38,7 +41,16 @@ void Work(const std::shared_ptr<Shared>& shared) {
     lock.unlock();
     Discovery discovery;
     std::vector<DeviceTelemetry> telemetry;
-    if (job == Job::kDiscover) discovery = shared->vendor->Discover();
+    if (job == Job::kDiscover) {
+      discovery = shared->vendor->Discover(*shared->machine->Get());
+      if (shared->vendor->enriches()) {
+        lock.lock();
+        shared->discovery = discovery;
+        shared->found = true;
+        lock.unlock();
+        shared->vendor->Enrich(&discovery);
+      }
+    }
     if (job == Job::kSample) telemetry = shared->vendor->Sample();
     lock.lock();
     shared->in_vendor = false;
@@ -59,20 +71,27 @@ void Work(const std::shared_ptr<Shared>& shared) {
 // One vendor, on its own thread if it may hang, else on the caller's.
 class Inventory::Worker {
  public:
-  explicit Worker(std::unique_ptr<Vendor> vendor)
+  Worker(std::unique_ptr<Vendor> vendor, std::shared_ptr<SnapshotSource> machine)
       : name_(vendor->name()),
         threaded_(vendor->may_hang()),
-        shared_(std::make_shared<Shared>(std::move(vendor))) {
+        shared_(std::make_shared<Shared>(std::move(vendor), std::move(machine))) {
     if (threaded_) thread_ = std::thread([shared = shared_] { Work(shared); });
   }
-  ~Worker() {
-    if (!threaded_) return;
-    std::unique_lock lock(shared_->mutex);
+  ~Worker() { Leave(std::chrono::steady_clock::now()); }
+
+  // Asks the thread to end.
+  void End() {
+    const std::lock_guard lock(shared_->mutex);
     shared_->job = Job::kEnd;
     shared_->changed.notify_all();
-    // In the vendor's library: a call that is merely slow gets a moment.
-    const bool idle = shared_->changed.wait_for(lock, std::chrono::seconds(1),
-                                                [&] { return !shared_->in_vendor; });
+  }
+  // In the vendor's library: a call that is merely slow gets until the deadline.
+  void Leave(std::chrono::steady_clock::time_point deadline) {
+    if (!thread_.joinable()) return;
+    End();
+    std::unique_lock lock(shared_->mutex);
+    const bool idle =
+        shared_->changed.wait_until(lock, deadline, [&] { return !shared_->in_vendor; });
     lock.unlock();
     if (idle) {
       thread_.join();
@@ -85,14 +104,17 @@ class Inventory::Worker {
     asked_at_ = now;
     asked_ = job;
     if (!threaded_) {
-      if (job == Job::kDiscover) discovery_ = shared_->vendor->Discover();
+      if (job == Job::kDiscover) {
+        discovery_ = shared_->vendor->Discover(*shared_->machine->Get());
+        shared_->vendor->Enrich(&discovery_);
+      }
       if (job == Job::kSample) telemetry_ = shared_->vendor->Sample();
       return;
     }
     {
       const std::lock_guard lock(shared_->mutex);
       shared_->job = job;
-      shared_->discovered = shared_->sampled = false;
+      shared_->found = shared_->discovered = shared_->sampled = false;
     }
     shared_->changed.notify_all();
   }
@@ -109,6 +131,14 @@ class Inventory::Worker {
     std::unique_lock lock(shared_->mutex);
     shared_->changed.wait_until(lock, deadline, [&] { return shared_->job == Job::kNone; });
     return TakeLocked();
+  }
+
+  // Late in the second step of a discovery: what the first found stands until it answers.
+  bool TakeFirstStep() {
+    const std::lock_guard lock(shared_->mutex);
+    if (!std::exchange(shared_->found, false)) return false;
+    discovery_ = shared_->discovery;
+    return true;
   }
 
   const std::string& name() const { return name_; }
@@ -140,46 +170,77 @@ class Inventory::Worker {
   std::vector<DeviceTelemetry> telemetry_;
 };
 
-Inventory::Inventory(std::vector<std::unique_ptr<Vendor>> vendors, InventoryOptions options)
-    : options_(options) {
-  for (auto& vendor : vendors) workers_.push_back(std::make_unique<Worker>(std::move(vendor)));
+Inventory::Inventory(std::vector<std::unique_ptr<Vendor>> vendors, std::shared_ptr<const Host> host,
+                     InventoryOptions options)
+    : options_(options), machine_(std::make_shared<SnapshotSource>(std::move(host))) {
+  for (auto& vendor : vendors)
+    workers_.push_back(std::make_unique<Worker>(std::move(vendor), machine_));
 }
-Inventory::~Inventory() = default;
+Inventory::~Inventory() {
+  for (const auto& worker : workers_) worker->End();
+  // One moment for all of them together.
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(1);
+  for (const auto& worker : workers_) worker->Leave(deadline);
+}
 
 Discovery Inventory::Gather() const {
   Discovery all;
   std::set<std::string> ids;
   for (const auto& worker : workers_) {
     for (const FoundDevice& found : worker->discovery().devices) {
-      if (ids.insert(found.device.id).second && all.devices.size() < DeviceSet::kMax) {
+      const bool fresh = ids.insert(found.device.id).second;
+      if (fresh && all.devices.size() < DeviceSet::kMax) {
         all.devices.push_back(found);
       } else {
         all.warnings.push_back(
             fmt::format("device {} of {} is left out: {}", found.device.id, worker->name(),
-                        all.devices.size() < DeviceSet::kMax ? "another has the same id"
-                                                             : "a node has at most 128 devices"));
+                        fresh ? "a node has at most 128 devices" : "another has the same id"));
       }
     }
+    const Discovery& of_vendor = worker->discovery();
+    all.groups.insert(all.groups.end(), of_vendor.groups.begin(), of_vendor.groups.end());
+    all.claimed.insert(all.claimed.end(), of_vendor.claimed.begin(), of_vendor.claimed.end());
   }
   return all;
 }
 
+// What the kernel shows is kept where only the vendor's own software is late.
+std::string Inventory::LateDiscovery(Worker& worker) const {
+  if (worker.TakeFirstStep())
+    return fmt::format(
+        "the library or tool of {} has not answered for {}; going on with what the kernel shows, "
+        "the rest is added when it does",
+        worker.name(), FormatDuration(options_.discover_deadline));
+  return fmt::format(
+      "discovery of {} devices has not answered for {}; going on without them, they are added "
+      "when it does",
+      worker.name(), FormatDuration(options_.discover_deadline));
+}
+
+void Inventory::ListIgnored(Discovery* all) {
+  std::set<std::string> used(all->claimed.begin(), all->claimed.end());
+  for (const FoundDevice& found : all->devices) used.insert(found.device.id);
+  for (const pci::Function& function : machine_->Get()->bus.functions())
+    if (!used.contains(function.address))
+      if (auto why = pci::WhyIgnored(function))
+        all->ignored.push_back({function.address, *std::move(why)});
+}
+
 Discovery Inventory::DiscoverAll() {
   std::vector<std::string> warnings;
+  machine_->Forget();
   for (const auto& worker : workers_) worker->Ask(Job::kDiscover, Duration{});
   const auto deadline = std::chrono::steady_clock::now() + options_.discover_deadline;
   for (const auto& worker : workers_) {
     if (!worker->TakeUntil(deadline)) {
       worker->said_late = true;
-      warnings.push_back(fmt::format(
-          "discovery of {} devices has not answered for {}; going on without them, they are added "
-          "when it does",
-          worker->name(), FormatDuration(options_.discover_deadline)));
+      warnings.push_back(LateDiscovery(*worker));
     }
     for (std::string& warning : worker->TakeWarnings()) warnings.push_back(std::move(warning));
   }
   Discovery all = Gather();
   all.warnings.insert(all.warnings.begin(), warnings.begin(), warnings.end());
+  ListIgnored(&all);
   told_.clear();
   for (const FoundDevice& found : all.devices) told_.push_back(found.device);
   return all;
@@ -202,6 +263,7 @@ Inventory::Update Inventory::Poll(Duration steady) {
                steady - worker->asked_at() > limit && !worker->said_late) {
       worker->said_late = true;
       worker->DropTelemetry();  // What is old must not look like now.
+      if (worker->asked() == Job::kDiscover) (void)worker->TakeFirstStep();
       update.warnings.push_back(fmt::format(
           "{} devices have not answered for {}: degraded, no telemetry of them until they do",
           worker->name(), FormatDuration(limit)));

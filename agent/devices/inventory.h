@@ -2,8 +2,9 @@
 //
 // A vendor that may hang works on a thread of its own; the loop only looks at what the thread has
 // left. If a call is not done by its deadline, a warning says so, the last telemetry is no longer
-// told, and the agent goes on. A thread that never comes back is left behind at the end: there is
-// no safe way to stop one.
+// told, and the agent goes on, with what the kernel shows where only the vendor's library or tool
+// is late. A thread that never comes back is left behind at the end: there is no safe way to stop
+// one.
 //
 // All methods on one thread.
 #pragma once
@@ -18,14 +19,15 @@
 namespace allot::agent {
 
 struct InventoryOptions {
-  Duration discover_deadline = std::chrono::seconds(10);
+  Duration discover_deadline = std::chrono::seconds(4);
   Duration sample_deadline = std::chrono::seconds(5);
   Duration rediscover_every = std::chrono::minutes(1);
 };
 
 class Inventory {
  public:
-  Inventory(std::vector<std::unique_ptr<Vendor>> vendors, InventoryOptions options = {});
+  Inventory(std::vector<std::unique_ptr<Vendor>> vendors, std::shared_ptr<const Host> host,
+            InventoryOptions options = {});
   ~Inventory();
 
   // At start: blocks until every vendor has answered or its deadline has passed. Ordered by
@@ -45,8 +47,11 @@ class Inventory {
  private:
   class Worker;
   Discovery Gather() const;
+  std::string LateDiscovery(Worker& worker) const;
+  void ListIgnored(Discovery* all);
 
   const InventoryOptions options_;
+  const std::shared_ptr<SnapshotSource> machine_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<Device> told_;
 };

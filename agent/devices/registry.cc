@@ -1,19 +1,64 @@
 #include "agent/devices/registry.h"
 
+#include <set>
+
+#include "agent/devices/amd/amd_vendor.h"
 #include "agent/devices/cpu/cpu_vendor.h"
 #include "agent/devices/emulated/emulated_vendor.h"
+#include "agent/devices/furiosa/furiosa_vendor.h"
+#include "agent/devices/graphcore/graphcore_vendor.h"
+#include "agent/devices/groq/groq_vendor.h"
+#include "agent/devices/habana/habana_vendor.h"
+#include "agent/devices/intel/intel_vendor.h"
+#include "agent/devices/listed/listed_vendor.h"
+#include "agent/devices/neuron/neuron_vendor.h"
 #include "agent/devices/nvidia/nvidia_vendor.h"
+#include "agent/devices/qualcomm/qualcomm_vendor.h"
+#include "agent/devices/rebellions/rebellions_vendor.h"
+#include "agent/devices/sambanova/sambanova_vendor.h"
+#include "agent/devices/tenstorrent/tenstorrent_vendor.h"
+#include "agent/devices/tpu/tpu_vendor.h"
 
 namespace allot::agent {
 
 StatusOr<std::vector<std::unique_ptr<Vendor>>> MakeVendors(const config::AgentDevices& devices,
-                                                           const Catalogue& catalogue) {
-  std::vector<std::unique_ptr<Vendor>> vendors;
+                                                           const Catalogue& catalogue,
+                                                           std::shared_ptr<const Host> host) {
   const auto wanted = [](bool has, bool value) { return !has || value; };
+  NvidiaSources nvml;
+  if (!host->live()) nvml.library.clear();
+  std::vector<std::unique_ptr<Vendor>> vendors;
   if (wanted(devices.has_cpu(), devices.cpu()))
-    vendors.push_back(std::make_unique<CpuVendor>(CpuSources{}));
-  if (wanted(devices.has_nvidia(), devices.nvidia()))
-    vendors.push_back(std::make_unique<NvidiaVendor>(NvidiaSources{}));
+    vendors.push_back(std::make_unique<CpuVendor>(CpuSources{.host = std::move(host)}));
+
+  std::vector<std::unique_ptr<Vendor>> accelerators;
+  accelerators.push_back(std::make_unique<NvidiaVendor>(std::move(nvml)));
+  accelerators.push_back(std::make_unique<AmdVendor>());
+  accelerators.push_back(std::make_unique<IntelVendor>());
+  accelerators.push_back(std::make_unique<HabanaVendor>());
+  accelerators.push_back(std::make_unique<NeuronVendor>());
+  accelerators.push_back(std::make_unique<TpuVendor>());
+  accelerators.push_back(std::make_unique<GroqVendor>());
+  accelerators.push_back(std::make_unique<SambanovaVendor>());
+  accelerators.push_back(std::make_unique<TenstorrentVendor>());
+  accelerators.push_back(std::make_unique<RebellionsVendor>());
+  accelerators.push_back(std::make_unique<FuriosaVendor>());
+  accelerators.push_back(std::make_unique<QualcommVendor>());
+  accelerators.push_back(std::make_unique<GraphcoreVendor>());
+  accelerators.push_back(std::make_unique<ListedVendor>("d-matrix"));
+  accelerators.push_back(std::make_unique<ListedVendor>("etched"));
+
+  std::set<std::string> without(devices.without().begin(), devices.without().end());
+  if (!wanted(devices.has_nvidia(), devices.nvidia())) without.insert("nvidia");
+  std::string known;
+  for (std::unique_ptr<Vendor>& vendor : accelerators) {
+    const std::string key(vendor->name());
+    known += (known.empty() ? "" : ", ") + key;
+    if (without.erase(key) == 0) vendors.push_back(std::move(vendor));
+  }
+  if (without.erase("nvidia"); !without.empty())
+    return InvalidArgument("devices.without: there is no vendor \"{}\"; it is one of {}",
+                           *without.begin(), known);
   ASSIGN_OR_RETURN(std::unique_ptr<Vendor> emulated,
                    MakeEmulatedVendor(devices.emulated(), catalogue));
   vendors.push_back(std::move(emulated));

@@ -11,9 +11,12 @@
 
 namespace allot::agent {
 
-// InvalidArgument names an emulated model that the catalogue does not have.
+// Those that look at `host`. On a recorded one no library is opened, and tools are not run.
+// InvalidArgument names an emulated model that the catalogue does not have, or a vendor we do not
+// know.
 StatusOr<std::vector<std::unique_ptr<Vendor>>> MakeVendors(const config::AgentDevices& devices,
-                                                           const Catalogue& catalogue);
+                                                           const Catalogue& catalogue,
+                                                           std::shared_ptr<const Host> host);
 
 // The variables by which the vendors' runtimes show devices to a process: each is set for every
 // process, to nothing where it leased none. Only those that hide devices when they are empty.

@@ -108,8 +108,9 @@ class Agent::Impl {
 };
 
 Status Agent::Impl::Describe(NodeInfo* info) {
-  ASSIGN_OR_RETURN(auto vendors, MakeVendors(options_.devices, options_.catalogue));
-  inventory_ = std::make_unique<Inventory>(std::move(vendors));
+  const std::shared_ptr<const Host> host = Host::Live();
+  ASSIGN_OR_RETURN(auto vendors, MakeVendors(options_.devices, options_.catalogue, host));
+  inventory_ = std::make_unique<Inventory>(std::move(vendors), host);
   const Discovery discovery = inventory_->DiscoverAll();
   Warn(discovery.warnings);
   info->devices = DevicesOf(discovery.devices);

@@ -33,7 +33,4 @@ class Agent {
   std::unique_ptr<Impl> impl_;
 };
 
-// Devices as `allot-agent --discover` prints them: a table, or JSON with a version field.
-std::string DescribeDiscovery(const Discovery& discovery, bool json);
-
 }  // namespace allot::agent

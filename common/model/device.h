@@ -36,7 +36,8 @@ struct Device {
   // The vendor's variable that shows a process this device only, and this device's word in it.
   std::string visible_variable;  // "CUDA_VISIBLE_DEVICES"; empty where none is known
   std::string visible_value;     // "0", "GPU-…"
-  std::vector<std::string> nodes;     // device files: /dev/nvidia0 …
+  std::vector<std::string> nodes;     // device files of it alone: /dev/nvidia0 …
+  std::vector<std::string> shared_nodes;  // those it needs and others too: /dev/nvidiactl, /dev/kfd
   std::vector<std::string> features;  // instruction sets, compute capability: "amx_bf16"
   bool operator==(const Device&) const = default;
 };

@@ -33,6 +33,7 @@ Status CheckDevice(const allot::Device& device) {
   RETURN_IF_ERROR(CheckText("device.visible_variable", device.visible_variable));
   RETURN_IF_ERROR(CheckText("device.visible_value", device.visible_value));
   RETURN_IF_ERROR(CheckList("device.nodes", device.nodes));
+  RETURN_IF_ERROR(CheckList("device.shared_nodes", device.shared_nodes));
   RETURN_IF_ERROR(CheckList("device.features", device.features));
   if (device.memory) {
     RETURN_IF_ERROR(CheckRange<int64_t>("device.memory", *device.memory, 0, kBytesMax));
@@ -91,6 +92,7 @@ void Encode(const allot::Device& device, Device* out) {
   out->set_visible_variable(ReplaceInvalidUtf8(device.visible_variable));
   out->set_visible_value(ReplaceInvalidUtf8(device.visible_value));
   EncodeStrings(device.nodes, out->mutable_nodes());
+  EncodeStrings(device.shared_nodes, out->mutable_shared_nodes());
   EncodeStrings(device.features, out->mutable_features());
 }
 
@@ -112,6 +114,7 @@ StatusOr<allot::Device> Decode(const Device& in) {
   device.visible_variable = in.visible_variable();
   device.visible_value = in.visible_value();
   device.nodes = DecodeStrings(in.nodes());
+  device.shared_nodes = DecodeStrings(in.shared_nodes());
   device.features = DecodeStrings(in.features());
   return device;
 }

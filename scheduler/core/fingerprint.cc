@@ -147,6 +147,7 @@ class Hasher {
       Text(d.visible_variable);
       Text(d.visible_value);
       Strings(d.nodes);
+      Strings(d.shared_nodes);
       Strings(d.features);
     }
   }

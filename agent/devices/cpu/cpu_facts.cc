@@ -6,6 +6,7 @@
 #include <cmath>
 #include <set>
 
+#include "agent/devices/host/parse.h"
 #include "common/base/units.h"
 #include "fmt/format.h"
 
@@ -18,12 +19,6 @@ constexpr std::array kInterestingFlags = {
     "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_tile", "amx_int8", "amx_bf16",
     "amx_fp16",    "asimd",       "asimdhp",     "asimddp",  "bf16",     "i8mm",
     "sve",         "sve2",        "svebf16",     "svei8mm"};
-
-std::string_view Trim(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  return text;
-}
 
 std::vector<std::string> Words(std::string_view text) {
   std::vector<std::string> words;
@@ -71,7 +66,7 @@ std::string CpuVendorKey(std::string_view vendor_id) {
   if (vendor_id == "GenuineIntel") return "intel";
   if (vendor_id == "AuthenticAMD") return "amd";
   if (vendor_id == "HygonGenuine") return "hygon";
-  if (vendor_id == "0x41") return "arm";
+  if (vendor_id == "0x41" || vendor_id == "ARM") return "arm";
   if (vendor_id == "0xc0") return "ampere";
   if (vendor_id == "0x4e") return "nvidia";
   return "unknown";
@@ -150,7 +145,7 @@ std::vector<FoundDevice> MakeCpuDevices(const CpuFacts& facts) {
     const CpuPackage& package = facts.packages[i];
     FoundDevice found;
     found.name = facts.model_name;
-    found.source = "hwloc; /proc/cpuinfo";
+    found.source = facts.topology_source + "; /proc/cpuinfo";
     if (facts.quota_threads || facts.memory_limit) found.source += "; cgroup limits";
     Device& device = found.device;
     device.id = fmt::format("cpu{}", i);

@@ -24,6 +24,7 @@ struct CpuFacts {
   std::string model_name;  // "Intel(R) Xeon(R) Platinum 8480+"
   std::vector<std::string> flags;
   std::vector<CpuPackage> packages;
+  std::string topology_source = "hwloc";
   std::optional<double> quota_threads;  // of our cgroup: 2.5 means two and a half
   std::optional<Bytes> memory_limit;    // of our cgroup
 };

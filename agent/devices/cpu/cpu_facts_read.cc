@@ -1,33 +1,26 @@
-#include <filesystem>
-#include <fstream>
 #include <sstream>
 
 #include <hwloc.h>
 
 #include "agent/devices/cpu/cpu_vendor.h"
+#include "agent/devices/cpu/machine.h"
 
 namespace allot::agent {
 namespace {
 
-std::string ReadText(const std::string& path) {
-  std::ifstream in(path);
-  std::stringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
-
 // Limits of every cgroup from ours up to the root count; the tightest one holds.
-void ReadCgroup(const std::string& root, CpuFacts* facts) {
+void ReadCgroup(const Host& host, CpuFacts* facts) {
+  const auto read = [&](const std::string& path) { return host.Read(path).value_or(""); };
   std::string path;
-  std::istringstream lines(ReadText(root + "/proc/self/cgroup"));
+  std::istringstream lines(read("/proc/self/cgroup"));
   for (std::string line; std::getline(lines, line);)
     if (line.starts_with("0::")) path = line.substr(3);
   if (path.find("..") != std::string::npos) path.clear();  // Outside of what we can see.
   for (;;) {
-    const std::string folder = root + "/sys/fs/cgroup" + path;
-    if (const auto quota = ParseCpuMax(ReadText(folder + "/cpu.max")))
+    const std::string folder = "/sys/fs/cgroup" + path;
+    if (const auto quota = ParseCpuMax(read(folder + "/cpu.max")))
       facts->quota_threads = std::min(facts->quota_threads.value_or(*quota), *quota);
-    std::istringstream memory(ReadText(folder + "/memory.max"));
+    std::istringstream memory(read(folder + "/memory.max"));
     if (Bytes limit = 0; memory >> limit && limit > 0)
       facts->memory_limit = std::min(facts->memory_limit.value_or(limit), limit);
     if (path.empty() || path == "/") return;
@@ -55,9 +48,17 @@ CpuPackage ReadPackage(hwloc_topology_t topology, hwloc_obj_t object) {
 
 CpuFacts ReadCpuFacts(const CpuSources& sources) {
   CpuFacts facts;
-  ParseCpuInfo(ReadText(sources.root + "/proc/cpuinfo"), &facts);
-  ReadCgroup(sources.root, &facts);
-
+  ReadCgroup(*sources.host, &facts);
+  if (!sources.host->live() && sources.synthetic.empty()) {
+    CpuMachine machine = ReadCpuMachine(*sources.host);
+    facts.vendor_id = std::move(machine.vendor_id);
+    facts.model_name = std::move(machine.model_name);
+    facts.flags = std::move(machine.flags);
+    facts.packages = std::move(machine.packages);
+    facts.topology_source = "sysfs";
+    return facts;
+  }
+  ParseCpuInfo(sources.host->Read("/proc/cpuinfo").value_or(""), &facts);
   hwloc_topology_t topology = nullptr;
   if (hwloc_topology_init(&topology) != 0) return facts;
   if (!sources.synthetic.empty()) {

@@ -1,8 +1,6 @@
 #include "agent/devices/cpu/cpu_vendor.h"
 
 #include <algorithm>
-#include <filesystem>
-#include <fstream>
 #include <map>
 #include <optional>
 #include <sstream>
@@ -12,19 +10,14 @@
 namespace allot::agent {
 namespace {
 
-namespace fs = std::filesystem;
-
-std::string FirstLine(const std::string& path) {
-  std::ifstream in(path);
-  std::string line;
-  std::getline(in, line);
-  return line;
+std::string FirstLine(const Host& host, const std::string& path) {
+  const Reading<std::string> line = host.Line(path);
+  return line ? *line : "";
 }
 
-std::optional<double> Number(const std::string& path) {
-  std::ifstream in(path);
-  if (double value = 0; in >> value) return value;
-  return std::nullopt;
+std::optional<double> Number(const Host& host, const std::string& path) {
+  const Reading<int64_t> value = host.Int(path);
+  return value ? std::optional<double>(static_cast<double>(*value)) : std::nullopt;
 }
 
 struct Ticks {
@@ -32,9 +25,9 @@ struct Ticks {
 };
 
 // Clock ticks of every hardware thread, from /proc/stat.
-std::map<uint32_t, Ticks> ReadTicks(const std::string& root) {
+std::map<uint32_t, Ticks> ReadTicks(const Host& host) {
   std::map<uint32_t, Ticks> ticks;
-  std::ifstream in(root + "/proc/stat");
+  std::istringstream in(host.Read("/proc/stat").value_or(""));
   for (std::string line; std::getline(in, line);) {
     unsigned thread = 0;
     unsigned long long user = 0, nice = 0, system = 0, idle = 0, wait = 0, irq = 0, soft = 0,
@@ -49,32 +42,28 @@ std::map<uint32_t, Ticks> ReadTicks(const std::string& root) {
 }
 
 // Total energy of package i in joules, where the kernel lets us read it (it wants root).
-std::optional<double> ReadEnergy(const std::string& root, size_t package) {
+std::optional<double> ReadEnergy(const Host& host, size_t package) {
   const auto micro =
-      Number(fmt::format("{}/sys/class/powercap/intel-rapl:{}/energy_uj", root, package));
+      Number(host, fmt::format("/sys/class/powercap/intel-rapl:{}/energy_uj", package));
   if (!micro) return std::nullopt;
   return *micro / 1e6;
 }
 
 // coretemp has a labelled sensor per package; k10temp is one device per package, in order.
-std::vector<double> ReadTemperatures(const std::string& root, size_t packages) {
-  std::vector<std::string> folders;
-  std::error_code error;
-  for (fs::directory_iterator it(root + "/sys/class/hwmon", error), end; !error && it != end;
-       it.increment(error))
-    folders.push_back(it->path().string());
-  std::sort(folders.begin(), folders.end());
+std::vector<double> ReadTemperatures(const Host& host, size_t packages) {
   std::map<size_t, double> found;
   size_t next_amd = 0;
-  for (const std::string& folder : folders) {
-    const std::string name = FirstLine(folder + "/name");
+  for (const std::string& entry : host.List("/sys/class/hwmon")) {
+    const std::string folder = "/sys/class/hwmon/" + entry;
+    const std::string name = FirstLine(host, folder + "/name");
     if (name == "k10temp" || name == "zenpower") {
-      if (const auto milli = Number(folder + "/temp1_input")) found[next_amd++] = *milli / 1000;
+      if (const auto milli = Number(host, folder + "/temp1_input"))
+        found[next_amd++] = *milli / 1000;
     } else if (name == "coretemp") {
       unsigned package = 0;
-      if (sscanf(FirstLine(folder + "/temp1_label").c_str(), "Package id %u", &package) != 1)
+      if (sscanf(FirstLine(host, folder + "/temp1_label").c_str(), "Package id %u", &package) != 1)
         continue;
-      if (const auto milli = Number(folder + "/temp1_input")) found[package] = *milli / 1000;
+      if (const auto milli = Number(host, folder + "/temp1_input")) found[package] = *milli / 1000;
     }
   }
   // All or none: a sensor that cannot be told apart belongs to nobody.
@@ -84,8 +73,8 @@ std::vector<double> ReadTemperatures(const std::string& root, size_t packages) {
   return temperatures;
 }
 
-std::optional<Bytes> ReadMemoryUsed(const std::string& root) {
-  std::ifstream in(root + "/proc/meminfo");
+std::optional<Bytes> ReadMemoryInUse(const Host& host) {
+  std::istringstream in(host.Read("/proc/meminfo").value_or(""));
   std::optional<Bytes> total, available;
   for (std::string line; std::getline(in, line) && !(total && available);) {
     long long kib = 0;
@@ -98,7 +87,7 @@ std::optional<Bytes> ReadMemoryUsed(const std::string& root) {
 
 }  // namespace
 
-Discovery CpuVendor::Discover() {
+Discovery CpuVendor::Discover(const Snapshot&) {
   const CpuFacts facts = ReadCpuFacts(sources_);
   packages_ = facts.packages;
   before_.resize(packages_.size());
@@ -112,8 +101,9 @@ Discovery CpuVendor::Discover() {
 
 std::vector<DeviceTelemetry> CpuVendor::Sample() {
   const auto now = std::chrono::steady_clock::now();
-  const std::map<uint32_t, Ticks> ticks = ReadTicks(sources_.root);
-  const std::vector<double> temperatures = ReadTemperatures(sources_.root, packages_.size());
+  const Host& host = *sources_.host;
+  const std::map<uint32_t, Ticks> ticks = ReadTicks(host);
+  const std::vector<double> temperatures = ReadTemperatures(host, packages_.size());
   std::vector<DeviceTelemetry> samples;
   for (size_t i = 0; i < packages_.size(); ++i) {
     DeviceTelemetry sample;
@@ -130,7 +120,7 @@ std::vector<DeviceTelemetry> CpuVendor::Sample() {
       sample.utilization_ratio =
           std::min(1.0, static_cast<double>(current.busy - before.busy) /
                             static_cast<double>(current.total - before.total));
-    if (const auto joules = ReadEnergy(sources_.root, i)) {
+    if (const auto joules = ReadEnergy(host, i)) {
       current.joules = *joules;
       current.energy_valid = true;
       sample.energy_joules = joules;
@@ -140,7 +130,7 @@ std::vector<DeviceTelemetry> CpuVendor::Sample() {
         sample.power_watts = (*joules - before.joules) / seconds;
     }
     if (!temperatures.empty()) sample.temperature_celsius = temperatures[i];
-    if (packages_.size() == 1) sample.memory_used = ReadMemoryUsed(sources_.root);
+    if (packages_.size() == 1) sample.memory_used = ReadMemoryInUse(host);
     before = current;
     samples.push_back(std::move(sample));
   }

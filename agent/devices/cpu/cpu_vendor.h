@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -10,11 +11,11 @@
 
 namespace allot::agent {
 
-// Where to look; tests give a folder and a synthetic topology.
+// Where to look. A recorded machine is read from its files; the live one by hwloc, which knows what
+// this process may use; tests give a synthetic topology: "pack:2 numa:1 core:4 pu:2".
 struct CpuSources {
-  std::string root;  // put before /proc and /sys
-  std::string
-      synthetic;  // an hwloc description in place of the machine: "pack:2 numa:1 core:4 pu:2"
+  std::shared_ptr<const Host> host;
+  std::string synthetic;
 };
 
 CpuFacts ReadCpuFacts(const CpuSources& sources);
@@ -23,7 +24,7 @@ class CpuVendor : public Vendor {
  public:
   explicit CpuVendor(CpuSources sources) : sources_(std::move(sources)) {}
   std::string_view name() const override { return "cpu"; }
-  Discovery Discover() override;
+  Discovery Discover(const Snapshot& machine) override;
   // Utilization and power are means since the call before; the first call has neither.
   std::vector<DeviceTelemetry> Sample() override;
 

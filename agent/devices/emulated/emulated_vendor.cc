@@ -21,7 +21,11 @@ class EmulatedVendor : public Vendor {
  public:
   explicit EmulatedVendor(std::vector<FoundDevice> devices) : devices_(std::move(devices)) {}
   std::string_view name() const override { return "emulated"; }
-  Discovery Discover() override { return {devices_, {}}; }
+  Discovery Discover(const Snapshot&) override {
+    Discovery discovery;
+    discovery.devices = devices_;
+    return discovery;
+  }
   std::vector<DeviceTelemetry> Sample() override { return {}; }
 
  private:
@@ -46,6 +50,7 @@ StatusOr<std::unique_ptr<Vendor>> MakeEmulatedVendor(
       FoundDevice found;
       found.name = wish.model();
       found.source = "config; catalogue";
+      if (row->memory) found.memory_source = "config";
       Device& device = found.device;
       device.id = fmt::format("emu{}", devices.size());
       device.kind = row->kind;

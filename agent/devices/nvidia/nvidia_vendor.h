@@ -1,5 +1,7 @@
-// NVIDIA GPUs through NVML, opened at run time. MIG is noticed and not used yet: a GPU in MIG mode
-// is listed as unsupported, with a warning that says how to change it.
+// NVIDIA GPUs. The kernel driver's own files (/proc/driver/nvidia, MIG capability tree, device
+// nodes) say what is there; NVML, opened at run time, adds memory as the driver counts it, compute
+// capability, identities of MIG instances, and telemetry. Without NVML, or while it hangs, the GPUs
+// stay, with nominal memory from the PCI id table and no telemetry.
 #pragma once
 
 #include <memory>
@@ -7,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "agent/devices/vendor.h"
+#include "agent/devices/sysfs/sysfs_vendor.h"
 
 namespace allot::agent {
 
@@ -16,23 +18,24 @@ class Library;
 }
 
 struct NvidiaSources {
-  std::string library = "libnvidia-ml.so.1";
-  std::string root;  // put before /sys and /proc
+  std::string library = "libnvidia-ml.so.1";  // empty: never opened
 };
 
 // "NVIDIA H100 80GB HBM3" → "nvidia/h100-sxm-80g"; a name we have no rule for becomes its words.
+// For GPUs whose PCI id the table does not have.
 std::string NvidiaCatalogueName(std::string_view product, Bytes memory);
 
-class NvidiaVendor : public Vendor {
+class NvidiaVendor : public SysfsVendor {
  public:
   explicit NvidiaVendor(NvidiaSources sources);
   ~NvidiaVendor() override;
   std::string_view name() const override { return "nvidia"; }
-  Discovery Discover() override;
+  bool enriches() const override { return !sources_.library.empty(); }
+  void Enrich(Discovery* discovery) override;
   std::vector<DeviceTelemetry> Sample() override;
-  bool may_hang() const override { return true; }
 
  private:
+  void Find(const Snapshot& machine, Discovery* discovery) override;
   struct Gpu;
   const NvidiaSources sources_;
   std::unique_ptr<nvml::Library> library_;

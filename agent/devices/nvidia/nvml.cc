@@ -39,6 +39,10 @@ StatusOr<std::unique_ptr<Library>> Library::Open(const std::string& file) {
   Find(handle, "nvmlSystemGetDriverVersion", &api.SystemGetDriverVersion);
   Find(handle, "nvmlDeviceGetCudaComputeCapability", &api.DeviceGetCudaComputeCapability);
   Find(handle, "nvmlDeviceGetMigMode", &api.DeviceGetMigMode);
+  Find(handle, "nvmlDeviceGetMaxMigDeviceCount", &api.DeviceGetMaxMigDeviceCount);
+  Find(handle, "nvmlDeviceGetMigDeviceHandleByIndex", &api.DeviceGetMigDeviceHandleByIndex);
+  Find(handle, "nvmlDeviceGetGpuInstanceId", &api.DeviceGetGpuInstanceId);
+  Find(handle, "nvmlDeviceGetComputeInstanceId", &api.DeviceGetComputeInstanceId);
   Find(handle, "nvmlDeviceGetMinorNumber", &api.DeviceGetMinorNumber);
   Find(handle, "nvmlDeviceGetPowerUsage", &api.DeviceGetPowerUsage);
   Find(handle, "nvmlDeviceGetTemperature", &api.DeviceGetTemperature);

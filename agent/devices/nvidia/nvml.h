@@ -41,6 +41,10 @@ struct Api {
   Result (*SystemGetDriverVersion)(char*, unsigned) = nullptr;
   Result (*DeviceGetCudaComputeCapability)(Handle, int*, int*) = nullptr;
   Result (*DeviceGetMigMode)(Handle, unsigned*, unsigned*) = nullptr;
+  Result (*DeviceGetMaxMigDeviceCount)(Handle, unsigned*) = nullptr;
+  Result (*DeviceGetMigDeviceHandleByIndex)(Handle, unsigned, Handle*) = nullptr;
+  Result (*DeviceGetGpuInstanceId)(Handle, unsigned*) = nullptr;
+  Result (*DeviceGetComputeInstanceId)(Handle, unsigned*) = nullptr;
   Result (*DeviceGetMinorNumber)(Handle, unsigned*) = nullptr;
   Result (*DeviceGetPowerUsage)(Handle, unsigned*) = nullptr;        // milliwatts
   Result (*DeviceGetTemperature)(Handle, int, unsigned*) = nullptr;  // celsius

@@ -38,8 +38,8 @@ TEST(CpuNames, BecomeCatalogueNames) {
 TEST(CpuDevices, OnePerSocketWithItsThreadsMemoryAndInstructionSets) {
   Folder machine;
   machine.Write("proc/cpuinfo", kSapphireRapids);
-  CpuVendor vendor({machine.path(), "pack:2 numa:1(memory=274877906944) core:4 pu:2"});
-  const Discovery found = vendor.Discover();
+  CpuVendor vendor({machine.host(), "pack:2 numa:1(memory=274877906944) core:4 pu:2"});
+  const Discovery found = vendor.Discover(*machine.snapshot());
   ASSERT_EQ(found.devices.size(), 2u);
   for (int i = 0; i < 2; ++i) {
     const Device& device = found.devices[i].device;
@@ -65,8 +65,8 @@ TEST(CpuDevices, TheTightestCgroupHolds) {
   machine.Write("sys/fs/cgroup/jobs/cpu.max", "350000 100000\n");
   machine.Write("sys/fs/cgroup/jobs/memory.max", "137438953472\n");
   machine.Write("sys/fs/cgroup/jobs/ours/memory.max", "max\n");
-  CpuVendor vendor({machine.path(), "pack:2 numa:1(memory=274877906944) core:4 pu:2"});
-  const Discovery found = vendor.Discover();
+  CpuVendor vendor({machine.host(), "pack:2 numa:1(memory=274877906944) core:4 pu:2"});
+  const Discovery found = vendor.Discover(*machine.snapshot());
   EXPECT_EQ(found.devices[0].device.cores + found.devices[1].device.cores, 3);  // of 3.5
   EXPECT_EQ(*found.devices[0].device.memory + *found.devices[1].device.memory, 128 * kGiB);
 }
@@ -79,8 +79,8 @@ TEST(CpuDevices, AQuotaBelowOneCoreIsStillOneCore) {
 }
 
 TEST(CpuDevices, TheMachineItselfHasSome) {
-  CpuVendor vendor({});
-  const Discovery found = vendor.Discover();
+  CpuVendor vendor({Host::Live(), ""});
+  const Discovery found = vendor.Discover(*Snapshot::Take(Host::Live()));
   ASSERT_FALSE(found.devices.empty());
   EXPECT_GE(found.devices[0].device.cores, 1);
   EXPECT_GT(found.devices[0].device.memory.value_or(0), 0);
@@ -112,8 +112,8 @@ TEST(CpuTelemetry, IsPerSocketAndAMeanSinceTheCallBefore) {
   machine.Write("sys/class/hwmon/hwmon2/temp1_label", "Package id 0\n");
   machine.Write("sys/class/hwmon/hwmon2/temp1_input", "47500\n");
   machine.Write("sys/class/powercap/intel-rapl:0/energy_uj", "2000000\n");
-  CpuVendor vendor({machine.path(), "pack:2 core:2 pu:1"});
-  vendor.Discover();
+  CpuVendor vendor({machine.host(), "pack:2 core:2 pu:1"});
+  vendor.Discover(*machine.snapshot());
   WriteBusy(machine, 100, 100);
   std::vector<DeviceTelemetry> samples = vendor.Sample();
   ASSERT_EQ(samples.size(), 2u);
@@ -134,8 +134,8 @@ TEST(CpuTelemetry, IsPerSocketAndAMeanSinceTheCallBefore) {
 
 TEST(CpuTelemetry, AMachineThatTellsNothingIsAbsentAndNotZero) {
   Folder machine;
-  CpuVendor vendor({machine.path(), "pack:1 core:2 pu:1"});
-  vendor.Discover();
+  CpuVendor vendor({machine.host(), "pack:1 core:2 pu:1"});
+  vendor.Discover(*machine.snapshot());
   vendor.Sample();
   const DeviceTelemetry sample = vendor.Sample().at(0);
   EXPECT_FALSE(sample.utilization_ratio || sample.power_watts || sample.temperature_celsius ||

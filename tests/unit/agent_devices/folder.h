@@ -6,6 +6,8 @@
 #include <fstream>
 #include <string>
 
+#include "agent/devices/snapshot.h"
+
 namespace allot::agent {
 
 class Folder {
@@ -13,6 +15,7 @@ class Folder {
   Folder() {
     std::string pattern = std::filesystem::temp_directory_path() / "allot-test-XXXXXX";
     path_ = mkdtemp(pattern.data());
+    std::filesystem::create_directories(path_ + "/sys");
   }
   ~Folder() {
     std::error_code ignored;
@@ -24,6 +27,9 @@ class Folder {
     std::ofstream(file) << text;
   }
   const std::string& path() const { return path_; }
+  // This folder as a machine. What is written later is seen too, links.txt apart.
+  std::shared_ptr<const Host> host() const { return *Host::Recorded(path_); }
+  std::shared_ptr<const Snapshot> snapshot() const { return Snapshot::Take(host()); }
 
  private:
   std::string path_;

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <future>
+#include <set>
 
 #include <gtest/gtest.h>
 
@@ -29,11 +30,13 @@ class SlowVendor : public Vendor {
   SlowVendor(std::shared_ptr<Gate> gate, bool slow_discovery)
       : gate_(std::move(gate)), slow_discovery_(slow_discovery) {}
   std::string_view name() const override { return "slow"; }
-  Discovery Discover() override {
+  Discovery Discover(const Snapshot&) override {
     ++gate_->asked;
     if (slow_discovery_) gate_->opened.wait();
     ++gate_->discoveries;
-    return {{Named("slow0")}, {}};
+    Discovery found;
+    found.devices.push_back(Named("slow0"));
+    return found;
   }
   std::vector<DeviceTelemetry> Sample() override {
     gate_->opened.wait();
@@ -52,7 +55,7 @@ class PromptVendor : public Vendor {
  public:
   explicit PromptVendor(std::vector<std::string> ids) : ids_(std::move(ids)) {}
   std::string_view name() const override { return "prompt"; }
-  Discovery Discover() override {
+  Discovery Discover(const Snapshot&) override {
     Discovery found;
     for (const std::string& id : ids_) found.devices.push_back(Named(id));
     return found;
@@ -84,7 +87,7 @@ TEST(Inventory, AHangingDiscoveryIsLeftOutWithAWarningAndAddedWhenItAnswers) {
   const auto gate = std::make_shared<Gate>();
   Inventory inventory(Vendors(std::make_unique<PromptVendor>(std::vector<std::string>{"a"}),
                               std::make_unique<SlowVendor>(gate, true)),
-                      {.discover_deadline = std::chrono::milliseconds(20)});
+                      Host::Live(), {.discover_deadline = std::chrono::milliseconds(20)});
   const Discovery found = inventory.DiscoverAll();
   EXPECT_EQ(IdsOf(found.devices), std::vector<std::string>{"a"});
   ASSERT_EQ(found.warnings.size(), 1u);
@@ -101,7 +104,7 @@ TEST(Inventory, AHangingDiscoveryIsLeftOutWithAWarningAndAddedWhenItAnswers) {
 
 TEST(Inventory, AHangingSampleIsSaidOnceAndItsOldNumbersAreDropped) {
   const auto gate = std::make_shared<Gate>();
-  Inventory inventory(Vendors(std::make_unique<SlowVendor>(gate, false)),
+  Inventory inventory(Vendors(std::make_unique<SlowVendor>(gate, false)), Host::Live(),
                       {.sample_deadline = std::chrono::seconds(5)});
   ASSERT_EQ(inventory.DiscoverAll().devices.size(), 1u);
   EXPECT_TRUE(inventory.Poll(std::chrono::seconds(1)).warnings.empty());  // asks
@@ -122,10 +125,48 @@ TEST(Inventory, AHangingSampleIsSaidOnceAndItsOldNumbersAreDropped) {
   EXPECT_EQ(update.telemetry[0].id, "slow0");
 }
 
+// Finds its device at once; its library answers when the test lets it.
+class HungLibraryVendor : public Vendor {
+ public:
+  explicit HungLibraryVendor(std::shared_ptr<Gate> gate) : gate_(std::move(gate)) {}
+  std::string_view name() const override { return "hung"; }
+  Discovery Discover(const Snapshot&) override {
+    Discovery found;
+    found.devices.push_back(Named("hung0"));
+    return found;
+  }
+  bool enriches() const override { return true; }
+  void Enrich(Discovery* found) override {
+    gate_->opened.wait();
+    found->devices[0].device.memory = kGiB;
+  }
+  std::vector<DeviceTelemetry> Sample() override { return {}; }
+  bool may_hang() const override { return true; }
+
+ private:
+  std::shared_ptr<Gate> gate_;
+};
+
+TEST(Inventory, ALibraryThatHangsDropsNoDevice) {
+  const auto gate = std::make_shared<Gate>();
+  Inventory inventory(Vendors(std::make_unique<HungLibraryVendor>(gate)), Host::Live(),
+                      {.discover_deadline = std::chrono::milliseconds(200)});
+  const Discovery found = inventory.DiscoverAll();
+  ASSERT_EQ(IdsOf(found.devices), std::vector<std::string>{"hung0"});
+  EXPECT_FALSE(found.devices[0].device.memory);
+  ASSERT_EQ(found.warnings.size(), 1u);
+  EXPECT_NE(found.warnings[0].find("going on with what the kernel shows"), std::string::npos);
+
+  gate->open.set_value();
+  Inventory::Update update;
+  while (!update.changed) update = inventory.Poll(Duration{});
+  EXPECT_EQ((*update.changed)[0].device.memory, kGiB);
+}
+
 TEST(Inventory, IsDestroyedWhileALibraryHangs) {
   const auto gate = std::make_shared<Gate>();
   {
-    Inventory inventory(Vendors(std::make_unique<SlowVendor>(gate, true)),
+    Inventory inventory(Vendors(std::make_unique<SlowVendor>(gate, true)), Host::Live(),
                         {.discover_deadline = std::chrono::milliseconds(1)});
     inventory.DiscoverAll();
     while (gate->asked == 0) std::this_thread::yield();
@@ -137,7 +178,7 @@ TEST(Inventory, IsDestroyedWhileALibraryHangs) {
 TEST(Inventory, LooksForDevicesAgainFromTimeToTime) {
   const auto gate = std::make_shared<Gate>();
   gate->open.set_value();
-  Inventory inventory(Vendors(std::make_unique<SlowVendor>(gate, false)),
+  Inventory inventory(Vendors(std::make_unique<SlowVendor>(gate, false)), Host::Live(),
                       {.rediscover_every = std::chrono::seconds(60)});
   inventory.DiscoverAll();
   EXPECT_EQ(gate->discoveries, 1);
@@ -148,7 +189,8 @@ TEST(Inventory, LooksForDevicesAgainFromTimeToTime) {
 
 TEST(Inventory, DoubleIdsAreDropped) {
   Inventory inventory(Vendors(std::make_unique<PromptVendor>(std::vector<std::string>{"a", "b"}),
-                              std::make_unique<PromptVendor>(std::vector<std::string>{"b", "c"})));
+                              std::make_unique<PromptVendor>(std::vector<std::string>{"b", "c"})),
+                      Host::Live());
   const Discovery found = inventory.DiscoverAll();
   EXPECT_EQ(IdsOf(found.devices), (std::vector<std::string>{"a", "b", "c"}));
   EXPECT_EQ(found.warnings.size(), 1u);
@@ -168,7 +210,7 @@ TEST(Emulated, DevicesComeFromTheCatalogueAndSaySo) {
       Emulating({{"nvidia/h100-sxm-80g", 2}, {"groq/lpu-v1", 1}, {"nvidia/l4", 0}}).emulated(),
       Catalogue::BuiltIn());
   ASSERT_TRUE(vendor.ok()) << vendor.status();
-  const Discovery found = (*vendor)->Discover();
+  const Discovery found = (*vendor)->Discover(*Snapshot::Take(Host::Live()));
   ASSERT_EQ(IdsOf(found.devices), (std::vector<std::string>{"emu0", "emu1", "emu2", "emu3"}));
   for (const FoundDevice& f : found.devices) EXPECT_TRUE(f.device.emulated);
   const Device& second = found.devices[1].device;
@@ -196,12 +238,31 @@ TEST(Emulated, MoreThanANodeHoldsIsAnError) {
                    .ok());
 }
 
+std::set<std::string> VendorNames(const config::AgentDevices& devices) {
+  std::set<std::string> names;
+  const auto vendors = MakeVendors(devices, Catalogue::BuiltIn(), Host::Live());
+  for (const auto& vendor : vendors.value()) names.emplace(vendor->name());
+  return names;
+}
+
 TEST(Registry, ConfigSwitchesVendorsOff) {
   config::AgentDevices devices;
-  EXPECT_EQ(MakeVendors(devices, Catalogue::BuiltIn())->size(), 3u);
+  EXPECT_EQ(VendorNames(devices).size(), 17u);
   devices.set_cpu(false);
   devices.set_nvidia(false);
-  EXPECT_EQ(MakeVendors(devices, Catalogue::BuiltIn())->size(), 1u);
+  devices.add_without("amd");
+  EXPECT_FALSE(VendorNames(devices).contains("nvidia") || VendorNames(devices).contains("amd") ||
+               VendorNames(devices).contains("cpu"));
+  EXPECT_TRUE(VendorNames(devices).contains("habana"));
+  devices.add_without("gravity");
+  const Status unknown = MakeVendors(devices, Catalogue::BuiltIn(), Host::Live()).status();
+  EXPECT_NE(MessageOf(unknown).find("no vendor \"gravity\""), std::string::npos) << unknown;
+}
+
+TEST(Registry, EveryRowOfTheIdTableHasAVendor) {
+  const std::set<std::string> keys = VendorNames({});
+  for (const pci::IdRow& row : pci::IdTable::BuiltIn().rows())
+    EXPECT_TRUE(keys.contains(row.key)) << row.key;
 }
 
 }  // namespace

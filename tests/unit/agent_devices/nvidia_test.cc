@@ -12,13 +12,18 @@ namespace {
 class Nvidia : public testing::Test {
  protected:
   ~Nvidia() override { unsetenv("FAKE_NVML"); }
+  // Both steps, as the inventory makes them.
+  Discovery Discover(NvidiaVendor& vendor) {
+    Discovery discovery = vendor.Discover(*machine_.snapshot());
+    vendor.Enrich(&discovery);
+    return discovery;
+  }
   Folder machine_;
 };
 
 TEST_F(Nvidia, FindsGpusByAddressWithWhatTheDriverTells) {
-  machine_.Write("sys/bus/pci/devices/0000:97:00.0/numa_node", "1\n");
-  NvidiaVendor vendor({ALLOT_FAKE_NVML, machine_.path()});
-  const Discovery found = vendor.Discover();
+  NvidiaVendor vendor({ALLOT_FAKE_NVML});
+  const Discovery found = Discover(vendor);
   ASSERT_EQ(found.devices.size(), 3u);
   const FoundDevice& h100 = found.devices[2];  // ordered by address
   EXPECT_EQ(h100.name, "NVIDIA H100 80GB HBM3");
@@ -29,7 +34,6 @@ TEST_F(Nvidia, FindsGpusByAddressWithWhatTheDriverTells) {
   expected.vendor = "nvidia";
   expected.model = "nvidia/h100-sxm-80g";
   expected.memory = 85520809984;
-  expected.numa_node = 1;
   expected.visible_variable = "CUDA_VISIBLE_DEVICES";
   expected.visible_value = "GPU-aaaa";
   expected.nodes = {"/dev/nvidia0"};
@@ -38,8 +42,8 @@ TEST_F(Nvidia, FindsGpusByAddressWithWhatTheDriverTells) {
 }
 
 TEST_F(Nvidia, MigIsSaidAndNotUsed) {
-  NvidiaVendor vendor({ALLOT_FAKE_NVML, machine_.path()});
-  const Discovery found = vendor.Discover();
+  NvidiaVendor vendor({ALLOT_FAKE_NVML});
+  const Discovery found = Discover(vendor);
   EXPECT_EQ(found.devices[0].device.id, "0000:17:00.0");
   EXPECT_EQ(found.devices[0].device.state, DeviceState::kUnsupported);
   ASSERT_EQ(found.warnings.size(), 2u);
@@ -47,16 +51,16 @@ TEST_F(Nvidia, MigIsSaidAndNotUsed) {
 }
 
 TEST_F(Nvidia, ALostGpuIsUnhealthyAndTheOthersAreNot) {
-  NvidiaVendor vendor({ALLOT_FAKE_NVML, machine_.path()});
-  const Discovery found = vendor.Discover();
+  NvidiaVendor vendor({ALLOT_FAKE_NVML});
+  const Discovery found = Discover(vendor);
   EXPECT_EQ(found.devices[1].device.state, DeviceState::kUnhealthy);
   EXPECT_FALSE(found.devices[1].device.memory);
   EXPECT_EQ(found.devices[2].device.state, DeviceState::kReady);
 }
 
 TEST_F(Nvidia, SamplesInBaseUnitsAndLeavesOutWhatIsUnknown) {
-  NvidiaVendor vendor({ALLOT_FAKE_NVML, machine_.path()});
-  vendor.Discover();
+  NvidiaVendor vendor({ALLOT_FAKE_NVML});
+  Discover(vendor);
   const std::vector<DeviceTelemetry> samples = vendor.Sample();
   ASSERT_EQ(samples.size(), 3u);
   EXPECT_EQ(samples[0].id, "0000:97:00.0");
@@ -70,8 +74,8 @@ TEST_F(Nvidia, SamplesInBaseUnitsAndLeavesOutWhatIsUnknown) {
 }
 
 TEST_F(Nvidia, NoLibraryAndNoGpuIsNoNews) {
-  NvidiaVendor vendor({"/no/such/library.so", machine_.path()});
-  const Discovery found = vendor.Discover();
+  NvidiaVendor vendor({"/no/such/library.so"});
+  const Discovery found = Discover(vendor);
   EXPECT_TRUE(found.devices.empty());
   EXPECT_TRUE(found.warnings.empty());
   EXPECT_TRUE(vendor.Sample().empty());
@@ -80,25 +84,25 @@ TEST_F(Nvidia, NoLibraryAndNoGpuIsNoNews) {
 TEST_F(Nvidia, AGpuWithoutItsLibraryIsWarnedAbout) {
   machine_.Write("sys/bus/pci/devices/0000:97:00.0/vendor", "0x10de\n");
   machine_.Write("sys/bus/pci/devices/0000:97:00.0/class", "0x030200\n");
-  NvidiaVendor vendor({"/no/such/library.so", machine_.path()});
-  ASSERT_EQ(vendor.Discover().warnings.size(), 1u);
-  EXPECT_NE(vendor.Discover().warnings[0].find("install the driver"), std::string::npos);
+  NvidiaVendor vendor({"/no/such/library.so"});
+  ASSERT_EQ(Discover(vendor).warnings.size(), 1u);
+  EXPECT_NE(Discover(vendor).warnings[0].find("install the driver"), std::string::npos);
 }
 
 TEST_F(Nvidia, ADriverThatDoesNotStartIsAWarningAndTriedAgain) {
   setenv("FAKE_NVML", "no-driver", 1);
-  NvidiaVendor vendor({ALLOT_FAKE_NVML, machine_.path()});
-  const Discovery found = vendor.Discover();
+  NvidiaVendor vendor({ALLOT_FAKE_NVML});
+  const Discovery found = Discover(vendor);
   EXPECT_TRUE(found.devices.empty());
   ASSERT_EQ(found.warnings.size(), 1u);
   EXPECT_NE(found.warnings[0].find("Driver Not Loaded"), std::string::npos);
   unsetenv("FAKE_NVML");
-  EXPECT_EQ(vendor.Discover().devices.size(), 3u);
+  EXPECT_EQ(Discover(vendor).devices.size(), 3u);
 }
 
 TEST_F(Nvidia, AnythingElseThatIsALibraryIsRefused) {
-  NvidiaVendor vendor({"libm.so.6", machine_.path()});
-  ASSERT_EQ(vendor.Discover().warnings.size(), 1u);
+  NvidiaVendor vendor({"libm.so.6"});
+  ASSERT_EQ(Discover(vendor).warnings.size(), 1u);
 }
 
 TEST(NvidiaNames, BecomeCatalogueNames) {

@@ -303,23 +303,5 @@ TEST(Options, AddressIsTheOneThatFacesTheScheduler) {
   EXPECT_TRUE(absl::IsUnavailable(AddressTowards("tcp://no-such-host.invalid:1").status()));
 }
 
-TEST(Discovery, IsPrintedForPeopleAndPrograms) {
-  Discovery discovery;
-  FoundDevice found;
-  found.device.id = "emu0";
-  found.device.kind = DeviceKind::kAsic;
-  found.device.model = "groq/lpu-v1";
-  found.device.emulated = true;
-  found.source = "config; catalogue";
-  discovery.devices.push_back(found);
-  discovery.warnings.push_back("something");
-  EXPECT_NE(DescribeDiscovery(discovery, false).find("groq/lpu-v1"), std::string::npos);
-  EXPECT_EQ(
-      DescribeDiscovery(discovery, true),
-      "{\"version\":1,\"devices\":[{\"id\":\"emu0\",\"kind\":\"ASIC\",\"vendor\":\"\",\"model\":"
-      "\"groq/lpu-v1\",\"name\":\"\",\"state\":\"ready\",\"emulated\":true,\"source\":"
-      "\"config; catalogue\",\"features\":[]}],\"warnings\":[\"something\"]}\n");
-}
-
 }  // namespace
 }  // namespace allot::agent

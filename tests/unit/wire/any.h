@@ -106,6 +106,7 @@ inline Device SomeDevice() {
           .visible_variable = Text(),
           .visible_value = Text(),
           .nodes = Many(Text),
+          .shared_nodes = Many(Text),
           .features = Many(Text)};
 }
 inline NodeInfo Node() {

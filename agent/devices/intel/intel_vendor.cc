@@ -1,0 +1,56 @@
+#include "agent/devices/intel/intel_vendor.h"
+
+namespace allot::agent {
+namespace {
+
+std::optional<Bytes> Size(const Host& host, const std::string& path) {
+  const Reading<int64_t> size = host.Int(path);
+  if (!size || *size < kMiB || *size > (int64_t{1} << 50) || *size % 4096 != 0) return std::nullopt;
+  return *size;
+}
+
+// xe: a size for each tile; one that cannot be read makes the sum unknown. i915: one for the card.
+std::optional<Bytes> LocalMemory(const Host& host, const std::string& path) {
+  Bytes sum = 0;
+  for (const std::string& name : host.List(path)) {
+    if (!NumberAfter(name, "tile")) continue;
+    const auto tile = Size(host, fmt::format("{}/{}/physical_vram_size_bytes", path, name));
+    if (!tile) return std::nullopt;
+    sum += *tile;
+  }
+  if (sum > 0) return sum;
+  for (const std::string& name : host.List(path + "/drm"))
+    if (name.starts_with("card"))
+      if (const auto size = Size(host, fmt::format("{}/drm/{}/lmem_total_bytes", path, name)))
+        return size;
+  return std::nullopt;
+}
+
+}  // namespace
+
+void IntelVendor::Find(const Snapshot& machine, Discovery* discovery) {
+  uint32_t number = 0;
+  for (const pci::Function* function : machine.bus.Of("intel")) {
+    FoundDevice found = FromFunction(machine, *function, "intel", {"xe", "i915"});
+    Device& device = found.device;
+    if (device.state == DeviceState::kReady) {
+      for (const ClassEntry& entry : ClassEntries(machine, *function, "drm"))
+        if (entry.name.starts_with("renderD") && !entry.node.empty())
+          device.nodes.push_back(entry.node);
+      found.Tell("dev_nodes", "sysfs drm class, /dev");
+      // level-zero numbers the devices it may open by PCI address.
+      device.visible_variable = "ZE_AFFINITY_MASK";
+      device.visible_value = std::to_string(number++);
+      found.Tell("visible_env", "guess: PCI order");
+      if (const auto memory = LocalMemory(*machine.host, function->path())) {
+        device.memory = memory;
+        found.memory_source = "sysfs";
+        found.Tell("memory_bytes", "sysfs");
+      }
+      Watch(machine, FindSensors(*machine.host, function->path()), &found);
+    }
+    discovery->devices.push_back(std::move(found));
+  }
+}
+
+}  // namespace allot::agent

@@ -1,0 +1,83 @@
+#include "agent/devices/sysfs/sensors.h"
+
+namespace allot::agent {
+namespace {
+
+constexpr int kSensorsMax = 16;  // temp1 … temp16
+
+std::optional<double> Scaled(const Host& host, const std::string& path, double unit, double low,
+                             double high) {
+  if (path.empty()) return std::nullopt;
+  const Reading<int64_t> value = host.Int(path);
+  if (!value) return std::nullopt;
+  const double scaled = static_cast<double>(*value) / unit;
+  if (scaled < low || scaled > high) return std::nullopt;
+  return scaled;
+}
+
+void FindTemperatures(const Host& host, const std::string& folder, Sensors* sensors) {
+  std::string edge, unlabelled;
+  for (int i = 1; i <= kSensorsMax; ++i) {
+    const std::string input = fmt::format("{}/temp{}_input", folder, i);
+    if (!host.Read(input)) continue;
+    const Reading<std::string> label = host.Line(fmt::format("{}/temp{}_label", folder, i));
+    if (!label) {
+      if (i == 1 && !label.garbage()) unlabelled = input;
+      continue;
+    }
+    if (*label == "junction" || *label == "asic_temp" || *label == "pkg" || *label == "package")
+      sensors->temp_mc = input;
+    if (*label == "mem" || *label == "vram" || *label == "hbm") sensors->mem_temp_mc = input;
+    if (*label == "edge") edge = input;
+  }
+  if (sensors->temp_mc.empty()) sensors->temp_mc = edge.empty() ? unlabelled : edge;
+}
+
+}  // namespace
+
+bool Sensors::Any() const {
+  return !(power_uw.empty() && temp_mc.empty() && mem_temp_mc.empty() && energy_uj.empty() &&
+           busy_pct.empty() && memory_used.empty() && power_status.empty());
+}
+
+Sensors FindSensors(const Host& host, const std::string& device_path) {
+  Sensors sensors;
+  for (const std::string& name : host.List(device_path + "/hwmon")) {
+    const std::string folder = device_path + "/hwmon/" + name;
+    FindTemperatures(host, folder, &sensors);
+    // What flows now is preferred to a driver's own average.
+    for (const char* file : {"/power1_input", "/power1_average"})
+      if (sensors.power_uw.empty() && host.Read(folder + file)) sensors.power_uw = folder + file;
+    if (host.Read(folder + "/energy1_input")) sensors.energy_uj = folder + "/energy1_input";
+    if (sensors.Any()) break;
+  }
+  return sensors;
+}
+
+Readings ReadSensors(const Host& host, const Sensors& sensors) {
+  Readings readings;
+  readings.power_w = Scaled(host, sensors.power_uw, 1e6, 0, 1e5);
+  readings.temp_c = Scaled(host, sensors.temp_mc, 1e3, -100, 250);
+  readings.mem_temp_c = Scaled(host, sensors.mem_temp_mc, 1e3, -100, 250);
+  readings.energy_j = Scaled(host, sensors.energy_uj, 1e6, 0, 1e13);
+  readings.util_pct = Scaled(host, sensors.busy_pct, 1, 0, 100);
+  if (!sensors.power_status.empty()) {
+    const Reading<std::string> line = host.Line(sensors.power_status);
+    const auto cells = line ? Split(*line, ',') : std::vector<std::string_view>{};
+    if (cells.size() == 5 && cells[0] == "POWER_STATUS_VALID")
+      if (const auto percent = ParseDecimal(cells[4]); percent && *percent >= 0 && *percent <= 1000)
+        readings.power_pct_of_max = percent;
+  }
+  return readings;
+}
+
+std::optional<Bytes> ReadMemoryUsed(const Host& host, const Sensors& sensors) {
+  if (sensors.memory_used.empty()) return std::nullopt;
+  const Reading<int64_t> used = host.Int(sensors.memory_used);
+  if (!used || *used < 0) return std::nullopt;
+  const Reading<int64_t> total = host.Int(sensors.memory_total);
+  if (total && *used > *total) return std::nullopt;
+  return *used;
+}
+
+}  // namespace allot::agent

@@ -1,0 +1,29 @@
+// Where a driver's measurements are, found once, and reading them.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "agent/devices/vendor.h"
+
+namespace allot::agent {
+
+// Paths of files; empty where the machine has none. Units as the kernel's hwmon has them:
+// microwatts, millidegrees, microjoules, percent, bytes.
+struct Sensors {
+  std::string power_uw, temp_mc, mem_temp_mc, energy_uj, busy_pct, memory_used, memory_total;
+  std::string power_status;  // AWS: "POWER_STATUS_VALID,time,min,max,average" in percent of maximum
+
+  bool Any() const;
+};
+
+// The first hwmon folder of a device that has power, temperature or energy. Temperatures are told
+// apart by their label (junction, mem, pkg, vram, asic_temp), never by their number; one without a
+// label counts only if it is the first.
+Sensors FindSensors(const Host& host, const std::string& device_path);
+
+// Values that no device has (below absolute zero, megawatts, 130 %) are left out.
+Readings ReadSensors(const Host& host, const Sensors& sensors);
+std::optional<Bytes> ReadMemoryUsed(const Host& host, const Sensors& sensors);
+
+}  // namespace allot::agent

@@ -1,0 +1,154 @@
+#include "agent/devices/sysfs/sysfs_vendor.h"
+
+#include <algorithm>
+
+namespace allot::agent {
+namespace {
+
+// An x16 card in an x8 slot, or a lane that did not train. Speed is not looked at: idle links slow
+// down. Virtual functions and lost links show 0 or 255.
+bool IsWidthDegraded(const Host& host, const std::string& path) {
+  const Reading<int64_t> now = host.Int(path + "/current_link_width");
+  const Reading<int64_t> best = host.Int(path + "/max_link_width");
+  return now && best && *now > 0 && *best <= 64 && *now < *best;
+}
+
+bool HasFatalErrors(const Host& host, const std::string& path) {
+  const std::string text = host.Read(path + "/aer_dev_fatal").value_or("");
+  const auto total = FindField(text, "TOTAL_ERR_FATAL", ' ');
+  const auto count = total ? ParseInt(*total) : std::nullopt;
+  return count && *count > 0;
+}
+
+std::string JoinSources(const std::vector<Fact>& facts) {
+  std::vector<std::string> seen;
+  for (const Fact& fact : facts)
+    if (std::find(seen.begin(), seen.end(), fact.source) == seen.end()) seen.push_back(fact.source);
+  std::string out;
+  for (const std::string& source : seen) out += (out.empty() ? "" : "; ") + source;
+  return out;
+}
+
+}  // namespace
+
+Discovery SysfsVendor::Discover(const Snapshot& machine) {
+  Discovery discovery;
+  host_ = machine.host;
+  watched_.clear();
+  Find(machine, &discovery);
+  for (FoundDevice& found : discovery.devices)
+    if (found.source.empty()) found.source = JoinSources(found.facts);
+  return discovery;
+}
+
+void SysfsVendor::Watch(const Snapshot& machine, Sensors sensors, FoundDevice* found) {
+  if (!sensors.Any()) return;
+  found->readings = ReadSensors(*machine.host, sensors);
+  found->Tell("telemetry", "sysfs");
+  watched_.push_back({found->device.id, std::move(sensors)});
+}
+
+std::vector<DeviceTelemetry> SysfsVendor::Sample() {
+  std::vector<DeviceTelemetry> samples;
+  for (const Watched& watched : watched_) {
+    const Readings now = ReadSensors(*host_, watched.sensors);
+    DeviceTelemetry sample;
+    sample.id = watched.id;
+    sample.power_watts = now.power_w;
+    sample.temperature_celsius = now.temp_c;
+    sample.energy_joules = now.energy_j;
+    if (now.util_pct) sample.utilization_ratio = *now.util_pct / 100;
+    sample.memory_used = ReadMemoryUsed(*host_, watched.sensors);
+    samples.push_back(std::move(sample));
+  }
+  return samples;
+}
+
+bool IsReserving(std::string_view driver) {
+  return driver == "vfio-pci" || driver == "pci-stub" || driver == "xen-pciback" ||
+         driver == "pciback" || driver.starts_with("vfio_pci") || driver.ends_with("-vfio-pci") ||
+         driver.ends_with("_vfio_pci");
+}
+
+FoundDevice FromFunction(const Snapshot& machine, const pci::Function& function,
+                         std::string_view key, const std::vector<std::string_view>& drivers) {
+  const Host& host = *machine.host;
+  const std::string path = function.path();
+  FoundDevice found;
+  Device& device = found.device;
+  device.id = function.address;
+  device.vendor = key;
+  found.pci_id = function.pci_id();
+  found.pci_class = function.pci_class();
+  found.Tell("id", "sysfs");
+  if (const pci::IdRow* row = function.row; row != nullptr) {
+    device.kind = row->kind;
+    device.model = row->name;
+    device.memory = row->memory;
+    found.name = row->model;
+    found.family = row->family;
+    found.units = row->units;
+    if (row->memory) found.memory_source = "table";
+    found.Tell("model", "PCI id table");
+    if (row->memory) found.Tell("memory_bytes", "PCI id table (nominal)");
+  } else {
+    device.kind = DeviceKind::kAsic;
+    device.model = fmt::format("{}/{}", key, found.pci_id.empty() ? "unknown" : found.pci_id);
+    found.name = found.pci_id;
+  }
+  if (const Reading<int64_t> node = host.Int(path + "/numa_node");
+      node && *node >= 0 && *node < 4096)
+    device.numa_node = static_cast<int32_t>(*node);
+
+  found.driver = host.LinkName(path + "/driver").value_or("");
+  if (found.driver.empty()) {
+    device.state = DeviceState::kNoDriver;
+  } else if (!drivers.empty()
+                 ? std::find(drivers.begin(), drivers.end(), found.driver) != drivers.end()
+                 : !IsReserving(found.driver)) {
+    device.state = DeviceState::kReady;
+  } else {
+    device.state = IsReserving(found.driver) ? DeviceState::kReserved : DeviceState::kUnsupported;
+  }
+  if (IsWidthDegraded(host, path)) found.warnings.emplace_back("pcie_width_degraded");
+  if (HasFatalErrors(host, path)) found.warnings.emplace_back("aer_fatal");
+  return found;
+}
+
+std::string NodeOf(const Snapshot& machine, const std::string& entry_path,
+                   const std::string& named) {
+  const Reading<std::string> line = machine.host->Line(entry_path + "/dev");
+  if (line) {
+    const auto number = ParseDeviceNumber(*line);
+    return number ? machine.nodes.Find(*number).value_or("") : "";
+  }
+  return !line.garbage() && machine.nodes.Has(named) ? named : "";
+}
+
+std::vector<ClassEntry> ClassEntries(const Snapshot& machine, const pci::Function& function,
+                                     std::string_view folder) {
+  const Host& host = *machine.host;
+  std::vector<ClassEntry> entries;
+  const auto add = [&](const std::string& name, const std::string& path) {
+    std::string named = "/dev/" + name;
+    // sysfs writes '!' for the '/' of a node in a folder.
+    std::replace(named.begin(), named.end(), '!', '/');
+    if (!machine.nodes.Has(named) && name.find('!') == name.npos)
+      named = fmt::format("/dev/{}/{}", folder, name);
+    entries.push_back({name, path, NodeOf(machine, path, named)});
+  };
+  const std::string own = fmt::format("{}/{}", function.path(), folder);
+  for (const std::string& name : host.List(own)) add(name, own + "/" + name);
+  if (!entries.empty()) return entries;
+  const std::string all = fmt::format("/sys/class/{}", folder);
+  for (const std::string& name : host.List(all))
+    if (host.LinkName(fmt::format("{}/{}/device", all, name)) == function.address)
+      add(name, all + "/" + name);
+  return entries;
+}
+
+void AddGroup(std::string kind, std::vector<std::string> members, Discovery* discovery) {
+  if (members.size() >= 2) discovery->groups.push_back({std::move(kind), std::move(members)});
+}
+
+}  // namespace allot::agent

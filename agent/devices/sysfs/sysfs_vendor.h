@@ -1,0 +1,64 @@
+// What vendors that are read from sysfs have in common: the facts every PCI function has, the
+// device nodes of a class, and sampling of the sensors found at discovery.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "agent/devices/sysfs/sensors.h"
+#include "agent/devices/vendor.h"
+
+namespace allot::agent {
+
+class SysfsVendor : public Vendor {
+ public:
+  Discovery Discover(const Snapshot& machine) final;
+  std::vector<DeviceTelemetry> Sample() override;
+  bool may_hang() const override { return true; }
+
+ protected:
+  virtual void Find(const Snapshot& machine, Discovery* discovery) = 0;
+  // Reads the sensors now, and again whenever samples are taken.
+  void Watch(const Snapshot& machine, Sensors sensors, FoundDevice* found);
+
+ private:
+  struct Watched {
+    std::string id;
+    Sensors sensors;
+  };
+  std::shared_ptr<const Host> host_;
+  std::vector<Watched> watched_;
+};
+
+// Id, ids, class, NUMA node, driver, product and nominal memory by the table, and warnings about
+// the link. `drivers` are those that make it ready; none given: any but those that hold a device
+// for a guest. Functions without a row in the table get `key` and no memory.
+FoundDevice FromFunction(const Snapshot& machine, const pci::Function& function,
+                         std::string_view key, const std::vector<std::string_view>& drivers);
+
+// Does this driver only keep the device for a guest?
+bool IsReserving(std::string_view driver);
+
+// One entry of a device class that belongs to a PCI function.
+struct ClassEntry {
+  std::string name;  // "accel0", "tenstorrent!0"
+  std::string path;  // "/sys/bus/pci/devices/…/accel/accel0"
+  std::string node;  // "/dev/accel/accel0"; empty if there is none
+};
+
+// Entries of `folder` ("accel") in the function's own folder, else those of /sys/class/`folder`
+// whose `device` link names the function. The node is found by the number in the entry's `dev`
+// file, by its name if there is no such file, and not at all if the file makes no sense.
+std::vector<ClassEntry> ClassEntries(const Snapshot& machine, const pci::Function& function,
+                                     std::string_view folder);
+
+// The node of a class entry alone, as above. `named` is its path if there is no `dev` file.
+std::string NodeOf(const Snapshot& machine, const std::string& entry_path,
+                   const std::string& named);
+
+// A group of all these devices, if there are two or more.
+void AddGroup(std::string kind, std::vector<std::string> members, Discovery* discovery);
+
+}  // namespace allot::agent
