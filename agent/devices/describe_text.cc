@@ -90,7 +90,9 @@ std::string DiscoveryText(const Discovery& discovery, const CpuMachine& machine)
     out += Details(found);
   }
   for (const DeviceGroup& group : discovery.groups)
-    out += fmt::format("{} joins {}\n", group.kind, fmt::join(group.members, " "));
+    out += fmt::format("{}{} joins {}\n", group.kind,
+                       group.shape.empty() ? "" : " " + ReplaceInvalidUtf8(group.shape),
+                       fmt::join(group.members, " "));
   std::map<std::string, int> ignored;
   for (const IgnoredFunction& function : discovery.ignored) ++ignored[function.why];
   for (const auto& [why, count] : ignored)

@@ -7,6 +7,7 @@
 #include <set>
 #include <thread>
 
+#include "agent/devices/claims.h"
 #include "common/base/status.h"
 
 namespace allot::agent {
@@ -201,6 +202,7 @@ Discovery Inventory::Gather() const {
     all.groups.insert(all.groups.end(), of_vendor.groups.begin(), of_vendor.groups.end());
     all.claimed.insert(all.claimed.end(), of_vendor.claimed.begin(), of_vendor.claimed.end());
   }
+  SettleClaims(&all);
   return all;
 }
 

@@ -63,6 +63,7 @@ struct FoundDevice {
 struct DeviceGroup {
   std::string kind;
   std::vector<std::string> members;  // device ids
+  std::string shape;                 // "2,4,1" where the fabric has one
 };
 
 struct IgnoredFunction {

@@ -165,6 +165,11 @@ void AmdVendor::Find(const Snapshot& machine, Discovery* discovery) {
       KfdNode node = parts[0].second;
       if (!node.render) node.render = OwnRenderMinor(host, path);
       const AmdMemory memory = ChooseMemory(vram, node.memory, whole.device.memory);
+      if (vram && node.memory && !Agree(vram, node.memory))
+        discovery->warnings.push_back(
+            fmt::format("GPU {} has {} of memory by mem_info_vram_total and {} by KFD; {}",
+                        function.address, FormatBytes(*vram), FormatBytes(*node.memory),
+                        memory.bytes ? "taking " + FormatBytes(*memory.bytes) : "taking neither"));
       whole.device.memory = memory.bytes;
       whole.memory_source = memory.source;
       std::erase_if(whole.facts, [](const Fact& f) { return f.what == "memory_bytes"; });
@@ -183,6 +188,12 @@ void AmdVendor::Find(const Snapshot& machine, Discovery* discovery) {
     discovery->claimed.push_back(function.address);
     const std::optional<Bytes> total = vram ? vram : whole.device.memory;
     const size_t count = std::max<size_t>(parts.size(), parts.back().first + 1);
+    // A bank is the share of one partition, or of all that sit on one memory partition (NPS4).
+    const auto is_share = [&](Bytes bank) {
+      const uint32_t domains = NumberAfter(mode.memory, "NPS").value_or(1);
+      return !total || Agree(bank * static_cast<Bytes>(count), *total) ||
+             (domains > 1 && domains <= 8 && Agree(bank * domains, *total));
+    };
     for (const auto& [index, node] : parts) {
       FoundDevice part = whole;
       part.device.id = fmt::format("{}/p{}", function.address, index);
@@ -194,7 +205,7 @@ void AmdVendor::Find(const Snapshot& machine, Discovery* discovery) {
       part.device.memory.reset();
       part.memory_source.clear();
       std::erase_if(part.facts, [](const Fact& f) { return f.what == "memory_bytes"; });
-      if (node.memory && (!total || Agree(*node.memory * static_cast<Bytes>(count), *total))) {
+      if (node.memory && is_share(*node.memory)) {
         part.device.memory = node.memory;
         part.memory_source = "kfd";
         part.Tell("memory_bytes", "kfd");

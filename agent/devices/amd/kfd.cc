@@ -47,7 +47,10 @@ std::vector<KfdNode> ReadKfd(const Host& host) {
     const std::string folder = fmt::format("{}/{}", kNodes, number);
     const std::string text = host.Read(folder + "/properties").value_or("");
     const Reading<int64_t> gpu_id = host.Int(folder + "/gpu_id");
-    const bool is_gpu = gpu_id ? *gpu_id != 0 : Property(text, "simd_count").value_or(0) > 0;
+    // A node taken for the other kind would shift the ranks of those behind it, so the richer file
+    // decides, and gpu_id only where that one cannot be read.
+    const auto simds = Property(text, "simd_count");
+    const bool is_gpu = simds ? *simds > 0 : gpu_id && *gpu_id != 0;
     if (!is_gpu) continue;
     KfdNode node;
     node.number = number;

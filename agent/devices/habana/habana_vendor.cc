@@ -53,7 +53,7 @@ void HabanaVendor::Find(const Snapshot& machine, Discovery* discovery) {
     if (found.driver == "habanalabs") {
       AddNodes(machine, *function, &found);
       if (const Reading<int64_t> module = machine.host->Int(path + "/module_id");
-          module && *module >= 0) {
+          module && *module >= 0 && *module < 64) {
         found.device.visible_variable = "HABANA_VISIBLE_MODULES";
         found.device.visible_value = std::to_string(*module);
         found.Tell("visible_env", "sysfs module_id");

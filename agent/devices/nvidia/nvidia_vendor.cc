@@ -123,7 +123,8 @@ void NvidiaVendor::Find(const Snapshot& machine, Discovery* discovery) {
       functions.push_back(*function);
   }
   // A GPU the driver knows and whose PCI files tell nothing.
-  for (const std::string& address : machine.host->List(fmt::format("{}/gpus", kProc)))
+  const std::vector<std::string> told = machine.host->List(fmt::format("{}/gpus", kProc));
+  for (const std::string& address : told)
     if (pci::IsAddress(address) &&
         std::none_of(functions.begin(), functions.end(),
                      [&](const pci::Function& f) { return f.address == address; }))
@@ -137,6 +138,9 @@ void NvidiaVendor::Find(const Snapshot& machine, Discovery* discovery) {
     const auto information = ReadInformation(*machine.host, function.address);
     const bool bound = found.driver.empty() || found.driver == "nvidia";
     if (information && bound) Describe(machine, *information, &found);
+    // The driver tells of its GPUs, and no longer of this one: it fell off the bus.
+    if (!information && !told.empty() && found.driver == "nvidia")
+      found.device.state = DeviceState::kUnhealthy;
     std::vector<FoundDevice> instances;
     if (information && bound && information->minor)
       instances = FindInstances(machine, found, *information->minor);

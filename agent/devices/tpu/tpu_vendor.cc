@@ -15,25 +15,47 @@ void TellGenerationsApart(const Host& host, const pci::Function& function, Found
   found->memory_source = "table";
 }
 
+// Of "2,4,1"; 0 if it is not that.
+size_t Product(const std::string& bounds) {
+  size_t product = 1;
+  for (const std::string_view part : Split(bounds, ',')) {
+    const auto side = ParseUnsigned(part);
+    if (!side || *side == 0 || *side > 4096) return 0;
+    product *= *side;
+  }
+  return product;
+}
+
+// A chip whose id cannot be read still counts, or those behind it would get their neighbours'
+// numbers.
+bool IsUnreadableChip(const pci::Function& function) {
+  return function.row == nullptr && (!function.vendor || *function.vendor == 0x1ae0) &&
+         (!function.vendor || !function.device) && function.IsClass(0x1200);
+}
+
 }  // namespace
 
 void TpuVendor::Find(const Snapshot& machine, Discovery* discovery) {
   std::vector<std::string> members;
   uint32_t chip = 0;
-  for (const pci::Function* function : machine.bus.Of("google")) {
-    FoundDevice found = FromFunction(machine, *function, "google", {});
+  for (const pci::Function& function : machine.bus.functions()) {
+    if (function.row == nullptr || function.row->key != "google") {
+      if (IsUnreadableChip(function)) ++chip;
+      continue;
+    }
+    FoundDevice found = FromFunction(machine, function, "google", {});
     Device& device = found.device;
-    TellGenerationsApart(*machine.host, *function, &found);
+    TellGenerationsApart(*machine.host, function, &found);
     uint32_t number = chip++;
     if (found.driver == "vfio-pci") {
       device.state = DeviceState::kReady;
-      const auto group = machine.host->LinkName(function->path() + "/iommu_group");
+      const auto group = machine.host->LinkName(function.path() + "/iommu_group");
       if (group && NumberAfter(*group, ""))
         device.nodes = machine.nodes.Existing({"/dev/vfio/" + *group});
       device.shared_nodes = machine.nodes.Existing({"/dev/vfio/vfio"});
       found.Tell("dev_nodes", "sysfs iommu_group, /dev");
     } else if (device.state == DeviceState::kReady) {
-      for (const ClassEntry& entry : ClassEntries(machine, *function, "accel")) {
+      for (const ClassEntry& entry : ClassEntries(machine, function, "accel")) {
         if (entry.node.empty()) continue;
         device.nodes = {entry.node};
         number = NumberAfter(entry.name, "accel").value_or(number);
@@ -49,6 +71,11 @@ void TpuVendor::Find(const Snapshot& machine, Discovery* discovery) {
     discovery->devices.push_back(std::move(found));
   }
   AddGroup("tpu-slice", std::move(members), discovery);
+  // How the chips of this host are laid out, as the cloud says.
+  if (const auto bounds = machine.host->Environment("TPU_CHIPS_PER_HOST_BOUNDS");
+      bounds && !discovery->groups.empty() &&
+      Product(*bounds) == discovery->groups.back().members.size())
+    discovery->groups.back().shape = *bounds;
 }
 
 }  // namespace allot::agent

@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include "agent/devices/claims.h"
 #include "agent/devices/emulated/emulated_vendor.h"
 #include "agent/devices/registry.h"
 
@@ -194,6 +195,25 @@ TEST(Inventory, DoubleIdsAreDropped) {
   const Discovery found = inventory.DiscoverAll();
   EXPECT_EQ(IdsOf(found.devices), (std::vector<std::string>{"a", "b", "c"}));
   EXPECT_EQ(found.warnings.size(), 1u);
+}
+
+TEST(Inventory, WhatTwoDevicesClaimNeitherHas) {
+  Discovery found;
+  for (const char* id : {"a", "b", "c"}) {
+    FoundDevice device = Named(id);
+    device.device.visible_variable = "HABANA_VISIBLE_MODULES";
+    device.device.visible_value = *id == 'c' ? "3" : "2";
+    device.device.nodes = {"/dev/accel/accel0", std::string("/dev/accel/") + id};
+    if (*id == 'c') device.device.nodes = {"/dev/accel/c"};
+    found.devices.push_back(device);
+  }
+  SettleClaims(&found);
+  EXPECT_EQ(found.devices[0].device.visible_variable, "");
+  EXPECT_EQ(found.devices[1].device.nodes, std::vector<std::string>{"/dev/accel/b"});
+  EXPECT_EQ(found.devices[2].device.visible_value, "3");
+  ASSERT_EQ(found.warnings.size(), 2u);
+  EXPECT_NE(found.warnings[0].find("HABANA_VISIBLE_MODULES=2 is claimed by a and b"),
+            std::string::npos);
 }
 
 config::AgentDevices Emulating(std::vector<std::pair<std::string, uint32_t>> wishes) {

@@ -165,6 +165,9 @@ std::vector<std::string> Violations(const json::object& expected, const json::ob
       continue;
     }
     CheckMemory(id, it->second->at("memory_bytes"), device->at("memory_bytes"), &out);
+    const json::value& shown = device->at("visible_env");
+    if (!shown.is_null() && shown != it->second->at("visible_env"))
+      out.push_back(fmt::format("{} is shown as {}", id, Text(shown)));
     std::set<std::string> own;
     for (const json::value& node : it->second->at("dev_nodes").as_array()) own.insert(Text(node));
     for (const json::value& node : device->at("dev_nodes").as_array())

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,9 @@ namespace allot::agent::kit {
 struct Machine {
   std::string name;    // of its folder
   std::string folder;  // with expected.json in it
+  friend std::ostream& operator<<(std::ostream& out, const Machine& machine) {
+    return out << machine.name;
+  }
 };
 std::vector<Machine> RecordedMachines();
 
@@ -26,7 +30,7 @@ json::object Discover(std::shared_ptr<const Host> host);
 std::vector<std::string> Differences(const json::object& expected, const json::object& got);
 
 // What must hold on a broken machine: no device that the whole one does not have, no memory of
-// another size, no node of another device.
+// another size, no node and no number of another device.
 std::vector<std::string> Violations(const json::object& expected, const json::object& got);
 
 // A copy of a machine that may be broken and mended.

@@ -3,6 +3,9 @@
 //
 // All files are broken in all ways with ALLOT_BREAK_ALL=1; else a fixed choice of them.
 #include <cstdlib>
+#include <map>
+#include <set>
+#include <sstream>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -43,42 +46,43 @@ TEST_P(OnMachine, RealLinksAreAsGoodAsListedOnes) {
   EXPECT_THAT(kit::Differences(expected_, kit::Discover(copy.host())), IsEmpty());
 }
 
-// Everything whose path names the device, and the links of it.
-void RemoveDevice(const Copy& copy, const std::string& part) {
+// Takes away everything whose path names the device, and the links of it. Returns the texts.
+std::map<std::string, std::string> Unplug(const Copy& copy, const std::string& part) {
+  std::map<std::string, std::string> taken;
   for (const std::string& file : copy.Files())
-    if (("/" + file).find("/" + part + "/") != std::string::npos) copy.Remove(file);
-  std::string kept;
-  std::istringstream lines(copy.Read("links.txt"));
-  for (std::string line; std::getline(lines, line);)
-    if (line.find(part) == std::string::npos) kept += line + "\n";
-  copy.Write("links.txt", kept);
-  // Folders that a driver would have taken away.
+    if (("/" + file).find("/" + part + "/") != std::string::npos || file == "links.txt")
+      taken[file] = copy.Read(file);
+  for (const auto& [file, text] : taken) copy.Remove(file);
+  // Folders too, as a driver would take them away.
   for (const char* folder :
        {"sys/bus/pci/devices/", "proc/driver/nvidia/gpus/", "sys/devices/virtual/neuron_device/"})
     copy.Remove(folder + part);
+  std::string kept;
+  std::istringstream lines(taken["links.txt"]);
+  for (std::string line; std::getline(lines, line);)
+    if (line.find(part) == std::string::npos) kept += line + "\n";
+  copy.Write("links.txt", kept);
+  return taken;
 }
 
 TEST_P(OnMachine, ADeviceThatGoesIsGoneAloneAndComesBack) {
   const json::array& devices = expected_.at("devices").as_array();
+  const Copy copy(GetParam());
   for (const size_t i : {size_t{0}, devices.size() / 2}) {
     if (i >= devices.size()) continue;
     const std::string id(devices[i].at("id").as_string());
     const std::string part = id.substr(0, id.find('/'));
-    {
-      const Copy copy(GetParam());
-      RemoveDevice(copy, part);
-      const json::object got = kit::Discover(copy.host());
-      EXPECT_THAT(kit::Violations(expected_, got), IsEmpty());
-      std::set<std::string> left;
-      for (const json::value& device : got.at("devices").as_array())
-        left.insert(std::string(device.at("id").as_string()));
-      for (const json::value& device : devices) {
-        const std::string other(device.at("id").as_string());
-        EXPECT_EQ(left.contains(other), other.substr(0, other.find('/')) != part) << other;
-      }
+    const std::map<std::string, std::string> taken = Unplug(copy, part);
+    const json::object got = kit::Discover(copy.host());
+    std::set<std::string> left;
+    for (const json::value& device : got.at("devices").as_array())
+      left.insert(std::string(device.at("id").as_string()));
+    for (const json::value& device : devices) {
+      const std::string other(device.at("id").as_string());
+      EXPECT_EQ(left.contains(other), other.substr(0, other.find('/')) != part) << other;
     }
-    const Copy whole(GetParam());
-    EXPECT_THAT(kit::Differences(expected_, kit::Discover(whole.host())), IsEmpty());
+    for (const auto& [file, text] : taken) copy.Write(file, text);
+    EXPECT_THAT(kit::Differences(expected_, kit::Discover(copy.host())), IsEmpty());
   }
 }
 
