@@ -172,15 +172,10 @@ StatusOr<Fd> Cgroups::Create(const std::string& id, const CgroupLimits& limits,
     }
     if (abilities_.pids && limits.pids)
       RETURN_IF_ERROR(Write(path + "/pids.max", fmt::format("{}", *limits.pids)));
-    if (abilities_.devices) {
-      const Fd folder(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-      if (!folder.valid()) return ErrnoStatus(errno, fmt::format("cannot open {}", path));
-      RETURN_IF_ERROR(Filter(folder.get(), devices));
-    }
-    Fd procs(
-        open((path + "/cgroup.procs").c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
-    if (!procs.valid()) return ErrnoStatus(errno, fmt::format("cannot open {}/cgroup.procs", path));
-    return procs;
+    Fd folder(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!folder.valid()) return ErrnoStatus(errno, fmt::format("cannot open {}", path));
+    if (abilities_.devices) RETURN_IF_ERROR(Filter(folder.get(), devices));
+    return folder;
   };
   StatusOr<Fd> filled = fill();
   if (!filled.ok()) rmdir(path.c_str());

@@ -48,8 +48,8 @@ class Cgroups {
 
   const CgroupAbilities& abilities() const { return abilities_; }
 
-  // Makes the group, and opens its cgroup.procs: a process that writes "0" there is in it. An
-  // invalid descriptor where there are no groups. An error means that nothing is left, and that a
+  // Makes the group and opens its folder, for CLONE_INTO_CGROUP. An invalid descriptor where
+  // there are no groups. An error means that nothing is left, and that a
   // promise of abilities() could not be kept: the process must not be started then.
   StatusOr<Fd> Create(const std::string& id, const CgroupLimits& limits,
                       const std::vector<DeviceRule>& devices);

@@ -52,6 +52,8 @@ std::string WhyFailed(const ProcessLaunch& launch, std::string_view step, int er
   if (step == "log") return fmt::format("cannot write the log of the process: {}", strerror(error));
   if (step == "work_dir")
     return fmt::format("cannot enter the work_dir {}: {}", *work_dir, strerror(error));
+  if (step == "cgroup")
+    return fmt::format("cannot start a process in its cgroup: {}", strerror(error));
   return fmt::format("cannot run \"{}\": {}", command->empty() ? "" : command->front(),
                      strerror(error));
 }

@@ -89,8 +89,8 @@ class SpawnActions {
 // The descriptors a supervisor gets are put in place one after the other, so none of ours may
 // stand where one of them goes.
 Fd ClearOfTargets(Fd fd) {
-  if (!fd.valid() || fd.get() > supervisor::kRecordFd) return fd;
-  return Fd(fcntl(fd.get(), F_DUPFD_CLOEXEC, supervisor::kRecordFd + 1));
+  if (!fd.valid() || fd.get() > supervisor::kCgroupFd) return fd;
+  return Fd(fcntl(fd.get(), F_DUPFD_CLOEXEC, supervisor::kCgroupFd + 1));
 }
 
 }  // namespace
@@ -188,7 +188,8 @@ StatusOr<Fd> ProcessRuntime::Impl::WriteRecord(const ProcessSpec& spec) {
 StatusOr<pid_t> ProcessRuntime::Impl::StartSupervisor(const ProcessSpec& spec, uint64_t token,
                                                       int record_fd, const std::string& work_dir) {
   std::vector<std::string> argv = {"allot-supervisor", spec.id,
-                                   fmt::format("{}:{}", token, FileLimitBeforeRaise()),
+                                   fmt::format("{}:{}:{}", token, FileLimitBeforeRaise(),
+                                               spec.cgroup >= 0 ? 1 : 0),
                                    folder_.LogOf(spec.id), work_dir};
   CHECK(argv.size() == supervisor::kArgvStart);
   argv.insert(argv.end(), spec.argv.begin(), spec.argv.end());
@@ -196,6 +197,12 @@ StatusOr<pid_t> ProcessRuntime::Impl::StartSupervisor(const ProcessSpec& spec, u
   for (const int fd : {0, 1, 2}) actions.Dup(null_.get(), fd);
   actions.Dup(report_write_.get(), supervisor::kReportFd);
   actions.Dup(record_fd, supervisor::kRecordFd);
+  Fd cgroup;
+  if (spec.cgroup >= 0) {
+    cgroup = Fd(fcntl(spec.cgroup, F_DUPFD_CLOEXEC, supervisor::kCgroupFd + 1));
+    if (!cgroup.valid()) return ErrnoStatus(errno, "cannot hand on the process's cgroup");
+    actions.Dup(cgroup.get(), supervisor::kCgroupFd);
+  }
   pid_t pid = 0;
   const int error = posix_spawn(&pid, supervisor_.c_str(), actions.get(), attributes_.get(),
                                 Pointers(argv).data(), Pointers(spec.environment).data());

@@ -25,6 +25,7 @@ struct ProcessSpec {
   std::vector<std::string> argv;
   std::vector<std::string> environment;  // complete, "NAME=value"
   std::string work_dir;                  // empty: the process's scratch folder
+  int cgroup = -1;  // open folder of the cgroup to be born in; only needed during Spawn
 };
 
 struct ProcessHandlers {

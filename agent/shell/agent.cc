@@ -164,6 +164,7 @@ Status Agent::Impl::Start() {
   environment.node_name = options_.name;
   if (const char* home = getenv("HOME"); home != nullptr) environment.home = home;
   ASSIGN_OR_RETURN(work_, Work::Create(loop_, *folder_, options_.supervisor, std::move(environment),
+                                       Confinement::Open(options_.isolation, folder_->instance()),
                                        [this](Event event) { Feed(std::move(event)); }));
   ASSIGN_OR_RETURN(context_,
                    transport::Context::Create({.allow_file = "", .sockets_max = kSocketsMax}));

@@ -54,6 +54,11 @@ StatusOr<AgentOptions> ToAgentOptions(const config::Agent& config) {
   options.labels = {config.labels().begin(), config.labels().end()};
   ASSIGN_OR_RETURN(options.telemetry_every, DurationOr(config.telemetry_every(), kTelemetryEvery));
   ASSIGN_OR_RETURN(options.logs_kept, DurationOr(config.logs_kept(), kLogsKept));
+  const config::AgentIsolation& isolation = config.isolation();
+  options.isolation.off = isolation.has_cgroups() && !isolation.cgroups();
+  options.isolation.cpus_hard = isolation.cpu() == "limit";
+  if (isolation.has_pids()) options.isolation.pids_max = isolation.pids();
+  options.isolation.devices = {isolation.devices().begin(), isolation.devices().end()};
   ASSIGN_OR_RETURN(options.supervisor, FindSupervisor());
   return options;
 }

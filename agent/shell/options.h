@@ -4,6 +4,7 @@
 #include <map>
 #include <string>
 
+#include "agent/shell/confinement.h"
 #include "common/base/status.h"
 #include "common/base/units.h"
 #include "common/catalogue/catalogue.h"
@@ -23,6 +24,7 @@ struct AgentOptions {
   std::optional<MilliCpu> offer_cpus;
   std::optional<Bytes> offer_memory;
   std::map<std::string, std::string> labels;
+  Confinement::Options isolation;
   Duration telemetry_every, logs_kept;
   std::string supervisor;  // path of allot-supervisor
 };

@@ -17,18 +17,20 @@ constexpr auto kProgressEvery = std::chrono::seconds(1);
 }  // namespace
 
 Work::Work(boost::asio::io_context& loop, StateFolder& folder, EnvironmentBase environment,
-           Emit emit)
+           std::unique_ptr<Confinement> confinement, Emit emit)
     : loop_(loop),
       folder_(folder),
       environment_(std::move(environment)),
+      confinement_(std::move(confinement)),
       emit_(std::move(emit)),
       prober_(loop),
       progress_timer_(loop) {}
 
 StatusOr<std::unique_ptr<Work>> Work::Create(boost::asio::io_context& loop, StateFolder& folder,
                                              std::string supervisor, EnvironmentBase environment,
-                                             Emit emit) {
-  std::unique_ptr<Work> work(new Work(loop, folder, std::move(environment), std::move(emit)));
+                                             std::unique_ptr<Confinement> confinement, Emit emit) {
+  std::unique_ptr<Work> work(
+      new Work(loop, folder, std::move(environment), std::move(confinement), std::move(emit)));
   ProcessHandlers handlers;
   handlers.running = [w = work.get()](const ProcessId& id, int64_t pid, Time at) {
     w->OnRunning(id, pid, at);
@@ -61,7 +63,7 @@ std::vector<std::string> Work::FindEarlier(AgentStarted* event, Time now) {
       }
       if (found.alive) {
         task.status.phase = record.running ? TaskPhase::kRunning : TaskPhase::kAssigned;
-        AddTask(start->key, record.running.has_value());
+        AddTask(start->key, start->launch.resources, record.running.has_value());
         runtime_->Adopt(found);
       } else {
         task.status.phase = TaskPhase::kExited;
@@ -98,6 +100,9 @@ std::vector<std::string> Work::FindEarlier(AgentStarted* event, Time now) {
     }
   }
   for (auto& [id, replica] : replicas) event->replicas.push_back(std::move(replica));
+  std::set<ProcessId> alive;
+  for (const auto& [id, process] : alive_) alive.insert(id);
+  confinement_->LeaveAllBut(alive);
   return std::move(scan.warnings);
 }
 
@@ -111,12 +116,24 @@ ProcessFiles Work::FilesOf(const ProcessId& id) const {
   return files;
 }
 
-void Work::AddTask(const TaskKey& key, bool running) {
+void Work::AddTask(const TaskKey& key, const Resources& resources, bool running) {
   const ProcessId id = ProcessOf(key);
   AliveProcess& alive = alive_[id];
   alive.task = key;
+  alive.resources = resources;
   alive.running = running;
   alive.progress = std::make_unique<ProgressFile>(FilesOf(id).progress_file);
+}
+
+Status Work::SpawnConfined(ProcessSpec spec, const Resources& resources,
+                           const std::vector<std::string>& devices) {
+  ASSIGN_OR_RETURN(const Fd group,
+                   confinement_->Enter(spec.id, resources, environment_.devices, devices));
+  spec.cgroup = group.get();
+  const Status spawned = runtime_->Spawn(spec);
+  // An id that was used before has a group of its own still.
+  if (!spawned.ok() && spawned.code() != StatusCode::kAlreadyExists) confinement_->Leave(spec.id);
+  return spawned;
 }
 
 Status Work::TrySpawn(const SpawnTask& command) {
@@ -137,7 +154,7 @@ Status Work::TrySpawn(const SpawnTask& command) {
   spec.argv = command.launch.command;
   spec.environment = ToStrings(TaskEnvironment(environment_, command.key, command.launch, files));
   spec.work_dir = command.launch.work_dir;
-  return runtime_->Spawn(spec);
+  return SpawnConfined(std::move(spec), command.launch.resources, command.launch.device_ids);
 }
 
 void Work::Perform(const SpawnTask& command) {
@@ -146,7 +163,7 @@ void Work::Perform(const SpawnTask& command) {
     emit_(TaskSpawnFailed{command.key, MessageOf(status)});
     return;
   }
-  AddTask(command.key, false);
+  AddTask(command.key, command.launch.resources, false);
 }
 
 void Work::Perform(const SignalTask& command) {
@@ -161,9 +178,11 @@ void Work::Perform(const ForgetTask& command) {
   const ProcessId id = ProcessOf(command.key);
   alive_.erase(id);
   runtime_->Forget(id);
+  confinement_->Leave(id);
 }
 
 void Work::PollProgress() {
+  confinement_->Sweep();
   for (auto& [id, alive] : alive_) {
     if (!alive.progress || !alive.running) continue;
     if (const auto progress = alive.progress->Poll()) emit_(TaskProgressed{*alive.task, *progress});
@@ -181,6 +200,7 @@ void Work::AddReplica(const ReplicaStart& start, uint16_t port, const ReplicaLau
   AliveProcess& alive = alive_[ProcessOf(start.id, start.start)];
   alive.replica = start;
   alive.port = port;
+  alive.resources = launch.resources;
   alive.running = running;
   health_[start.id] = launch.health;
 }
@@ -195,7 +215,8 @@ StatusOr<uint16_t> Work::TrySpawn(const SpawnReplica& command) {
   spec.environment = ToStrings(
       ReplicaEnvironment(environment_, command.id, command.launch, port, FilesOf(spec.id)));
   spec.work_dir = command.launch.work_dir;
-  RETURN_IF_ERROR(runtime_->Spawn(spec));
+  RETURN_IF_ERROR(
+      SpawnConfined(std::move(spec), command.launch.resources, command.launch.device_ids));
   return port;
 }
 
@@ -206,6 +227,7 @@ void Work::Perform(const SpawnReplica& command) {
     alive_.erase(before);
     prober_.Forget(before);
     runtime_->Forget(before);
+    confinement_->Leave(before);
   }
   last_start_[command.id] = command.start;
   const StatusOr<uint16_t> port = TrySpawn(command);
@@ -242,6 +264,7 @@ void Work::Perform(const ForgetReplica& command) {
   alive_.erase(id);
   prober_.Forget(id);
   runtime_->Forget(id);
+  confinement_->Leave(id);
   last_start_.erase(last);
   health_.erase(command.id);
 }
@@ -279,10 +302,13 @@ void Work::OnRunning(const ProcessId& id, int64_t pid, Time at) {
   }
 }
 
-void Work::OnExited(const ProcessId& id, const TaskExit& exit) {
+void Work::OnExited(const ProcessId& id, TaskExit exit) {
   auto node = alive_.extract(id);
   if (node.empty()) return;
   AliveProcess& alive = node.mapped();
+  if (const std::string why = confinement_->WhyKilled(id, alive.resources); !why.empty())
+    exit.message = why;
+  confinement_->Leave(id);
   if (unwanted_.erase(id) > 0) {
     runtime_->Forget(id);
     return;

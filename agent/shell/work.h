@@ -19,6 +19,7 @@
 #include "agent/runtime/process_runtime.h"
 #include "agent/runtime/progress.h"
 #include "agent/runtime/state_folder.h"
+#include "agent/shell/confinement.h"
 
 namespace allot::agent {
 
@@ -27,6 +28,7 @@ class Work {
   using Emit = std::function<void(Event)>;
   static StatusOr<std::unique_ptr<Work>> Create(boost::asio::io_context& loop, StateFolder& folder,
                                                 std::string supervisor, EnvironmentBase environment,
+                                                std::unique_ptr<Confinement> confinement,
                                                 Emit emit);
 
   // Fills in the tasks and replicas that earlier lives left, and watches those that still run.
@@ -56,16 +58,21 @@ class Work {
     ReplicaStart replica;
     uint16_t port = 0;  // replicas
     bool running = false;
+    Resources resources;
     std::unique_ptr<ProgressFile> progress;  // tasks
   };
 
-  Work(boost::asio::io_context& loop, StateFolder& folder, EnvironmentBase environment, Emit emit);
+  Work(boost::asio::io_context& loop, StateFolder& folder, EnvironmentBase environment,
+       std::unique_ptr<Confinement> confinement, Emit emit);
   void OnRunning(const ProcessId& id, int64_t pid, Time at);
-  void OnExited(const ProcessId& id, const TaskExit& exit);
-  void AddTask(const TaskKey& key, bool running);
+  void OnExited(const ProcessId& id, TaskExit exit);
+  void AddTask(const TaskKey& key, const Resources& resources, bool running);
   void AddReplica(const ReplicaStart& start, uint16_t port, const ReplicaLaunch& launch,
                   bool running);
   ProcessFiles FilesOf(const ProcessId& id) const;
+  // In a group of its own; the group goes again if it cannot be started.
+  Status SpawnConfined(ProcessSpec spec, const Resources& resources,
+                       const std::vector<std::string>& devices);
   Status TrySpawn(const SpawnTask& command);
   StatusOr<uint16_t> TrySpawn(const SpawnReplica& command);
   void PollProgress();
@@ -73,6 +80,7 @@ class Work {
   boost::asio::io_context& loop_;
   StateFolder& folder_;
   EnvironmentBase environment_;
+  std::unique_ptr<Confinement> confinement_;
   Emit emit_;
   std::map<ProcessId, AliveProcess> alive_;
   std::map<ReplicaId, uint32_t> last_start_;

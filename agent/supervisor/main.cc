@@ -80,10 +80,17 @@ uint64_t ParseNumber(const char* text) {
   return value;
 }
 
+// The n-th of the numbers with colons between; 0 if there are fewer.
+uint64_t Part(const char* numbers, int n) {
+  for (; n > 0; --n) {
+    while (*numbers != '\0' && *numbers != ':') ++numbers;
+    if (*numbers == ':') ++numbers;
+  }
+  return ParseNumber(numbers);
+}
+
 // The agent has raised its own limit; what it starts gets the usual one, which select() bears.
-void LimitFiles(const char* token) {
-  while (*token != '\0' && *token != ':') ++token;
-  const uint64_t files = *token == ':' ? ParseNumber(token + 1) : 0;
+void LimitFiles(uint64_t files) {
   struct {
     uint64_t soft, hard;
   } limit{};
@@ -234,8 +241,9 @@ int Supervise(int argc, char** argv, char** environment) {
     sys::Call(SYS_write, 2, sys::Word(usage), sizeof usage - 1);
     return 2;
   }
-  sys::Call(SYS_close_range, kRecordFd + 1, ~0U, 0);
-  for (int fd = kReportFd; fd <= kRecordFd; ++fd) sys::Call(SYS_fcntl, fd, F_SETFD, FD_CLOEXEC);
+  const int last_fd = Part(argv[2], 2) == 1 ? kCgroupFd : kRecordFd;
+  sys::Call(SYS_close_range, last_fd + 1, ~0U, 0);
+  for (int fd = kReportFd; fd <= last_fd; ++fd) sys::Call(SYS_fcntl, fd, F_SETFD, FD_CLOEXEC);
   sys::Call(SYS_prctl, PR_SET_CHILD_SUBREAPER, 1);
   Line().Add("starting").Append();
 
@@ -247,12 +255,14 @@ int Supervise(int argc, char** argv, char** environment) {
   if (const long error = sys::Call(SYS_chdir, sys::Word(argv[4])); error < 0)
     Fail("work_dir", error);
 
-  LimitFiles(argv[2]);
+  LimitFiles(Part(argv[2], 1));
   alignas(16) static char stack[8192];
   Launch launch{argv + kArgvStart, environment, 0};
   const int64_t started = NowMicros();
-  const long pid = sys::Spawn(RunChild, &launch, stack, sizeof stack);
-  if (pid < 0) Fail("command", pid);
+  const long pid =
+      sys::Spawn(RunChild, &launch, stack, sizeof stack, last_fd == kCgroupFd ? kCgroupFd : -1);
+  if (pid < 0) Fail(last_fd == kCgroupFd ? "cgroup" : "command", pid);
+  if (last_fd == kCgroupFd) sys::Call(SYS_close, kCgroupFd);
   if (launch.error != 0) Fail("command", launch.error);
 
   Line().Add("running").Add(sys::Call(SYS_getpid)).Add(pid).Add(started).Append();

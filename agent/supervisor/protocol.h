@@ -1,19 +1,20 @@
 // What an agent and the supervisor of one process agree on. Plain C++, no libraries.
 //
-// Command line:  allot-supervisor PROCESS_ID TOKEN:FILES LOG_PATH WORK_DIR ARGV…
+// Command line:  allot-supervisor PROCESS_ID TOKEN:FILES:CGROUP LOG_PATH WORK_DIR ARGV…
 //                FILES is the process's limit of open files (soft); the agent's own is higher.
 // Environment:   the process's own, complete.
 // Descriptors:   0 /dev/null, kReportFd a pipe to the agent (O_NONBLOCK), kRecordFd the process's
 //                record, open for appending and locked with flock(LOCK_EX). The lock lives as long
 //                as the supervisor does, so "is it alive" is "is the record locked": exact, and
-//                no pid that was given to somebody else can fool it.
+//                no pid that was given to somebody else can fool it. kCgroupFd, if CGROUP is 1:
+//                the open folder of the cgroup that the process is to be born in.
 // Signals:       all blocked and at their defaults; its own session.
 //
 // The supervisor appends lines to the record:
 //   starting
 //   running <supervisor pid> <pid> <started, µs since 1970>
 //   exit <code> <signal> <started> <finished> <clean: 0 or 1>
-//   failed <log | work_dir | command> <errno> <when>
+//   failed <log | work_dir | cgroup | command> <errno> <when>
 // A line counts only with its newline. Without `starting` nothing was ever run.
 //
 // To pass signal N on to the process group, queue kForwardSignal with value N to the supervisor.
@@ -25,6 +26,7 @@ namespace allot::supervisor {
 
 inline constexpr int kReportFd = 3;
 inline constexpr int kRecordFd = 4;
+inline constexpr int kCgroupFd = 5;
 inline constexpr int kForwardSignal =
     40;                               // a real-time one: those are queued, none swallows another
 inline constexpr int kArgvStart = 5;  // where the user's argument vector begins in ours

@@ -59,10 +59,10 @@ TEST_F(FakeHost, AgentMovesAsideAndHandsControllersDown) {
 
 TEST_F(FakeHost, LimitsAreWrittenInTheKernelsUnits) {
   const auto groups = Open();
-  const auto procs = groups->Create(
+  const auto group = groups->Create(
       "job-1.0.0", {.cpus = 1.5, .cpus_hard = true, .memory = 2 * kGiB, .pids = 100}, {});
-  ASSERT_TRUE(procs.ok());
-  EXPECT_TRUE(procs->valid());
+  ASSERT_TRUE(group.ok());
+  EXPECT_TRUE(group->valid());
   EXPECT_EQ(Get("tasks/job-1.0.0/cpu.weight"), "150");
   EXPECT_EQ(Get("tasks/job-1.0.0/cpu.max"), "150000 100000");
   EXPECT_EQ(Get("tasks/job-1.0.0/memory.max"), "2147483648");
@@ -94,9 +94,9 @@ TEST_F(FakeHost, WithoutCgroupV2TheLossIsStatedAndProcessesStillStart) {
   const auto groups = Open();
   EXPECT_FALSE(groups->abilities().groups);
   EXPECT_THAT(groups->abilities().losses, ElementsAre(HasSubstr("no cgroup v2")));
-  const auto procs = groups->Create("job-4.0.0", {.memory = kGiB}, StandardDevices());
-  ASSERT_TRUE(procs.ok());
-  EXPECT_FALSE(procs->valid());
+  const auto group = groups->Create("job-4.0.0", {.memory = kGiB}, StandardDevices());
+  ASSERT_TRUE(group.ok());
+  EXPECT_FALSE(group->valid());
   EXPECT_TRUE(groups->Remove("job-4.0.0"));
   EXPECT_THAT(groups->List(), IsEmpty());
 }
@@ -123,11 +123,14 @@ class RealHost : public testing::Test {
 
   // A process in the group, in a session of its own, that runs `body`.
   template <class F>
-  pid_t Start(const Fd& procs, F body) {
+  pid_t Start(const Fd& group, F body) {
     const pid_t pid = fork();
     if (pid == 0) {
       setsid();
-      if (procs.valid() && write(procs.get(), "0", 1) != 1) _exit(99);
+      if (group.valid()) {
+        const int procs = openat(group.get(), "cgroup.procs", O_WRONLY);
+        if (write(procs, "0", 1) != 1) _exit(99);
+      }
       _exit(body());
     }
     return pid;
@@ -142,9 +145,9 @@ class RealHost : public testing::Test {
 
 TEST_F(RealHost, DevicesThatWereNotGivenCannotBeOpenedWhereFiltersWork) {
   const auto null = RuleOf("/dev/null");
-  const auto procs = groups_->Create("filtered", {.cpus = 1}, {*null});
-  ASSERT_TRUE(procs.ok()) << procs.status();
-  const int status = Wait(Start(*procs, [] {
+  const auto group = groups_->Create("filtered", {.cpus = 1}, {*null});
+  ASSERT_TRUE(group.ok()) << group.status();
+  const int status = Wait(Start(*group, [] {
     return (open("/dev/null", O_RDWR) >= 0 ? 1 : 0) | (open("/dev/zero", O_RDONLY) >= 0 ? 2 : 0);
   }));
   ASSERT_TRUE(WIFEXITED(status));
@@ -158,9 +161,9 @@ TEST_F(RealHost, DevicesThatWereNotGivenCannotBeOpenedWhereFiltersWork) {
 }
 
 TEST_F(RealHost, KillEndsWhatHasLeftItsSession) {
-  const auto procs = groups_->Create("killed", {}, StandardDevices());
-  ASSERT_TRUE(procs.ok()) << procs.status();
-  const pid_t pid = Start(*procs, [] {
+  const auto group = groups_->Create("killed", {}, StandardDevices());
+  ASSERT_TRUE(group.ok()) << group.status();
+  const pid_t pid = Start(*group, [] {
     for (;;) pause();
     return 0;
   });

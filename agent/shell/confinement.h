@@ -1,0 +1,53 @@
+// What a process may use of the node: puts each one into a cgroup of its own, with the limits of
+// its lease and only the device files that it leased. What the host does not allow is left out and
+// said (abilities().losses).
+//
+// One thread, the loop's. Never waits: a group that is not empty yet is taken away later.
+#pragma once
+
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "agent/core/events.h"
+#include "agent/isolation/cgroups.h"
+
+namespace allot::agent {
+
+class Confinement {
+ public:
+  struct Options {
+    bool off = false;
+    bool cpus_hard = false;            // never more than the leased share, however idle the node
+    int64_t pids_max = 32'768;         // of one process and all it starts
+    std::vector<std::string> devices;  // files that every process may open: /dev/fuse
+  };
+  // `instance`: of the agent's state folder, so that agents of one host do not meet.
+  static std::unique_ptr<Confinement> Open(const Options& options, const std::string& instance);
+
+  const CgroupAbilities& abilities() const { return groups_->abilities(); }
+
+  // The group for a new process, to be born in; see Cgroups::Create. `node` holds the devices
+  // that `leased` names. A device file that is not there is an error: the device is gone.
+  StatusOr<Fd> Enter(const ProcessId& id, const Resources& resources,
+                     const std::vector<Device>& node, const std::vector<std::string>& leased);
+  // Why the kernel ended it, if it did: for want of memory. Before Leave.
+  std::string WhyKilled(const ProcessId& id, const Resources& resources) const;
+  // The process has ended: what is left of it is killed, and the group goes.
+  void Leave(const ProcessId& id);
+  // Groups of processes that are not in `alive` leave.
+  void LeaveAllBut(const std::set<ProcessId>& alive);
+  // Takes away what Leave could not; now and then.
+  void Sweep();
+
+ private:
+  Confinement(Options options, std::unique_ptr<Cgroups> groups);
+
+  const Options options_;
+  std::unique_ptr<Cgroups> groups_;
+  std::vector<DeviceRule> always_;
+  std::set<ProcessId> leaving_;
+};
+
+}  // namespace allot::agent
