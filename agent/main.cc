@@ -16,17 +16,17 @@
 #include "agent/devices/registry.h"
 #include "agent/shell/agent.h"
 #include "agent/shell/options.h"
-#include "agent/shell/version.h"
 #include "common/base/file_limit.h"
 #include "common/base/logging.h"
+#include "common/base/version.h"
+#include "common/program/program.h"
 
 namespace allot::agent {
 namespace {
 
-int Complain(const Status& status) {
-  std::cerr << "allot-agent: " << MessageOf(status) << "\n";
-  return ExitCodeOf(status);
-}
+constexpr char kProgram[] = "allot-agent";
+
+int Complain(const Status& status) { return program::Complain(kProgram, status); }
 
 struct DiscoverOptions {
   bool wanted = false, as_json = false, tools = false;
@@ -75,9 +75,7 @@ int Check(const std::string& config_path) {
 int Run(const std::string& config_path) {
   StatusOr<config::Agent> config = LoadConfig(config_path);
   if (!config.ok()) return Complain(config.status());
-  const std::string level = config->logging().level().empty() ? "info" : config->logging().level();
-  InitLogging("allot-agent", level,
-              config->logging().format() == "json" ? LogFormat::kJson : LogFormat::kText);
+  program::StartLogging(kProgram, config->logging());
   StatusOr<AgentOptions> options = ToAgentOptions(*config);
   if (!options.ok()) return Complain(options.status());
 
@@ -105,7 +103,7 @@ int main(int argc, char** argv) {
   CLI::App app(
       "Finds this node's devices, runs its tasks and model servers, and reports to the scheduler.",
       "allot-agent");
-  app.set_version_flag("--version", std::string("allot-agent ") + allot::agent::kVersion);
+  app.set_version_flag("--version", std::string("allot-agent ") + allot::kVersion);
   std::string config;
   bool check = false;
   allot::agent::DiscoverOptions discover;

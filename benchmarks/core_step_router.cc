@@ -35,7 +35,7 @@ std::shared_ptr<RouteTable> Table(uint32_t replicas, const std::string& algorith
   table->version = 1;
   table->policy_name = "bench";
   table->routing_algorithm = algorithm;
-  table->micros_per_millisecond = 1;
+  table->value_nanos_per_second = 1'000'000;
   RouteDeployment& deployment = table->deployments.emplace_back();
   deployment.name = deployment.model = "chat";
   deployment.objective.end_to_end = std::chrono::milliseconds(100);

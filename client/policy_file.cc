@@ -36,7 +36,7 @@ StatusOr<Policy> CheckPolicy(const PolicyText& text) {
       policies::MakePlacementPolicy(policy->placement, policy->prices).status(), "placement: "));
   const policies::RoutingParameters routing{policy->routing.algorithm,
                                             policy->routing.explore_ratio,
-                                            policy->prices.micros_per_millisecond};
+                                            policy->prices.value_nanos_per_second};
   RETURN_IF_ERROR(in_place(policies::MakeRoutingPolicy(routing).status(), "routing: "));
   return policy;
 }

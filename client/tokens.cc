@@ -1,13 +1,15 @@
 #include "client/tokens.h"
 
 #include "client/local/files.h"
-#include "common/config/bind.h"
+#include "common/config/convert.h"
 #include "common/proto/config.pb.h"
 
 namespace allot::client {
 Status AddToken(const std::string& path, const TokenRow& row, bool replace) {
   config::Tokens tokens;
-  if (local::Exists(path)) RETURN_IF_ERROR(config::LoadYamlFile(path, &tokens));
+  if (local::Exists(path)) {
+    ASSIGN_OR_RETURN(tokens, config::LoadChecked<config::Tokens>(path));
+  }
   config::Token* place = nullptr;
   for (config::Token& token : *tokens.mutable_tokens())
     if (token.name() == row.name) place = &token;
@@ -29,7 +31,7 @@ Status AddToken(const std::string& path, const TokenRow& row, bool replace) {
     if (!token.tenant().empty()) text += fmt::format("    tenant: \"{}\"\n", token.tenant());
   }
   config::Tokens checked;  // The name may be no name; then nothing is written.
-  RETURN_IF_ERROR(config::BindYaml(text, path, &checked));
+  RETURN_IF_ERROR(config::BindChecked(text, path, &checked));
   return local::WriteFile(path, text, 0600);
 }
 

@@ -26,6 +26,11 @@ StatusOr<std::unique_ptr<AgentLinks>> AgentLinks::Listen(transport::Context& con
   options.link.admit = {transport::Role::kAgent};
   auto self = std::unique_ptr<AgentLinks>(
       new AgentLinks(loop, clock, std::move(options), std::move(handlers)));
+  self->options_.link.revoked = [links = self.get()](const std::string& peer,
+                                                     const std::string& name) {
+    const auto found = links->nodes_.find(name);
+    if (found != links->nodes_.end() && found->second.peer == peer) links->Unlink(name);
+  };
   ASSIGN_OR_RETURN(self->link_, transport::ServerLink::Listen(
                                     context, loop, self->options_.link,
                                     [links = self.get()](transport::ServerLink::Incoming in) {

@@ -80,9 +80,9 @@ std::string OrNone(const std::string& text) { return text.empty() ? "none" : tex
 
 Metrics::Metrics()
     : decision_(registry_.GetHistogram(kDecisionSeconds)),
-      queue_{kQueue, {}},
-      in_flight_{kInFlight, {}},
-      predicted_{kPredicted, {}} {
+      queue_(kQueue),
+      in_flight_(kInFlight),
+      predicted_(kPredicted) {
   registry_.AddProcessMetrics();
   registry_.GetCounter(kSlow);
   for (const char* why : {"unauthorized", "bad_request"})
@@ -150,20 +150,6 @@ void Metrics::Ended(const router::RequestEnded& ended) {
   if (ended.ttft > Duration::zero()) handles.ttft->Observe(Seconds(ended.ttft));
 }
 
-void Metrics::Publish(Family& family, const std::map<Labels, double>& values) {
-  for (const auto& [labels, value] : family.published)
-    if (!values.contains(labels)) registry_.RemoveGauge(family.row, labels);
-  for (const auto& [labels, value] : values) registry_.GetGauge(family.row, labels).Set(value);
-  family.published = values;
-}
-
-void Metrics::Follow(const Row& row, const Labels& labels, uint64_t value) {
-  uint64_t& seen = followed_[{row.name, labels}];
-  metrics::Counter& counter = registry_.GetCounter(row, labels);
-  if (value > seen) counter.Add(static_cast<double>(value - seen));
-  seen = value;
-}
-
 std::string Metrics::Text(const router::Core& core, const Sample& sample) {
   std::map<Labels, double> queue, in_flight, predicted;
   for (const RouteDeployment& deployment : core.routes().deployments) {
@@ -179,18 +165,19 @@ std::string Metrics::Text(const router::Core& core, const Sample& sample) {
       if (!fresh) at->second = std::min(at->second, Seconds(view.predicted));
     }
   }
-  Publish(queue_, queue);
-  Publish(in_flight_, in_flight);
-  Publish(predicted_, predicted);
+  queue_.Publish(registry_, queue);
+  in_flight_.Publish(registry_, in_flight);
+  predicted_.Publish(registry_, predicted);
   registry_.GetGauge(kNodes).Set(static_cast<double>(sample.nodes_linked));
   registry_.GetGauge(kConnections).Set(static_cast<double>(sample.http_connections));
   registry_.GetGauge(kScheduler).Set(sample.scheduler_connected ? 1 : 0);
   registry_.GetGauge(kRoutes).Set(static_cast<double>(core.routes().version));
-  for (const auto& [why, count] : sample.link_drops) Follow(kDrops, {{"reason", why}}, count);
-  for (const auto& [what, count] : sample.zap) Follow(kZap, {{"outcome", what}}, count);
-  for (const auto& [what, count] : sample.totals) Follow(kTraffic, {{"what", what}}, count);
-  Follow(kGaps, {}, sample.gaps);
-  Follow(kReconnects, {}, sample.scheduler_reconnects);
+  for (const auto& [why, count] : sample.link_drops)
+    mirror_.Follow(kDrops, {{"reason", why}}, count);
+  for (const auto& [what, count] : sample.zap) mirror_.Follow(kZap, {{"outcome", what}}, count);
+  for (const auto& [what, count] : sample.totals) mirror_.Follow(kTraffic, {{"what", what}}, count);
+  mirror_.Follow(kGaps, {}, sample.gaps);
+  mirror_.Follow(kReconnects, {}, sample.scheduler_reconnects);
   return registry_.Text();
 }
 

@@ -10,6 +10,7 @@
 #include <tuple>
 
 #include "common/metrics/metrics.h"
+#include "common/metrics/mirror.h"
 #include "scheduler/router/core.h"
 
 namespace allot::gateway {
@@ -45,23 +46,14 @@ class Metrics {
     metrics::Histogram *seconds = nullptr, *ttft = nullptr;
     metrics::Counter *cost = nullptr, *met = nullptr, *missed = nullptr;
   };
-  // A gauge family that is computed as a whole: label sets not in the newest picture go.
-  struct Family {
-    metrics::Row row;
-    std::map<metrics::Labels, double> published;
-  };
-
   Handles& HandlesOf(const router::RequestEnded& ended);
-  void Publish(Family& family, const std::map<metrics::Labels, double>& values);
-  // A counter kept elsewhere as a growing number.
-  void Follow(const metrics::Row& row, const metrics::Labels& labels, uint64_t value);
 
-  metrics::Registry registry_;
+  metrics::Registry registry_;  // before what refers to it
+  metrics::Mirror mirror_{registry_};
   metrics::Histogram& decision_;
   std::map<std::tuple<std::string, std::string, bool>, Handles> handles_;
   std::map<std::pair<std::string, RouteReason>, metrics::Counter*> decisions_;
-  Family queue_, in_flight_, predicted_;
-  std::map<std::pair<std::string, metrics::Labels>, uint64_t> followed_;
+  metrics::GaugeFamily queue_, in_flight_, predicted_;
 };
 
 }  // namespace allot::gateway

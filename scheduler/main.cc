@@ -10,15 +10,18 @@
 
 #include "common/base/file_limit.h"
 #include "common/base/logging.h"
-#include "common/config/bind.h"
+#include "common/base/version.h"
+#include "common/config/convert.h"
+#include "common/program/addresses.h"
+#include "common/program/program.h"
 #include "gateway/gateway.h"
 #include "scheduler/shell/settings.h"
 #include "scheduler/shell/shell.h"
-#include "scheduler/shell/version.h"
 
 namespace allot::scheduler {
 namespace {
 
+constexpr char kProgram[] = "allot-scheduler";
 constexpr char kHelp[] =
     "Assigns training jobs and model replicas to the devices of its agents, and answers the API.\n"
     "With a gateway section in its config one process is a whole head node.";
@@ -77,12 +80,10 @@ StatusOr<gateway::Options> GatewayOptions(const config::Scheduler& config) {
   const config::Gateway& own = config.gateway();
   gateway::Options options;
   options.name = kGatewayName;
-  if (!own.listen().empty()) options.listen = own.listen();
-  if (!own.http_listen().empty()) options.http_listen = own.http_listen();
+  config::TakeText(own.listen(), &options.listen);
+  config::TakeText(own.http_listen(), &options.http_listen);
   options.advertise = own.advertise();
-  if (!own.body_max().empty()) {
-    ASSIGN_OR_RETURN(options.body_bytes_max, config::ParseBytes(own.body_max()));
-  }
+  RETURN_IF_ERROR(config::TakeBytes("gateway.body_max", own.body_max(), &options.body_bytes_max));
   options.allow_file = config.allow_file();
   options.tokens_file = own.tokens_file().empty() ? config.tokens_file() : own.tokens_file();
   options.local = config.local();
@@ -107,7 +108,7 @@ Status Run(const config::Scheduler& config) {
 
   boost::asio::io_context loop(1);
   ASSIGN_OR_RETURN(std::unique_ptr<Shell> shell, Shell::Start(loop, std::move(options)));
-  std::vector<AddressesFile::Entry> addresses = {
+  std::vector<program::AddressesFile::Entry> addresses = {
       {"http", shell->http_address()}, {"endpoint", shell->endpoint()}, {"public_key", public_key}};
   std::unique_ptr<EmbeddedGateway> gateway;
   if (gateway_options) {
@@ -123,21 +124,16 @@ Status Run(const config::Scheduler& config) {
     spdlog::info("stopping signal={}", signal);
     loop.stop();
   });
-  ASSIGN_OR_RETURN(const std::unique_ptr<AddressesFile> written,
-                   AddressesFile::Write(config.state_dir(), addresses));
+  ASSIGN_OR_RETURN(const std::unique_ptr<program::AddressesFile> written,
+                   program::AddressesFile::Write(config.state_dir(), addresses));
   spdlog::info("ready http={} endpoint={}", shell->http_address(), shell->endpoint());
   loop.run();
   gateway.reset();
   return shell->Stop();
 }
 
-int Complain(const Status& status) {
-  std::fprintf(stderr, "allot-scheduler: %s\n", MessageOf(status).c_str());
-  return ExitCodeOf(status);
-}
-
 int Main(int argc, char** argv) {
-  CLI::App app(kHelp, "allot-scheduler");
+  CLI::App app(kHelp, kProgram);
   app.footer(kFooter);
   std::string file;
   bool check = false;
@@ -150,18 +146,16 @@ int Main(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : 2;
   }
   const StatusOr<config::Scheduler> config = LoadConfig(file);
-  if (!config.ok()) return Complain(config.status());
+  if (!config.ok()) return program::Complain(kProgram, config.status());
   if (check) {
     const StatusOr<Shell::Options> options = ToShellOptions(*config);
-    if (!options.ok()) return Complain(options.status());
+    if (!options.ok()) return program::Complain(kProgram, options.status());
     std::printf("%s is good\n", file.c_str());
     return 0;
   }
-  const config::Logging& logging = config->logging();
-  InitLogging("allot-scheduler", logging.level().empty() ? "info" : logging.level(),
-              logging.format() == "json" ? LogFormat::kJson : LogFormat::kText);
+  program::StartLogging(kProgram, config->logging());
   const Status status = Run(*config);
-  return status.ok() ? 0 : Complain(status);
+  return status.ok() ? 0 : program::Complain(kProgram, status);
 }
 
 }  // namespace

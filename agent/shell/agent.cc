@@ -15,10 +15,11 @@
 #include "agent/shell/log_server.h"
 #include "agent/shell/metrics.h"
 #include "agent/shell/scheduler_link.h"
-#include "agent/shell/version.h"
 #include "agent/shell/work.h"
 #include "common/base/logging.h"
+#include "common/base/version.h"
 #include "common/http/server.h"
+#include "common/program/addresses.h"
 #include "common/wire/codec.h"
 
 namespace allot::agent {
@@ -67,7 +68,6 @@ class Agent::Impl {
  public:
   Impl(asio::io_context& loop, AgentOptions options)
       : loop_(loop), options_(std::move(options)), wakeup_(loop), telemetry_(loop), sweep_(loop) {}
-  ~Impl();
 
   Status Start();
   const Core& core() const { return *core_; }
@@ -84,7 +84,6 @@ class Agent::Impl {
   void Sweep();
   void Serve(http::Request request, const http::ResponderPtr& responder);
   std::string MetricsText();
-  Status WriteAddresses() const;
 
   asio::io_context& loop_;
   const AgentOptions options_;
@@ -99,6 +98,7 @@ class Agent::Impl {
   std::unique_ptr<SchedulerLink> scheduler_;
   std::unique_ptr<LogServer> logs_;
   std::unique_ptr<http::Server> http_;
+  std::unique_ptr<program::AddressesFile> addresses_;
 
   std::deque<Event> events_;  // those that arise while one is stepped
   bool stepping_ = false;
@@ -198,16 +198,9 @@ Status Agent::Impl::Start() {
   scheduler_->Dial();
   SampleDevices();
   Sweep();
-  return WriteAddresses();
-}
-
-Agent::Impl::~Impl() {
-  if (http_) unlink((folder_->path() + "/addresses.yaml").c_str());
-}
-
-Status Agent::Impl::WriteAddresses() const {
-  return ReplaceFile(folder_->path() + "/addresses.yaml",
-                     fmt::format("pid: {}\nhttp: {}\n", getpid(), http_->address()));
+  ASSIGN_OR_RETURN(addresses_,
+                   program::AddressesFile::Write(folder_->path(), {{"http", http_->address()}}));
+  return absl::OkStatus();
 }
 
 // ---- the core -----------------------------------------------------------------------------------

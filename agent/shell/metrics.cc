@@ -78,12 +78,6 @@ Labels InfoLabelsOf(const Device& device) {
 
 AgentMetrics::AgentMetrics() { registry_.AddProcessMetrics(); }
 
-void AgentMetrics::CountUpTo(const Row& row, const Labels& labels, uint64_t total) {
-  metrics::Counter& counter = registry_.GetCounter(row, labels);
-  const double more = static_cast<double>(total) - counter.Value();
-  if (more > 0) counter.Add(more);
-}
-
 void AgentMetrics::SetOrRemove(const Row& row, const Labels& labels, std::optional<double> value) {
   if (value) {
     registry_.GetGauge(row, labels).Set(*value);
@@ -93,23 +87,23 @@ void AgentMetrics::SetOrRemove(const Row& row, const Labels& labels, std::option
 }
 
 void AgentMetrics::Set(const Totals& totals, const Levels& levels) {
-  CountUpTo(kSpawned, {}, totals.spawned);
-  CountUpTo(kSpawnFailures, {}, totals.spawn_failures);
-  CountUpTo(kExited, {}, totals.processes_exited);
-  CountUpTo(kSupervisorsKilled, {}, totals.supervisors_killed);
-  CountUpTo(kDials, {}, totals.dials);
-  CountUpTo(kEnvelopes, {{"direction", "in"}}, totals.envelopes_in);
-  CountUpTo(kEnvelopes, {{"direction", "out"}}, totals.envelopes_out);
-  CountUpTo(kBytes, {{"direction", "in"}}, totals.bytes_in);
-  CountUpTo(kBytes, {{"direction", "out"}}, totals.bytes_out);
-  CountUpTo(kDropped, {{"reason", "old_term"}}, totals.refused_terms);
-  CountUpTo(kDropped, {{"reason", "undecodable"}}, totals.undecodable);
-  CountUpTo(kDropped, {{"reason", "lost_on_the_way"}}, totals.gaps);
-  CountUpTo(kDropped, {{"reason", "undelivered"}}, totals.undelivered);
-  CountUpTo(kForwarded, {}, totals.forwarded);
-  CountUpTo(kRequests, {{"outcome", "completed"}}, totals.completed);
-  CountUpTo(kRequests, {{"outcome", "failed"}}, totals.failed);
-  CountUpTo(kRequests, {{"outcome", "cancelled"}}, totals.cancelled);
+  mirror_.Follow(kSpawned, {}, totals.spawned);
+  mirror_.Follow(kSpawnFailures, {}, totals.spawn_failures);
+  mirror_.Follow(kExited, {}, totals.processes_exited);
+  mirror_.Follow(kSupervisorsKilled, {}, totals.supervisors_killed);
+  mirror_.Follow(kDials, {}, totals.dials);
+  mirror_.Follow(kEnvelopes, {{"direction", "in"}}, totals.envelopes_in);
+  mirror_.Follow(kEnvelopes, {{"direction", "out"}}, totals.envelopes_out);
+  mirror_.Follow(kBytes, {{"direction", "in"}}, totals.bytes_in);
+  mirror_.Follow(kBytes, {{"direction", "out"}}, totals.bytes_out);
+  mirror_.Follow(kDropped, {{"reason", "old_term"}}, totals.refused_terms);
+  mirror_.Follow(kDropped, {{"reason", "undecodable"}}, totals.undecodable);
+  mirror_.Follow(kDropped, {{"reason", "lost_on_the_way"}}, totals.gaps);
+  mirror_.Follow(kDropped, {{"reason", "undelivered"}}, totals.undelivered);
+  mirror_.Follow(kForwarded, {}, totals.forwarded);
+  mirror_.Follow(kRequests, {{"outcome", "completed"}}, totals.completed);
+  mirror_.Follow(kRequests, {{"outcome", "failed"}}, totals.failed);
+  mirror_.Follow(kRequests, {{"outcome", "cancelled"}}, totals.cancelled);
   registry_.GetGauge(kConnected).Set(levels.connected ? 1 : 0);
   registry_.GetGauge(kRegistered).Set(levels.registered ? 1 : 0);
   registry_.GetGauge(kProcesses, {{"what", "task"}}).Set(static_cast<double>(levels.tasks));
@@ -148,7 +142,8 @@ void AgentMetrics::SetTelemetry(const std::vector<DeviceTelemetry>& telemetry) {
     SetOrRemove(kMemoryUsed, labels,
                 now.memory_used ? std::optional<double>(static_cast<double>(*now.memory_used))
                                 : std::nullopt);
-    if (now.energy_joules) CountUpTo(kEnergy, labels, static_cast<uint64_t>(*now.energy_joules));
+    if (now.energy_joules)
+      mirror_.Follow(kEnergy, labels, static_cast<uint64_t>(*now.energy_joules));
   }
 }
 

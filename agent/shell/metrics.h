@@ -8,6 +8,7 @@
 
 #include "agent/core/events.h"
 #include "common/metrics/metrics.h"
+#include "common/metrics/mirror.h"
 #include "common/model/node.h"
 
 namespace allot::agent {
@@ -34,11 +35,11 @@ class AgentMetrics {
   std::string Text() const { return registry_.Text(); }
 
  private:
-  void CountUpTo(const metrics::Row& row, const metrics::Labels& labels, uint64_t total);
   void SetOrRemove(const metrics::Row& row, const metrics::Labels& labels,
                    std::optional<double> value);
 
   metrics::Registry registry_;
+  metrics::Mirror mirror_{registry_};
   std::vector<Device> devices_;
 };
 

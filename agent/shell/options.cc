@@ -6,26 +6,11 @@
 
 #include "agent/runtime/files.h"
 #include "agent/runtime/process_runtime.h"
-#include "common/config/bind.h"
+#include "common/config/convert.h"
 
 namespace allot::agent {
-namespace {
-
-constexpr Duration kTelemetryEvery = std::chrono::seconds(5);
-constexpr Duration kLogsKept = std::chrono::hours(168);
-
-StatusOr<Duration> DurationOr(const std::string& text, Duration otherwise) {
-  if (text.empty()) return otherwise;
-  ASSIGN_OR_RETURN(const int64_t micros, config::ParseDurationMicros(text));
-  return Duration(micros);
-}
-
-}  // namespace
-
 StatusOr<config::Agent> LoadConfig(const std::string& path) {
-  config::Agent config;
-  RETURN_IF_ERROR(config::LoadYamlFile(path, &config));
-  return config;
+  return config::LoadChecked<config::Agent>(path);
 }
 
 StatusOr<AgentOptions> ToAgentOptions(const config::Agent& config) {
@@ -34,10 +19,9 @@ StatusOr<AgentOptions> ToAgentOptions(const config::Agent& config) {
   options.state_dir = config.state_dir();
   options.scheduler = config.scheduler();
   options.scheduler_public_key = config.scheduler_public_key();
-  RETURN_IF_ERROR(transport::CheckKeyText(options.scheduler_public_key, "scheduler_public_key"));
   ASSIGN_OR_RETURN(options.keys, transport::LoadKeyFile(config.key_file()));
   options.address = config.address();
-  options.http_listen = config.http_listen().empty() ? "127.0.0.1:0" : config.http_listen();
+  config::TakeText(config.http_listen(), &options.http_listen);
   options.devices = config.devices();
   options.catalogue = Catalogue::BuiltIn();
   for (const std::string& file : config.catalogue_files()) {
@@ -52,8 +36,9 @@ StatusOr<AgentOptions> ToAgentOptions(const config::Agent& config) {
     ASSIGN_OR_RETURN(options.offer_memory, config::ParseBytes(config.offer().memory()));
   }
   options.labels = {config.labels().begin(), config.labels().end()};
-  ASSIGN_OR_RETURN(options.telemetry_every, DurationOr(config.telemetry_every(), kTelemetryEvery));
-  ASSIGN_OR_RETURN(options.logs_kept, DurationOr(config.logs_kept(), kLogsKept));
+  RETURN_IF_ERROR(
+      config::TakeDuration("telemetry_every", config.telemetry_every(), &options.telemetry_every));
+  RETURN_IF_ERROR(config::TakeDuration("logs_kept", config.logs_kept(), &options.logs_kept));
   const config::AgentIsolation& isolation = config.isolation();
   options.isolation.off = isolation.has_cgroups() && !isolation.cgroups();
   options.isolation.cpus_hard = isolation.cpu() == "limit";
@@ -89,30 +74,6 @@ StatusOr<std::string> AddressTowards(const std::string& endpoint) {
   }
   return Unavailable("no route to scheduler {}; set `address` to the one peers reach this node by",
                      endpoint);
-}
-
-int ExitCodeOf(const Status& status) {
-  switch (status.code()) {
-    case StatusCode::kOk:
-      return 0;
-    case StatusCode::kInvalidArgument:
-    case StatusCode::kOutOfRange:
-      return 2;
-    case StatusCode::kPermissionDenied:
-    case StatusCode::kUnauthenticated:
-      return 3;
-    case StatusCode::kNotFound:
-      return 4;
-    case StatusCode::kUnavailable:
-    case StatusCode::kResourceExhausted:
-    case StatusCode::kFailedPrecondition:
-    case StatusCode::kAlreadyExists:
-      return 5;
-    case StatusCode::kDeadlineExceeded:
-      return 6;
-    default:
-      return 1;
-  }
 }
 
 }  // namespace allot::agent

@@ -18,14 +18,14 @@ struct AgentOptions {
   std::string name, state_dir, scheduler, scheduler_public_key;
   transport::KeyPair keys;
   std::string address;  // empty: the one by which the scheduler is reached
-  std::string http_listen;
+  std::string http_listen = "127.0.0.1:0";
   config::AgentDevices devices;
   Catalogue catalogue;
   std::optional<MilliCpu> offer_cpus;
   std::optional<Bytes> offer_memory;
   std::map<std::string, std::string> labels;
   Confinement::Options isolation;
-  Duration telemetry_every, logs_kept;
+  Duration telemetry_every = std::chrono::seconds(5), logs_kept = std::chrono::hours(168);
   std::string supervisor;  // path of allot-supervisor
 };
 
@@ -36,9 +36,5 @@ StatusOr<AgentOptions> ToAgentOptions(const config::Agent& config);
 // The local address from which `endpoint` (tcp://host:port) is reached: loopback for a scheduler
 // on loopback. Asks the routing table only; nothing is sent.
 StatusOr<std::string> AddressTowards(const std::string& endpoint);
-
-// As the command line's: 2 bad input, 3 denied, 4 not found, 5 unavailable (a port or the state
-// folder is in use), 6 timed out, 1 anything else.
-int ExitCodeOf(const Status& status);
 
 }  // namespace allot::agent

@@ -7,6 +7,7 @@
 #include "client/local/files.h"
 #include "client/table.h"
 #include "client/text.h"
+#include "common/base/version.h"
 #include "common/catalogue/catalogue.h"
 #include "common/json/json.h"
 
@@ -118,7 +119,7 @@ void AddTools(CLI::App& app, Session& session) {
 
   CLI::App* version = AddCommand(app, "version", "Print the version", "  allot version");
   OnRun(version, session, []() -> StatusOr<int> {
-    Print("allot " ALLOT_VERSION);
+    Print(std::string("allot ") + kVersion);
     return 0;
   });
 

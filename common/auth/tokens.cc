@@ -11,7 +11,8 @@
 #include <vector>
 
 #include "common/base/check.h"
-#include "common/config/bind.h"
+#include "common/base/text.h"
+#include "common/config/convert.h"
 #include "common/proto/config.pb.h"
 
 namespace allot::auth {
@@ -57,23 +58,13 @@ struct Entry {
 };
 
 StatusOr<std::vector<Entry>> LoadEntries(const std::string& file) {
-  config::Tokens tokens;
-  RETURN_IF_ERROR(config::LoadYamlFile(file, &tokens));
+  ASSIGN_OR_RETURN(const config::Tokens tokens, config::LoadChecked<config::Tokens>(file));
   std::vector<Entry> entries;
-  std::map<Digest, std::string> seen;
+  entries.reserve(tokens.tokens_size());
   for (const config::Token& token : tokens.tokens()) {
     const std::optional<Digest> digest = ParseHex(token.sha256());
-    if (!digest.has_value())
-      return InvalidArgument(
-          "{}: sha256 of token \"{}\" is not 64 hexadecimal digits; `allot keys token` makes them",
-          file, token.name());
     const std::optional<Role> role = ParseRole(token.role());
-    if (!role.has_value())
-      return InvalidArgument("{}: role of token \"{}\" is \"{}\"; give viewer, user or admin", file,
-                             token.name(), token.role());
-    if (const auto [at, fresh] = seen.emplace(*digest, token.name()); !fresh)
-      return InvalidArgument("{}: tokens \"{}\" and \"{}\" have the same sha256; make a new one",
-                             file, at->second, token.name());
+    CHECK(digest.has_value() && role.has_value());  // LoadChecked has seen to it.
     entries.push_back({*digest, {token.name(), *role, token.tenant()}});
   }
   return entries;
@@ -217,10 +208,7 @@ StatusOr<std::string> NewToken() {
 Status CheckLoopback(std::string_view what, std::string_view host_port) {
   const size_t colon = host_port.rfind(':');
   const std::string_view host = host_port.substr(0, colon);
-  const bool v4 =
-      host.starts_with("127.") && host.find_first_not_of("0123456789.") == std::string_view::npos;
-  if (colon != std::string_view::npos && (v4 || host == "[::1]" || host == "localhost"))
-    return absl::OkStatus();
+  if (colon != std::string_view::npos && IsLoopbackHost(host)) return absl::OkStatus();
   return InvalidArgument(
       "{} is \"{}\", but with local: true only loopback addresses may listen; use 127.0.0.1:PORT, "
       "or give tokens and leave out local",

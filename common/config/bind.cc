@@ -12,12 +12,19 @@ namespace allot::config {
 namespace {
 
 Status BindYamlIn(std::string_view text, const std::string& file_name, const std::string& folder,
-                  google::protobuf::Message* out) {
+                  google::protobuf::Message* out, const WholeCheck& check) {
   out->Clear();
   Tree tree;
   const std::string name = file_name.empty() ? "body" : file_name;
   RETURN_IF_ERROR(ParseYaml(text, name, &tree));
-  return Binder(tree, name, folder).Bind(out);
+  RETURN_IF_ERROR(Binder(tree, name, folder).Bind(out));
+  if (check == nullptr) return absl::OkStatus();
+  const Status whole = check();
+  if (whole.ok()) return whole;
+  out->Clear();
+  const std::string message = MessageOf(whole);
+  const Place at = PlaceOf(tree, std::string_view(message).substr(0, message.find_first_of(" :")));
+  return InvalidArgument("{}:{}:{}: {}", name, at.line, at.column, message);
 }
 
 StatusOr<std::string> ReadFile(const std::string& path) {
@@ -45,9 +52,9 @@ StatusOr<std::string> ReadFile(const std::string& path) {
 
 }  // namespace
 
-Status BindYaml(std::string_view text, const std::string& file_name,
-                google::protobuf::Message* out) {
-  return BindYamlIn(text, file_name, "", out);
+Status BindYaml(std::string_view text, const std::string& file_name, google::protobuf::Message* out,
+                const WholeCheck& check) {
+  return BindYamlIn(text, file_name, "", out, check);
 }
 
 Status BindJson(std::string_view text, google::protobuf::Message* out) {
@@ -57,12 +64,13 @@ Status BindJson(std::string_view text, google::protobuf::Message* out) {
   return Binder(tree, "", "").Bind(out);
 }
 
-Status LoadYamlFile(const std::string& path, google::protobuf::Message* out) {
+Status LoadYamlFile(const std::string& path, google::protobuf::Message* out,
+                    const WholeCheck& check) {
   ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
   std::error_code error;
   const std::filesystem::path absolute = std::filesystem::absolute(path, error);
   if (error) return Unavailable("{}: {}", path, error.message());
-  return BindYamlIn(text, path, absolute.parent_path().string(), out);
+  return BindYamlIn(text, path, absolute.parent_path().string(), out, check);
 }
 
 }  // namespace allot::config

@@ -9,6 +9,7 @@
 // (YAML bombs), nesting deeper than 64 and documents over 4 MiB are errors. Thread-safe.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -17,11 +18,17 @@
 
 namespace allot::config {
 
-Status BindYaml(std::string_view text, const std::string& file_name,
-                google::protobuf::Message* out);
+// Looks at the bound message as a whole. Where its error begins with the path of a key
+// (`peers[1].public_key is …`) the place of that key is put before it; `out` is then cleared.
+using WholeCheck = std::function<Status()>;
+
+Status BindYaml(std::string_view text, const std::string& file_name, google::protobuf::Message* out,
+                const WholeCheck& check = nullptr);
 Status BindJson(std::string_view text, google::protobuf::Message* out);
-// Reads the file; fields marked `file` become absolute, relative to the file's folder.
-Status LoadYamlFile(const std::string& path, google::protobuf::Message* out);
+// Reads the file; fields marked `file` become absolute, relative to the file's folder. A program's
+// own file is read with LoadChecked (convert.h).
+Status LoadYamlFile(const std::string& path, google::protobuf::Message* out,
+                    const WholeCheck& check = nullptr);
 
 // The units of rules.proto. Also used by the command line's flags.
 StatusOr<int64_t> ParseDurationMicros(std::string_view text);  // "250ms" "1.5s" "10m" "2h" "3d"

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <set>
 
+#include "common/base/text.h"
 #include "common/config/checks.h"
 
 namespace allot::config {
@@ -29,15 +30,11 @@ StatusOr<std::string> HostOf(std::string_view key, std::string_view address,
   return std::string(rest.substr(0, colon));
 }
 
-bool IsLoopback(std::string_view host) {
-  return host.starts_with("127.") || host == "localhost" || host == "[::1]" || host == "::1";
-}
-
 Status CheckListen(std::string_view key, const std::string& address, std::string_view scheme,
                    bool local) {
   if (address.empty()) return absl::OkStatus();  // The defaults are loopback.
   ASSIGN_OR_RETURN(const std::string host, HostOf(key, address, scheme));
-  if (!local || IsLoopback(host)) return absl::OkStatus();
+  if (!local || IsLoopbackHost(host)) return absl::OkStatus();
   return InvalidArgument(
       "{} is \"{}\" with local: true; a local cluster listens on loopback only, so use 127.0.0.1 "
       "or set tokens_file and local: false",
@@ -85,6 +82,7 @@ Status Check(const Scheduler& scheduler) {
     const Gateway& gateway = scheduler.gateway();
     const std::pair<std::string_view, bool> own[] = {
         {"name", !gateway.name().empty()},
+        {"state_dir", !gateway.state_dir().empty()},
         {"scheduler", !gateway.scheduler().empty()},
         {"scheduler_public_key", !gateway.scheduler_public_key().empty()}};
     for (const auto& [key, set] : own) {
@@ -106,6 +104,7 @@ Status Check(const Scheduler& scheduler) {
 Status Check(const Gateway& gateway) {
   const std::pair<std::string_view, const std::string*> needed[] = {
       {"name", &gateway.name()},
+      {"state_dir", &gateway.state_dir()},
       {"scheduler", &gateway.scheduler()},
       {"scheduler_public_key", &gateway.scheduler_public_key()},
       {"key_file", &gateway.key_file()},

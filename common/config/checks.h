@@ -17,9 +17,7 @@ namespace allot::config {
 inline constexpr size_t kArgumentBytesMax = 131'071;
 inline constexpr size_t kArgumentsBytesMax = 1'048'576;
 
-// Unit fields that are set; an empty text leaves `out` as it is.
-Status TakeDuration(std::string_view path, const std::string& text, Duration* out);
-Status TakeBytes(std::string_view path, const std::string& text, Bytes* out);
+// As TakeDuration (convert.h): what is set.
 Status TakeResources(const Resources& from, allot::Resources* out);
 
 // What exec will take: a program, no NUL, lengths, names of variables without '='.

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "common/base/status.h"
+#include "common/config/bind.h"
 #include "common/model/deployment.h"
 #include "common/model/job.h"
 #include "common/model/policy.h"
@@ -27,5 +28,24 @@ Status Check(const Gateway& gateway);
 Status Check(const Agent& agent);
 Status Check(const Tokens& tokens);
 Status Check(const AllowList& list);
+
+// How such a file is read: bound (bind.h), then checked across fields.
+template <class File>
+Status BindChecked(std::string_view text, const std::string& file_name, File* out) {
+  return BindYaml(text, file_name, out, [out] { return Check(*out); });
+}
+template <class File>
+StatusOr<File> LoadChecked(const std::string& path) {
+  File file;
+  RETURN_IF_ERROR(LoadYamlFile(path, &file, [&file] { return Check(file); }));
+  return file;
+}
+
+// Unit fields that are set; an empty text leaves `out` as it is. `path` begins the error.
+Status TakeDuration(std::string_view path, const std::string& text, Duration* out);
+Status TakeBytes(std::string_view path, const std::string& text, Bytes* out);
+inline void TakeText(const std::string& text, std::string* out) {
+  if (!text.empty()) *out = text;
+}
 
 }  // namespace allot::config

@@ -46,12 +46,10 @@ StatusOr<allot::PriceBook> ToPriceBook(const PriceBook& from) {
   book.other_asic = {Micros(from.other_asic_usd_per_hour())};
   if (from.has_energy_usd_per_kwh()) book.energy_micros_per_kwh = Micros(from.energy_usd_per_kwh());
   book.micros_per_waiting_job_hour = Micros(from.value_usd_per_waiting_job_hour());
-  // A dollar a second is a thousand micro-dollars a millisecond.
-  book.micros_per_millisecond = std::llround(from.value_usd_per_second() * 1000);
-  if (from.value_usd_per_second() > 0 && book.micros_per_millisecond == 0) {
+  book.value_nanos_per_second = std::llround(from.value_usd_per_second() * 1e9);
+  if (from.value_usd_per_second() > 0 && book.value_nanos_per_second == 0) {
     return InvalidArgument(
-        "prices.value_usd_per_second is {}; the smallest value that counts is 0.001 (one "
-        "micro-dollar a millisecond)",
+        "prices.value_usd_per_second is {}; the smallest value that counts is 1e-9 (a nano-dollar)",
         from.value_usd_per_second());
   }
   return book;

@@ -14,23 +14,6 @@
 namespace allot::config {
 namespace {
 
-std::string FormatUnit(Unit unit, double value) {
-  const auto whole = static_cast<int64_t>(value);
-  switch (unit) {
-    case UNIT_DURATION:
-      return FormatDuration(Duration(whole));
-    case UNIT_BYTES:
-      return FormatBytes(whole);
-    case UNIT_CPUS:
-      return fmt::format("{}", value / 1000);
-    default:
-      break;
-  }
-  // Whole numbers in full: "10000000", not "1e+07".
-  if (value == std::floor(value) && std::abs(value) < 1e15) return fmt::format("{}", whole);
-  return fmt::format("{}", value);
-}
-
 Status CheckRange(const std::string& shown, double value, double low, double high, Unit unit) {
   if (value >= low && value <= high) return absl::OkStatus();
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
@@ -149,6 +132,23 @@ std::string ShownText(std::string_view text) {
     out += "...";
   }
   return out + "\"";
+}
+
+std::string FormatUnit(Unit unit, double value) {
+  const auto whole = static_cast<int64_t>(value);
+  switch (unit) {
+    case UNIT_DURATION:
+      return FormatDuration(Duration(whole));
+    case UNIT_BYTES:
+      return FormatBytes(whole);
+    case UNIT_CPUS:
+      return fmt::format("{}", value / 1000);
+    default:
+      break;
+  }
+  // Whole numbers in full: "10000000", not "1e+07".
+  if (value == std::floor(value) && std::abs(value) < 1e15) return fmt::format("{}", whole);
+  return fmt::format("{}", value);
 }
 
 std::string Shown(const Node& node) {

@@ -13,6 +13,8 @@ namespace allot::config {
 // "\"16GBB\"", "7", "a list": for messages.
 std::string Shown(const Node& node);
 std::string ShownText(std::string_view text);  // quoted, cut to 60 bytes, nothing unprintable
+// A bound of a rule as people write it: 3600000000 of UNIT_DURATION is "1h".
+std::string FormatUnit(Unit unit, double value);
 
 // What follows the name: "is 0; it must be between 1 and 128".
 // An item of a list may be empty, and its length is not what length_max of the list is about.

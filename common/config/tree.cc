@@ -1,5 +1,7 @@
 #include "common/config/tree.h"
 
+#include <algorithm>
+
 namespace allot::config {
 
 Status TreeBuilder::Begin(NodeType type, Place at) {
@@ -30,6 +32,29 @@ Status TreeBuilder::Add(Node node) {
   }
   nodes.push_back(node);
   return absl::OkStatus();
+}
+
+Place PlaceOf(const Tree& tree, std::string_view path) {
+  const Node* here = &tree.root();
+  while (!path.empty()) {
+    const Node* next = tree.child(*here);
+    if (path.starts_with('[')) {
+      size_t index = 0;
+      for (path.remove_prefix(1); !path.empty() && path[0] != ']'; path.remove_prefix(1)) {
+        index = index * 10 + static_cast<size_t>(path[0] - '0');
+      }
+      path.remove_prefix(std::min<size_t>(path.size(), 1));
+      while (next != nullptr && index-- > 0) next = tree.next(*next);
+    } else {
+      if (path.starts_with('.')) path.remove_prefix(1);
+      const std::string_view key = path.substr(0, path.find_first_of(".["));
+      path.remove_prefix(key.size());
+      while (next != nullptr && next->key != key) next = tree.next(*next);
+    }
+    if (next == nullptr) break;
+    here = next;
+  }
+  return here->at;
 }
 
 }  // namespace allot::config

@@ -93,6 +93,10 @@ class TreeBuilder {
   Place key_at_;
 };
 
+// Where the key at `path` ("peers[1].public_key") stands, or the nearest one above it that is
+// there.
+Place PlaceOf(const Tree& tree, std::string_view path);
+
 // Both check size and encoding first. An error's message starts with its place.
 Status ParseYaml(std::string_view text, const std::string& file_name, Tree* tree);
 Status ParseJson(std::string_view text, Tree* tree);

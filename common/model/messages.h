@@ -32,9 +32,9 @@ struct TaskProgress {  // last line of the task's progress file
 struct TaskStatus {
   TaskKey key;
   TaskPhase phase = TaskPhase::kAssigned;
-  int64_t pid = 0;            // of the user's process; 0 until it runs and for kNoop
+  int64_t pid = 0;  // of the user's process; 0 until it runs and for kNoop
   Time started;
-  std::optional<TaskExit> exit;          // set iff kExited
+  std::optional<TaskExit> exit;  // set iff kExited
   std::optional<TaskProgress> progress;
   bool operator==(const TaskStatus&) const = default;
 };
@@ -44,7 +44,7 @@ struct ReplicaStatus {
   ReplicaPhase phase = ReplicaPhase::kStarting;
   uint32_t restarts = 0;
   int64_t pid = 0;
-  std::string message;        // why it is not ready
+  std::string message;  // why it is not ready
   bool operator==(const ReplicaStatus&) const = default;
 };
 
@@ -58,7 +58,7 @@ struct TaskLaunch {
   std::string work_dir;
   std::string checkpoint_dir;
   Resources resources;
-  std::vector<std::string> device_ids;   // of this node
+  std::vector<std::string> device_ids;  // of this node
   std::string main_address;
   uint16_t main_port = 0;
   std::vector<std::string> peer_addresses;  // by rank
@@ -88,7 +88,7 @@ struct ReplicaLaunch {
 struct RegisterNode {
   uint64_t registration = 0;
   NodeInfo info;
-  std::vector<TaskStatus> tasks;        // everything the node still holds, acknowledged or not
+  std::vector<TaskStatus> tasks;  // everything the node still holds, acknowledged or not
   std::vector<ReplicaStatus> replicas;
   bool operator==(const RegisterNode&) const = default;
 };
@@ -97,7 +97,7 @@ struct RegisterNode {
 struct Heartbeat {
   Epoch epoch;
   std::vector<DeviceTelemetry> devices;
-  std::vector<TaskStatus> progress;     // running tasks whose progress changed
+  std::vector<TaskStatus> progress;  // running tasks whose progress changed
 };
 
 // Repeated until acknowledged (kExited by AckTasks; the others by the next phase or command).
@@ -106,7 +106,7 @@ struct TaskReport {
   std::vector<TaskStatus> tasks;
 };
 
-struct ReplicaReport {   // repeated with every heartbeat interval while a replica is not stable
+struct ReplicaReport {  // repeated with every heartbeat interval while a replica is not stable
   Epoch epoch;
   std::vector<ReplicaStatus> replicas;
 };
@@ -137,8 +137,8 @@ std::string_view ToString(RefuseReason reason);
 // kStaleEpoch: register anew. kNameTaken, kBadInfo: wait and try again; `message` is logged.
 struct Refuse {
   RefuseReason reason = RefuseReason::kStaleEpoch;
-  uint64_t registration = 0;   // the one refused; 0 where a message of an old epoch was
-  Epoch epoch;                 // the epoch that was refused
+  uint64_t registration = 0;  // the one refused; 0 where a message of an old epoch was
+  Epoch epoch;                // the epoch that was refused
   std::string message;
 };
 
@@ -162,13 +162,13 @@ struct AckTasks {  // The exits are durable: the node may forget them.
   std::vector<TaskKey> keys;
 };
 
-struct StartReplica {   // repeated until a status arrives
+struct StartReplica {  // repeated until a status arrives
   Epoch epoch;
   ReplicaId id;
   ReplicaLaunch launch;
 };
 
-struct StopReplica {    // repeated until a status kGone arrives; the node forgets it then
+struct StopReplica {  // repeated until a status kGone arrives; the node forgets it then
   Epoch epoch;
   ReplicaId id;
   Duration grace{};
@@ -187,7 +187,7 @@ struct RouteReplica {
   bool emulated = false;
   uint32_t device_count = 1;
   uint32_t concurrency = 4;
-  PriceRate price;             // of everything the replica leases
+  PriceRate price;  // of everything the replica leases
   bool ready = false;
   bool operator==(const RouteReplica&) const = default;
 };
@@ -198,7 +198,7 @@ struct RouteDeployment {
   Objective objective;
   uint32_t queue_max = 64;
   Duration queue_timeout = std::chrono::seconds(30);
-  std::vector<RouteReplica> replicas;   // ordered by id
+  std::vector<RouteReplica> replicas;  // ordered by id
   bool operator==(const RouteDeployment&) const = default;
 };
 
@@ -210,7 +210,7 @@ struct RouteTable {
   std::string routing_algorithm;
   double explore_ratio = 0.02;
   Duration history = std::chrono::seconds(60);
-  int64_t micros_per_millisecond = 0;
+  int64_t value_nanos_per_second = 0;
   std::vector<RouteDeployment> deployments;  // ordered by name
   bool operator==(const RouteTable&) const = default;
 };

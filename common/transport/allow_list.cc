@@ -8,8 +8,8 @@
 #include <functional>
 #include <system_error>
 
-#include "absl/container/flat_hash_map.h"
-#include "common/config/bind.h"
+#include "common/base/check.h"
+#include "common/config/convert.h"
 #include "common/proto/config.pb.h"
 #include "common/transport/keys.h"
 
@@ -32,34 +32,6 @@ class File {
   int fd_;
 };
 
-StatusOr<std::vector<AllowedPeer>> CheckPeers(const config::AllowList& list,
-                                              const std::string& path) {
-  std::vector<AllowedPeer> peers;
-  peers.reserve(list.peers_size());
-  // Two names for one key, or two keys for one name, would leave it open who is speaking.
-  absl::flat_hash_map<std::string, std::string> name_of_key, key_of_name;
-  for (const config::AllowedPeer& peer : list.peers()) {
-    if (Status s = CheckKeyText(peer.public_key(), "public_key"); !s.ok()) {
-      return InvalidArgument("{}: peer \"{}\": {}", path, peer.name(), MessageOf(s));
-    }
-    const std::optional<Role> role = ParseRole(peer.role());
-    if (!role) {
-      return InvalidArgument("{}: peer \"{}\": role is \"{}\"; give agent, gateway or scheduler",
-                             path, peer.name(), peer.role());
-    }
-    if (auto [it, fresh] = name_of_key.emplace(peer.public_key(), peer.name()); !fresh) {
-      return InvalidArgument("{}: peers \"{}\" and \"{}\" have the same public_key; remove one",
-                             path, it->second, peer.name());
-    }
-    if (!key_of_name.emplace(peer.name(), peer.public_key()).second) {
-      return InvalidArgument("{}: peer \"{}\" stands in the list twice; remove one", path,
-                             peer.name());
-    }
-    peers.push_back({.name = peer.name(), .public_key = peer.public_key(), .role = *role});
-  }
-  return peers;
-}
-
 StatusOr<std::string> ReadAll(int fd, const std::string& path) {
   std::string text;
   char buffer[65536];
@@ -76,8 +48,15 @@ StatusOr<std::vector<AllowedPeer>> Parse(const std::string& text, const std::str
   // A list just created by EnrollPeer is empty, and so is one whose peers are all gone.
   if (text.find_first_not_of(" \t\r\n") == std::string::npos) return std::vector<AllowedPeer>();
   config::AllowList list;
-  RETURN_IF_ERROR(config::BindYaml(text, path, &list));
-  return CheckPeers(list, path);
+  RETURN_IF_ERROR(config::BindChecked(text, path, &list));
+  std::vector<AllowedPeer> peers;
+  peers.reserve(list.peers_size());
+  for (const config::AllowedPeer& peer : list.peers()) {
+    const std::optional<Role> role = ParseRole(peer.role());
+    CHECK(role.has_value());  // BindChecked has seen to it.
+    peers.push_back({.name = peer.name(), .public_key = peer.public_key(), .role = *role});
+  }
+  return peers;
 }
 
 StatusOr<std::vector<AllowedPeer>> ReadPeers(int fd, const std::string& path) {

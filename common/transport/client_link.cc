@@ -181,10 +181,8 @@ ClientLink::~ClientLink() { impl_->Close(); }
 StatusOr<std::unique_ptr<ClientLink>> ClientLink::Dial(Context& context,
                                                        boost::asio::io_context& loop,
                                                        Options options, Handlers handlers) {
-  RETURN_IF_ERROR(CheckEndpoint(options.endpoint));
+  RETURN_IF_ERROR(CheckCommonOptions(options.endpoint, options.keys));
   RETURN_IF_ERROR(CheckKeyText(options.server_public_key, "the server's public key"));
-  RETURN_IF_ERROR(CheckKeyText(options.keys.secret_key, "secret_key"));
-  RETURN_IF_ERROR(CheckKeyText(options.keys.public_key, "public_key"));
   std::shared_ptr<Impl> impl;
   try {
     impl = std::make_shared<Impl>(context, options, std::move(handlers));

@@ -49,7 +49,7 @@ Status Context::allow_list_status() const {
   return impl_->zap_->list_status();
 }
 zmq::context_t& Context::zmq() const { return impl_->zmq_; }
-bool Context::has_allow_list() const { return impl_->zap_ != nullptr; }
+const ZapHandler* Context::allow_list() const { return impl_->zap_.get(); }
 void Context::CountSockets(int delta) { impl_->sockets_ += delta; }
 
 }  // namespace allot::transport

@@ -3,8 +3,9 @@
 // nobody. The list is read again when its file changes. The proven name travels with every
 // message as its User-Id, so no peer can speak for another.
 //
-// Changing the list concerns new connections only: a connection that is up when its key is
-// revoked stays up (close the listening link to cut everybody off).
+// A peer whose key is taken from the list, or given another name or role, is heard no more within
+// a second, also on a connection that is up (ServerLink::Options::revoked). libzmq cannot close one
+// connection of a ROUTER; the peer does, when it hears nothing, and is not admitted again.
 //
 // Owns a thread for ZAP. Create before any socket, destroy after all of them (CHECKed).
 #pragma once
@@ -28,6 +29,8 @@ struct ZapCounters {
       refused_mechanism{0};
 };
 
+class ZapHandler;
+
 class Context {
  public:
   struct Options {
@@ -44,7 +47,7 @@ class Context {
 
   // For this folder only.
   zmq::context_t& zmq() const;
-  bool has_allow_list() const;
+  const ZapHandler* allow_list() const;  // null: this context only dials
   void CountSockets(int delta);
 
  private:

@@ -40,6 +40,20 @@ bool SendFrame(zmq::socket_t& socket, zmq::message_t& frame, bool more) {
   return zmq_msg_send(frame.handle(), socket.handle(), flags) >= 0;
 }
 
+Status CheckEndpoint(const std::string& endpoint) {
+  constexpr std::string_view kScheme = "tcp://";
+  const size_t colon = endpoint.rfind(':');
+  const bool shaped = endpoint.starts_with(kScheme) && colon != std::string::npos &&
+                      colon > kScheme.size() && endpoint.size() < 256;
+  uint16_t port = 0;
+  if (shaped) {
+    const char* const end = endpoint.data() + endpoint.size();
+    const auto [rest, error] = std::from_chars(endpoint.data() + colon + 1, end, port);
+    if (error == std::errc() && rest == end) return absl::OkStatus();
+  }
+  return InvalidArgument("endpoint is \"{}\"; give tcp://HOST:PORT", endpoint);
+}
+
 }  // namespace
 
 SendResult SendFrames(zmq::socket_t& socket, const std::string* peer,
@@ -136,18 +150,10 @@ void SetCommonOptions(zmq::socket_t& socket, const KeyPair& keys, int64_t messag
   socket.set(zmq::sockopt::tcp_maxrt, 60'000);  // and for data nobody acknowledges
 }
 
-Status CheckEndpoint(const std::string& endpoint) {
-  constexpr std::string_view kScheme = "tcp://";
-  const size_t colon = endpoint.rfind(':');
-  const bool shaped = endpoint.starts_with(kScheme) && colon != std::string::npos &&
-                      colon > kScheme.size() && endpoint.size() < 256;
-  uint16_t port = 0;
-  if (shaped) {
-    const char* const end = endpoint.data() + endpoint.size();
-    const auto [rest, error] = std::from_chars(endpoint.data() + colon + 1, end, port);
-    if (error == std::errc() && rest == end) return absl::OkStatus();
-  }
-  return InvalidArgument("endpoint is \"{}\"; give tcp://HOST:PORT", endpoint);
+Status CheckCommonOptions(const std::string& endpoint, const KeyPair& keys) {
+  RETURN_IF_ERROR(CheckEndpoint(endpoint));
+  RETURN_IF_ERROR(CheckKeyText(keys.secret_key, "secret_key"));
+  return CheckKeyText(keys.public_key, "public_key");
 }
 
 }  // namespace allot::transport

@@ -33,6 +33,7 @@ bool ParseEnvelope(const zmq::message_t& frame, wire::Envelope* envelope);
 // Options every socket of ours has. They throw zmq::error_t.
 void SetCommonOptions(zmq::socket_t& socket, const KeyPair& keys, int64_t message_bytes_max,
                       int queue_max, bool ipv6);
-Status CheckEndpoint(const std::string& endpoint);  // tcp://host:port
+// tcp://host:port, and two keys of forty characters.
+Status CheckCommonOptions(const std::string& endpoint, const KeyPair& keys);
 
 }  // namespace allot::transport

@@ -27,6 +27,7 @@ namespace allot::transport {
 struct LinkCounters {
   uint64_t envelopes_in = 0, envelopes_out = 0, bytes_in = 0, bytes_out = 0;
   uint64_t dropped_garbage = 0;     // not an envelope, wrong version, name not proven
+  uint64_t dropped_revoked = 0;     // of peers whose key is not in the allow list any more
   uint64_t dropped_unroutable = 0;  // the peer is gone (EHOSTUNREACH) or its queue is full (EAGAIN)
   uint64_t dropped_oversize = 0;    // a frame over message_bytes_max was to be sent
   uint64_t accepted = 0, disconnected = 0,
@@ -39,6 +40,9 @@ using Bodies = std::vector<std::string>;
 // chosen by us: messages of a peer that brings an id of its own are dropped as garbage).
 class ServerLink {
  public:
+  // A peer whose key is not in the allow list any more has spoken and was not heard. Whoever keeps
+  // its routing id forgets it, so that nothing more is sent there.
+  using RevokedHandler = std::function<void(const std::string& peer, const std::string& name)>;
   struct Options {
     std::string endpoint;  // tcp://host:port; port 0 picks one
     KeyPair keys;
@@ -46,6 +50,7 @@ class ServerLink {
     int64_t message_bytes_max = 64 << 20;
     int queue_max = 20'000;  // messages a peer's queue holds each way
     int handshake_ms_max = 10'000;
+    RevokedHandler revoked;
   };
   struct Incoming {
     std::string peer;  // routing id, for Send

@@ -45,6 +45,7 @@ class ServerLink::Impl : public std::enable_shared_from_this<ServerLink::Impl> {
   Impl(Context& context, const Options& options, Handler handler)
       : context_(context),
         handler_(std::move(handler)),
+        revoked_(options.revoked),
         message_bytes_max_(options.message_bytes_max),
         socket_(context.zmq(), zmq::socket_type::router) {
     SetCommonOptions(socket_, options.keys, options.message_bytes_max, options.queue_max,
@@ -141,10 +142,15 @@ class ServerLink::Impl : public std::enable_shared_from_this<ServerLink::Impl> {
       const ReceiveResult result = ReceiveFrames(socket_, /*router=*/true, &frames, &counters_);
       if (result == ReceiveResult::kNothing) return false;
       Incoming incoming;
-      if (result == ReceiveResult::kGarbage || !Accept(frames, &incoming)) {
-        ++counters_.dropped_garbage;
-        continue;
+      const Verdict verdict =
+          result == ReceiveResult::kGarbage ? Verdict::kGarbage : Judge(frames, &incoming);
+      if (verdict == Verdict::kGarbage) ++counters_.dropped_garbage;
+      if (verdict == Verdict::kRevoked) {
+        ++counters_.dropped_revoked;
+        if (revoked_) revoked_(incoming.peer, incoming.name);
+        if (closed_) return false;
       }
+      if (verdict != Verdict::kHeard) continue;
       ++counters_.envelopes_in;
       handler_(std::move(incoming));
       if (closed_) return false;
@@ -152,26 +158,45 @@ class ServerLink::Impl : public std::enable_shared_from_this<ServerLink::Impl> {
     return true;
   }
 
-  bool Accept(Frames& frames, Incoming* incoming) {
+  enum class Verdict { kHeard, kGarbage, kRevoked };
+
+  Verdict Judge(Frames& frames, Incoming* incoming) {
     ledger_.Spoke(DescriptorOf(frames.envelope));
-    if (!IsOurRoutingId(frames.peer)) return false;
+    if (!IsOurRoutingId(frames.peer)) return Verdict::kGarbage;
     const char* const user = zmq_msg_gets(frames.envelope.handle(), "User-Id");
-    if (user == nullptr) return false;
+    if (user == nullptr) return Verdict::kGarbage;
     const std::optional<UserId> id = ParseUserId(user);
-    if (!id || !ParseEnvelope(frames.envelope, &incoming->envelope)) return false;
+    if (!id) return Verdict::kGarbage;
     incoming->peer = std::move(frames.peer);
     incoming->name = id->name;
     incoming->role = id->role;
+    if (!StillAllowed(*id)) return Verdict::kRevoked;
+    if (!ParseEnvelope(frames.envelope, &incoming->envelope)) return Verdict::kGarbage;
     incoming->bodies = std::move(frames.bodies);
-    return true;
+    return Verdict::kHeard;
+  }
+
+  bool StillAllowed(const UserId& id) {
+    const ZapHandler& list = *context_.allow_list();
+    if (const uint64_t version = list.peers_version(); version != allowed_version_) {
+      allowed_version_ = version;
+      allowed_ = list.peers();
+    }
+    const auto found =
+        allowed_->find(absl::string_view(id.public_key.data(), id.public_key.size()));
+    return found != allowed_->end() && found->second.name == id.name &&
+           found->second.role == id.role;
   }
 
   Context& context_;
   const Handler handler_;
+  const RevokedHandler revoked_;
   const int64_t message_bytes_max_;
   std::string endpoint_;
   LinkCounters counters_;
   ConnectionLedger ledger_;
+  uint64_t allowed_version_ = UINT64_MAX;
+  std::shared_ptr<const ZapHandler::Peers> allowed_;
   bool closed_ = false;
   int bind_error_ = 0;
   zmq::socket_t socket_;
@@ -185,11 +210,9 @@ ServerLink::~ServerLink() { impl_->Close(); }
 StatusOr<std::unique_ptr<ServerLink>> ServerLink::Listen(Context& context,
                                                          boost::asio::io_context& loop,
                                                          Options options, Handler handler) {
-  CHECK(context.has_allow_list());  // A context that only dials was made to listen.
+  CHECK(context.allow_list() != nullptr);  // A context that only dials was made to listen.
   CHECK(handler != nullptr && !options.admit.empty());
-  RETURN_IF_ERROR(CheckEndpoint(options.endpoint));
-  RETURN_IF_ERROR(CheckKeyText(options.keys.secret_key, "secret_key"));
-  RETURN_IF_ERROR(CheckKeyText(options.keys.public_key, "public_key"));
+  RETURN_IF_ERROR(CheckCommonOptions(options.endpoint, options.keys));
   std::shared_ptr<Impl> impl;
   try {
     impl = std::make_shared<Impl>(context, options, std::move(handler));

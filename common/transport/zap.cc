@@ -9,7 +9,6 @@
 #include <utility>
 #include <zmq.hpp>
 
-#include "absl/container/flat_hash_map.h"
 #include "common/base/check.h"
 #include "common/base/logging.h"
 
@@ -17,6 +16,7 @@ namespace allot::transport {
 namespace {
 
 constexpr char kEndpoint[] = "inproc://zeromq.zap.01";
+constexpr int kLookEveryMs = 1'000;  // at the list, where no connection asks for it
 
 // What tells one version of the file from the next. A rename changes the inode, an edit in place
 // the times; the change time is there for edits that put the modification time back.
@@ -101,16 +101,18 @@ bool DomainAdmits(std::string_view domain, Role role) {
   return false;
 }
 
-std::string FormatUserId(Role role, std::string_view name) {
-  return fmt::format("{}:{}", RoleName(role), name);
+std::string FormatUserId(const AllowedPeer& peer) {
+  return fmt::format("{}:{}:{}", RoleName(peer.role), peer.name, peer.public_key);
 }
 
 std::optional<UserId> ParseUserId(std::string_view text) {
-  const size_t colon = text.find(':');
-  if (colon == std::string_view::npos || colon + 1 == text.size()) return std::nullopt;
+  // A key may hold colons, a name does not.
+  const size_t colon = text.find(':'), second = text.find(':', colon + 1);
+  if (colon == std::string_view::npos || second == std::string_view::npos) return std::nullopt;
   const std::optional<Role> role = ParseRole(text.substr(0, colon));
-  if (!role) return std::nullopt;
-  return UserId{*role, text.substr(colon + 1)};
+  const std::string_view name = text.substr(colon + 1, second - colon - 1);
+  if (!role || name.empty() || second + 1 == text.size()) return std::nullopt;
+  return UserId{*role, name, text.substr(second + 1)};
 }
 
 class ZapHandler::Impl {
@@ -126,13 +128,21 @@ class ZapHandler::Impl {
     const std::lock_guard lock(mutex_);
     return status_;
   }
+  std::shared_ptr<const Peers> peers() const {
+    const std::lock_guard lock(mutex_);
+    return peers_;
+  }
+  uint64_t peers_version() const { return peers_version_; }
 
  private:
   void Run(zmq::socket_t socket) {
     try {
       for (;;) {
         const std::optional<Request> request = ReadRequest(socket);
-        if (!request) continue;
+        if (!request) {  // Nobody dials; those who are here may be revoked all the same.
+          ReadListIfChanged();
+          continue;
+        }
         const Verdict verdict = Judge(*request);
         if (verdict.code[0] != '2') LogRefusal(*request, verdict);
         Answer(socket, *request, verdict);
@@ -156,8 +166,8 @@ class ZapHandler::Impl {
     }
     char text[41];
     zmq_z85_encode(text, reinterpret_cast<const uint8_t*>(request.key.data()), 32);
-    const auto found = peers_.find(text);
-    if (found == peers_.end()) {
+    const auto found = peers_->find(text);
+    if (found == peers_->end()) {
       ++counters_->refused_unknown_key;
       return {"400", "the key is not in the allow list", {}};
     }
@@ -167,7 +177,7 @@ class ZapHandler::Impl {
       return {"400", "a peer of this role may not dial here", {}};
     }
     ++counters_->admitted;
-    return {"200", "OK", FormatUserId(peer.role, peer.name)};
+    return {"200", "OK", FormatUserId(peer)};
   }
 
   void ReadListIfChanged() {
@@ -175,20 +185,23 @@ class ZapHandler::Impl {
     const FileStamp stamp = FileStamp::Of(allow_file_);
     if (stamp_ && *stamp_ == stamp) return;
     stamp_ = stamp;
-    peers_.clear();
-    StatusOr<std::vector<AllowedPeer>> peers = LoadAllowFile(allow_file_);
-    loaded_ = peers.ok();
+    StatusOr<std::vector<AllowedPeer>> list = LoadAllowFile(allow_file_);
+    loaded_ = list.ok();
+    auto peers = std::make_shared<Peers>();
     if (loaded_) {
-      for (AllowedPeer& peer : *peers) {
+      for (AllowedPeer& peer : *list) {
         std::string key = peer.public_key;
-        peers_.emplace(std::move(key), std::move(peer));
+        peers->emplace(std::move(key), std::move(peer));
       }
-      spdlog::info("allow list read file={} peers={}", allow_file_, peers_.size());
+      spdlog::info("allow list read file={} peers={}", allow_file_, peers->size());
     } else {
-      spdlog::warn("allow list cannot be read, nobody is admitted: {}", MessageOf(peers.status()));
+      spdlog::warn("allow list cannot be read, nobody is admitted: {}", MessageOf(list.status()));
     }
     const std::lock_guard lock(mutex_);
-    status_ = peers.status();
+    status_ = list.status();
+    if (!loaded_) return;
+    peers_ = std::move(peers);
+    ++peers_version_;
   }
 
   // At most one line a second: a stranger must not be able to fill the disk with our log.
@@ -209,18 +222,21 @@ class ZapHandler::Impl {
   // Of the thread only (and of the constructor, before it starts).
   std::optional<FileStamp> stamp_;
   bool loaded_ = false;
-  absl::flat_hash_map<std::string, AllowedPeer> peers_;  // by public key
   std::optional<std::chrono::steady_clock::time_point> last_logged_;
   uint64_t unlogged_ = 0;
 
   mutable std::mutex mutex_;
   Status status_;
+  std::shared_ptr<const Peers> peers_ = std::make_shared<Peers>();  // replaced by the thread only
+  std::atomic<uint64_t> peers_version_{0};
   std::thread thread_;
 };
 
 ZapHandler::ZapHandler(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 ZapHandler::~ZapHandler() = default;
 Status ZapHandler::list_status() const { return impl_->list_status(); }
+std::shared_ptr<const ZapHandler::Peers> ZapHandler::peers() const { return impl_->peers(); }
+uint64_t ZapHandler::peers_version() const { return impl_->peers_version(); }
 
 StatusOr<std::unique_ptr<ZapHandler>> ZapHandler::Start(zmq::context_t& context,
                                                         std::string allow_file,
@@ -228,6 +244,7 @@ StatusOr<std::unique_ptr<ZapHandler>> ZapHandler::Start(zmq::context_t& context,
   try {
     zmq::socket_t socket(context, zmq::socket_type::rep);
     socket.set(zmq::sockopt::linger, 0);
+    socket.set(zmq::sockopt::rcvtimeo, kLookEveryMs);
     socket.bind(kEndpoint);
     return std::unique_ptr<ZapHandler>(
         new ZapHandler(std::make_unique<Impl>(std::move(socket), std::move(allow_file), counters)));

@@ -1,7 +1,8 @@
 // The ZAP handler: a thread that answers libzmq's question "may this key connect here?".
 //
 // The ZAP domain of a listening socket names the roles it admits ("agent,gateway"); the answer's
-// User-Id is "role:name" and stays on every message of the connection (ParseUserId).
+// User-Id is "role:name:key" and stays on every message of the connection (ParseUserId), so that
+// a key which has been revoked since can be told.
 #pragma once
 
 #include <memory>
@@ -10,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "common/base/status.h"
 #include "common/transport/context.h"
 
@@ -22,10 +24,10 @@ namespace allot::transport {
 std::string ZapDomain(const std::vector<Role>& admit);
 bool DomainAdmits(std::string_view domain, Role role);
 
-std::string FormatUserId(Role role, std::string_view name);
+std::string FormatUserId(const AllowedPeer& peer);
 struct UserId {
   Role role;
-  std::string_view name;  // points into the text given
+  std::string_view name, public_key;  // point into the text given
 };
 std::optional<UserId> ParseUserId(std::string_view text);
 
@@ -37,6 +39,12 @@ class ZapHandler {
   // The context must have been shut down: that is what wakes the thread.
   ~ZapHandler();
   Status list_status() const;
+
+  // The last list that could be read, by public key, and its number, which grows with each: a list
+  // that somebody broke while editing it admits nobody new and cuts nobody off. Any thread.
+  using Peers = absl::flat_hash_map<std::string, AllowedPeer>;
+  std::shared_ptr<const Peers> peers() const;
+  uint64_t peers_version() const;
 
  private:
   class Impl;

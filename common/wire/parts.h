@@ -20,6 +20,7 @@ inline constexpr int64_t kTimeMicrosMax = 100'000'000'000'000'000;
 inline constexpr int64_t kBytesMax = int64_t{1} << 60;
 inline constexpr int64_t kMilliCpusMax = 1'000'000'000;
 inline constexpr int64_t kPriceMicrosMax = 1'000'000'000'000'000;  // a billion dollars an hour
+inline constexpr int64_t kValueNanosMax = 1'000'000'000'000'000;   // a million dollars a second
 inline constexpr uint32_t kTasksMax = 1 << 16;
 
 template <class Number>

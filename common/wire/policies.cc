@@ -22,7 +22,7 @@ void EncodePrices(const PriceBook& book, records::Policy* out) {
   out->set_other_asic(book.other_asic.micros_per_hour);
   out->set_energy_micros_per_kwh(book.energy_micros_per_kwh);
   out->set_micros_per_waiting_job_hour(book.micros_per_waiting_job_hour);
-  out->set_micros_per_millisecond(book.micros_per_millisecond);
+  out->set_value_nanos_per_second(book.value_nanos_per_second);
 }
 
 StatusOr<PriceBook> DecodePrices(const records::Policy& in) {
@@ -45,12 +45,13 @@ StatusOr<PriceBook> DecodePrices(const records::Policy& in) {
        {std::tuple{"energy_micros_per_kwh", in.energy_micros_per_kwh(),
                    &book.energy_micros_per_kwh},
         std::tuple{"micros_per_waiting_job_hour", in.micros_per_waiting_job_hour(),
-                   &book.micros_per_waiting_job_hour},
-        std::tuple{"micros_per_millisecond", in.micros_per_millisecond(),
-                   &book.micros_per_millisecond}}) {
+                   &book.micros_per_waiting_job_hour}}) {
     RETURN_IF_ERROR(CheckRange<int64_t>(what, micros, 0, kPriceMicrosMax));
     *to = micros;
   }
+  RETURN_IF_ERROR(CheckRange<int64_t>("value_nanos_per_second", in.value_nanos_per_second(), 0,
+                                      kValueNanosMax));
+  book.value_nanos_per_second = in.value_nanos_per_second();
   return book;
 }
 

@@ -63,7 +63,7 @@ void Encode(const allot::RouteTable& table, RouteTable* out) {
   out->set_routing_algorithm(ReplaceInvalidUtf8(table.routing_algorithm));
   out->set_explore_ratio(table.explore_ratio);
   out->set_history(table.history.count());
-  out->set_micros_per_millisecond(table.micros_per_millisecond);
+  out->set_value_nanos_per_second(table.value_nanos_per_second);
   EncodeAll(table.deployments, out->mutable_deployments());
 }
 
@@ -76,9 +76,9 @@ StatusOr<allot::RouteTable> Decode(const RouteTable& in) {
   RETURN_IF_ERROR(CheckRange("explore_ratio", in.explore_ratio(), 0.0, 1.0));
   table.explore_ratio = in.explore_ratio();
   ASSIGN_OR_RETURN(table.history, DecodeDuration("history", in.history()));
-  RETURN_IF_ERROR(CheckRange<int64_t>("micros_per_millisecond", in.micros_per_millisecond(), 0,
-                                      kPriceMicrosMax));
-  table.micros_per_millisecond = in.micros_per_millisecond();
+  RETURN_IF_ERROR(CheckRange<int64_t>("value_nanos_per_second", in.value_nanos_per_second(), 0,
+                                      kValueNanosMax));
+  table.value_nanos_per_second = in.value_nanos_per_second();
   RETURN_IF_ERROR(DecodeAll(in.deployments(), &table.deployments));
   return table;
 }

@@ -14,12 +14,13 @@
 namespace allot::policies {
 
 StatusOr<std::unique_ptr<QueuePolicy>> MakeQueuePolicy(const QueueKnobs& knobs);
-StatusOr<std::unique_ptr<PlacementPolicy>> MakePlacementPolicy(const PlacementKnobs& knobs, const PriceBook& prices);
+StatusOr<std::unique_ptr<PlacementPolicy>> MakePlacementPolicy(const PlacementKnobs& knobs,
+                                                               const PriceBook& prices);
 // The router takes these from the route table.
 struct RoutingParameters {
   std::string algorithm;
   double explore_ratio = 0.02;
-  int64_t micros_per_millisecond = 0;
+  int64_t value_nanos_per_second = 0;
 };
 StatusOr<std::unique_ptr<RoutingPolicy>> MakeRoutingPolicy(const RoutingParameters& parameters);
 

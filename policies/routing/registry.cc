@@ -29,7 +29,7 @@ constexpr Row kRows[] = {
      }},
     {"balanced",
      [](const RoutingParameters& p) -> Pointer {
-       return std::make_unique<Balanced>(p.explore_ratio, p.micros_per_millisecond);
+       return std::make_unique<Balanced>(p.explore_ratio, p.value_nanos_per_second);
      }},
 };
 
@@ -39,7 +39,7 @@ StatusOr<std::unique_ptr<RoutingPolicy>> MakeRoutingPolicy(const RoutingParamete
   if (!(parameters.explore_ratio >= 0 && parameters.explore_ratio <= 1))
     return InvalidArgument("explore_ratio is {}; give a share between 0 and 0.5",
                            parameters.explore_ratio);
-  if (parameters.micros_per_millisecond < 0)
+  if (parameters.value_nanos_per_second < 0)
     return InvalidArgument("the value of time is negative; give value_usd_per_second of 0 or more");
   for (const Row& row : kRows)
     if (parameters.algorithm == row.name) return row.make(parameters);

@@ -45,6 +45,18 @@ DeviceSet Moved(const DeviceSet& set, const NodeInfo& before, const NodeInfo& af
   return moved;
 }
 
+// The last attempt's tasks are about to be replaced; where they ran is kept.
+void RememberAttempt(JobState& job) {
+  if (job.tasks.empty()) return;
+  EarlierAttempt& last = job.earlier.emplace_back();
+  last.attempt = job.attempt;
+  last.nodes.reserve(job.tasks.size());
+  for (const TaskState& task : job.tasks) last.nodes.push_back(task.placement.node);
+  const size_t most = std::clamp<size_t>(ClusterState::kEarlierNodesKept / last.nodes.size(), 1,
+                                         ClusterState::kEarlierAttemptsKept);
+  if (job.earlier.size() > most) job.earlier.erase(job.earlier.begin());
+}
+
 template <class T>
 void EraseOne(std::vector<T>& items, const T& item) {
   const auto it = std::find(items.begin(), items.end(), item);
@@ -167,6 +179,7 @@ void ClusterState::Fold(const JobPlaced& r) {
   JobState& job = MutableJob(r.job);
   CHECK(job.phase == JobPhase::kPending);
   CHECK(r.tasks.size() == job.spec->tasks);
+  RememberAttempt(job);
   job.phase = JobPhase::kRunning;
   job.attempt = r.attempt;
   job.placed = r.at;

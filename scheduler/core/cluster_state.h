@@ -17,11 +17,17 @@ namespace allot::scheduler {
 struct TaskState {
   TaskPlacement placement;
   TaskPhase phase = TaskPhase::kAssigned;
-  bool abandoned = false;              // its node went away; the lease is free
+  bool abandoned = false;  // its node went away; the lease is free
   int64_t pid = 0;
   Time started;
   std::optional<TaskExit> exit;
   bool operator==(const TaskState&) const = default;
+};
+
+// Where a task's log of that attempt is.
+struct EarlierAttempt {
+  Attempt attempt;
+  std::vector<NodeId> nodes;  // by rank
 };
 
 struct JobState {
@@ -30,15 +36,16 @@ struct JobState {
   std::string user, idempotency_key;
   JobPhase phase = JobPhase::kPending;
   Time submitted, queued, placed, finished;  // queued: when it last entered its queue
-  Attempt attempt;                     // of the last placement; 0 before the first
-  uint32_t failures = 0;               // attempts that ended in a non-zero exit
-  std::vector<TaskState> tasks;        // of the last attempt, by rank
+  Attempt attempt;                           // of the last placement; 0 before the first
+  uint32_t failures = 0;                     // attempts that ended in a non-zero exit
+  std::vector<TaskState> tasks;              // of the last attempt, by rank
+  std::vector<EarlierAttempt> earlier;       // oldest first; the last ones, see kEarlierNodesKept
   uint32_t alternative = 0;
   PriceRate price;
   uint16_t main_port = 0;
-  Cost cost;                           // of attempts that ended
-  std::optional<JobStopping> stopping; // set iff kStopping
-  std::optional<JobOutcome> outcome;   // set iff kFinished
+  Cost cost;                            // of attempts that ended
+  std::optional<JobStopping> stopping;  // set iff kStopping
+  std::optional<JobOutcome> outcome;    // set iff kFinished
   int32_t code = 0;
 };
 
@@ -59,22 +66,22 @@ struct DeploymentState {
   DeploymentSpecPtr spec;
   uint64_t generation = 0;
   bool stopping = false;
-  std::vector<ReplicaId> replicas;     // in order of id
+  std::vector<ReplicaId> replicas;  // in order of id
 };
 
 struct NodeState {
   NodeId id;
-  NodeInfoPtr info;                    // never null
+  NodeInfoPtr info;  // never null
   Epoch epoch;
   uint64_t registration = 0;
   bool alive = false;
   bool draining = false;
-  Time since;                          // of the last change of `alive`
+  Time since;  // of the last change of `alive`
   MilliCpu cpus_free = 0;
   Bytes memory_free = 0;
-  DeviceSet accelerators;              // positions that are not CPU devices and are ready
-  DeviceSet devices_free;              // accelerators no lease holds
-  std::vector<TaskKey> tasks;          // leases, in order of placement
+  DeviceSet accelerators;      // positions that are not CPU devices and are ready
+  DeviceSet devices_free;      // accelerators no lease holds
+  std::vector<TaskKey> tasks;  // leases, in order of placement
   std::vector<ReplicaId> replicas;
 };
 
@@ -83,12 +90,12 @@ class ClusterState {
   void Apply(const Record& record);
 
   Term term() const { return term_; }
-  const PolicyPtr& policy() const { return policy_; }          // never null
+  const PolicyPtr& policy() const { return policy_; }             // never null
   const std::vector<NodeState>& nodes() const { return nodes_; }  // index = NodeId.value() - 1
   const NodeState* FindNode(NodeId id) const;
   const NodeState* FindNode(const std::string& name) const;
   const JobState* FindJob(JobId id) const;
-  JobId FindByIdempotencyKey(const std::string& key) const;    // invalid if none
+  JobId FindByIdempotencyKey(const std::string& key) const;  // invalid if none
   const std::map<JobId, JobState>& jobs() const { return jobs_; }
   const std::map<std::string, DeploymentState>& deployments() const { return deployments_; }
   const std::map<ReplicaId, ReplicaState>& replicas() const { return replicas_; }
@@ -97,6 +104,10 @@ class ClusterState {
 
   // Finished jobs kept for queries; the oldest are forgotten (history stays in the store).
   static constexpr size_t kFinishedJobsKept = 20'000;
+
+  // Of a job's earlier attempts so many are remembered, and fewer of a wide gang: a job that is
+  // placed again and again must not grow.
+  static constexpr size_t kEarlierAttemptsKept = 16, kEarlierNodesKept = 8'192;
 
   // A number over everything durable, the same for equal states (checkers, tests).
   uint64_t Fingerprint() const;
@@ -130,7 +141,8 @@ class ClusterState {
   // free (cpus_free, memory_free, accelerators, devices_free) follow from the rest.
   void RestoreDerived();
 
-  friend struct StateCodec;  // common/wire cannot see us; scheduler/shell/snapshot.cc writes and reads all fields
+  friend struct StateCodec;  // common/wire cannot see us; scheduler/shell/snapshot.cc writes and
+                             // reads all fields
   Term term_;
   PolicyPtr policy_ = std::make_shared<Policy>();
   std::vector<NodeState> nodes_;

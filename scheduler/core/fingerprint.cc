@@ -122,7 +122,7 @@ class Hasher {
       Signed(rate.micros_per_hour);
     Signed(p.prices.energy_micros_per_kwh);
     Signed(p.prices.micros_per_waiting_job_hour);
-    Signed(p.prices.micros_per_millisecond);
+    Signed(p.prices.value_nanos_per_second);
   }
   void Add(const NodeInfo& info) {
     Text(info.name);
@@ -206,6 +206,11 @@ class Hasher {
       Signed(task.pid);
       At(task.started);
       Maybe(task.exit, [this](const TaskExit& exit) { Add(exit); });
+    }
+    Number(job.earlier.size());
+    for (const EarlierAttempt& earlier : job.earlier) {
+      Number(earlier.attempt.value());
+      for (const NodeId node : earlier.nodes) Number(node.value());
     }
     Number(job.alternative);
     Signed(job.price.micros_per_hour);

@@ -65,7 +65,7 @@ std::shared_ptr<RouteTable> RouteKeeper::Head() const {
   table->routing_algorithm = policy.routing.algorithm;
   table->explore_ratio = policy.routing.explore_ratio;
   table->history = policy.routing.history;
-  table->micros_per_millisecond = policy.prices.micros_per_millisecond;
+  table->value_nanos_per_second = policy.prices.value_nanos_per_second;
   return table;
 }
 

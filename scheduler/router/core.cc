@@ -466,10 +466,10 @@ class Core::Impl {
 
   void MakePolicy(const RouteTable& table) {
     policies::RoutingParameters wanted{table.routing_algorithm, table.explore_ratio,
-                                       table.micros_per_millisecond};
+                                       table.value_nanos_per_second};
     if (policy_ != nullptr && wanted.algorithm == parameters_.algorithm &&
         wanted.explore_ratio == parameters_.explore_ratio &&
-        wanted.micros_per_millisecond == parameters_.micros_per_millisecond)
+        wanted.value_nanos_per_second == parameters_.value_nanos_per_second)
       return;
     parameters_ = std::move(wanted);
     auto made = policies::MakeRoutingPolicy(parameters_);

@@ -2,6 +2,7 @@
 
 #include <sqlite3.h>
 
+#include <algorithm>
 #include <limits>
 #include <utility>
 
@@ -33,6 +34,10 @@ StatusOr<std::unique_ptr<Journal>> Journal::Open(const std::string& state_dir) {
                    Statement::Prepare(db, "INSERT INTO records VALUES (?, ?, ?)"));
   ASSIGN_OR_RETURN(journal->insert_history_,
                    Statement::Prepare(db, "INSERT OR REPLACE INTO history VALUES (?, ?, ?)"));
+  ASSIGN_OR_RETURN(journal->prune_history_,
+                   Statement::Prepare(db,
+                                      "DELETE FROM history WHERE job IN (SELECT job FROM history"
+                                      " WHERE finished < ? ORDER BY finished LIMIT ?)"));
   ASSIGN_OR_RETURN(const SnapshotMark mark, ReadSnapshotMark(db));
   ASSIGN_OR_RETURN(const int64_t last, db.Number("SELECT max(seq) FROM records"));
   journal->snapshot_seq_ = mark.seq;
@@ -55,7 +60,14 @@ Status Journal::Load(const std::function<void(ClusterState)>& snapshot,
 
 Status Journal::Append(const std::vector<const JournalBatch*>& batches) {
   ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*db_));
-  int64_t seq = last_seq_;
+  int64_t seq = last_seq_, finished = 0;
+  Time newest;
+  for (const JournalBatch* batch : batches) {
+    for (const JobState& job : batch->finished) newest = std::max(newest, job.finished);
+    finished += static_cast<int64_t>(batch->finished.size());
+  }
+  // Before anything is added, so that on a full disk there is room for it.
+  RETURN_IF_ERROR(PruneHistory(newest, 2 * finished));
   for (const JournalBatch* batch : batches) {
     for (const Record& record : batch->records) RETURN_IF_ERROR(AppendRecord(record, ++seq));
     for (const JobState& job : batch->finished) RETURN_IF_ERROR(AppendHistory(job));
@@ -81,6 +93,13 @@ Status Journal::AppendHistory(const JobState& job) {
       .Bind(2, ToMicros(job.finished))
       .Bind(3, bytes_)
       .Execute();
+}
+
+// In the transaction of the jobs that end, so it costs no sync of its own, and a store that gets
+// nothing new loses nothing.
+Status Journal::PruneHistory(Time newest, int64_t rows_max) {
+  if (history_kept_ == Duration::zero() || rows_max == 0) return absl::OkStatus();
+  return prune_history_.Bind(1, ToMicros(newest - history_kept_)).Bind(2, rows_max).Execute();
 }
 
 void Journal::BoundWal() {

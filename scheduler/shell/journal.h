@@ -35,6 +35,10 @@ class Journal {
   // ResourceExhausted: the disk is full. Anything else: look at the disk.
   Status Append(const std::vector<const JournalBatch*>& batches);
 
+  // Finished jobs older than this, counted back from the newest, are deleted as new ones come, at
+  // most twice as many as came. 0, the default: none.
+  void KeepHistory(Duration kept) { history_kept_ = kept; }
+
   int64_t last_seq() const { return last_seq_; }
   int64_t snapshot_seq() const { return snapshot_seq_; }  // as it was at Load
   int64_t wal_pages() const { return wal_pages_; }        // after the last Append
@@ -47,11 +51,13 @@ class Journal {
   Journal() = default;
   Status AppendRecord(const Record& record, int64_t seq);
   Status AppendHistory(const JobState& job);
+  Status PruneHistory(Time newest, int64_t rows_max);
   void BoundWal();
 
   std::unique_ptr<StoreLock> lock_;
   std::unique_ptr<Database> db_;
-  Statement insert_record_, insert_history_;
+  Statement insert_record_, insert_history_, prune_history_;
+  Duration history_kept_{};
   std::string bytes_;  // reused for every row
   int64_t last_seq_ = 0, snapshot_seq_ = 0;
   int64_t wal_pages_ = 0, wal_pages_tried_ = 0;

@@ -29,8 +29,9 @@ struct LogReader::Stream {
   boost::asio::steady_timer timer;
 };
 
-LogReader::LogReader(boost::asio::io_context& loop, Pipeline& pipeline, Peers& peers)
-    : loop_(loop), pipeline_(pipeline), peers_(peers) {
+LogReader::LogReader(boost::asio::io_context& loop, Pipeline& pipeline, Peers& peers,
+                     History& history)
+    : loop_(loop), pipeline_(pipeline), peers_(peers), history_(history) {
   peers_.OnLog(
       [this](const std::string& node, wire::LogChunk chunk) { OnChunk(node, std::move(chunk)); });
 }
@@ -61,35 +62,44 @@ StatusOr<LogReader::Place> LogReader::Find(const What& what) const {
 }
 
 StatusOr<LogReader::Place> LogReader::FindTask(const TaskLog& log) const {
-  const JobState* job = pipeline_.core().state().FindJob(log.task.job);
-  if (job == nullptr) {
-    return NotFound("there is no {}, or it ended so long ago that its node is not known any more",
-                    ToString(log.task.job));
+  const ClusterState& state = pipeline_.core().state();
+  if (const JobState* job = state.FindJob(log.task.job)) return FindTaskOf(*job, log);
+  if (log.task.job > state.last_job()) return NotFound("there is no {}", ToString(log.task.job));
+  ASSIGN_OR_RETURN(const JobState old, history_.Find(log.task.job));
+  return FindTaskOf(old, log);
+}
+
+StatusOr<LogReader::Place> LogReader::FindTaskOf(const JobState& job, const TaskLog& log) const {
+  if (log.task.index >= job.spec->tasks) {
+    return NotFound("{} has tasks 0 to {}", ToString(job.id), job.spec->tasks - 1);
   }
-  if (log.task.index >= job->spec->tasks) {
-    return NotFound("{} has tasks 0 to {}", ToString(job->id), job->spec->tasks - 1);
+  const Attempt attempt = log.attempt.valid() ? log.attempt : job.attempt;
+  if (attempt > job.attempt) {
+    return NotFound("{} has had {} attempts", ToString(job.id), job.attempt.value());
   }
-  if (log.attempt.valid() && log.attempt > job->attempt) {
-    return NotFound("{} has had {} attempts", ToString(job->id), job->attempt.value());
-  }
-  if (log.attempt.valid() && log.attempt < job->attempt) {
+  Place place{.key = {log.task, attempt}};
+  if (attempt < job.attempt) {
+    for (const EarlierAttempt& earlier : job.earlier) {
+      if (earlier.attempt != attempt) continue;
+      RETURN_IF_ERROR(Reachable(earlier.nodes[log.task.index], &place.node));
+      return place;
+    }
     return NotFound(
-        "only the node of the last attempt ({}) is known; the log of attempt {} stays "
-        "in that node's state folder",
-        job->attempt.value(), log.attempt.value());
+        "{} has had {} attempts, and where attempt {} ran is not remembered; its log stays in that "
+        "node's state folder",
+        ToString(job.id), job.attempt.value(), attempt.value());
   }
-  const bool placed = log.task.index < job->tasks.size();
-  if (!placed || job->phase == JobPhase::kPending) {
-    if (job->phase == JobPhase::kFinished) {
-      return FailedPrecondition("{} ended before it ran; there is no output", ToString(job->id));
+  const bool waiting = job.phase == JobPhase::kPending && !log.attempt.valid();
+  if (waiting || job.tasks.empty()) {
+    if (job.phase == JobPhase::kFinished) {
+      return FailedPrecondition("{} ended before it ran; there is no output", ToString(job.id));
     }
     return absl::AbortedError("it is pending and has no output yet");
   }
-  const TaskState& task = job->tasks[log.task.index];
+  const TaskState& task = job.tasks[log.task.index];
   if (task.phase == TaskPhase::kAssigned && !task.abandoned) {
     return absl::AbortedError("it has not started yet");
   }
-  Place place{.key = {log.task, job->attempt}};
   RETURN_IF_ERROR(Reachable(task.placement.node, &place.node));
   return place;
 }

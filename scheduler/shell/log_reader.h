@@ -25,7 +25,7 @@ class LogReader {
   };
   using What = std::variant<TaskLog, ReplicaId>;
 
-  LogReader(boost::asio::io_context& loop, Pipeline& pipeline, Peers& peers);
+  LogReader(boost::asio::io_context& loop, Pipeline& pipeline, Peers& peers, History& history);
   ~LogReader();
 
   // Answers 404, 412 or 503 where there is nothing to stream. With `follow` it waits for a task
@@ -43,6 +43,7 @@ class LogReader {
   // The place, or why there is none. Aborted: not yet, ask again.
   StatusOr<Place> Find(const What& what) const;
   StatusOr<Place> FindTask(const TaskLog& log) const;
+  StatusOr<Place> FindTaskOf(const JobState& job, const TaskLog& log) const;
   Status Reachable(NodeId node, std::string* name) const;
   void Ask(const std::shared_ptr<Stream>& stream);
   void AskAfter(const std::shared_ptr<Stream>& stream, Duration pause);
@@ -54,6 +55,7 @@ class LogReader {
   boost::asio::io_context& loop_;
   Pipeline& pipeline_;
   Peers& peers_;
+  History& history_;
   uint64_t last_ticket_ = 0;
   absl::flat_hash_map<uint64_t, std::shared_ptr<Stream>> streams_;  // by ticket of its question
 };

@@ -5,20 +5,15 @@
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
+#include "common/metrics/mirror.h"
 #include "common/transport/link.h"
 #include "scheduler/shell/metric_catalogue.h"
 
 namespace allot::scheduler {
 
+using metrics::GaugeFamily;
 using metrics::Labels;
-
-void GaugeFamily::Publish(metrics::Registry& registry, const std::map<Labels, double>& values) {
-  for (const auto& [labels, value] : published_) {
-    if (!values.contains(labels)) registry.RemoveGauge(row_, labels);
-  }
-  for (const auto& [labels, value] : values) registry.GetGauge(row_, labels).Set(value);
-  published_ = values;
-}
+using metrics::MirroredCounter;
 
 struct Metrics::Families {
   explicit Families(metrics::Registry& registry)
@@ -27,6 +22,7 @@ struct Metrics::Families {
         refused_no_list(registry.GetCounter(rows::kRefused, {{"reason", "no_allow_list"}})),
         refused_mechanism(registry.GetCounter(rows::kRefused, {{"reason", "mechanism"}})),
         refused_garbage(registry.GetCounter(rows::kRefused, {{"reason", "garbage"}})),
+        refused_revoked(registry.GetCounter(rows::kRefused, {{"reason", "revoked"}})),
         refused_handshake(registry.GetCounter(rows::kRefused, {{"reason", "handshake"}})),
         admitted(registry.GetCounter(rows::kConnections, {{"event", "admitted"}})),
         accepted(registry.GetCounter(rows::kConnections, {{"event", "accepted"}})),
@@ -38,7 +34,7 @@ struct Metrics::Families {
         unroutable(registry.GetCounter(rows::kUnroutable)) {}
 
   MirroredCounter refused_unknown_key, refused_role, refused_no_list, refused_mechanism;
-  MirroredCounter refused_garbage, refused_handshake;
+  MirroredCounter refused_garbage, refused_revoked, refused_handshake;
   MirroredCounter admitted, accepted, disconnected;
   MirroredCounter envelopes_in, envelopes_out, bytes_in, bytes_out, unroutable;
   GaugeFamily jobs{rows::kJobs}, nodes{rows::kNodes}, devices{rows::kDevices};
@@ -131,6 +127,7 @@ void Metrics::Take(const Sample& sample) {
   }
   if (sample.link != nullptr) {
     f.refused_garbage.Follow(sample.link->dropped_garbage);
+    f.refused_revoked.Follow(sample.link->dropped_revoked);
     f.refused_handshake.Follow(sample.link->handshakes_failed);
     f.accepted.Follow(sample.link->accepted);
     f.disconnected.Follow(sample.link->disconnected);

@@ -18,31 +18,6 @@ struct LinkCounters;
 
 namespace allot::scheduler {
 
-// A gauge family that is computed as a whole: label sets that are not in the newest picture go.
-class GaugeFamily {
- public:
-  explicit GaugeFamily(const metrics::Row& row) : row_(row) {}
-  void Publish(metrics::Registry& registry, const std::map<metrics::Labels, double>& values);
-
- private:
-  metrics::Row row_;
-  std::map<metrics::Labels, double> published_;
-};
-
-// A counter that is kept elsewhere as a growing number.
-class MirroredCounter {
- public:
-  explicit MirroredCounter(metrics::Counter& counter) : counter_(counter) {}
-  void Follow(uint64_t value) {
-    if (value > seen_) counter_.Add(static_cast<double>(value - seen_));
-    seen_ = value;
-  }
-
- private:
-  metrics::Counter& counter_;
-  uint64_t seen_ = 0;
-};
-
 class Metrics {
  public:
   Metrics();

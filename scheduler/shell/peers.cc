@@ -28,12 +28,27 @@ Status Peers::Listen(transport::Context& context, std::string endpoint, transpor
   options.endpoint = std::move(endpoint);
   options.keys = std::move(keys);
   options.admit = {transport::Role::kAgent, transport::Role::kGateway};
+  options.revoked = [this](const std::string& peer, const std::string& name) {
+    Forget(peer, name);
+  };
   ASSIGN_OR_RETURN(link_, transport::ServerLink::Listen(context, loop_, std::move(options),
                                                         [this](transport::ServerLink::Incoming in) {
                                                           OnIncoming(std::move(in));
                                                         }));
   Sweep();
   return absl::OkStatus();
+}
+
+void Peers::Forget(const std::string& peer, const std::string& name) {
+  if (links_.erase(peer) == 0) return;  // Told already.
+  spdlog::warn("key revoked peer={}; it is heard and answered no more", name);
+  if (const auto it = agents_.find(name); it != agents_.end() && it->second == peer) {
+    agents_.erase(it);  // The core takes the node for lost when its lease has run out.
+  }
+  if (const auto it = gateways_.find(name); it != gateways_.end() && it->second.peer == peer) {
+    gateways_.erase(it);
+    TellGateways();
+  }
 }
 
 void Peers::OnIncoming(transport::ServerLink::Incoming incoming) {

@@ -67,6 +67,7 @@ class Peers {
   };
 
   void OnIncoming(transport::ServerLink::Incoming incoming);
+  void Forget(const std::string& peer, const std::string& name);  // its key was revoked
   void OnAgentMessage(const std::string& peer, const std::string& name, const wire::Message& in);
   void RefuseInfo(const std::string& peer, const wire::RegisterNode& in, const Status& why);
   void OnGatewayHello(const std::string& peer, const std::string& name,

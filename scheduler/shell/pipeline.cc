@@ -10,24 +10,10 @@ namespace allot::scheduler {
 
 StatusOr<std::unique_ptr<Pipeline>> Pipeline::Open(boost::asio::io_context& loop, Options options,
                                                    Metrics& metrics) {
-  ASSIGN_OR_RETURN(std::unique_ptr<Journal> journal, Journal::Open(options.state_dir));
   std::unique_ptr<Pipeline> pipeline(new Pipeline(loop, std::move(options), metrics));
-  RETURN_IF_ERROR(pipeline->Load(*journal));
-  StatusOr<std::unique_ptr<Compactor>> compactor =
-      Compactor::Start(pipeline->options_.state_dir, pipeline->options_.compaction,
-                       {.folded =
-                            [&metrics](int64_t seq, double seconds) {
-                              metrics.compactions.Add();
-                              spdlog::info("snapshot written seq={} seconds={:.3f}", seq, seconds);
-                            },
-                        .failed =
-                            [&metrics](const Status& why) {
-                              metrics.compaction_errors.Add();
-                              spdlog::warn("snapshot not written: {}", MessageOf(why));
-                            }});
-  if (!compactor.ok()) return compactor.status();
-  pipeline->compactor_ = *std::move(compactor);
-  pipeline->StartThreads(std::move(journal));
+  ASSIGN_OR_RETURN(pipeline->store_, Journal::Open(pipeline->options_.state_dir));
+  pipeline->store_->KeepHistory(pipeline->options_.history_kept);
+  RETURN_IF_ERROR(pipeline->Load());
   return pipeline;
 }
 
@@ -44,10 +30,10 @@ Pipeline::~Pipeline() {
   journal_.reset();
 }
 
-Status Pipeline::Load(Journal& journal) {
+Status Pipeline::Load() {
   Time last;
   size_t records = 0;
-  RETURN_IF_ERROR(journal.Load(
+  RETURN_IF_ERROR(store_->Load(
       [this, &last](ClusterState state) {
         for (const NodeState& node : state.nodes()) last = std::max(last, node.since);
         for (const auto& [id, job] : state.jobs()) {
@@ -60,10 +46,16 @@ Status Pipeline::Load(Journal& journal) {
         core_.Replay(record);
         ++records;
       }));
-  const bool empty = !core_.state().term().valid();
   census_.Reset(core_.state());
   clock_.emplace(last);
-  // The term goes into every envelope, so it is durable before there is anybody to talk to.
+  spdlog::info("store loaded records={} snapshot_seq={} jobs={} nodes={}", records,
+               store_->snapshot_seq(), core_.state().jobs().size(), core_.state().nodes().size());
+  return absl::OkStatus();
+}
+
+// The term goes into every envelope, so it is durable before there is anybody to talk to.
+Status Pipeline::BeginTerm() {
+  const bool empty = !core_.state().term().valid();
   core_.Step(Now(), Restarted{}, effects_);
   if (empty && options_.first_policy != nullptr) {
     core_.Step(Now(), PolicyApplied{.policy = options_.first_policy}, effects_);
@@ -71,24 +63,39 @@ Status Pipeline::Load(Journal& journal) {
   JournalBatch first;
   first.records = std::move(effects_.records);
   for (const Record& record : first.records) census_.Apply(record);
-  RETURN_IF_ERROR(journal.Append({&first}));
+  RETURN_IF_ERROR(store_->Append({&first}));
   effects_.records.clear();
-  spdlog::info("store loaded records={} snapshot_seq={} jobs={} nodes={} term={}", records,
-               journal.snapshot_seq(), core_.state().jobs().size(), core_.state().nodes().size(),
-               core_.state().term().value());
+  spdlog::info("term begun term={}", core_.state().term().value());
   return absl::OkStatus();
 }
 
-void Pipeline::StartThreads(std::unique_ptr<Journal> journal) {
+Status Pipeline::StartCompactor() {
+  ASSIGN_OR_RETURN(compactor_,
+                   Compactor::Start(options_.state_dir, options_.compaction,
+                                    {.folded =
+                                         [this](int64_t seq, double seconds) {
+                                           metrics_.compactions.Add();
+                                           spdlog::info("snapshot written seq={} seconds={:.3f}",
+                                                        seq, seconds);
+                                         },
+                                     .failed =
+                                         [this](const Status& why) {
+                                           metrics_.compaction_errors.Add();
+                                           spdlog::warn("snapshot not written: {}", MessageOf(why));
+                                         }}));
+  compactor_->Progressed(store_->last_seq(), store_->wal_pages());
+  return absl::OkStatus();
+}
+
+void Pipeline::StartJournal() {
   const std::weak_ptr<Pipeline*> weak = self_;
   const auto on_loop = [this, weak](auto f) {
     boost::asio::post(loop_, [weak, f = std::move(f)] {
       if (const auto self = weak.lock()) f(**self);
     });
   };
-  compactor_->Progressed(journal->last_seq(), journal->wal_pages());
   journal_ = std::make_unique<JournalThread>(
-      std::move(journal), options_.journal,
+      std::move(store_), options_.journal,
       JournalThread::Listener{
           .durable =
               [this, on_loop](uint64_t ticket, int64_t last_seq, int64_t wal_pages) {
@@ -109,10 +116,14 @@ void Pipeline::StartThreads(std::unique_ptr<Journal> journal) {
               }});
 }
 
-void Pipeline::Begin(Outside outside) {
+Status Pipeline::Begin(Outside outside) {
   outside_ = std::move(outside);
-  Keep(effects_);  // the commands of Load; their records are durable
+  RETURN_IF_ERROR(BeginTerm());
+  RETURN_IF_ERROR(StartCompactor());
+  StartJournal();
+  Keep(effects_);  // the commands of BeginTerm; their records are durable
   ArmTimer();
+  return absl::OkStatus();
 }
 
 Status Pipeline::Stop() {

@@ -46,18 +46,20 @@ class Pipeline {
     CoreOptions core;
     CompactionOptions compaction;
     JournalThread::Options journal;
+    Duration history_kept = std::chrono::hours(24 * 90);  // finished jobs, for look-ups
     PolicyPtr first_policy;                // applied when the store is empty; may be null
     size_t waiting_records_max = 200'000;  // not durable; beyond it new work is refused
   };
 
-  // Opens the store, loads it, begins a new term and makes that durable. `replayed` is told how
-  // many records there were.
+  // Opens the store and loads it; changes nothing in it.
   static StatusOr<std::unique_ptr<Pipeline>> Open(boost::asio::io_context& loop, Options options,
                                                   Metrics& metrics);
   ~Pipeline();  // like a crash: what is not durable is lost. See Stop.
 
-  void Begin(Outside outside);  // once, before the loop runs; then events may come
-  Status Stop();                // waits until all that was decided is durable
+  // Begins a new term and makes that durable; then events may come. Once, before the loop runs, and
+  // last of all: a start that fails (a port in use) must not cost a term.
+  Status Begin(Outside outside);
+  Status Stop();  // waits until all that was decided is durable
 
   void Feed(const Event& event);
   // After everything decided so far is durable; at once when it already is.
@@ -79,8 +81,10 @@ class Pipeline {
     std::vector<Action> actions;
   };
   Pipeline(boost::asio::io_context& loop, Options options, Metrics& metrics);
-  Status Load(Journal& journal);
-  void StartThreads(std::unique_ptr<Journal> journal);
+  Status Load();
+  Status BeginTerm();
+  Status StartCompactor();
+  void StartJournal();
   void Keep(Effects& effects);
   void Count(const Record& record);
   void Prepare(Command& command);
@@ -107,6 +111,7 @@ class Pipeline {
   std::optional<Time> armed_;
   // Posted closures hold it weakly: they may run after we are gone.
   std::shared_ptr<Pipeline*> self_;
+  std::unique_ptr<Journal> store_;  // until Begin; then it is the journal thread's
   std::unique_ptr<Compactor> compactor_;
   std::unique_ptr<JournalThread> journal_;  // last: its thread calls the compactor
 };

@@ -13,7 +13,7 @@ StatusOr<Policy> CheckedPolicy(const config::Policy& written) {
   RETURN_IF_ERROR(
       policies::MakeRoutingPolicy({.algorithm = policy.routing.algorithm,
                                    .explore_ratio = policy.routing.explore_ratio,
-                                   .micros_per_millisecond = policy.prices.micros_per_millisecond})
+                                   .value_nanos_per_second = policy.prices.value_nanos_per_second})
           .status());
   return policy;
 }

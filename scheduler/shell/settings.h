@@ -3,7 +3,6 @@
 
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "common/base/status.h"
 #include "common/proto/config.pb.h"
@@ -22,25 +21,5 @@ std::string DialAddress(std::string bound);
 // The embedded gateway's key: made beside the scheduler's on the first start (gateway.key) and
 // entered in the allow file as `name`.
 StatusOr<transport::KeyPair> GatewayKeys(const config::Scheduler& config, const std::string& name);
-
-// <state_dir>/addresses.yaml with our pid and `entries`, whole or not at all (docs/api.md). Removed
-// by its destructor, so a clean end leaves none.
-class AddressesFile {
- public:
-  struct Entry {
-    std::string key, value;
-  };
-  static StatusOr<std::unique_ptr<AddressesFile>> Write(const std::string& state_dir,
-                                                        const std::vector<Entry>& entries);
-  ~AddressesFile();
-
- private:
-  explicit AddressesFile(std::string path) : path_(std::move(path)) {}
-  std::string path_;
-};
-
-// As the command line's: 2 bad input, 3 denied, 4 not found, 5 unavailable (port or store in use),
-// 1 anything else.
-int ExitCodeOf(const Status& status);
 
 }  // namespace allot::scheduler

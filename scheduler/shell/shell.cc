@@ -14,7 +14,7 @@ struct Shell::Impl {
 
   Status Open();
   Status OpenHttp();
-  void Connect();
+  Status Begin();
   std::string MetricsText();
 
   boost::asio::io_context& loop;
@@ -40,11 +40,10 @@ Status Shell::Impl::Open() {
   ASSIGN_OR_RETURN(context, transport::Context::Create({.allow_file = options.allow_file}));
   peers = std::make_unique<Peers>(loop, *pipeline, metrics);
   RETURN_IF_ERROR(peers->Listen(*context, options.listen, options.keys));
-  logs = std::make_unique<LogReader>(loop, *pipeline, *peers);
+  logs = std::make_unique<LogReader>(loop, *pipeline, *peers, *history);
   waiters = std::make_unique<Waiters>(loop, *pipeline);
   RETURN_IF_ERROR(OpenHttp());
-  Connect();
-  return absl::OkStatus();
+  return Begin();
 }
 
 Status Shell::Impl::OpenHttp() {
@@ -70,8 +69,8 @@ Status Shell::Impl::OpenHttp() {
   return absl::OkStatus();
 }
 
-void Shell::Impl::Connect() {
-  pipeline->Begin(
+Status Shell::Impl::Begin() {
+  return pipeline->Begin(
       {.prepare_send = [this](SendToAgent send) { return peers->PrepareSend(std::move(send)); },
        .prepare_routes =
            [this](std::shared_ptr<const RouteTable> table) {

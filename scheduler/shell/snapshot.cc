@@ -62,6 +62,11 @@ void EncodeJobState(const JobState& job, pb::JobState* out) {
   out->set_attempt(job.attempt.value());
   out->set_failures(job.failures);
   for (const TaskState& task : job.tasks) EncodeTask(task, out->add_tasks());
+  for (const EarlierAttempt& earlier : job.earlier) {
+    auto* to = out->add_earlier();
+    to->set_attempt(earlier.attempt.value());
+    for (const NodeId node : earlier.nodes) to->add_nodes(node.value());
+  }
   out->set_alternative(job.alternative);
   out->set_price_micros_per_hour(job.price.micros_per_hour);
   out->set_main_port(job.main_port);
@@ -100,6 +105,15 @@ StatusOr<JobState> DecodeJobState(const pb::JobState& in) {
   for (const auto& part : in.tasks()) {
     ASSIGN_OR_RETURN(TaskState task, DecodeTask(part));
     job.tasks.push_back(std::move(task));
+  }
+  for (const auto& part : in.earlier()) {
+    EarlierAttempt& earlier = job.earlier.emplace_back();
+    earlier.attempt = Attempt(part.attempt());
+    for (const uint32_t node : part.nodes()) earlier.nodes.emplace_back(node);
+    if (earlier.nodes.size() != job.spec->tasks) {
+      return InvalidArgument("{} had an attempt of {} tasks, not {}", ToString(job.id),
+                             earlier.nodes.size(), job.spec->tasks);
+    }
   }
   job.alternative = in.alternative();
   job.price = {in.price_micros_per_hour()};

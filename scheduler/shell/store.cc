@@ -16,6 +16,9 @@ namespace allot::scheduler {
 namespace {
 
 constexpr int64_t kSchema = 1;
+// What is too old is found without reading what is not.
+constexpr char kHistoryIndex[] =
+    "CREATE INDEX IF NOT EXISTS history_finished ON history (finished)";
 constexpr int64_t kChunk = 4'096;  // rows read in one transaction
 
 Status Damaged(const Database& db, std::string_view what, int64_t number, std::string_view why) {
@@ -44,6 +47,7 @@ Status PrepareStore(Database& db) {
                "                      bytes BLOB NOT NULL);"
                "INSERT INTO meta VALUES ('schema', 1), ('snapshot_generation', 0),"
                "                        ('snapshot_seq', 0);"));
+    RETURN_IF_ERROR(db.Run(kHistoryIndex));
     return transaction.Commit();
   }
   ASSIGN_OR_RETURN(const int64_t schema, db.Number("SELECT value FROM meta WHERE key = 'schema'"));
@@ -53,7 +57,7 @@ Status PrepareStore(Database& db) {
         "choose another state_dir",
         db.path(), schema, kSchema);
   }
-  return absl::OkStatus();
+  return db.Run(kHistoryIndex);
 }
 
 uint32_t Checksum(std::string_view bytes) {

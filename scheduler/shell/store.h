@@ -3,8 +3,8 @@
 //   meta(key, value)                       schema; snapshot_generation, snapshot_seq
 //   records(seq, crc, bytes)               records::Record, seq without gaps
 //   snapshot(generation, part, crc, bytes) records::SnapshotPart; only the generation in meta
-//   counts history(job, finished, bytes)          records::JobState of every finished job, for
-//   accounting
+//   history(job, finished, bytes)          records::JobState of finished jobs, for accounting; rows
+//                                          older than Journal::KeepHistory go as new ones come
 //
 // The state is the snapshot of meta's generation and every record after meta's snapshot_seq.
 // Records at or before it may still be there: a crash interrupted their deletion.

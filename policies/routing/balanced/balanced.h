@@ -1,4 +1,4 @@
-// Good when time and money can be weighed: the price book says what a millisecond is worth.
+// Good when time and money can be weighed: the price book says what a second is worth.
 //
 // The least of (price × expected time ÷ concurrency) + (expected time × value of time), in
 // nano-dollars, over the replicas within the objective, or over all when none is. Never-observed
@@ -14,18 +14,18 @@ namespace allot::policies {
 
 class Balanced final : public RoutingPolicy {
  public:
-  Balanced(double explore_ratio, int64_t micros_per_millisecond)
-      : explore_(explore_ratio), nanos_per_microsecond_(micros_per_millisecond) {}
+  Balanced(double explore_ratio, int64_t value_nanos_per_second)
+      : explore_(explore_ratio), value_nanos_per_second_(value_nanos_per_second) {}
   RouteChoice Choose(std::span<const ReplicaView> views, RouteMemory& memory,
                      Rng& rng) const override;
   bool WaitsForObjective() const override { return true; }
 
  private:
   ExploreRatio explore_;
-  int64_t nanos_per_microsecond_;  // A micro-dollar a millisecond is a nano-dollar a microsecond.
+  int64_t value_nanos_per_second_;
 };
 
 // Nano-dollars of one request on `view`, the client's time counted in; saturates.
-int64_t BalancedScore(const ReplicaView& view, int64_t nanos_per_microsecond);
+int64_t BalancedScore(const ReplicaView& view, int64_t value_nanos_per_second);
 
 }  // namespace allot::policies

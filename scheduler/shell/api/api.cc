@@ -3,6 +3,7 @@
 #include <charconv>
 #include <utility>
 
+#include "common/base/text.h"
 #include "common/config/bind.h"
 
 namespace allot::scheduler {
@@ -48,27 +49,37 @@ auth::Role RoleFor(Access access) {
   return auth::Role::kAdmin;
 }
 
-bool IsLoopbackHost(std::string_view host) {
-  if (host.starts_with("[::1]")) return true;
-  host = host.substr(0, host.find(':'));
-  return host == "localhost" || host.starts_with("127.");
+// Of "host" or "host:port"; what follows the bracket of an IPv6 address is no part of it.
+std::string_view HostOf(std::string_view authority) {
+  const size_t bracket = authority.starts_with('[') ? authority.find(']') : 0;
+  if (bracket == std::string_view::npos) return authority;
+  return authority.substr(0, authority.find(':', bracket));
 }
 
 // A local cluster asks for no token, so a web page that somebody has open must not be able to
 // speak to it, neither as another origin nor by a name that it had resolved to 127.0.0.1.
 Status CheckLocal(const http::Request& request) {
   const std::string_view host = request.Header("host"), origin = request.Header("origin");
-  if (!host.empty() && !IsLoopbackHost(host)) {
+  if (!host.empty() && !IsLoopbackHost(HostOf(host))) {
     return PermissionDenied("a local cluster answers only to 127.0.0.1 and localhost, not to {}",
                             host);
   }
   if (!origin.empty()) {
     const size_t at = origin.find("://");
-    if (at == std::string_view::npos || !IsLoopbackHost(origin.substr(at + 3))) {
+    if (at == std::string_view::npos || !IsLoopbackHost(HostOf(origin.substr(at + 3)))) {
       return PermissionDenied("a local cluster takes no requests from web pages of {}", origin);
     }
   }
   return absl::OkStatus();
+}
+
+// The loop parses bodies, and yaml-cpp takes some ten times as long as the JSON parser.
+constexpr size_t kYamlBytesMax = 256 << 10;
+
+bool IsYaml(const http::Request& request) {
+  const std::string_view type = request.Header("content-type");
+  return type.starts_with("application/yaml") || type.starts_with("text/yaml") ||
+         type.starts_with("application/x-yaml");
 }
 
 Status Authorize(Services& services, const Route& route, Call& call) {
@@ -107,6 +118,14 @@ void Api::Handle(http::Request request, http::ResponderPtr responder) {
   if (Status allowed = Authorize(services_, *match.route, call); !allowed.ok()) {
     return Refuse(call, allowed);
   }
+  if (!match.route->body.empty() && IsYaml(call.request) &&
+      call.request.body.size() > kYamlBytesMax) {
+    http::Response response = http::ErrorResponse(
+        InvalidArgument("the YAML body has {} bytes; {} (256 KiB) are taken, or send it as JSON",
+                        call.request.body.size(), kYamlBytesMax));
+    response.status = 413;
+    return call.responder->Send(std::move(response));
+  }
   match.route->handle(services_, call);
 }
 
@@ -134,11 +153,7 @@ void AnswerJson(Services& services, const Call& call,
 void Refuse(const Call& call, const Status& why) { call.responder->Send(http::ErrorResponse(why)); }
 
 Status BindBody(const http::Request& request, google::protobuf::Message* out) {
-  const std::string_view type = request.Header("content-type");
-  if (type.starts_with("application/yaml") || type.starts_with("text/yaml") ||
-      type.starts_with("application/x-yaml")) {
-    return config::BindYaml(request.body, "body", out);
-  }
+  if (IsYaml(request)) return config::BindYaml(request.body, "body", out);
   return config::BindJson(request.body, out);
 }
 

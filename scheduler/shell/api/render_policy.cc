@@ -6,6 +6,7 @@ namespace {
 // Words and texts as JSON strings: every JSON string is a YAML one.
 std::string Quoted(std::string_view text) { return JsonWriter().Value(text).Take(); }
 std::string Micros(Duration time) { return fmt::format("{}us", time.count()); }
+double NanoDollars(int64_t nanos) { return static_cast<double>(nanos) / 1e9; }
 std::string Dollars(int64_t micros) { return fmt::format("{}", static_cast<double>(micros) / 1e6); }
 
 }  // namespace
@@ -44,7 +45,7 @@ void RenderPolicy(const Policy& policy, JsonWriter& json) {
     json.Field("other_asic_usd_per_hour", prices.other_asic);
     json.Field("energy_usd_per_kwh", Cost{prices.energy_micros_per_kwh});
     json.Field("value_usd_per_waiting_job_hour", Cost{prices.micros_per_waiting_job_hour});
-    json.Field("value_usd_per_second", Cost{prices.micros_per_millisecond * 1000});
+    json.Field("value_usd_per_second", NanoDollars(prices.value_nanos_per_second));
   });
 }
 
@@ -85,7 +86,7 @@ std::string PolicyYaml(const Policy& policy) {
   line("  other_asic_usd_per_hour", Dollars(prices.other_asic.micros_per_hour));
   line("  energy_usd_per_kwh", Dollars(prices.energy_micros_per_kwh));
   line("  value_usd_per_waiting_job_hour", Dollars(prices.micros_per_waiting_job_hour));
-  line("  value_usd_per_second", Dollars(prices.micros_per_millisecond * 1000));
+  line("  value_usd_per_second", fmt::format("{}", NanoDollars(prices.value_nanos_per_second)));
   return out;
 }
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "common/http/client.h"
+#include "common/program/program.h"
 #include "fake_scheduler.h"
 
 namespace {
@@ -73,7 +74,7 @@ TEST_F(AgentShell, RegistersWithItsDevicesAndAddresses) {
   EXPECT_EQ(info.cpus, cores * 1000);
   EXPECT_GT(info.memory, 0);
   EXPECT_EQ(ReadText(s_.folder + "/state/addresses.yaml"),
-            fmt::format("pid: {}\nhttp: {}\n", getpid(), s_.agent->http_address()));
+            fmt::format("pid: {}\nhttp: \"{}\"\n", getpid(), s_.agent->http_address()));
 }
 
 TEST_F(AgentShell, RunsATaskFromStartToAcknowledgement) {
@@ -284,7 +285,7 @@ TEST_F(AgentShell, APortInUseIsSaid) {
   options.state_dir = s_.folder + "/another";
   options.http_listen = s_.agent->http_address();
   const auto second = Agent::Start(s_.loop, std::move(options));
-  EXPECT_EQ(ExitCodeOf(second.status()), 5) << second.status();
+  EXPECT_EQ(program::ExitCodeOf(second.status()), 5) << second.status();
 }
 
 TEST_F(AgentShell, GarbageInTheStateFolderStopsNothing) {

@@ -227,7 +227,15 @@ prices:
   EXPECT_EQ(book.other_asic, PriceRate{1'250'000});
   EXPECT_EQ(book.energy_micros_per_kwh, 300'000);
   EXPECT_EQ(book.micros_per_waiting_job_hour, 500'000);
-  EXPECT_EQ(book.micros_per_millisecond, 2);
+  EXPECT_EQ(book.value_nanos_per_second, 2'000'000);
+}
+
+TEST(ToPolicy, ValuesOfTimeFarBelowACentASecondCount) {
+  // Whoever waits costs 0.2 $/h.
+  const auto spec =
+      PolicyOf("{name: p, prices: {as_of: 2026-01-31, value_usd_per_second: 0.0000555556}}");
+  ASSERT_TRUE(spec.ok()) << MessageOf(spec.status());
+  EXPECT_EQ(spec->prices.value_nanos_per_second, 55'556);
 }
 
 TEST(ToPolicy, SaysWhatDoesNotGoTogether) {
@@ -238,9 +246,9 @@ TEST(ToPolicy, SaysWhatDoesNotGoTogether) {
        "prices.as_of is \"2026-13-01\"; give the date the prices were looked up, like 2026-03-31"},
       {"{name: p, prices: {as_of: 2026-01-31, devices: [{model: a/b}, {model: a/b}]}}",
        "prices.devices[1]: \"a/b\" is priced twice; the first row counts"},
-      {"{name: p, prices: {as_of: 2026-01-31, value_usd_per_second: 0.0001}}",
-       "prices.value_usd_per_second is 0.0001; the smallest value that counts is 0.001 (one "
-       "micro-dollar a millisecond)"},
+      {"{name: p, prices: {as_of: 2026-01-31, value_usd_per_second: 1e-10}}",
+       "prices.value_usd_per_second is 1e-10; the smallest value that counts is 1e-9 (a "
+       "nano-dollar)"},
       {"{name: p, prices: {as_of: 2026-01-31}, queue: {shares: {a: 0}}}",
        "queue.shares.a is 0; it must be above 0 and at most 1000000"},
       {"{name: p, prices: {as_of: 2026-01-31}, queue: {shares: {Team A: 1}}}",

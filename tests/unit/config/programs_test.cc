@@ -14,6 +14,24 @@ std::string Checked(const std::string& text) {
   return status.ok() ? MessageOf(Check(message)) : MessageOf(status);
 }
 
+TEST(BindChecked, PutsThePlaceBeforeWhatDoesNotGoTogether) {
+  AllowList list;
+  const std::string key = "public_key: 'kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk', role: agent}\n";
+  EXPECT_EQ(
+      MessageOf(BindChecked("peers:\n- {name: a, " + key + "- {name: a, " + key, "f.yaml", &list)),
+      "f.yaml:3:3: peers[1]: the name \"a\" is here twice");
+  EXPECT_EQ(list.peers_size(), 0) << "nothing of a bad file is used";
+  Scheduler scheduler;
+  EXPECT_THAT(MessageOf(BindChecked("state_dir: s\nkey_file: k\nallow_file: a\nlocal: true\n"
+                                    "gateway:\n  http_listen: 0.0.0.0:1\n",
+                                    "f.yaml", &scheduler)),
+              testing::StartsWith("f.yaml:6:16: gateway.http_listen is \"0.0.0.0:1\""));
+  // A key that is missing has no place, so the map it is missing from is named.
+  EXPECT_THAT(
+      MessageOf(BindChecked("state_dir: s\nkey_file: k\nallow_file: a\n", "f.yaml", &scheduler)),
+      testing::StartsWith("f.yaml:1:1: tokens_file is missing"));
+}
+
 const std::string kKey(40, 'k');
 
 TEST(CheckScheduler, SaysWhatDoesNotGoTogether) {
@@ -53,8 +71,11 @@ TEST(CheckScheduler, SaysWhatDoesNotGoTogether) {
 TEST(CheckGateway, NeedsWhatAProgramOfItsOwnNeeds) {
   EXPECT_EQ(Checked<Gateway>("{}"),
             "name is missing; a gateway that is a program of its own needs it");
-  const std::string good = "{name: g, scheduler: 'tcp://h:7400', scheduler_public_key: " + kKey +
-                           ", key_file: k, allow_file: a, ";
+  EXPECT_EQ(Checked<Gateway>("{name: g}"),
+            "state_dir is missing; a gateway that is a program of its own needs it");
+  const std::string good =
+      "{name: g, state_dir: s, scheduler: 'tcp://h:7400', scheduler_public_key: " + kKey +
+      ", key_file: k, allow_file: a, ";
   EXPECT_EQ(Checked<Gateway>(good + "tokens_file: t}"), "");
   EXPECT_EQ(Checked<Gateway>(good + "}"),
             "tokens_file is missing; without local: true requests need tokens, which `allot keys "

@@ -1,10 +1,9 @@
 #include "tests/unit/config/reference.h"
 
-#include <cmath>
 #include <set>
 #include <vector>
 
-#include "common/base/units.h"
+#include "common/config/scalars.h"
 #include "common/config/schema.h"
 #include "common/proto/config.pb.h"
 #include "fmt/format.h"
@@ -13,21 +12,6 @@ namespace allot::config {
 namespace {
 
 using google::protobuf::FieldDescriptor;
-
-std::string Bound(Unit unit, double value) {
-  const auto whole = static_cast<int64_t>(value);
-  switch (unit) {
-    case UNIT_DURATION:
-      return FormatDuration(Duration(whole));
-    case UNIT_BYTES:
-      return FormatBytes(whole);
-    case UNIT_CPUS:
-      return fmt::format("{}", value / 1000);
-    default:
-      break;
-  }
-  return value == std::floor(value) ? fmt::format("{}", whole) : fmt::format("{}", value);
-}
 
 std::string Anchor(const Schema& schema) {
   std::string lower;
@@ -75,11 +59,12 @@ std::string Range(const Rule& rule, bool list) {
   std::vector<std::string> parts;
   const bool low = rule.has_min(), high = rule.has_max();
   if (low && high) {
-    parts.push_back(Bound(rule.unit(), rule.min()) + " to " + Bound(rule.unit(), rule.max()));
+    parts.push_back(FormatUnit(rule.unit(), rule.min()) + " to " +
+                    FormatUnit(rule.unit(), rule.max()));
   } else if (low && rule.min() != 0) {
-    parts.push_back("at least " + Bound(rule.unit(), rule.min()));
+    parts.push_back("at least " + FormatUnit(rule.unit(), rule.min()));
   } else if (high) {
-    parts.push_back("at most " + Bound(rule.unit(), rule.max()));
+    parts.push_back("at most " + FormatUnit(rule.unit(), rule.max()));
   }
   if (rule.length_max() != 0) {
     parts.push_back(fmt::format("at most {} {}", rule.length_max(), list ? "items" : "bytes"));

@@ -182,6 +182,21 @@ TEST(Gateway, FailsOverWhenAnAgentDialsAnew) {
   EXPECT_EQ(h.Done(answer)->headers["x-allot-node"], "n2");
 }
 
+// The router hears that the node is gone before it hears that it is back: what was under way there
+// ends, and the new link gets new work.
+TEST(Gateway, ANodeThatDialsAnewIsUnlinkedFirstAndThenLinked) {
+  Harness h;
+  h.AddReplica(1, "n1", 1);
+  h.SendRoutes();
+  FakeAgent& agent = h.AddAgent("n1");
+  const auto lost = h.Post("/v1/completions", kPrompt);
+  ASSERT_TRUE(h.Until([&] { return !agent.requests.empty(); }));
+  AnswerAll(agent);
+  agent.Redial();
+  EXPECT_EQ(h.Done(lost)->status, 502) << "no other replica could begin it anew";
+  EXPECT_EQ(h.Done(h.Post("/v1/completions", kPrompt))->status, 200);
+}
+
 TEST(Gateway, TakesASilentNodeAsGone) {
   Harness h([](Options& options) { options.agent_silence_max = std::chrono::milliseconds(100); });
   h.AddReplica(1, "n1", 1);

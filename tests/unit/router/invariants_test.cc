@@ -26,7 +26,7 @@ RouteTable RandomTable(Rng& rng, uint64_t version) {
   table.version = version;
   table.routing_algorithm = algorithms[rng.Below(6)];
   table.explore_ratio = 0.1;
-  table.micros_per_millisecond = static_cast<int64_t>(rng.Below(3));
+  table.value_nanos_per_second = static_cast<int64_t>(rng.Below(3)) * 1'000'000;
   for (int d = 0; d < 2; ++d) {
     if (rng.OneIn(8)) continue;
     RouteDeployment& deployment = table.deployments.emplace_back();

@@ -154,9 +154,12 @@ TEST(Fastest, TakesTheLeastPredictedTime) {
 TEST(Balanced, WeighsTimeAgainstMoney) {
   // A: 0.4 $/h × 100 ms ÷ 4 = 2,778 n$. B: 2.5 $/h × 20 ms ÷ 4 = 3,472 n$.
   const std::vector<Row> fleet = {{0.4, 100}, {2.5, 20}};
-  // Worth nothing: A. At 1 µ$/ms A is 2,778 + 100,000 and B 3,472 + 20,000.
+  // Worth nothing: A. At $0.001/s A is 2,778 + 100,000 and B 3,472 + 20,000.
   Check(Balanced(0, 0), {{"time is free", fleet, 0, RouteReason::kBalanced}});
-  Check(Balanced(0, 1), {{"time has a price", fleet, 1, RouteReason::kBalanced}});
+  Check(Balanced(0, 1'000'000), {{"time has a price", fleet, 1, RouteReason::kBalanced}});
+  // A person-hour of $0.02 is 5,556 n$/s: A 2,778 + 556, B 3,472 + 111, so A; of $0.2 it is B.
+  Check(Balanced(0, 5'556), {{"time is nearly free", fleet, 0, RouteReason::kBalanced}});
+  Check(Balanced(0, 55'556), {{"and so it counts", fleet, 1, RouteReason::kBalanced}});
   Check(Balanced(0, 0),
         {{"what keeps the objective comes first",
           {{0.4, 100, false}, {2.5, 20}},
@@ -170,6 +173,9 @@ TEST(Balanced, ScoreSaturatesInsteadOfWrapping) {
   view.expected = std::chrono::hours(100'000);
   view.cost_nanos = 1;
   EXPECT_EQ(BalancedScore(view, INT64_MAX / 2), INT64_MAX);
+  // 3.6e14 µs × 1e8 n$/s is more than 63 bits hold, and their quotient is exact all the same.
+  EXPECT_EQ(BalancedScore(view, 1'000), 360'000'000'000 + 1);
+  EXPECT_EQ(BalancedScore(view, 100'000'000), 36'000'000'000'000'000 + 1);
 }
 
 TEST(LeastOutstanding, ComparesSharesNotCounts) {

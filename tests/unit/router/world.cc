@@ -1,6 +1,7 @@
 #include "tests/unit/router/world.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <sstream>
 
@@ -120,7 +121,8 @@ void World::Do(const Line& line) {
     table_.routing_algorithm = name;
     table_.explore_ratio = std::stod(line.Option("explore", "0"));
     table_.history = ParseTime(line.Option("history", "60s"));
-    table_.micros_per_millisecond = std::stoll(line.Option("micros_per_ms", "0"));
+    table_.value_nanos_per_second =
+        std::llround(std::stod(line.Option("value_usd_per_second", "0")) * 1e9);
   } else if (verb == "deployment") {
     Deployment(line);
   } else if (verb == "replica") {

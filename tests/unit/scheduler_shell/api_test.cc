@@ -1,4 +1,5 @@
 // The scheduler as people and agents meet it: real sockets, real disk, a real core.
+#include <boost/asio/ip/tcp.hpp>
 #include <fstream>
 #include <sstream>
 
@@ -169,6 +170,25 @@ TEST(Api, BadBodiesAreRefusedWithThePlaceOfTheError) {
   EXPECT_EQ(cluster.Get("/v1/jobs/job-17").status, 404);
   EXPECT_EQ(cluster.Get("/v1/nothing").status, 404);
   EXPECT_EQ(cluster.Fetch("PATCH", "/v1/jobs").status, 405);
+}
+
+TEST(Api, AYamlBodyThatWouldHoldUpTheLoopIs413) {
+  Cluster cluster;
+  cluster.Start();
+  const http::Headers yaml = {{"Content-Type", "application/yaml"}};
+  const std::string comment = "# " + std::string(256 << 10, 'x') + "\n";
+  for (const auto& [method, route] :
+       {std::pair("POST", "/v1/jobs"), std::pair("PUT", "/v1/deployments/d"),
+        std::pair("PUT", "/v1/policy"), std::pair("POST", "/v1/policy/check")}) {
+    const Answer answer = cluster.Fetch(method, route, comment, yaml);
+    EXPECT_EQ(answer.status, 413) << route;
+    EXPECT_EQ(ErrorCode(answer), "invalid_argument");
+    EXPECT_THAT(answer.body, HasSubstr("262144"));
+  }
+  EXPECT_EQ(
+      cluster.Fetch("POST", "/v1/jobs", "{\"command\": [\"a\"]}" + std::string(256 << 10, ' '))
+          .status,
+      201);
 }
 
 constexpr char kPolicy[] =
@@ -343,6 +363,38 @@ TEST(Link, ANodeCannotSpeakForAnother) {
   while (cluster.Get("/metrics").body.find("reason=\"name_not_proven\"} 1") == std::string::npos) {
   }
   EXPECT_EQ(cluster.Get("/v1/nodes").json().at("nodes").as_array().size(), 2u);
+}
+
+TEST(Link, ARevokedNodeIsLostThoughItsConnectionIsUp) {
+  Cluster cluster;
+  cluster.Start();
+  FakeAgent good(cluster, {.name = "n1"}), revoked(cluster, {.name = "n2"});
+  ASSERT_TRUE(good.WaitForWelcome() && revoked.WaitForWelcome());
+  ASSERT_TRUE(transport::RevokePeer(cluster.folder() / "allow.yaml", "n2").ok());
+  const auto alive = [&](size_t node) {
+    return cluster.Get("/v1/nodes").json().at("nodes").as_array()[node].at("alive").as_bool();
+  };
+  while (alive(1)) {
+  }
+  EXPECT_TRUE(alive(0));
+  EXPECT_THAT(cluster.Get("/metrics").body,
+              Not(HasSubstr("allotrope_link_refused_total{reason=\"revoked\"} 0")));
+}
+
+TEST(Restart, AStartThatFailsOnABusyPortCostsNoTerm) {
+  Cluster cluster;
+  cluster.Start();
+  cluster.Stop();
+  boost::asio::io_context loop;
+  boost::asio::ip::tcp::acceptor busy(loop, {boost::asio::ip::make_address("127.0.0.1"), 0});
+  const std::string address = fmt::format("127.0.0.1:{}", busy.local_endpoint().port());
+  Shell::Options http = cluster.Options(), link = cluster.Options();
+  http.http_listen = address;
+  link.listen = "tcp://" + address;
+  EXPECT_EQ(Shell::Start(loop, http).status().code(), StatusCode::kUnavailable);
+  EXPECT_EQ(Shell::Start(loop, link).status().code(), StatusCode::kUnavailable);
+  cluster.Start();
+  EXPECT_EQ(cluster.Get("/v1/cluster").json().at("term").as_int64(), 2);
 }
 
 TEST(Restart, EveryAcknowledgedJobIsThereAfterAKill) {

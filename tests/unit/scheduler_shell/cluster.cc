@@ -31,8 +31,7 @@ transport::KeyPair Cluster::Enroll(const std::string& name, transport::Role role
   return keys;
 }
 
-void Cluster::Start() {
-  loop_ = std::make_unique<boost::asio::io_context>(1);
+Shell::Options Cluster::Options() const {
   Shell::Options options;
   options.pipeline.state_dir = folder_.path();
   options.pipeline.core.lease = std::chrono::seconds(3);
@@ -43,7 +42,12 @@ void Cluster::Start() {
   options.tokens_file = local_ ? "" : folder_ / "tokens.yaml";
   options.local = local_;
   options.pipeline.journal.retry_min = std::chrono::milliseconds(5);
-  StatusOr<std::unique_ptr<Shell>> shell = Shell::Start(*loop_, std::move(options));
+  return options;
+}
+
+void Cluster::Start() {
+  loop_ = std::make_unique<boost::asio::io_context>(1);
+  StatusOr<std::unique_ptr<Shell>> shell = Shell::Start(*loop_, Options());
   ASSERT_TRUE(shell.ok()) << shell.status();
   shell_ = *std::move(shell);
   endpoint_ = shell_->endpoint();
@@ -101,7 +105,7 @@ FakeAgent::FakeAgent(Cluster& cluster, Options options) : options_(std::move(opt
              NodeInfo info =
                  MakeNode(options_.claimed_name.empty() ? options_.name : options_.claimed_name,
                           options_.gpus);
-             Send(RegisterNode{.registration = 1, .info = std::move(info)});
+             Send(RegisterNode{.registration = options_.registration, .info = std::move(info)});
            },
        .disconnected =
            [this](std::string) {

@@ -33,8 +33,9 @@ class Cluster {
   ~Cluster();
 
   void Start();
-  void Stop();  // clean
-  void Kill();  // like kill -9: nothing is flushed
+  Shell::Options Options() const;  // what Start uses
+  void Stop();                     // clean
+  void Kill();                     // like kill -9: nothing is flushed
   // Runs `f` on the scheduler's loop and waits for it.
   void OnLoop(const std::function<void(Shell&)>& f);
 
@@ -71,6 +72,7 @@ class FakeAgent {
     int code = 0;
     std::string log = "hello\n";
     std::string claimed_name = "";  // in RegisterNode; default: name
+    uint64_t registration = 1;      // a later life of the same node has a higher one
   };
   FakeAgent(Cluster& cluster, Options options);
   ~FakeAgent();

@@ -135,7 +135,9 @@ void RandomHistory::Turn() {
       spec.model = "charlm";
       spec.command = {"/bin/server"};
       spec.resources.cpus = static_cast<MilliCpu>(500 * (1 + rng_.Below(2)));
-      spec.groups.push_back({.device = {.kind = DeviceKind::kGpu}, .count = 1});
+      spec.groups.push_back({.device = {.kind = DeviceKind::kGpu},
+                             .count = 1,
+                             .concurrency = static_cast<uint32_t>(1 + rng_.Below(8))});
       return Feed(
           DeploymentApplied{.spec = std::make_shared<const DeploymentSpec>(std::move(spec))});
     }

@@ -96,13 +96,39 @@ TEST_F(Admission, ListEditedAtRunTimeCounts) {
   EXPECT_TRUE(GetsIn(n2));
 }
 
-TEST_F(Admission, RevokingConcernsNewConnections) {
+TEST_F(Admission, ARevokedPeerIsHeardNoMoreOnTheConnectionItHas) {
+  std::vector<std::string> revoked;
+  Listen({.revoked = [&](const std::string&, const std::string& name) { revoked.push_back(name); }},
+         /*echo=*/true);
+  auto one = EnrolledPeer("n1"), other = EnrolledPeer("n2");
+  ASSERT_TRUE(Exchange(*one, 1) && Exchange(*other, 1));
+  ASSERT_TRUE(RevokePeer(allow_file_, "n1").ok());
+  // Nobody dials; the list is read all the same.
+  ASSERT_TRUE(Until([&] {
+    one->link->Send(Numbered(7));
+    return server_->counters().dropped_revoked > 0;
+  }));
+  EXPECT_EQ(revoked.at(0), "n1");
+  const size_t heard = arrived_.size();
+  one->link->Send(Numbered(8));
+  ASSERT_TRUE(Exchange(*other, 3));
+  EXPECT_EQ(arrived_.size(), heard + 3);
+  // A new key under the same name: who holds the old one is still a stranger.
+  Enroll("n1", NewKeyPair());
+  EXPECT_FALSE(GetsIn(one->keys));
+  const uint64_t dropped = server_->counters().dropped_revoked;
+  one->link->Send(Numbered(9));
+  EXPECT_TRUE(Until([&] { return server_->counters().dropped_revoked > dropped; }));
+}
+
+TEST_F(Admission, ABrokenListCutsNobodyOff) {
   Listen({}, /*echo=*/true);
   auto peer = EnrolledPeer("n1");
   ASSERT_TRUE(Exchange(*peer, 1));
-  ASSERT_TRUE(RevokePeer(allow_file_, "n1").ok());
+  std::ofstream(allow_file_, std::ios::app) << "nonsense: [\n";
   EXPECT_FALSE(GetsIn(peer->keys));
   EXPECT_TRUE(Exchange(*peer, 3));
+  EXPECT_EQ(server_->counters().dropped_revoked, 0u);
 }
 
 TEST_F(Admission, ListThatCannotBeReadAdmitsNobody) {
@@ -149,13 +175,15 @@ TEST(ZapDomain, NamesTheRolesItAdmits) {
   EXPECT_FALSE(DomainAdmits("agents", Role::kAgent));
 }
 
-TEST(UserId, ComesBackAsRoleAndName) {
-  const std::string text = FormatUserId(Role::kGateway, "g1");
+TEST(UserId, ComesBackAsRoleNameAndKey) {
+  const std::string text = FormatUserId({"g1", "k:e:y", Role::kGateway});
   const auto id = ParseUserId(text);
   ASSERT_TRUE(id);
   EXPECT_EQ(id->role, Role::kGateway);
   EXPECT_EQ(id->name, "g1");
-  for (const char* bad : {"", "n1", "agent:", ":n1", "king:n1"})
+  EXPECT_EQ(id->public_key, "k:e:y");
+  for (const char* bad :
+       {"", "n1", "agent:", "agent:n1", "agent:n1:", "agent::k", ":n1:k", "king:n1:k"})
     EXPECT_FALSE(ParseUserId(bad)) << bad;
 }
 

@@ -208,7 +208,7 @@ inline Policy SomePolicy() {
       .other_asic = Price(),
       .energy_micros_per_kwh = Price().micros_per_hour,
       .micros_per_waiting_job_hour = Price().micros_per_hour,
-      .micros_per_millisecond = Price().micros_per_hour};
+      .value_nanos_per_second = Price().micros_per_hour};
   return policy;
 }
 inline RouteTable Routes() {
@@ -237,7 +237,7 @@ inline RouteTable Routes() {
           .routing_algorithm = Text(),
           .explore_ratio = Real() / 1000,
           .history = SomeDuration(),
-          .micros_per_millisecond = Price().micros_per_hour,
+          .value_nanos_per_second = Price().micros_per_hour,
           .deployments = Many(deployment)};
 }
 

@@ -1,0 +1,76 @@
+#include "common/program/program.h"
+
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "common/program/addresses.h"
+#include "common/proto/wire.pb.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace allot::program {
+namespace {
+
+TEST(Logging, WhatAStrangerSendsDoesNotFillTheLog) {
+  wire::LinkHello hello;
+  const std::string not_utf8("\x0a\x02\xff\xfe", 4);
+  ::testing::internal::CaptureStderr();
+  EXPECT_FALSE(hello.ParseFromString(not_utf8));
+  EXPECT_THAT(::testing::internal::GetCapturedStderr(), ::testing::HasSubstr("UTF-8"))
+      << "Protobuf is silent by itself; then StartLogging need not make it so";
+  StartLogging("test", {});
+  ::testing::internal::CaptureStderr();
+  EXPECT_FALSE(hello.ParseFromString(not_utf8));
+  EXPECT_EQ(::testing::internal::GetCapturedStderr(), "");
+}
+
+TEST(ExitCode, EachKindOfTroubleHasItsOwn) {
+  EXPECT_EQ(ExitCodeOf(absl::OkStatus()), 0);
+  EXPECT_EQ(ExitCodeOf(Internal("x")), 1);
+  EXPECT_EQ(ExitCodeOf(InvalidArgument("x")), 2);
+  EXPECT_EQ(ExitCodeOf(PermissionDenied("x")), 3);
+  EXPECT_EQ(ExitCodeOf(NotFound("x")), 4);
+  EXPECT_EQ(ExitCodeOf(Unavailable("x")), 5);
+  EXPECT_EQ(ExitCodeOf(FailedPrecondition("x")), 5);
+  EXPECT_EQ(ExitCodeOf(DeadlineExceeded("x")), 6);
+}
+
+class Addresses : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    std::string name = ::testing::TempDir() + "/allot-program-XXXXXX";
+    ASSERT_NE(mkdtemp(name.data()), nullptr);
+    folder_ = name;
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+  std::string Text(const std::filesystem::path& path) {
+    std::stringstream text;
+    text << std::ifstream(path).rdbuf();
+    return text.str();
+  }
+  std::filesystem::path folder_;
+};
+
+TEST_F(Addresses, AreThereWholeAndOnlyWhileTheProgramRuns) {
+  const std::filesystem::path state = folder_ / "a" / "state", path = state / "addresses.yaml";
+  {
+    const auto file = AddressesFile::Write(state, {{"http", "[::1]:80"}, {"public_key", "#k"}});
+    ASSERT_TRUE(file.ok()) << file.status();
+    EXPECT_EQ(Text(path),
+              fmt::format("pid: {}\nhttp: \"[::1]:80\"\npublic_key: \"#k\"\n", getpid()));
+  }
+  EXPECT_TRUE(std::filesystem::is_empty(state));
+}
+
+TEST_F(Addresses, AFolderThatCannotBeIsRefused) {
+  std::ofstream(folder_ / "file") << "x";
+  const auto file = AddressesFile::Write(folder_ / "file" / "state", {});
+  EXPECT_EQ(file.status().code(), StatusCode::kPermissionDenied);
+  EXPECT_THAT(MessageOf(file.status()), ::testing::HasSubstr("state_dir"));
+}
+
+}  // namespace
+}  // namespace allot::program
