@@ -175,6 +175,7 @@ WaitingGroup WaitingOf(const Fields& f) {
 DeploymentView DeploymentOf(const Fields& f) {
   DeploymentView d;
   d.name = f.Text("name");
+  d.tenant = f.Text("tenant");
   d.model = f.Text("model");
   d.generation = f.Count("generation");
   d.wanted = f.Count("wanted");

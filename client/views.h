@@ -73,7 +73,7 @@ struct WaitingGroup {
 };
 
 struct DeploymentView {
-  std::string name, model;
+  std::string name, tenant, model;
   int64_t generation = 0, wanted = 0, ready = 0;
   bool stopping = false;
   std::optional<double> ttft_seconds, per_token_seconds, end_to_end_seconds, percentile;

@@ -71,12 +71,14 @@ class Gateway::Impl {
     static_assert(kBodyBytesMax < transport::ServerLink::Options().message_bytes_max);
     const int64_t body_max = std::min(options_.body_bytes_max, kBodyBytesMax);
     ASSIGN_OR_RETURN(
-        server_, http::Server::Listen(loop_,
-                                      {.listen = options_.http_listen,
-                                       .body_bytes_max = static_cast<size_t>(body_max)},
-                                      [this](http::Request request, http::ResponderPtr responder) {
-                                        api_->Handle(std::move(request), responder);
-                                      }));
+        server_, http::Server::Listen(
+                     loop_,
+                     {.listen = options_.http_listen,
+                      .body_bytes_max = static_cast<size_t>(body_max),
+                      .refuse = [this](const http::Request& head) { return api_->Refuse(head); }},
+                     [this](http::Request request, http::ResponderPtr responder) {
+                       api_->Handle(std::move(request), responder);
+                     }));
     OpenScheduler();
     return absl::OkStatus();
   }
@@ -142,6 +144,7 @@ class Gateway::Impl {
     sample.nodes_linked = agents_->nodes();
     sample.http_connections = server_->connections();
     sample.scheduler_connected = scheduler_->connected();
+    sample.tokens_stale = !tokens_->Reload().ok();
     sample.scheduler_reconnects = scheduler_->reconnects();
     sample.gaps = agents_->gaps();
     const transport::LinkCounters& link = agents_->counters();

@@ -87,7 +87,7 @@ std::pair<std::string, std::string> HttpApi::IdHeader() {
   return {"X-Allot-Request-Id", ToString(plane_.NewId())};
 }
 
-void HttpApi::Refuse(const ApiError& error, const http::ResponderPtr& responder) {
+http::Response HttpApi::Refusal(const ApiError& error) {
   if (error.status == 401 || error.status == 403) {
     metrics_.Unauthorized();
   } else {
@@ -95,7 +95,17 @@ void HttpApi::Refuse(const ApiError& error, const http::ResponderPtr& responder)
   }
   http::Response response = ToResponse(error);
   response.headers.push_back(IdHeader());
-  responder->Send(std::move(response));
+  return response;
+}
+
+void HttpApi::Refuse(const ApiError& error, const http::ResponderPtr& responder) {
+  responder->Send(Refusal(error));
+}
+
+std::optional<http::Response> HttpApi::Refuse(const http::Request& head) {
+  const Status known = tokens_.Authenticate(head.Header("authorization")).status();
+  if (known.ok()) return std::nullopt;
+  return Refusal(FromStatus(known));
 }
 
 void HttpApi::Answer(std::string body, const http::ResponderPtr& responder) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "common/auth/tokens.h"
@@ -20,11 +21,14 @@ class HttpApi {
       : plane_(plane), tokens_(tokens), metrics_(metrics), metrics_text_(std::move(metrics_text)) {}
 
   void Handle(http::Request request, const http::ResponderPtr& responder);
+  // For Server::Options::refuse: whoever has no token is told before the body is read.
+  std::optional<http::Response> Refuse(const http::Request& head);
 
  private:
   void Complete(http::Request request, Endpoint endpoint, const auth::Principal& principal,
                 const http::ResponderPtr& responder);
   void Explain(std::string_view id, const http::ResponderPtr& responder);
+  http::Response Refusal(const ApiError& error);
   void Refuse(const ApiError& error, const http::ResponderPtr& responder);
   void Answer(std::string body, const http::ResponderPtr& responder);
   std::pair<std::string, std::string> IdHeader();

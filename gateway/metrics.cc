@@ -44,6 +44,9 @@ const Row kScheduler{"allotrope_gateway_scheduler_connected",
                      "1 while the link to the scheduler is up.", Kind::kGauge};
 const Row kRoutes{"allotrope_gateway_routes_version", "Version of the route table in use.",
                   Kind::kGauge};
+const Row kTokensStale{
+    "allotrope_gateway_tokens_stale",
+    "1 while the tokens file cannot be used and the tokens read before stay valid.", Kind::kGauge};
 const Row kSlow{"allotrope_gateway_slow_clients_total",
                 "Streams cut off because the client did not read them."};
 const Row kRefused{"allotrope_gateway_http_refused_total",
@@ -171,6 +174,7 @@ std::string Metrics::Text(const router::Core& core, const Sample& sample) {
   registry_.GetGauge(kNodes).Set(static_cast<double>(sample.nodes_linked));
   registry_.GetGauge(kConnections).Set(static_cast<double>(sample.http_connections));
   registry_.GetGauge(kScheduler).Set(sample.scheduler_connected ? 1 : 0);
+  registry_.GetGauge(kTokensStale).Set(sample.tokens_stale ? 1 : 0);
   registry_.GetGauge(kRoutes).Set(static_cast<double>(core.routes().version));
   for (const auto& [why, count] : sample.link_drops)
     mirror_.Follow(kDrops, {{"reason", why}}, count);

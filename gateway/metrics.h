@@ -20,7 +20,7 @@ class Metrics {
   // What others count, as it stands now.
   struct Sample {
     size_t nodes_linked = 0, http_connections = 0;
-    bool scheduler_connected = false;
+    bool scheduler_connected = false, tokens_stale = false;
     std::map<std::string, uint64_t> link_drops, zap;  // by reason, by outcome
     std::map<std::string, uint64_t> totals;           // envelopes_in, bytes_out, …
     uint64_t gaps = 0, scheduler_reconnects = 0;

@@ -24,8 +24,12 @@ std::string ObjectiveOf(const DeploymentView& d) {
 
 std::string DeploymentsText(const std::vector<DeploymentView>& deployments) {
   if (deployments.empty()) return "no deployments; `allot deploy FILE` makes one\n";
-  Table table(
-      {{"DEPLOYMENT"}, {"MODEL"}, {"READY", Table::Align::kRight}, {"STATE"}, {"OBJECTIVE"}});
+  Table table({{"DEPLOYMENT"},
+               {"TENANT"},
+               {"MODEL"},
+               {"READY", Table::Align::kRight},
+               {"STATE"},
+               {"OBJECTIVE"}});
   Table replicas({{"REPLICA"},
                   {"DEPLOYMENT"},
                   {"NODE"},
@@ -38,7 +42,7 @@ std::string DeploymentsText(const std::vector<DeploymentView>& deployments) {
   std::string waiting;
   for (const DeploymentView& d : deployments) {
     const bool whole = d.ready >= d.wanted;
-    table.Add({d.name, d.model, fmt::format("{}/{}", d.ready, d.wanted),
+    table.Add({d.name, d.tenant, d.model, fmt::format("{}/{}", d.ready, d.wanted),
                d.stopping ? "stopping"
                : whole    ? "ready"
                           : "starting",

@@ -11,7 +11,9 @@
 #include <vector>
 
 #include "common/base/check.h"
-#include "common/base/text.h"
+#include "common/base/logging.h"
+#include "common/base/loopback.h"
+#include "common/config/bind.h"
 #include "common/config/convert.h"
 #include "common/proto/config.pb.h"
 
@@ -136,7 +138,17 @@ struct Tokens::Impl {
     stamp = now;
     StatusOr<std::vector<Entry>> loaded = LoadEntries(options.file);
     reload_error = loaded.status();
-    if (loaded.ok()) entries = *std::move(loaded);
+    // Once for every version of the file: whoever has just revoked a token must hear that it was
+    // not, and a file that stays broken must not fill the log.
+    if (!loaded.ok()) {
+      spdlog::error(
+          "the tokens file cannot be used; the {} tokens read before stay valid, revoked ones "
+          "among them, until it can: {}",
+          entries.size(), MessageOf(loaded.status()));
+    } else {
+      spdlog::info("tokens read again file={} tokens={}", options.file, loaded->size());
+      entries = *std::move(loaded);
+    }
   }
 
   // Looks at every entry whatever it finds, so that time tells nothing about the list.
@@ -179,7 +191,10 @@ StatusOr<Principal> Tokens::Authenticate(std::string_view authorization) {
   return Unauthenticated("the token is not known; `allot keys token` makes one");
 }
 
-const Status& Tokens::reload_error() const { return impl_->reload_error; }
+const Status& Tokens::Reload() {
+  impl_->ReloadIfChanged();
+  return impl_->reload_error;
+}
 
 std::string Sha256Hex(std::string_view text) {
   std::string hex;

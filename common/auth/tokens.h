@@ -2,8 +2,9 @@
 //
 // The tokens file (config::Tokens) holds SHA-256 digests, never tokens; `allot keys token` makes
 // both. The file is looked at on every call and read again when it has changed. A file that turns
-// unreadable or wrong leaves the last good list in force (reload_error says why); at the start it
-// is an error. One thread.
+// unreadable or wrong leaves the last good list in force, with an error in the log for every
+// version of it and a gauge in both programs (Reload says why); at the start it is an error. One
+// thread.
 #pragma once
 
 #include <cstdint>
@@ -44,8 +45,9 @@ class Tokens {
   // local administrator: OpenAI clients cannot be told to send no key.
   StatusOr<Principal> Authenticate(std::string_view authorization);
 
-  // Why the last reload was refused; ok when the list in force is the file's.
-  const Status& reload_error() const;
+  // Reads the file again if it has changed, as every Authenticate does. Why its newest version was
+  // refused; ok when the list in force is the file's.
+  const Status& Reload();
 
  private:
   struct Impl;

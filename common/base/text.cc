@@ -80,9 +80,4 @@ bool IsName(std::string_view text) {
                      [&](char c) { return word(c) || c == '.' || c == '-'; });
 }
 
-bool IsLoopbackHost(std::string_view host) {
-  if (host == "localhost" || host == "[::1]" || host == "::1") return true;
-  return host.starts_with("127.") && host.find_first_not_of("0123456789.") == host.npos;
-}
-
 }  // namespace allot

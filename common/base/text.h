@@ -19,8 +19,4 @@ bool IsName(std::string_view text);
 inline constexpr std::string_view kNameHelp =
     "use a-z, 0-9, '-' and '.', start and end with a letter or digit, at most 63 characters";
 
-// Does `host` (no port) mean this machine and nothing else? localhost, [::1] and 127.0.0.0/8 in
-// digits; a name like 127.example.com may resolve to anywhere.
-bool IsLoopbackHost(std::string_view host);
-
 }  // namespace allot

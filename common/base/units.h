@@ -57,6 +57,15 @@ inline constexpr Bytes kKiB = 1024, kMiB = 1024 * kKiB, kGiB = 1024 * kMiB;
 // Thousandths of a processor core.
 using MilliCpu = int64_t;
 
+// The most that is taken anywhere: what config accepts, links carry and the journal reads back.
+// One place for all of them, because a record that was accepted and cannot be read again would keep
+// the scheduler from starting. Beyond these, sums of times and durations could overflow: the years
+// 317 and 5138.
+inline constexpr Duration kDurationMax{10'000'000'000'000'000};
+inline constexpr Time kTimeMax = FromMicros(100'000'000'000'000'000);
+inline constexpr Bytes kBytesMax = Bytes{1} << 60;
+inline constexpr MilliCpu kMilliCpusMax = 1'000'000'000;
+
 std::string FormatDuration(Duration d);  // "1.5s", "250ms", "3m20s", "2h"
 std::string FormatBytes(Bytes b);        // "512MiB", "1.5GiB"
 std::string FormatCost(Cost c);          // "$0.001234"

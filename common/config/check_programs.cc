@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <set>
 
-#include "common/base/text.h"
+#include "common/base/loopback.h"
 #include "common/config/checks.h"
 
 namespace allot::config {

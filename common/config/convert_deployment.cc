@@ -40,6 +40,7 @@ StatusOr<DeploymentSpec> ToDeploymentSpec(const Deployment& deployment) {
   constexpr uint64_t kReplicasMax = 10'000;
   DeploymentSpec spec;
   spec.name = deployment.name();
+  if (!deployment.tenant().empty()) spec.tenant = deployment.tenant();
   spec.model = deployment.model().empty() ? deployment.name() : deployment.model();
   spec.command = {deployment.command().begin(), deployment.command().end()};
   spec.environment = {deployment.environment().begin(), deployment.environment().end()};

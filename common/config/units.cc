@@ -1,6 +1,7 @@
 #include <array>
 #include <limits>
 
+#include "common/base/units.h"
 #include "common/config/bind.h"
 
 namespace allot::config {
@@ -39,10 +40,10 @@ bool TakeDecimal(std::string_view* text, Decimal* out) {
   return true;
 }
 
-// digits / scale * factor, if it fits; what is below one unit is cut.
-bool Multiply(const Decimal& number, int64_t factor, int64_t* out) {
+// digits / scale * factor, if it is `most` or less; what is below one unit is cut.
+bool Multiply(const Decimal& number, int64_t factor, int64_t most, int64_t* out) {
   const __int128 product = number.digits * factor / number.scale;
-  if (product > std::numeric_limits<int64_t>::max() / 4) return false;
+  if (product > most) return false;
   *out = static_cast<int64_t>(product);
   return true;
 }
@@ -87,9 +88,10 @@ StatusOr<int64_t> ParseDurationMicros(std::string_view text) {
     const UnitName* unit = FindUnit(kUnits, rest.substr(0, rest.find_first_of("0123456789.")));
     int64_t part = 0;
     if (unit == nullptr || unit->factor >= last_factor) return wrong();
-    if (!Multiply(number, unit->factor, &part) ||
-        sum > std::numeric_limits<int64_t>::max() / 4 - part) {
-      return InvalidArgument("is \"{}\", which is too long", Shown(text));
+    if (!Multiply(number, unit->factor, kDurationMax.count(), &part) ||
+        sum > kDurationMax.count() - part) {
+      return InvalidArgument("is \"{}\", which is too long; {} is the most", Shown(text),
+                             FormatDuration(kDurationMax));
     }
     sum += part;
     last_factor = unit->factor;
@@ -120,8 +122,9 @@ StatusOr<int64_t> ParseBytes(std::string_view text) {
     return InvalidArgument("is \"{}\"; give a size like 512MiB or 16GiB", Shown(text));
   }
   int64_t bytes = 0;
-  if (!Multiply(number, unit->factor, &bytes)) {
-    return InvalidArgument("is \"{}\", which is too much", Shown(text));
+  if (!Multiply(number, unit->factor, kBytesMax, &bytes)) {
+    return InvalidArgument("is \"{}\", which is too much; {} is the most", Shown(text),
+                           FormatBytes(kBytesMax));
   }
   return bytes;
 }
@@ -139,8 +142,9 @@ StatusOr<int64_t> ParseMilliCpus(std::string_view text) {
                            Shown(text));
   }
   int64_t millis = 0;
-  if (!Multiply(number, factor, &millis)) {
-    return InvalidArgument("is \"{}\", which is too much", Shown(text));
+  if (!Multiply(number, factor, kMilliCpusMax, &millis)) {
+    return InvalidArgument("is \"{}\", which is too much; {} is the most", Shown(text),
+                           kMilliCpusMax / 1000);
   }
   return millis;
 }

@@ -7,15 +7,16 @@
 // OPTIONS is answered with Allow; Expect: 100-continue; 400 for what is no request or is badly
 // encoded, 408, 413, 417, 431; Content-Length, Transfer-Encoding, Connection and Date are always
 // ours (such headers of a Response are dropped). A head must arrive within idle_timeout, and so
-// must every piece of a body and every acknowledgement of data written. header_bytes_max holds for
-// the head, extensions of chunks and trailers together. A request whose end is in doubt (RFC 9112,
-// 6.3) is a 400 and the connection's last. A handler may take as
-// long as it likes. Requests of one connection are handled one after the other.
+// must every piece of a body and every acknowledgement of data written; a whole body within
+// body_timeout. header_bytes_max holds for the head, extensions of chunks and trailers together. A
+// request whose end is in doubt (RFC 9112, 6.3) is a 400 and the connection's last. A handler may
+// take as long as it likes. Requests of one connection are handled one after the other.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -76,7 +77,14 @@ class Server {
     std::string listen;               // "127.0.0.1:7401"; port 0 picks one; "[::1]:0"
     size_t body_bytes_max = 4 << 20;  // 413 beyond
     size_t header_bytes_max = 32 << 10;
+    // Of all requests that are not answered yet, together: 503 beyond. One body always fits.
+    size_t bodies_bytes_max = 256 << 20;
     Duration idle_timeout = std::chrono::seconds(75);
+    Duration body_timeout = std::chrono::minutes(5);  // 408 beyond
+    // Asked when a head has come and its body has not, before more of it is read: the answer of
+    // who may not send it, which ends the connection. The request has no body yet. The handler
+    // still checks for itself: a request that came as a whole goes to it at once.
+    std::function<std::optional<Response>(const Request& head)> refuse = nullptr;
     size_t connections_max = 10'000;  // 503 and close beyond
   };
   static StatusOr<std::unique_ptr<Server>> Listen(boost::asio::io_context& loop, Options options,

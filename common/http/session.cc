@@ -1,5 +1,6 @@
 #include "common/http/session.h"
 
+#include <algorithm>
 #include <charconv>
 #include <ctime>
 #include <utility>
@@ -71,6 +72,7 @@ void Session::Close() {
   error_code ignored;
   socket_.close(ignored);
   responder_.reset();
+  ReleaseBody();
   const auto server = std::exchange(server_, nullptr);
   server->sessions.erase(this);  // May drop the last reference; callers hold one of their own.
 }
@@ -141,10 +143,21 @@ void Session::Process() {
     const size_t body_before = parser_.request().body.size();
     const RequestParser::Result result = parser_.Feed(rest, &consumed);
     in_start_ += consumed;
-    // A slow body may take long. A slow head may not, nor may words about chunks, nor trailers.
+    // A slow body may take longer than a slow head, but not for ever; and neither may a slow head,
+    // nor words about chunks, nor trailers.
     const bool body_grew = parser_.request().body.size() > body_before;
-    if (parser_.head_done() && (body_grew || !had_head)) ExtendDeadline();
-    if (result == RequestParser::Result::kDone) {
+    if (parser_.head_done() && (body_grew || !had_head)) {
+      ExtendDeadline();
+      if (had_head) deadline_ = std::min(deadline_, body_deadline_);
+    }
+    const bool whole = result == RequestParser::Result::kDone;
+    if (whole || result == RequestParser::Result::kNeedMore) {
+      if (std::optional<Response> refusal = CheckBody(whole)) {
+        AnswerSimply(*std::move(refusal));
+        break;
+      }
+    }
+    if (whole) {
       Dispatch();
       continue;
     }
@@ -180,9 +193,33 @@ void Session::Process() {
   if (phase_ == Phase::kReading && eof_ && out_.empty()) Close();
 }
 
+std::optional<Response> Session::CheckBody(bool whole) {
+  const size_t size = parser_.request().body.size();
+  server_->bodies_bytes += size - body_held_;
+  body_held_ = size;
+  const Server::Options& options = server_->options;
+  if (size > 0 &&
+      server_->bodies_bytes > std::max(options.bodies_bytes_max, options.body_bytes_max)) {
+    return ErrorResponse(
+        Unavailable("the requests in hand have bodies of {} bytes together; try again in a second",
+                    server_->bodies_bytes));
+  }
+  if (whole || !parser_.head_done() || std::exchange(body_expected_, true)) return std::nullopt;
+  body_deadline_ = Clock::now() + options.body_timeout;
+  if (!options.refuse) return std::nullopt;
+  Request head;
+  head.method = parser_.request().method;
+  head.headers = parser_.request().headers;
+  head.peer = peer_;
+  if (!ParseTarget(parser_.target(), &head)) return std::nullopt;  // Dispatch says so.
+  return options.refuse(head);
+}
+
+void Session::ReleaseBody() { server_->bodies_bytes -= std::exchange(body_held_, 0); }
+
 void Session::Dispatch() {
   phase_ = Phase::kAnswering;
-  continue_sent_ = false;
+  continue_sent_ = body_expected_ = false;
   keep_alive_ = parser_.keep_alive();
   http_1_0_ = parser_.http_1_0();
   head_only_ = chunked_ = false;
@@ -258,6 +295,7 @@ void Session::SendAnswer(Response response) {
 void Session::AnswerSimply(Response response) {
   phase_ = Phase::kAnswering;
   keep_alive_ = head_only_ = http_1_0_ = false;
+  parser_.Take();          // What there is of a body is not kept while the client reads its answer.
   in_start_ = in_.size();  // Nothing after this can be trusted to be a request.
   SendAnswer(std::move(response));
 }
@@ -304,6 +342,7 @@ void Session::FinishAnswer() {
   if (phase_ != Phase::kAnswering) return;
   phase_ = Phase::kReading;
   responder_.reset();
+  ReleaseBody();
   ExtendDeadline();
   if (out_.empty()) AfterFlush();
 }

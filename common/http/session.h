@@ -10,6 +10,7 @@
 #include <chrono>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -42,6 +43,7 @@ struct ServerState {
   std::vector<char> scratch;  // every read lands here first, so idle connections own no buffer
   std::string head;           // and every head is built here
   std::unordered_map<Session*, std::shared_ptr<Session>> sessions;
+  size_t bodies_bytes = 0;  // of requests that are not answered yet
   bool closed = false;
 
  private:
@@ -76,6 +78,9 @@ class Session : public std::enable_shared_from_this<Session> {
   void OnReadable();
   void OnEof();
   void Process();  // parses and dispatches what is buffered
+  // Counts what has come of the body; why no more of it is wanted.
+  std::optional<Response> CheckBody(bool whole);
+  void ReleaseBody();
   void Dispatch();
   void AnswerSimply(Response response);  // an answer of the server's own, then close
   void FinishAnswer();
@@ -101,12 +106,14 @@ class Session : public std::enable_shared_from_this<Session> {
   std::deque<std::string> out_;  // to be written, the first from out_start_ on
   size_t out_start_ = 0, backlog_ = 0;
   std::weak_ptr<SessionResponder> responder_;  // of the request in hand
-  Clock::time_point deadline_;
+  Clock::time_point deadline_, body_deadline_;
+  size_t body_held_ = 0;  // bytes of the body counted in ServerState
   Phase phase_ = Phase::kReading;
   bool reading_ = false, writing_ = false;  // a wait is pending
   bool processing_ = false;
   bool eof_ = false;
   bool continue_sent_ = false;
+  bool body_expected_ = false;  // the head has come, and who sent it may send the rest
   // Of the request in hand:
   bool head_only_ = false, keep_alive_ = true, chunked_ = false, http_1_0_ = false;
 };

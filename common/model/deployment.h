@@ -40,6 +40,7 @@ struct ReplicaGroup {
 
 struct DeploymentSpec {
   std::string name;
+  std::string tenant = "default";  // whose it is: only its tokens, and unbound ones, may change it
   std::string model;           // the name clients ask for; default: name
   std::vector<std::string> command;  // "{port}" is replaced by the port to listen on (also in ALLOT_PORT)
   std::map<std::string, std::string> environment;

@@ -14,11 +14,9 @@
 
 namespace allot::wire {
 
-// Beyond these, sums of times and durations could overflow. The years 317 and 5138.
-inline constexpr int64_t kDurationMicrosMax = 10'000'000'000'000'000;
-inline constexpr int64_t kTimeMicrosMax = 100'000'000'000'000'000;
-inline constexpr int64_t kBytesMax = int64_t{1} << 60;
-inline constexpr int64_t kMilliCpusMax = 1'000'000'000;
+// With the limits of common/base/units.h, which config keeps to as well.
+inline constexpr int64_t kDurationMicrosMax = kDurationMax.count();
+inline constexpr int64_t kTimeMicrosMax = ToMicros(kTimeMax);
 inline constexpr int64_t kPriceMicrosMax = 1'000'000'000'000'000;  // a billion dollars an hour
 inline constexpr int64_t kValueNanosMax = 1'000'000'000'000'000;   // a million dollars a second
 inline constexpr uint32_t kTasksMax = 1 << 16;

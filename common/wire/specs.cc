@@ -46,6 +46,7 @@ StatusOr<JobSpec> Decode(const records::JobSpec& in) {
 void Encode(const DeploymentSpec& spec, records::DeploymentSpec* out) {
   out->Clear();
   out->set_name(ReplaceInvalidUtf8(spec.name));
+  out->set_tenant(ReplaceInvalidUtf8(spec.tenant));
   out->set_model(ReplaceInvalidUtf8(spec.model));
   EncodeStrings(spec.command, out->mutable_command());
   EncodeMap(spec.environment, out->mutable_environment());
@@ -69,6 +70,7 @@ StatusOr<DeploymentSpec> Decode(const records::DeploymentSpec& in) {
   DeploymentSpec spec;
   if (in.name().empty()) return InvalidArgument("deployment has no name");
   spec.name = in.name();
+  if (!in.tenant().empty()) spec.tenant = in.tenant();
   spec.model = in.model();
   spec.command = DecodeStrings(in.command());
   spec.environment = DecodeMap(in.environment());

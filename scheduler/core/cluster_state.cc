@@ -172,7 +172,28 @@ void ClusterState::Fold(const JobAccepted& r) {
   job.idempotency_key = r.idempotency_key;
   job.submitted = job.queued = r.at;
   last_job_ = std::max(last_job_, r.job);
+  LapseKeys(r.at);
   if (!r.idempotency_key.empty()) idempotency_[r.idempotency_key] = r.job;
+}
+
+void ClusterState::LapseKeys(Time now) {
+  while (!forgotten_keys_.empty() && (forgotten_keys_.front().finished + kKeyLife <= now ||
+                                      forgotten_keys_.size() > kForgottenKeysMax)) {
+    const ForgottenKey& oldest = forgotten_keys_.front();
+    const auto it = idempotency_.find(oldest.key);
+    if (it != idempotency_.end() && it->second == oldest.job) idempotency_.erase(it);
+    forgotten_keys_.pop_front();
+  }
+}
+
+void ClusterState::ForgetOldestJob() {
+  const auto oldest = jobs_.find(finished_.front());
+  finished_.pop_front();
+  JobState& job = oldest->second;
+  if (!job.idempotency_key.empty()) {
+    forgotten_keys_.push_back({std::move(job.idempotency_key), job.id, job.finished});
+  }
+  jobs_.erase(oldest);
 }
 
 void ClusterState::Fold(const JobPlaced& r) {
@@ -250,11 +271,8 @@ void ClusterState::Fold(const JobFinished& r) {
   job.code = r.code;
   job.cost = r.cost;
   finished_.push_back(r.job);
-  if (finished_.size() <= kFinishedJobsKept) return;
-  const auto oldest = jobs_.find(finished_.front());
-  finished_.pop_front();
-  idempotency_.erase(oldest->second.idempotency_key);
-  jobs_.erase(oldest);
+  if (finished_.size() > kFinishedJobsKept) ForgetOldestJob();
+  LapseKeys(r.at);
 }
 
 void ClusterState::Fold(const DeploymentSet& r) {
@@ -306,6 +324,9 @@ void ClusterState::Fold(const ReplicaGone& r) {
 void ClusterState::RestoreDerived() {
   node_names_.clear();
   idempotency_.clear();
+  for (const ForgottenKey& forgotten : forgotten_keys_) {
+    idempotency_[forgotten.key] = forgotten.job;
+  }
   for (const auto& [id, job] : jobs_) {
     if (!job.idempotency_key.empty()) idempotency_[job.idempotency_key] = id;
   }

@@ -69,6 +69,13 @@ struct DeploymentState {
   std::vector<ReplicaId> replicas;  // in order of id
 };
 
+// The idempotency key of a finished job that is not kept any more.
+struct ForgottenKey {
+  std::string key;
+  JobId job;
+  Time finished;
+};
+
 struct NodeState {
   NodeId id;
   NodeInfoPtr info;  // never null
@@ -108,6 +115,11 @@ class ClusterState {
   // Of a job's earlier attempts so many are remembered, and fewer of a wide gang: a job that is
   // placed again and again must not grow.
   static constexpr size_t kEarlierAttemptsKept = 16, kEarlierNodesKept = 8'192;
+  // An idempotency key is good for as long as its job is kept, and after that until a day has
+  // passed since the job finished: a client may retry long after, and a second job would be the
+  // very thing its key is to prevent. Beyond this many keys of forgotten jobs the oldest go.
+  static constexpr Duration kKeyLife = std::chrono::hours(24);
+  static constexpr size_t kForgottenKeysMax = 500'000;
 
   // A number over everything durable, the same for equal states (checkers, tests).
   uint64_t Fingerprint() const;
@@ -134,6 +146,8 @@ class ClusterState {
   void Fold(const ReplicaPlaced& r);
   void Fold(const ReplicaStopping& r);
   void Fold(const ReplicaGone& r);
+  void ForgetOldestJob();
+  void LapseKeys(Time now);
   void MoveLeases(NodeState& node, const NodeInfo& before);
   void ComputeFree(NodeState& node);
 
@@ -150,6 +164,7 @@ class ClusterState {
   std::map<JobId, JobState> jobs_;
   absl::flat_hash_map<std::string, JobId> idempotency_;
   std::deque<JobId> finished_;
+  std::deque<ForgottenKey> forgotten_keys_;  // in order of finishing
   std::map<std::string, DeploymentState> deployments_;
   std::map<ReplicaId, ReplicaState> replicas_;
   JobId last_job_;

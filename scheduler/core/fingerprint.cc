@@ -74,6 +74,7 @@ class Hasher {
   }
   void Add(const DeploymentSpec& s) {
     Text(s.name);
+    Text(s.tenant);
     Text(s.model);
     Strings(s.command);
     Map(s.environment);
@@ -257,6 +258,12 @@ uint64_t ClusterState::Fingerprint() const {
   hash.Number(jobs_.size());
   for (const auto& [id, job] : jobs_) hash.Add(job);
   for (const JobId id : finished_) hash.Number(id.value());
+  hash.Number(forgotten_keys_.size());
+  for (const ForgottenKey& forgotten : forgotten_keys_) {
+    hash.Text(forgotten.key);
+    hash.Number(forgotten.job.value());
+    hash.At(forgotten.finished);
+  }
   hash.Number(deployments_.size());
   for (const auto& [name, deployment] : deployments_) hash.Add(deployment);
   hash.Number(replicas_.size());

@@ -55,7 +55,8 @@ StatusOr<LogReader::Place> LogReader::Find(const What& what) const {
   const ReplicaId id = std::get<ReplicaId>(what);
   const auto& replicas = pipeline_.core().state().replicas();
   const auto it = replicas.find(id);
-  if (it == replicas.end()) return NotFound("there is no {}", ToString(id));
+  if (it == replicas.end())
+    return NotFound("there is no {}; `allot deployments` lists them", ToString(id));
   Place place{.replica = id};
   RETURN_IF_ERROR(Reachable(it->second.placement.node, &place.node));
   return place;

@@ -87,6 +87,10 @@ inline const Row kGaps{"allotrope_link_gaps_total", "Envelopes missing in a peer
                        Kind::kCounter};
 inline const Row kHttpRequests{"allotrope_http_requests_total", "Requests by route and code.",
                                Kind::kCounter};
+inline const Row kTokensStale{"allotrope_tokens_stale",
+                              "1 while the tokens file cannot be used and the tokens read before "
+                              "stay valid.",
+                              Kind::kGauge};
 inline const Row kHttpConnections{"allotrope_http_connections", "Open connections.", Kind::kGauge};
 
 }  // namespace allot::scheduler::rows

@@ -42,7 +42,7 @@ class Metrics {
     const transport::ZapCounters* zap = nullptr;
     const transport::LinkCounters* link = nullptr;
     size_t gateways = 0, http_connections = 0, journal_waiting = 0;
-    bool degraded = false;
+    bool degraded = false, tokens_stale = false;
   };
   // Brings every gauge up to date; then registry.Text() is the answer to a scrape.
   void Take(const Sample& sample);

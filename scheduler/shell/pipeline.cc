@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "common/base/logging.h"
+#include "scheduler/shell/record_codec.h"
 
 namespace allot::scheduler {
 
@@ -48,6 +49,12 @@ Status Pipeline::Load() {
       }));
   census_.Reset(core_.state());
   clock_.emplace(last);
+  if (clock_->ahead() > std::chrono::seconds(1)) {
+    spdlog::warn(
+        "the newest record is {} ahead of this machine's clock; times shown stay ahead until the "
+        "scheduler was stopped for so long. Was the clock set wrong?",
+        FormatDuration(clock_->ahead()));
+  }
   spdlog::info("store loaded records={} snapshot_seq={} jobs={} nodes={}", records,
                store_->snapshot_seq(), core_.state().jobs().size(), core_.state().nodes().size());
   return absl::OkStatus();
@@ -58,7 +65,9 @@ Status Pipeline::BeginTerm() {
   const bool empty = !core_.state().term().valid();
   core_.Step(Now(), Restarted{}, effects_);
   if (empty && options_.first_policy != nullptr) {
-    core_.Step(Now(), PolicyApplied{.policy = options_.first_policy}, effects_);
+    const PolicyApplied first{.policy = options_.first_policy};
+    RETURN_IF_ERROR(CheckStorable(first));
+    core_.Step(Now(), first, effects_);
   }
   JournalBatch first;
   first.records = std::move(effects_.records);

@@ -241,6 +241,25 @@ StatusOr<Record> From(Time at, const pb::ReplicaGone& in) {
   return ReplicaGone{at, id};
 }
 
+// The record as the next start will see it.
+StatusOr<Record> Reread(const Record& record) {
+  pb::Record out, in;
+  EncodeRecord(record, &out);
+  // Parsing is what refuses text that is not UTF-8.
+  if (!in.ParseFromString(out.SerializeAsString())) {
+    return InvalidArgument("it holds text that is not UTF-8; send it as UTF-8");
+  }
+  return DecodeRecord(in);
+}
+
+template <class R, class Same>
+Status CheckRereads(const R& record, Same same) {
+  ASSIGN_OR_RETURN(const Record read, Reread(record));
+  const R* again = std::get_if<R>(&read);
+  if (again != nullptr && same(*again)) return absl::OkStatus();
+  return InvalidArgument("the journal would not give this back as it is; leave out odd text");
+}
+
 }  // namespace
 
 void EncodePlacement(const TaskPlacement& in, pb::TaskPlacement* out) {
@@ -329,6 +348,28 @@ StatusOr<Record> DecodeRecord(const pb::Record& in) {
       break;
   }
   return InvalidArgument("a record of a kind this version does not know");
+}
+
+Status CheckStorable(const Event& event) {
+  if (const auto* asked = std::get_if<JobSubmitted>(&event)) {
+    const JobAccepted record{.job = JobId(1),
+                             .spec = asked->spec,
+                             .user = asked->user,
+                             .idempotency_key = asked->idempotency_key};
+    return CheckRereads(record, [&](const JobAccepted& again) {
+      return *again.spec == *record.spec && again.user == record.user &&
+             again.idempotency_key == record.idempotency_key;
+    });
+  }
+  if (const auto* asked = std::get_if<DeploymentApplied>(&event)) {
+    return CheckRereads(DeploymentSet{.spec = asked->spec},
+                        [&](const DeploymentSet& again) { return *again.spec == *asked->spec; });
+  }
+  if (const auto* asked = std::get_if<PolicyApplied>(&event)) {
+    return CheckRereads(PolicySet{.policy = asked->policy},
+                        [&](const PolicySet& again) { return *again.policy == *asked->policy; });
+  }
+  return absl::OkStatus();
 }
 
 Time TimeOf(const Record& record) {

@@ -47,11 +47,14 @@ Status Shell::Impl::Open() {
 }
 
 Status Shell::Impl::OpenHttp() {
-  ASSIGN_OR_RETURN(
-      server, http::Server::Listen(loop, {.listen = options.http_listen},
-                                   [this](http::Request request, http::ResponderPtr responder) {
-                                     api->Handle(std::move(request), std::move(responder));
-                                   }));
+  ASSIGN_OR_RETURN(server,
+                   http::Server::Listen(
+                       loop,
+                       {.listen = options.http_listen,
+                        .refuse = [this](const http::Request& head) { return api->Refuse(head); }},
+                       [this](http::Request request, http::ResponderPtr responder) {
+                         api->Handle(std::move(request), std::move(responder));
+                       }));
   services.emplace(Services{.pipeline = *pipeline,
                             .peers = *peers,
                             .history = *history,
@@ -90,7 +93,8 @@ std::string Shell::Impl::MetricsText() {
                 .gateways = peers->gateways().size(),
                 .http_connections = server->connections(),
                 .journal_waiting = pipeline->waiting_records(),
-                .degraded = pipeline->degraded().has_value()});
+                .degraded = pipeline->degraded().has_value(),
+                .tokens_stale = !tokens->Reload().ok()});
   return metrics.registry.Text();
 }
 

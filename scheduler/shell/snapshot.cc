@@ -11,6 +11,7 @@ namespace {
 namespace pb = ::allot::records;
 
 constexpr uint32_t kSnapshotVersion = 1;
+constexpr int kKeysInPart = 500;
 
 void EncodeNode(const NodeState& node, pb::NodeState* out) {
   out->set_id(node.id.value());
@@ -155,6 +156,17 @@ Status StateCodec::Write(const ClusterState& state, const Sink& sink) {
     EncodeJobState(job, part.mutable_job());
     RETURN_IF_ERROR(sink(part));
   }
+  part.Clear();
+  for (const ForgottenKey& forgotten : state.forgotten_keys_) {
+    auto* out = part.mutable_forgotten_keys()->add_keys();
+    out->set_key(forgotten.key);
+    out->set_job(forgotten.job.value());
+    out->set_finished(ToMicros(forgotten.finished));
+    if (part.forgotten_keys().keys_size() < kKeysInPart) continue;
+    RETURN_IF_ERROR(sink(part));
+    part.Clear();
+  }
+  if (part.has_forgotten_keys()) RETURN_IF_ERROR(sink(part));
   for (const auto& [name, deployment] : state.deployments_) {
     part.Clear();
     auto* out = part.mutable_deployment();
@@ -194,6 +206,8 @@ Status StateCodec::Reader::Add(const pb::SnapshotPart& part) {
       return AddDeployment(part.deployment());
     case pb::SnapshotPart::kReplica:
       return AddReplica(part.replica());
+    case pb::SnapshotPart::kForgottenKeys:
+      return AddForgottenKeys(part.forgotten_keys());
     default:
       return InvalidArgument("a snapshot part of a kind this version does not know");
   }
@@ -243,6 +257,14 @@ Status StateCodec::Reader::AddJob(const pb::JobState& in) {
   const JobId id = job.id;
   if (!state_.jobs_.emplace(id, std::move(job)).second) {
     return InvalidArgument("{} is there twice", ToString(id));
+  }
+  return absl::OkStatus();
+}
+
+Status StateCodec::Reader::AddForgottenKeys(const pb::ForgottenKeys& in) {
+  for (const pb::ForgottenKey& key : in.keys()) {
+    if (key.job() == 0) return InvalidArgument("an idempotency key of no job");
+    state_.forgotten_keys_.push_back({key.key(), JobId(key.job()), FromMicros(key.finished())});
   }
   return absl::OkStatus();
 }

@@ -29,6 +29,7 @@ struct StateCodec {
     Status AddHead(const records::SnapshotHead& in);
     Status AddNode(const records::NodeState& in);
     Status AddJob(const records::JobState& in);
+    Status AddForgottenKeys(const records::ForgottenKeys& in);
     Status AddDeployment(const records::DeploymentState& in);
     Status AddReplica(const records::ReplicaState& in);
     Status CheckReferences() const;

@@ -6,7 +6,7 @@
 namespace allot::scheduler {
 
 ReplyToken Waiters::Expect(http::ResponderPtr responder, RenderReply render) {
-  expected_.emplace(++last_token_, Expected{std::move(responder), std::move(render)});
+  expected_.emplace(++last_token_, Expected{std::move(responder), std::move(render), unsent_});
   return last_token_;
 }
 
@@ -15,9 +15,10 @@ Pipeline::Action Waiters::PrepareReply(const Reply& reply) {
   if (it == expected_.end()) return {};
   Expected expected = std::move(it->second);
   expected_.erase(it);
-  return [responder = std::move(expected.responder),
+  return [responder = std::move(expected.responder), unsent = std::move(expected.unsent),
           response = reply.status.ok() ? expected.render(reply)
                                        : http::ErrorResponse(reply.status)]() mutable {
+    unsent.reset();
     responder->Send(std::move(response));
   };
 }

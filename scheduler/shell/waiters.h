@@ -25,7 +25,9 @@ class Waiters {
 
   // The answer to the event that is fed with this token.
   ReplyToken Expect(http::ResponderPtr responder, RenderReply render);
-  size_t expected() const { return expected_.size(); }
+  // Answers that have not been sent: what waits for the core, which is nothing between two events,
+  // and what waits for the disk, which is most of it.
+  size_t expected() const { return static_cast<size_t>(unsent_.use_count()) - 1; }
 
   // Answers when the job ends, or after `timeout` with what there is to say then.
   void UntilEnd(JobId job, http::ResponderPtr responder, Duration timeout, RenderJob render);
@@ -39,6 +41,7 @@ class Waiters {
   struct Expected {
     http::ResponderPtr responder;
     RenderReply render;
+    std::shared_ptr<const char> unsent;  // counts; goes along with the answer until it is sent
   };
   struct Waiter {
     http::ResponderPtr responder;
@@ -50,6 +53,7 @@ class Waiters {
   boost::asio::io_context& loop_;
   Pipeline& pipeline_;
   ReplyToken last_token_ = 0;
+  const std::shared_ptr<const char> unsent_ = std::make_shared<const char>();
   absl::flat_hash_map<ReplyToken, Expected> expected_;
   absl::flat_hash_map<JobId, std::vector<std::shared_ptr<Waiter>>> jobs_;
   size_t waiting_ = 0;

@@ -1,9 +1,10 @@
 #include "scheduler/shell/api/api.h"
 
+#include <algorithm>
 #include <charconv>
 #include <utility>
 
-#include "common/base/text.h"
+#include "common/base/loopback.h"
 #include "common/config/bind.h"
 
 namespace allot::scheduler {
@@ -49,24 +50,17 @@ auth::Role RoleFor(Access access) {
   return auth::Role::kAdmin;
 }
 
-// Of "host" or "host:port"; what follows the bracket of an IPv6 address is no part of it.
-std::string_view HostOf(std::string_view authority) {
-  const size_t bracket = authority.starts_with('[') ? authority.find(']') : 0;
-  if (bracket == std::string_view::npos) return authority;
-  return authority.substr(0, authority.find(':', bracket));
-}
-
 // A local cluster asks for no token, so a web page that somebody has open must not be able to
 // speak to it, neither as another origin nor by a name that it had resolved to 127.0.0.1.
 Status CheckLocal(const http::Request& request) {
   const std::string_view host = request.Header("host"), origin = request.Header("origin");
-  if (!host.empty() && !IsLoopbackHost(HostOf(host))) {
+  if (!host.empty() && !IsLoopbackAuthority(host)) {
     return PermissionDenied("a local cluster answers only to 127.0.0.1 and localhost, not to {}",
                             host);
   }
   if (!origin.empty()) {
     const size_t at = origin.find("://");
-    if (at == std::string_view::npos || !IsLoopbackHost(HostOf(origin.substr(at + 3)))) {
+    if (at == std::string_view::npos || !IsLoopbackAuthority(origin.substr(at + 3))) {
       return PermissionDenied("a local cluster takes no requests from web pages of {}", origin);
     }
   }
@@ -76,18 +70,34 @@ Status CheckLocal(const http::Request& request) {
 // The loop parses bodies, and yaml-cpp takes some ten times as long as the JSON parser.
 constexpr size_t kYamlBytesMax = 256 << 10;
 
-bool IsYaml(const http::Request& request) {
-  const std::string_view type = request.Header("content-type");
-  return type.starts_with("application/yaml") || type.starts_with("text/yaml") ||
-         type.starts_with("application/x-yaml");
+enum class BodyType { kJson, kYaml, kOther };
+
+BodyType TypeOf(const http::Request& request) {
+  std::string type(request.Header("content-type"));
+  type.erase(std::min(type.find(';'), type.size()));  // "; charset=utf-8"
+  while (type.ends_with(' ')) type.pop_back();
+  for (char& c : type) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c | 0x20 : c);
+  if (type == "application/json") return BodyType::kJson;
+  for (const char* yaml : {"application/yaml", "text/yaml", "application/x-yaml"}) {
+    if (type == yaml) return BodyType::kYaml;
+  }
+  return BodyType::kOther;
 }
 
-Status Authorize(Services& services, const Route& route, Call& call) {
-  if (route.access == Access::kOpen) return absl::OkStatus();
-  if (services.local) RETURN_IF_ERROR(CheckLocal(call.request));
-  ASSIGN_OR_RETURN(call.principal,
-                   services.tokens.Authenticate(call.request.Header("authorization")));
-  return auth::Require(call.principal, RoleFor(route.access));
+// Nobody without a token learns which routes there are: `route` may be null.
+StatusOr<auth::Principal> Authorize(Services& services, const Route* route,
+                                    const http::Request& request) {
+  const Access access = route != nullptr ? route->access : Access::kViewer;
+  if (access == Access::kOpen) return auth::Principal();
+  if (services.local) RETURN_IF_ERROR(CheckLocal(request));
+  ASSIGN_OR_RETURN(auth::Principal principal,
+                   services.tokens.Authenticate(request.Header("authorization")));
+  RETURN_IF_ERROR(auth::Require(principal, RoleFor(access)));
+  return principal;
+}
+
+std::string MetricName(const Route* route) {
+  return route != nullptr ? std::string(route->path) : "other";
 }
 
 }  // namespace
@@ -95,19 +105,17 @@ Status Authorize(Services& services, const Route& route, Call& call) {
 void Api::Handle(http::Request request, http::ResponderPtr responder) {
   Match match = FindRoute(request.method, request.path);
   Call call;
-  call.responder = std::make_shared<CountingResponder>(
-      std::move(responder), services_.metrics,
-      match.route != nullptr ? std::string(match.route->path) : "other");
+  call.responder = std::make_shared<CountingResponder>(std::move(responder), services_.metrics,
+                                                       MetricName(match.route));
   call.request = std::move(request);
   call.args = std::move(match.args);
+  StatusOr<auth::Principal> principal = Authorize(services_, match.route, call.request);
+  if (!principal.ok()) return scheduler::Refuse(call, principal.status());
+  call.principal = *std::move(principal);
   if (match.route == nullptr) {
-    // Nobody without a token learns which routes there are.
-    static const Route kAny{"", "", Access::kViewer};
-    if (Status allowed = Authorize(services_, kAny, call); !allowed.ok()) {
-      return Refuse(call, allowed);
-    }
     if (match.allowed.empty()) {
-      return Refuse(call, NotFound("there is no {}; see /openapi.json", call.request.path));
+      return scheduler::Refuse(call,
+                               NotFound("there is no {}; see /openapi.json", call.request.path));
     }
     http::Response response = http::ErrorResponse(InvalidArgument(
         "{} takes {}, not {}", call.request.path, match.allowed, call.request.method));
@@ -115,10 +123,16 @@ void Api::Handle(http::Request request, http::ResponderPtr responder) {
     response.headers.emplace_back("Allow", match.allowed);
     return call.responder->Send(std::move(response));
   }
-  if (Status allowed = Authorize(services_, *match.route, call); !allowed.ok()) {
-    return Refuse(call, allowed);
+  // The types a web page can send without asking first (text/plain, forms) are not among ours: one
+  // more thing between somebody's browser and a local cluster.
+  if (!match.route->body.empty() && TypeOf(call.request) == BodyType::kOther) {
+    http::Response response = http::ErrorResponse(InvalidArgument(
+        "the body has Content-Type \"{}\"; send application/json or application/yaml",
+        call.request.Header("content-type")));
+    response.status = 415;
+    return call.responder->Send(std::move(response));
   }
-  if (!match.route->body.empty() && IsYaml(call.request) &&
+  if (!match.route->body.empty() && TypeOf(call.request) == BodyType::kYaml &&
       call.request.body.size() > kYamlBytesMax) {
     http::Response response = http::ErrorResponse(
         InvalidArgument("the YAML body has {} bytes; {} (256 KiB) are taken, or send it as JSON",
@@ -127,6 +141,15 @@ void Api::Handle(http::Request request, http::ResponderPtr responder) {
     return call.responder->Send(std::move(response));
   }
   match.route->handle(services_, call);
+}
+
+std::optional<http::Response> Api::Refuse(const http::Request& head) {
+  const Match match = FindRoute(head.method, head.path);
+  const StatusOr<auth::Principal> principal = Authorize(services_, match.route, head);
+  if (principal.ok()) return std::nullopt;
+  http::Response response = http::ErrorResponse(principal.status());
+  services_.metrics.HttpAnswered(MetricName(match.route), response.status);
+  return response;
 }
 
 http::Response JsonResponse(int status, const std::function<void(JsonWriter&)>& body) {
@@ -153,8 +176,8 @@ void AnswerJson(Services& services, const Call& call,
 void Refuse(const Call& call, const Status& why) { call.responder->Send(http::ErrorResponse(why)); }
 
 Status BindBody(const http::Request& request, google::protobuf::Message* out) {
-  if (IsYaml(request)) return config::BindYaml(request.body, "body", out);
-  return config::BindJson(request.body, out);
+  return TypeOf(request) == BodyType::kYaml ? config::BindYaml(request.body, "body", out)
+                                            : config::BindJson(request.body, out);
 }
 
 StatusOr<int64_t> QueryInteger(const http::Request& request, std::string_view name, int64_t least,
@@ -174,6 +197,16 @@ StatusOr<JobId> JobOf(const Call& call) {
   const std::optional<JobId> id = ParseJobId(call.arg());
   if (!id) return InvalidArgument("\"{}\" is no job; give one like job-17", call.arg());
   return *id;
+}
+
+StatusOr<std::string> TenantFor(const Call& call, std::string_view verb, std::string_view asked) {
+  const std::string& bound = call.principal.tenant;
+  if (!bound.empty() && !asked.empty() && asked != bound) {
+    return PermissionDenied("the token of {} may {} for tenant {} only, not for {}",
+                            call.principal.name, verb, bound, asked);
+  }
+  if (!bound.empty()) return bound;
+  return std::string(asked.empty() ? "default" : asked);
 }
 
 }  // namespace allot::scheduler

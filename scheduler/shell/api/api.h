@@ -6,6 +6,7 @@
 #include "google/protobuf/message.h"
 #include "scheduler/shell/api/json_writer.h"
 #include "scheduler/shell/api/routes.h"
+#include "scheduler/shell/record_codec.h"
 
 namespace allot::scheduler {
 
@@ -13,6 +14,8 @@ class Api {
  public:
   explicit Api(Services& services) : services_(services) {}
   void Handle(http::Request request, http::ResponderPtr responder);
+  // For Server::Options::refuse: whoever may not ask is told before the body is read.
+  std::optional<http::Response> Refuse(const http::Request& head);
 
  private:
   Services& services_;
@@ -26,10 +29,10 @@ void AnswerJson(Services& services, const Call& call, const std::function<void(J
 http::Response JsonResponse(int status, const std::function<void(JsonWriter&)>& body);
 void Refuse(const Call& call, const Status& why);
 
-// Feeds the event that `make` gives for a token and answers with `render` once it is durable;
-// refuses (503) while nothing is accepted.
-template <class Make>
-void Decide(Services& services, Call& call, Waiters::RenderReply render, Make make) {
+// Feeds `asked` and answers with `render` once it is durable. Refuses what the journal would not
+// give back (400), and everything while nothing is accepted (503).
+template <class Asked>
+void Decide(Services& services, Call& call, Waiters::RenderReply render, Asked asked) {
   if (Status accepting = services.pipeline.Accepting(); !accepting.ok()) {
     return Refuse(call, accepting);
   }
@@ -37,11 +40,14 @@ void Decide(Services& services, Call& call, Waiters::RenderReply render, Make ma
     return Refuse(call, Unavailable("{} requests wait for an answer; try again in a second",
                                     services.waiters.expected()));
   }
-  services.pipeline.Feed(make(services.waiters.Expect(call.responder, std::move(render))));
+  Event event(std::move(asked));
+  if (Status storable = CheckStorable(event); !storable.ok()) return Refuse(call, storable);
+  std::get<Asked>(event).token = services.waiters.Expect(call.responder, std::move(render));
+  services.pipeline.Feed(event);
 }
 
-// Reads a body: YAML with Content-Type application/yaml (or text/yaml, application/x-yaml), JSON
-// otherwise.
+// Reads a body: YAML with Content-Type application/yaml (or text/yaml, application/x-yaml), else
+// JSON. Handle has refused (415) every other type.
 Status BindBody(const http::Request& request, google::protobuf::Message* out);
 
 // A whole number from the query, or `otherwise` where it is absent.
@@ -49,5 +55,10 @@ StatusOr<int64_t> QueryInteger(const http::Request& request, std::string_view na
                                int64_t most, int64_t otherwise);
 
 StatusOr<JobId> JobOf(const Call& call);
+
+// Whose what is asked for shall be: `asked` if the body names a tenant, else the one the token is
+// bound to, else "default". PermissionDenied where the token is bound to another than `asked`.
+// `verb`: what the caller wanted, "submit".
+StatusOr<std::string> TenantFor(const Call& call, std::string_view verb, std::string_view asked);
 
 }  // namespace allot::scheduler

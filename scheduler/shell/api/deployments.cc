@@ -32,7 +32,21 @@ StatusOr<DeploymentSpec> SpecOf(const Call& call) {
     return InvalidArgument("the body's name is \"{}\", the address says \"{}\"; make them the same",
                            body.name(), call.arg());
   }
-  return config::ToDeploymentSpec(body);
+  ASSIGN_OR_RETURN(DeploymentSpec spec, config::ToDeploymentSpec(body));
+  ASSIGN_OR_RETURN(spec.tenant, TenantFor(call, "deploy", body.tenant()));
+  return spec;
+}
+
+// A token that is bound to a tenant leaves what others have alone.
+Status CheckOwner(const Services& services, const Call& call) {
+  const DeploymentState* deployment = Find(services, call.arg());
+  const std::string& bound = call.principal.tenant;
+  if (deployment == nullptr || bound.empty() || deployment->spec->tenant == bound) {
+    return absl::OkStatus();
+  }
+  return PermissionDenied(
+      "deployment \"{}\" belongs to tenant {}; the token of {} may work for {} only", call.arg(),
+      deployment->spec->tenant, call.principal.name, bound);
 }
 
 }  // namespace
@@ -40,14 +54,12 @@ StatusOr<DeploymentSpec> SpecOf(const Call& call) {
 void PutDeployment(Services& services, Call& call) {
   StatusOr<DeploymentSpec> spec = SpecOf(call);
   if (!spec.ok()) return Refuse(call, spec.status());
+  if (Status owner = CheckOwner(services, call); !owner.ok()) return Refuse(call, owner);
   DeploymentApplied event{.spec = std::make_shared<const DeploymentSpec>(*std::move(spec))};
-  Decide(
-      services, call,
-      [&services, name = event.spec->name](const Reply&) { return Answer(services, name); },
-      [&event](ReplyToken token) {
-        event.token = token;
-        return std::move(event);
-      });
+  const auto render = [&services, name = event.spec->name](const Reply&) {
+    return Answer(services, name);
+  };
+  Decide(services, call, render, std::move(event));
 }
 
 void ListDeployments(Services& services, Call& call) {
@@ -65,7 +77,8 @@ void ListDeployments(Services& services, Call& call) {
 void GetDeployment(Services& services, Call& call) {
   const DeploymentState* deployment = Find(services, call.arg());
   if (deployment == nullptr) {
-    return Refuse(call, NotFound("there is no deployment \"{}\"", call.arg()));
+    return Refuse(call, NotFound("there is no deployment \"{}\"; `allot deployments` lists them",
+                                 call.arg()));
   }
   AnswerJson(services, call, [&](JsonWriter& json) {
     json.Key("deployment");
@@ -74,15 +87,14 @@ void GetDeployment(Services& services, Call& call) {
 }
 
 void DeleteDeployment(Services& services, Call& call) {
+  if (Status owner = CheckOwner(services, call); !owner.ok()) return Refuse(call, owner);
   const std::string name(call.arg());
   Decide(
       services, call,
       [](const Reply&) {
         return JsonResponse(200, [](JsonWriter& json) { json.Field("ok", true); });
       },
-      [&name](ReplyToken token) {
-        return DeploymentDeleteRequested{.token = token, .name = name};
-      });
+      DeploymentDeleteRequested{.name = name});
 }
 
 }  // namespace allot::scheduler::api

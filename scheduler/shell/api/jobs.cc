@@ -11,7 +11,7 @@
 namespace allot::scheduler::api {
 namespace {
 
-constexpr size_t kIdempotencyKeyMax = 256;
+constexpr size_t kIdempotencyKeyMax = 255;
 constexpr int64_t kPageMax = 1'000, kPageDefault = 100;
 constexpr size_t kScanMax = 20'000;  // jobs looked at for one page
 
@@ -22,8 +22,9 @@ StatusOr<http::Response> JobAnswer(Services& services, JobId id, int status) {
   const JobState* job = core.state().FindJob(id);
   StatusOr<JobState> old;
   if (job == nullptr) {
-    old = id <= core.state().last_job() ? services.history.Find(id)
-                                        : NotFound("there is no {}", ToString(id));
+    old = id <= core.state().last_job()
+              ? services.history.Find(id)
+              : NotFound("there is no {}; `allot jobs` lists them", ToString(id));
     if (!old.ok()) return old.status();
     job = &*old;
   }
@@ -42,15 +43,22 @@ StatusOr<JobSpec> SpecOf(const Call& call) {
   config::Job body;
   RETURN_IF_ERROR(BindBody(call.request, &body));
   ASSIGN_OR_RETURN(JobSpec spec, config::ToJobSpec(body));
-  const std::string& bound = call.principal.tenant;
-  if (!bound.empty()) {
-    if (!body.tenant().empty() && body.tenant() != bound) {
-      return PermissionDenied("the token of {} may submit for tenant {} only, not for {}",
-                              call.principal.name, bound, body.tenant());
-    }
-    spec.tenant = bound;
-  }
+  ASSIGN_OR_RETURN(spec.tenant, TenantFor(call, "submit", body.tenant()));
   return spec;
+}
+
+// Bytes of a header may be anything, and this one is kept with the job. Empty: none was sent.
+StatusOr<std::string> IdempotencyKeyOf(const Call& call) {
+  const std::string_view key = call.request.Header("idempotency-key");
+  if (key.empty()) return std::string();
+  const bool printable =
+      std::all_of(key.begin(), key.end(), [](char c) { return c >= ' ' && c <= '~'; });
+  if (!printable || key.size() > kIdempotencyKeyMax) {
+    return InvalidArgument(
+        "Idempotency-Key has {} bytes{}; give 1 to {} printable ASCII characters, like a UUID",
+        key.size(), printable ? "" : ", some of them not printable ASCII", kIdempotencyKeyMax);
+  }
+  return fmt::format("{}/{}", call.principal.name, key);  // One user's keys are no other's.
 }
 
 std::optional<JobPhase> ParsePhase(std::string_view text) {
@@ -136,25 +144,23 @@ void SubmitJob(Services& services, Call& call) {
   JobSubmitted event;
   event.spec = std::make_shared<const JobSpec>(*std::move(spec));
   event.user = call.principal.name;
-  const std::string_view key = call.request.Header("idempotency-key");
-  if (key.size() > kIdempotencyKeyMax) {
-    return Refuse(call, InvalidArgument("Idempotency-Key has {} characters; {} are enough",
-                                        key.size(), kIdempotencyKeyMax));
-  }
-  // One user's keys are no other's.
-  if (!key.empty()) event.idempotency_key = fmt::format("{}/{}", call.principal.name, key);
+  const StatusOr<std::string> key = IdempotencyKeyOf(call);
+  if (!key.ok()) return Refuse(call, key.status());
+  event.idempotency_key = *key;
   const auto render = [&services, spec = event.spec](const Reply& reply) {
     const JobState* job = services.pipeline.core().state().FindJob(reply.job);
+    StatusOr<JobState> old = NotFound("");
+    if (job == nullptr) {  // Its key is remembered longer than the job is.
+      old = services.history.Find(reply.job);
+      if (old.ok()) job = &*old;
+    }
     if (job != nullptr && job->spec != spec && *job->spec != *spec) {
       return http::ErrorResponse(
           AlreadyExists("this Idempotency-Key was used for another job ({})", ToString(reply.job)));
     }
     return JobAnswerOrError(services, reply.job, 201);
   };
-  Decide(services, call, render, [&event](ReplyToken token) {
-    event.token = token;
-    return std::move(event);
-  });
+  Decide(services, call, render, std::move(event));
 }
 
 void GetJob(Services& services, Call& call) {
@@ -199,7 +205,9 @@ void CancelJob(Services& services, Call& call) {
   if (job != nullptr && !call.principal.tenant.empty() &&
       job->spec->tenant != call.principal.tenant) {
     return Refuse(call,
-                  PermissionDenied("{} belongs to tenant {}", ToString(*id), job->spec->tenant));
+                  PermissionDenied("{} belongs to tenant {}; the token of {} may work for {} only",
+                                   ToString(*id), job->spec->tenant, call.principal.name,
+                                   call.principal.tenant));
   }
   if (job == nullptr) {  // Long finished, or never there: either way there is nothing to cancel.
     return GetJob(services, call);
@@ -207,9 +215,7 @@ void CancelJob(Services& services, Call& call) {
   Decide(
       services, call,
       [&services, id = *id](const Reply&) { return JobAnswerOrError(services, id, 200); },
-      [&](ReplyToken token) {
-        return JobCancelRequested{.token = token, .job = *id, .user = call.principal.name};
-      });
+      JobCancelRequested{.job = *id, .user = call.principal.name});
 }
 
 void WaitForJob(Services& services, Call& call) {

@@ -7,7 +7,7 @@ namespace {
 void SetDrain(Services& services, Call& call, bool drain) {
   const std::string name(call.arg());
   if (services.pipeline.core().state().FindNode(name) == nullptr) {
-    return Refuse(call, NotFound("there is no node \"{}\"", name));
+    return Refuse(call, NotFound("there is no node \"{}\"; `allot nodes` lists them", name));
   }
   Decide(
       services, call,
@@ -18,9 +18,7 @@ void SetDrain(Services& services, Call& call, bool drain) {
           RenderNode(core, services.pipeline.Now(), *core.state().FindNode(name), json);
         });
       },
-      [&](ReplyToken token) {
-        return NodeDrainRequested{.token = token, .node = name, .drain = drain};
-      });
+      NodeDrainRequested{.node = name, .drain = drain});
 }
 
 }  // namespace

@@ -37,10 +37,7 @@ void PutPolicy(Services& services, Call& call) {
           Render(*services.pipeline.core().state().policy(), json);
         });
       },
-      [&event](ReplyToken token) {
-        event.token = token;
-        return std::move(event);
-      });
+      std::move(event));
 }
 
 void CheckPolicy(Services&, Call& call) {

@@ -54,7 +54,7 @@ void RenderDeployment(const Core& core, const DeploymentState& deployment, WaitD
     ready += said != nullptr && said->phase == ReplicaPhase::kReady ? 1 : 0;
   }
   json.Object([&] {
-    json.Field("name", spec.name).Field("model", spec.model);
+    json.Field("name", spec.name).Field("tenant", spec.tenant).Field("model", spec.model);
     json.Field("generation", deployment.generation).Field("stopping", deployment.stopping);
     json.Key("objective").Object([&] {
       json.Field("ttft_seconds", spec.objective.ttft);

@@ -29,8 +29,9 @@ const std::vector<Route>& Routes() {
   using enum Access;
   static const std::vector<Route> routes = {
       {"POST", "/v1/jobs", kUser, api::SubmitJob,
-       "Submit a job. Header Idempotency-Key: a second submission with the same key answers the "
-       "first job. Answers once the job is durable.",
+       "Submit a job. Header Idempotency-Key (1 to 255 printable ASCII characters): a second "
+       "submission by the same user with the same key answers the first job, until 24 hours after "
+       "that has finished. Answers once the job is durable.",
        "Job", "JobAnswer"},
       {"GET",
        "/v1/jobs",

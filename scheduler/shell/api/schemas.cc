@@ -55,7 +55,7 @@ const char kAnswerSchemas[] = R"json({
   "phase": {"type": "string"}, "restarts": {"type": "integer"}, "pid": {"type": "integer"},
   "price_usd_per_hour": {"type": "number"}, "message": {"type": "string"}}},
 "DeploymentState": {"type": "object", "properties": {
-  "name": {"type": "string"}, "model": {"type": "string"}, "generation": {"type": "integer"},
+  "name": {"type": "string"}, "tenant": {"type": "string"}, "model": {"type": "string"}, "generation": {"type": "integer"},
   "stopping": {"type": "boolean"},
   "objective": {"type": "object", "properties": {"ttft_seconds": {"type": "number"},
     "per_token_seconds": {"type": "number"}, "end_to_end_seconds": {"type": "number"},

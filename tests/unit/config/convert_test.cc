@@ -119,17 +119,18 @@ TEST(ToDeploymentSpec, KeepsTheModelsDefaults) {
 }
 
 TEST(ToDeploymentSpec, TheDefaultsInTheReferenceAreTheRealOnes) {
-  EXPECT_EQ(
-      *DeploymentOf("{name: d, command: [s], replicas: [{device: {kind: CPU}}]}"),
-      *DeploymentOf("{name: d, model: d, command: [s], grace: 10s, objective: {percentile: 0.95}, "
-                    "replicas: [{device: {kind: CPU}, count: 1, concurrency: 4}], "
-                    "queue: {max: 64, timeout: 30s}, health: {path: /health, interval: 1s, "
-                    "timeout: 2s, start_timeout: 2m, failures_max: 3}}"));
+  EXPECT_EQ(*DeploymentOf("{name: d, command: [s], replicas: [{device: {kind: CPU}}]}"),
+            *DeploymentOf("{name: d, tenant: default, model: d, command: [s], grace: 10s, "
+                          "objective: {percentile: 0.95}, "
+                          "replicas: [{device: {kind: CPU}, count: 1, concurrency: 4}], "
+                          "queue: {max: 64, timeout: 30s}, health: {path: /health, interval: 1s, "
+                          "timeout: 2s, start_timeout: 2m, failures_max: 3}}"));
 }
 
 TEST(ToDeploymentSpec, TakesEveryField) {
   const auto spec = DeploymentOf(R"(
 name: d
+tenant: t
 model: charlm
 command: [serve, "{port}"]
 environment: {A: b}
@@ -147,6 +148,7 @@ grace: 1s
   ASSERT_TRUE(spec.ok()) << MessageOf(spec.status());
   const DeploymentSpec expected{
       .name = "d",
+      .tenant = "t",
       .model = "charlm",
       .command = {"serve", "{port}"},
       .environment = {{"A", "b"}},

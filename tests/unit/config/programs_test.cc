@@ -47,6 +47,9 @@ TEST(CheckScheduler, SaysWhatDoesNotGoTogether) {
        "http_listen is \"0.0.0.0:7401\" with local: true; a local cluster listens on loopback "
        "only, "
        "so use 127.0.0.1 or set tokens_file and local: false"},
+      {start + "local: true, http_listen: '127.evil.example:7401'}",
+       "http_listen is \"127.evil.example:7401\" with local: true; a local cluster listens on "
+       "loopback only, so use 127.0.0.1 or set tokens_file and local: false"},
       {start + "local: true, listen: '127.0.0.1:7400'}",
        "listen is \"127.0.0.1:7400\"; write it like tcp://127.0.0.1:7400"},
       {start + "local: true, http_listen: '127.0.0.1'}",

@@ -111,8 +111,8 @@ Every file and body a person writes, key by key. Written from `common/proto/conf
 Files are YAML 1.2 without anchors, aliases and tags; bodies of the API are JSON or YAML of the same shape. A mistake is reported with file, line and column
 (in JSON the path of the key), up to ten at once. Unknown keys, keys that are there twice, files over 4 MiB and nesting over 64 levels are mistakes too.
 
-- **duration**: a number with its unit, `250ms`, `1.5s`, `10m`, `2h`, `3d`; also `1h30m`. Units: us, ms, s, m, h, d, w.
-- **size**: `512MiB`, `16GiB`, `1.5GB`; a number alone is bytes. Units: B, kB, MB, GB, TB, PB, KiB, MiB, GiB, TiB, PiB.
+- **duration**: a number with its unit, `250ms`, `1.5s`, `10m`, `2h`, `3d`; also `1h30m`. Units: us, ms, s, m, h, d, w. At most 115740d17h (317 years).
+- **size**: `512MiB`, `16GiB`, `1.5GB`; a number alone is bytes. Units: B, kB, MB, GB, TB, PB, KiB, MiB, GiB, TiB, PiB. At most 1024PiB.
 - **processors**: `2`, `0.5`, `500m`.
 - **name**: a-z, 0-9, `-` and `.`, first and last a letter or digit, at most 63 characters.
 - **path**: relative ones count from the folder of the file that names them.

@@ -31,8 +31,14 @@ TEST(ParseDuration, SaysWhatToWrite) {
   }
   EXPECT_EQ(MessageOf(ParseDurationMicros("10").status()),
             "is \"10\", which has no unit; write 10s for seconds");
-  EXPECT_EQ(MessageOf(ParseDurationMicros("9999999999999999w").status()),
-            "is \"9999999999999999w\", which is too long");
+}
+
+TEST(ParseDuration, TakesNoMoreThanTheJournalReadsBack) {
+  EXPECT_EQ(ParseDurationMicros("115740d17h46m40s").value(), kDurationMax.count());
+  for (const char* text : {"115740d17h46m40.000001s", "20000w", "9999999999999999w"}) {
+    EXPECT_EQ(MessageOf(ParseDurationMicros(text).status()),
+              fmt::format("is \"{}\", which is too long; 115740d17h is the most", text));
+  }
 }
 
 TEST(ParseDuration, ReadsBackWhatFormatShows) {
@@ -71,7 +77,14 @@ TEST(ParseBytes, SaysWhatToWrite) {
     EXPECT_EQ(MessageOf(ParseBytes(text).status()),
               fmt::format("is \"{}\"; give a size like 512MiB or 16GiB", text));
   }
-  EXPECT_EQ(MessageOf(ParseBytes("99999999PiB").status()), "is \"99999999PiB\", which is too much");
+}
+
+TEST(ParseBytes, TakesNoMoreThanTheJournalReadsBack) {
+  EXPECT_EQ(ParseBytes("1024PiB").value(), kBytesMax);
+  for (const char* text : {"1152921504606847kB", "2000PiB", "99999999PiB"}) {
+    EXPECT_EQ(MessageOf(ParseBytes(text).status()),
+              fmt::format("is \"{}\", which is too much; 1024PiB is the most", text));
+  }
 }
 
 TEST(ParseBytes, ReadsBackWhatFormatShows) {
@@ -96,6 +109,8 @@ TEST(ParseMilliCpus, ReadsWhatPeopleWrite) {
     EXPECT_EQ(MessageOf(ParseMilliCpus(text).status()),
               fmt::format("is \"{}\"; give processors like 2, 0.5 or 500m", text));
   }
+  EXPECT_EQ(MessageOf(ParseMilliCpus("1000001").status()),
+            "is \"1000001\", which is too much; 1000000 is the most");
   EXPECT_EQ(MessageOf(ParseMilliCpus("0.0005").status()),
             "is \"0.0005\"; a thousandth of a processor is the smallest share");
 }

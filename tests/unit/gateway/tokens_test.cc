@@ -1,7 +1,11 @@
 #include "common/auth/tokens.h"
 
+#include <sstream>
+
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "spdlog/sinks/ostream_sink.h"
+#include "spdlog/spdlog.h"
 #include "tests/unit/gateway/harness.h"
 
 namespace allot::auth {
@@ -46,10 +50,46 @@ TEST(Tokens, AreReadAgainWhenTheFileChanges) {
   // A broken file leaves the last good list in force and says so.
   folder.Write("t.yaml", "tokens: [{name: oops}]\n");
   EXPECT_TRUE((*tokens)->Authenticate("Bearer two").ok());
-  EXPECT_FALSE((*tokens)->reload_error().ok());
+  EXPECT_FALSE((*tokens)->Reload().ok());
   folder.Write("t.yaml", "tokens:\n" + Entry("ann", "one", "viewer"));
   EXPECT_FALSE((*tokens)->Authenticate("Bearer two").ok());
-  EXPECT_TRUE((*tokens)->reload_error().ok());
+  EXPECT_TRUE((*tokens)->Reload().ok());
+}
+
+// What is logged while it lives, by any thread.
+class LogKept {
+ public:
+  LogKept() : sink_(std::make_shared<spdlog::sinks::ostream_sink_mt>(text_, true)) {
+    spdlog::default_logger()->sinks().push_back(sink_);
+  }
+  ~LogKept() { std::erase(spdlog::default_logger()->sinks(), sink_); }
+  int Count(const std::string& part) const {
+    const std::string text = text_.str();
+    int count = 0;
+    for (size_t at = 0; (at = text.find(part, at)) != std::string::npos; ++at) ++count;
+    return count;
+  }
+
+ private:
+  std::ostringstream text_;
+  spdlog::sink_ptr sink_;
+};
+
+TEST(Tokens, ABrokenEditIsLoggedOnceAndAMendedOneToo) {
+  TempFolder folder;
+  folder.Write("t.yaml", "tokens:\n" + Entry("ann", "one", "viewer"));
+  auto tokens = Tokens::Load({.file = folder.File("t.yaml")});
+  ASSERT_TRUE(tokens.ok()) << tokens.status();
+  LogKept log;
+  folder.Write("t.yaml", "tokens: [{name: oops}]\n");
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE((*tokens)->Authenticate("Bearer one").ok());
+  EXPECT_EQ(log.Count("the 1 tokens read before stay valid"), 1);
+  folder.Write("t.yaml", "tokens: [{name: oops again}]\n");
+  EXPECT_FALSE((*tokens)->Reload().ok());
+  EXPECT_EQ(log.Count("stay valid"), 2);
+  folder.Write("t.yaml", "tokens: []\n");
+  EXPECT_FALSE((*tokens)->Authenticate("Bearer one").ok());
+  EXPECT_EQ(log.Count("tokens read again"), 1);
 }
 
 TEST(Tokens, ALocalClusterNeedsNone) {

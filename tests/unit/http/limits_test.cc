@@ -172,6 +172,79 @@ TEST_F(HttpLimits, UnknownExpectationAndForbiddenMethods) {
   other->Await("HTTP/1.1 405 ");
 }
 
+TEST_F(HttpLimits, WhoMayNotAskIsToldBeforeTheBodyIsRead) {
+  std::vector<std::string> asked;
+  ServeEcho({.refuse = [&](const Request& head) -> std::optional<Response> {
+    asked.push_back(head.method + " " + head.path);
+    EXPECT_EQ(head.body, "");
+    if (head.Header("authorization") == "Bearer good") return std::nullopt;
+    return ErrorResponse(Unauthenticated("no token"));
+  }});
+  const std::string head = "POST /a%20b?x=1 HTTP/1.1\r\nHost: x\r\nContent-Length: 8\r\n";
+  for (const char* more : {"\r\n", "\r\nbody", "Expect: 100-continue\r\n\r\n"}) {
+    auto stranger = Connect();
+    stranger->Send(head + more);  // and the rest never comes
+    ASSERT_TRUE(stranger->AwaitEnd());
+    EXPECT_THAT(stranger->received(), testing::StartsWith("HTTP/1.1 401 "));
+  }
+  EXPECT_THAT(asked, testing::Each("POST /a b"));
+  EXPECT_EQ(asked.size(), 3u);
+  EXPECT_TRUE(requests_.empty());
+  auto friendly = Connect();
+  for (int i = 0; i < 2; ++i) {
+    friendly->Send(head + "Authorization: Bearer good\r\nExpect: 100-continue\r\n\r\n");
+    ASSERT_TRUE(friendly->Await("HTTP/1.1 100 "));
+    friendly->Send("1234");
+    friendly->Send("5678");
+    ASSERT_TRUE(friendly->Await("|12345678"));
+    friendly->Forget();
+  }
+  EXPECT_EQ(asked.size(), 5u);  // once a request
+}
+
+TEST_F(HttpLimits, TrickledBodyDoesNotHoldAConnection) {
+  ServeEcho({.body_timeout = std::chrono::milliseconds(100)});
+  auto client = Connect();
+  client->Send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4000000\r\n\r\n");
+  EXPECT_TRUE(Until([&] {
+    if (!client->ended()) client->Send("x");
+    loop_.run_one_for(std::chrono::milliseconds(5));
+    return client->ended();
+  }));
+  EXPECT_THAT(client->received(), HasSubstr("HTTP/1.1 408 "));
+  EXPECT_TRUE(requests_.empty());
+}
+
+TEST_F(HttpLimits, BodiesOfAllRequestsTogetherAreBounded) {
+  ServeLater({.body_bytes_max = 1000, .bodies_bytes_max = 2500});
+  const std::string post = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n";
+  auto waiting = Connect(), half = Connect(), late = Connect();
+  waiting->Send(post + std::string(1000, 'a'));  // with the handler
+  ASSERT_TRUE(Until([&] { return kept_.size() == 1; }));
+  half->Send(post + std::string(900, 'b'));  // on its way
+  late->Send(post + std::string(900, 'c'));
+  // Whichever of the two comes second is too much.
+  ASSERT_TRUE(Until([&] { return half->ended() || late->ended(); }));
+  const bool half_ended = half->ended();
+  RawClient& told = half_ended ? *half : *late;
+  RawClient& other = half_ended ? *late : *half;
+  EXPECT_THAT(told.received(), HasSubstr("HTTP/1.1 503 "));
+  EXPECT_THAT(told.received(), HasSubstr("Retry-After: 1\r\n"));
+  other.Send(std::string(100, 'b'));
+  ASSERT_TRUE(Until([&] { return kept_.size() == 2; }));
+  // An answer makes room, and so does a client that goes away.
+  kept_[0]->Send(Response{.body = "done"});
+  ASSERT_TRUE(waiting->Await("done"));
+  told.Close();
+  other.Close();
+  kept_[1].reset();
+  ASSERT_TRUE(Until([&] { return server_->connections() == 1; }));
+  auto next = Connect(), after = Connect();
+  next->Send(post + std::string(1000, 'd'));
+  after->Send(post + std::string(1000, 'e'));
+  EXPECT_TRUE(Until([&] { return kept_.size() == 4; }));
+}
+
 TEST_F(HttpLimits, ConnectionsOverTheCapAreTold) {
   ServeEcho({.connections_max = 2});
   auto a = Connect(), b = Connect();

@@ -41,6 +41,7 @@ Shell::Options Cluster::Options() const {
   options.allow_file = folder_ / "allow.yaml";
   options.tokens_file = local_ ? "" : folder_ / "tokens.yaml";
   options.local = local_;
+  options.limits = limits;
   options.pipeline.journal.retry_min = std::chrono::milliseconds(5);
   return options;
 }
@@ -84,6 +85,9 @@ Answer Cluster::Fetch(const std::string& method, const std::string& target, cons
                       http::Headers headers) {
   auto client = http::BlockingClient::Create("http://" + http_, token_);
   CHECK(client.ok());
+  const bool typed = std::any_of(headers.begin(), headers.end(),
+                                 [](const auto& header) { return header.first == "Content-Type"; });
+  if (!typed && method != "GET") headers.emplace_back("Content-Type", "application/json");
   const auto response = (*client)->Fetch(
       {.method = method, .target = target, .headers = std::move(headers), .body = body});
   if (!response.ok()) return {.status = 0, .body = MessageOf(response.status())};

@@ -39,9 +39,11 @@ class Cluster {
   // Runs `f` on the scheduler's loop and waits for it.
   void OnLoop(const std::function<void(Shell&)>& f);
 
+  // Content-Type: application/json unless `headers` has another.
   Answer Fetch(const std::string& method, const std::string& target, const std::string& body = "",
                http::Headers headers = {});
   Answer Get(const std::string& target) { return Fetch("GET", target); }
+  ApiLimits limits;  // of the next Start
   void UseToken(std::string token) { token_ = std::move(token); }
 
   // A key pair that is enrolled.

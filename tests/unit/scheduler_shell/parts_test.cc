@@ -162,8 +162,11 @@ TEST(AgentConnections, AWelcomeOfAStepInWhichNobodySpokeMovesNobody) {
 TEST(ShellClock, StartsNoEarlierThanTheLastRecord) {
   const Time future = FromMicros(4'000'000'000'000'000);  // the machine's clock was set back
   const ShellClock clock(future);
+  EXPECT_GT(clock.ahead(), Duration(0));
   EXPECT_GE(clock.Now(), future);
   EXPECT_GT(ShellClock(Time()).Now(), FromMicros(1'600'000'000'000'000));
+  EXPECT_EQ(ShellClock(Time()).ahead(), Duration(0));
+  EXPECT_EQ(ShellClock(FromMicros(100), FromMicros(40)).ahead(), Duration(60));
 }
 
 TEST(Settings, AreCheckedBeforeAnythingIsOpened) {

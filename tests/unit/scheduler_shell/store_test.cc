@@ -86,6 +86,16 @@ TEST(RecordCodec, ARecordOfAnotherVersionIsAnErrorAndNoCrash) {
   EXPECT_FALSE(DecodeRecord(unknown).ok());
 }
 
+TEST(RecordCodec, ADeploymentFromBeforeTenantsIsOfTheDefaultOne) {
+  DeploymentSpec spec{.name = "d", .tenant = "t"};
+  records::Record encoded;
+  EncodeRecord(DeploymentSet{.spec = std::make_shared<const DeploymentSpec>(spec)}, &encoded);
+  encoded.mutable_deployment_set()->mutable_spec()->clear_tenant();
+  const StatusOr<Record> decoded = DecodeRecord(encoded);
+  ASSERT_TRUE(decoded.ok()) << decoded.status();
+  EXPECT_EQ(std::get<DeploymentSet>(*decoded).spec->tenant, "default");
+}
+
 TEST(Snapshot, GivesTheSameStateBack) {
   EXPECT_TRUE(rc::check([](uint64_t seed) {
     RandomHistory history(seed);
@@ -100,6 +110,63 @@ TEST(Snapshot, GivesTheSameStateBack) {
     RC_ASSERT(state.ok());
     RC_ASSERT(state->Fingerprint() == history.state().Fingerprint());
   }));
+}
+
+// One job after the other, each with a key; a second apart.
+class ManyJobs {
+ public:
+  void Run(uint64_t count) {
+    for (uint64_t i = 0; i < count; ++i) {
+      const JobId id(state_.last_job().value() + 1);
+      at_ += std::chrono::seconds(1);
+      state_.Apply(JobAccepted{.at = at_, .job = id, .spec = spec_, .idempotency_key = KeyOf(id)});
+      state_.Apply(JobFinished{.at = at_, .job = id, .outcome = JobOutcome::kCancelled});
+    }
+  }
+  static std::string KeyOf(JobId id) { return "u/" + ToString(id); }
+  JobId Find(uint64_t id) const { return state_.FindByIdempotencyKey(KeyOf(JobId(id))); }
+  ClusterState& state() { return state_; }
+
+ private:
+  const JobSpecPtr spec_ = std::make_shared<const JobSpec>(testing::MakeJob(1, 0));
+  ClusterState state_;
+  Time at_ = FromMicros(1'700'000'000'000'000);
+};
+
+TEST(IdempotencyKeys, AreGoodForADayAfterTheirJobFinished) {
+  constexpr uint64_t kDay = 24 * 3600;
+  ManyJobs jobs;
+  jobs.Run(ClusterState::kFinishedJobsKept + 10);
+  EXPECT_EQ(jobs.state().FindJob(JobId(1)), nullptr);
+  EXPECT_EQ(jobs.Find(1), JobId(1));
+  // A snapshot keeps what the jobs in it do not tell any more.
+  StateCodec::Reader reader;
+  ASSERT_TRUE(StateCodec::Write(jobs.state(), [&](const records::SnapshotPart& part) {
+                return reader.Add(part);
+              }).ok());
+  StatusOr<ClusterState> read = reader.Finish();
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(read->FindByIdempotencyKey(ManyJobs::KeyOf(JobId(1))), JobId(1));
+  EXPECT_EQ(read->Fingerprint(), jobs.state().Fingerprint());
+  jobs.state() = *std::move(read);
+  jobs.Run(kDay - ClusterState::kFinishedJobsKept - 10);  // The next is a day after the first.
+  EXPECT_EQ(jobs.Find(1), JobId(1));
+  jobs.Run(1);
+  EXPECT_FALSE(jobs.Find(1).valid());
+  EXPECT_EQ(jobs.Find(2), JobId(2));
+}
+
+TEST(IdempotencyKeys, AKeyThatLapsedServesAgainAndItsNewJobKeepsIt) {
+  ManyJobs jobs;
+  const std::string key = ManyJobs::KeyOf(JobId(1));
+  jobs.Run(24 * 3600 + 1);
+  ASSERT_FALSE(jobs.Find(1).valid());
+  const JobId again(jobs.state().last_job().value() + 1);
+  jobs.state().Apply(JobAccepted{.at = FromMicros(1'700'100'000'000'000),
+                                 .job = again,
+                                 .spec = std::make_shared<const JobSpec>(),
+                                 .idempotency_key = key});
+  EXPECT_EQ(jobs.Find(1), again);
 }
 
 TEST(Snapshot, IsRefusedWithoutItsHead) {

@@ -179,6 +179,7 @@ inline JobSpec Job() {
 }
 inline DeploymentSpec Deployment() {
   return {.name = "d" + Text(),
+          .tenant = "t" + Text(),
           .model = Text(),
           .command = Many(Text),
           .environment = Map(),

@@ -1,0 +1,144 @@
+// Who may ask the scheduler for what: tokens, tenants, and web pages in somebody's browser.
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/read_until.hpp>
+#include <boost/asio/write.hpp>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "scheduler/shell/api/routes.h"
+#include "tests/unit/scheduler_shell/cluster.h"
+
+namespace allot::scheduler {
+namespace {
+
+using testing::Answer;
+using testing::Cluster;
+using ::testing::HasSubstr;
+
+constexpr char kJob[] = R"({"name": "hello", "command": ["/bin/true"]})";
+
+std::string ErrorCode(const Answer& answer) {
+  return std::string(answer.json().at("error").at("code").as_string());
+}
+
+TEST(Access, EveryRouteButHealthAsksForAToken) {
+  Cluster cluster(/*local=*/false);
+  // Digests of the texts "view", "use" and "rule".
+  cluster.WriteTokens(fmt::format(
+      "tokens:\n- {{name: v, role: viewer, sha256: {}}}\n- {{name: u, role: user, sha256: {}, "
+      "tenant: blue}}\n- {{name: a, role: admin, sha256: {}}}\n",
+      auth::Sha256Hex("view"), auth::Sha256Hex("use"), auth::Sha256Hex("rule")));
+  cluster.Start();
+  EXPECT_EQ(cluster.Get("/healthz").status, 200);
+  for (const Route& route : Routes()) {
+    if (route.access == Access::kOpen) continue;
+    std::string path(route.path);
+    for (size_t at = path.find('{'); at != std::string::npos; at = path.find('{')) {
+      path.replace(at, path.find('}') - at + 1, "x");
+    }
+    const Answer answer = cluster.Fetch(std::string(route.method), path);
+    EXPECT_EQ(answer.status, 401) << route.method << " " << path;
+    EXPECT_EQ(ErrorCode(answer), "unauthenticated");
+  }
+  EXPECT_EQ(cluster.Get("/v1/nothing").status, 401);
+  cluster.UseToken("wrong");
+  EXPECT_EQ(cluster.Get("/v1/jobs").status, 401);
+  cluster.UseToken("view");
+  EXPECT_EQ(cluster.Get("/v1/jobs").status, 200);
+  EXPECT_EQ(cluster.Fetch("POST", "/v1/jobs", kJob).status, 403);
+  EXPECT_EQ(cluster.Fetch("DELETE", "/v1/jobs/job-1").status, 403);
+  cluster.UseToken("use");
+  const Answer submitted = cluster.Fetch("POST", "/v1/jobs", kJob);
+  EXPECT_EQ(submitted.status, 201);
+  EXPECT_EQ(submitted.job().at("tenant").as_string(), "blue");
+  EXPECT_EQ(submitted.job().at("user").as_string(), "u");
+  EXPECT_EQ(cluster.Fetch("POST", "/v1/jobs", R"({"command": ["a"], "tenant": "red"})").status,
+            403);
+  EXPECT_EQ(cluster.Fetch("PUT", "/v1/policy", "{}").status, 403);
+  cluster.UseToken("rule");
+  EXPECT_EQ(cluster.Fetch("POST", "/v1/nodes/n1/drain").status, 404);
+}
+
+TEST(Access, ABodyOfSomebodyWithoutATokenIsNotRead) {
+  Cluster cluster(/*local=*/false);
+  cluster.Start();
+  boost::asio::io_context loop;
+  boost::asio::ip::tcp::socket socket(loop);
+  const std::string address = cluster.http_address();
+  socket.connect({boost::asio::ip::make_address("127.0.0.1"),
+                  static_cast<uint16_t>(std::stoi(address.substr(address.rfind(':') + 1)))});
+  // The body never comes; the answer does.
+  const std::string head =
+      "POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+      "Content-Length: 4000000\r\n\r\n{";
+  boost::asio::write(socket, boost::asio::buffer(head));
+  std::string answer;
+  boost::asio::read_until(socket, boost::asio::dynamic_buffer(answer), "\r\n");
+  EXPECT_THAT(answer, HasSubstr("HTTP/1.1 401 "));
+}
+
+TEST(Access, ATokenOfATenantLeavesTheDeploymentsOfOthersAlone) {
+  Cluster cluster(/*local=*/false);
+  cluster.WriteTokens(fmt::format(
+      "tokens:\n- {{name: a, role: user, sha256: {}, tenant: ta}}\n- {{name: b, role: user, "
+      "sha256: {}, tenant: tb}}\n- {{name: r, role: admin, sha256: {}}}\n",
+      auth::Sha256Hex("as-a"), auth::Sha256Hex("as-b"), auth::Sha256Hex("root")));
+  cluster.Start();
+  const auto body = [](const std::string& tenant) {
+    return R"({"name": "chat", "command": ["s"], "replicas": [{"device": {"kind": "GPU"}}])" +
+           (tenant.empty() ? "" : R"(, "tenant": ")" + tenant + "\"") + "}";
+  };
+  const auto put = [&](const std::string& tenant) {
+    return cluster.Fetch("PUT", "/v1/deployments/chat", body(tenant));
+  };
+  cluster.UseToken("as-a");
+  EXPECT_EQ(put("tb").status, 403);
+  const Answer made = put("");
+  ASSERT_EQ(made.status, 200) << made.body;
+  EXPECT_EQ(made.json().at("deployment").at("tenant").as_string(), "ta");
+  EXPECT_EQ(put("ta").status, 200);
+  cluster.UseToken("as-b");
+  EXPECT_EQ(put("").status, 403);
+  const Answer deleted = cluster.Fetch("DELETE", "/v1/deployments/chat");
+  EXPECT_EQ(deleted.status, 403);
+  EXPECT_THAT(deleted.body, HasSubstr("belongs to tenant ta"));
+  cluster.UseToken("root");
+  EXPECT_EQ(put("tb").status, 200);
+  cluster.UseToken("as-a");
+  EXPECT_EQ(cluster.Fetch("DELETE", "/v1/deployments/chat").status, 403);
+  cluster.UseToken("as-b");
+  EXPECT_EQ(cluster.Fetch("DELETE", "/v1/deployments/chat").status, 200);
+}
+
+TEST(Access, ALocalClusterIgnoresWebPages) {
+  Cluster cluster;
+  cluster.Start();
+  EXPECT_EQ(cluster.Fetch("GET", "/v1/jobs", "", {{"Origin", "http://evil.example"}}).status, 403);
+  EXPECT_EQ(cluster.Fetch("GET", "/v1/jobs", "", {{"Origin", "http://localhost:3000"}}).status,
+            200);
+  for (const char* origin : {"http://127.evil.example", "http://127.0.0.1.evil.example:7401",
+                             "http://[::1].evil.example", "http://localhost.evil.example", "null"})
+    EXPECT_EQ(cluster.Fetch("GET", "/v1/jobs", "", {{"Origin", origin}}).status, 403) << origin;
+  // A name of theirs that resolves to 127.0.0.1.
+  for (const char* host : {"127.evil.example", "127.evil.example:7401", "[::1].evil.example"})
+    EXPECT_EQ(cluster.Fetch("GET", "/v1/jobs", "", {{"Host", host}}).status, 403) << host;
+  EXPECT_EQ(cluster.Fetch("GET", "/v1/jobs", "", {{"Host", "localhost:80"}}).status, 200);
+}
+
+TEST(Access, ABodyIsOfATypeThatWebPagesCannotSendUnasked) {
+  Cluster cluster;
+  cluster.Start();
+  for (const char* type :
+       {"text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x",
+        "text/plain; application/json", "application/jsonp", ""}) {
+    const Answer answer = cluster.Fetch("POST", "/v1/jobs", kJob, {{"Content-Type", type}});
+    EXPECT_EQ(answer.status, 415) << type;
+    EXPECT_THAT(answer.body, HasSubstr("send application/json or application/yaml"));
+  }
+  for (const char* type : {"application/json", "Application/JSON ; charset=utf-8", "text/yaml"})
+    EXPECT_EQ(cluster.Fetch("POST", "/v1/jobs", kJob, {{"Content-Type", type}}).status, 201)
+        << type;
+}
+
+}  // namespace
+}  // namespace allot::scheduler
