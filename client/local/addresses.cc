@@ -40,7 +40,8 @@ StatusOr<Addresses> ReadAddresses(const std::string& state_dir) {
   }
 }
 
-StatusOr<Addresses> WaitForAddresses(const std::string& state_dir, pid_t pid, Duration timeout) {
+StatusOr<Addresses> WaitForAddresses(const std::string& state_dir, pid_t pid, Duration timeout,
+                                     const std::function<bool()>& interrupted) {
   const auto deadline = std::chrono::steady_clock::now() + timeout;
   const int watch = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
   const int process = OpenProcess(pid);
@@ -53,6 +54,10 @@ StatusOr<Addresses> WaitForAddresses(const std::string& state_dir, pid_t pid, Du
     StatusOr<Addresses> found = ReadAddresses(state_dir);
     if (found.ok() && found->pid == pid) {
       result = std::move(found);
+      break;
+    }
+    if (interrupted && interrupted()) {
+      result = absl::CancelledError("interrupted");
       break;
     }
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(

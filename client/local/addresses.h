@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include <functional>
 #include <string>
 
 #include "common/base/status.h"
@@ -23,7 +24,8 @@ struct Addresses {
 StatusOr<Addresses> ReadAddresses(const std::string& state_dir);
 
 // Waits until the process `pid` has written its addresses. FailedPrecondition if it ends before,
-// DeadlineExceeded after `timeout`. The folder must exist.
-StatusOr<Addresses> WaitForAddresses(const std::string& state_dir, pid_t pid, Duration timeout);
+// DeadlineExceeded after `timeout`, Cancelled once `interrupted` says so. The folder must exist.
+StatusOr<Addresses> WaitForAddresses(const std::string& state_dir, pid_t pid, Duration timeout,
+                                     const std::function<bool()>& interrupted = nullptr);
 
 }  // namespace allot::client::local

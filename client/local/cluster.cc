@@ -11,6 +11,7 @@ namespace allot::client::local {
 namespace {
 
 constexpr char kFirstPolicy[] = "cheapest-within-slo";
+constexpr Duration kAnswerMax = std::chrono::seconds(1);  // how long an interrupt may go unseen
 
 // The end of a log, for the message about a program that did not start.
 std::string LastLines(const std::string& path) {
@@ -21,6 +22,8 @@ std::string LastLines(const std::string& path) {
     start = text->rfind('\n', start - 1);
   return text->substr(start == std::string::npos || start == 0 ? 0 : start + 1);
 }
+
+Status Interrupted() { return absl::CancelledError("interrupted"); }
 
 }  // namespace
 
@@ -68,7 +71,9 @@ StatusOr<Addresses> Cluster::StartScheduler(Duration timeout) {
                                            .args = {"--config", layout_.SchedulerConfig()},
                                            .log_file = log,
                                            .marker = layout_.folder()}));
-  StatusOr<Addresses> addresses = WaitForAddresses(layout_.SchedulerState(), pid, timeout);
+  StatusOr<Addresses> addresses =
+      WaitForAddresses(layout_.SchedulerState(), pid, timeout, interrupted_);
+  if (absl::IsCancelled(addresses.status())) return addresses;
   if (!addresses.ok())
     return Status(addresses.status().code(),
                   fmt::format("the scheduler did not start: {}\n{}  (from {})",
@@ -86,7 +91,8 @@ StatusOr<pid_t> Cluster::StartAgent(const std::string& name) {
 
 Status Cluster::AwaitNodes(const std::vector<Node>& nodes, Duration timeout) {
   ASSIGN_OR_RETURN(const Addresses addresses, ReadAddresses(layout_.SchedulerState()));
-  ASSIGN_OR_RETURN(const std::unique_ptr<Api> api, Api::Connect({"http://" + addresses.http, ""}));
+  ASSIGN_OR_RETURN(const std::unique_ptr<Api> api,
+                   Api::Connect({.url = "http://" + addresses.http, .timeout = kAnswerMax}));
   const auto deadline = std::chrono::steady_clock::now() + timeout;
   while (true) {
     const auto registered = api->Nodes();
@@ -103,6 +109,7 @@ Status Cluster::AwaitNodes(const std::vector<Node>& nodes, Duration timeout) {
     if (!IsRunning(missing->agent))
       return FailedPrecondition("the agent {} ended at once\n{}  (from {})", missing->name,
                                 LastLines(log), log);
+    if (interrupted_()) return Interrupted();
     if (std::chrono::steady_clock::now() >= deadline)
       return DeadlineExceeded("node {} did not register within {}{}\n{}  (from {})", missing->name,
                               FormatDuration(timeout),
@@ -124,6 +131,7 @@ Status Cluster::UpUnguarded(const UpOptions& options) {
                                                 .gateway_http = chosen.gateway_http}));
   std::vector<Node> nodes;
   for (const AgentSpec& agent : agents) {
+    if (interrupted_()) return Interrupted();
     RETURN_IF_ERROR(layout_.WriteAgentConfig(agent, chosen.endpoint));
     ASSIGN_OR_RETURN(const pid_t pid, StartAgent(agent.name));
     nodes.push_back({agent.name, pid});
@@ -135,7 +143,10 @@ Status Cluster::UpUnguarded(const UpOptions& options) {
 StatusOr<Addresses> Cluster::Up(const UpOptions& options) {
   // What was up before us stays up; Prepare refuses it.
   const bool ours = FindProcesses(layout_.folder()).empty();
-  if (const Status status = UpUnguarded(options); !status.ok()) {
+  interrupted_ = options.interrupted;
+  const Status status = UpUnguarded(options);
+  interrupted_ = [] { return false; };
+  if (!status.ok()) {
     if (ours) Down();
     return status;
   }

@@ -17,6 +17,9 @@ struct UpOptions {
   std::vector<AgentSpec> agents;  // empty: those of the last time, else DefaultAgents()
   std::string policy;             // file or ready-made name; empty: cheapest-within-slo
   Duration timeout = std::chrono::seconds(60);
+  // Looked at before each step and while waiting, at least once a second, and at once after a
+  // signal; true ends Up with Cancelled.
+  std::function<bool()> interrupted = [] { return false; };
 };
 
 class Cluster {
@@ -27,7 +30,8 @@ class Cluster {
   const Layout& layout() const { return layout_; }
   // Keys and configs with the default ports, nothing started.
   Status Configure(const UpOptions& options);
-  // Everything started and every agent registered. On a failure nothing is left running.
+  // Everything started and every agent registered. On a failure, or if interrupted, nothing is left
+  // running.
   StatusOr<Addresses> Up(const UpOptions& options);
   // Every process stopped, tasks and model servers too; files stay. How many there were.
   int Down();
@@ -49,6 +53,7 @@ class Cluster {
 
   Layout layout_;
   Progress progress_;
+  std::function<bool()> interrupted_ = [] { return false; };  // of the Up under way
 };
 
 }  // namespace allot::client::local

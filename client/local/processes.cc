@@ -127,7 +127,12 @@ StatusOr<pid_t> Start(const Spawn& spawn) {
   close(null);
   close(failed[1]);
   int error = pid < 0 ? fork_error : 0;
-  if (pid > 0 && read(failed[0], &error, sizeof(error)) <= 0) error = 0;
+  if (pid > 0) {  // Also through a signal: until it has exec'd it does not have the marker.
+    ssize_t size;
+    do size = read(failed[0], &error, sizeof(error));
+    while (size < 0 && errno == EINTR);
+    if (size <= 0) error = 0;
+  }
   close(failed[0]);
   if (error == 0) return pid;
   if (pid > 0) waitpid(pid, nullptr, 0);

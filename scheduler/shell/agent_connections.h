@@ -24,6 +24,12 @@ class AgentConnections {
   }
   void Bind(const std::string& node, const std::string& peer) { peers_[node] = peer; }
 
+  // `peer` is no way to `node` any more.
+  void Unbind(const std::string& node, const std::string& peer) {
+    if (const auto it = peers_.find(node); it != peers_.end() && it->second == peer)
+      peers_.erase(it);
+  }
+
   // Called in the step that gave the command. The connection it answers, whatever the node speaks
   // from by the time it leaves; empty: the one that Find gives then. A step may also have something
   // to say to nodes that did not speak (a Welcome that is repeated), and that answers nobody.

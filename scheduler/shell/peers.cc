@@ -42,9 +42,7 @@ Status Peers::Listen(transport::Context& context, std::string endpoint, transpor
 void Peers::Forget(const std::string& peer, const std::string& name) {
   if (links_.erase(peer) == 0) return;  // Told already.
   spdlog::warn("key revoked peer={}; it is heard and answered no more", name);
-  if (const auto it = agents_.find(name); it != agents_.end() && it->second == peer) {
-    agents_.erase(it);  // The core takes the node for lost when its lease has run out.
-  }
+  agents_.Unbind(name, peer);  // The core takes the node for lost when its lease has run out.
   if (const auto it = gateways_.find(name); it != gateways_.end() && it->second.peer == peer) {
     gateways_.erase(it);
     TellGateways();

@@ -1,4 +1,7 @@
 // Who may speak: bearer tokens of people, keys of programs, and what the command line refuses.
+#include <signal.h>
+#include <sys/wait.h>
+
 #include <filesystem>
 #include <fstream>
 #include <regex>
@@ -221,6 +224,23 @@ TEST_F(Access, EveryCommandsHelpHasAnExample) {
         "load",    "simulate", "catalogue", "version",     "completion"})
     EXPECT_THAT(Plain({name, "--help"}), HasSubstr("Example:")) << name;
   EXPECT_THAT(Plain({"--help"}), HasSubstr("Exit codes"));
+}
+
+TEST_F(Access, AnInterruptedLocalUpLeavesNoProcess) {
+  const std::string dir = folder() + "/interrupted";
+  const auto allot = local::Start({.program = Program("allot"),
+                                   .args = {"local", "up", "--dir", dir, "--agents", "host"},
+                                   .log_file = folder() + "/interrupted.log",
+                                   .marker = folder()});
+  ASSERT_TRUE(allot.ok()) << allot.status();
+  std::vector<local::ProcessInfo> started;
+  ASSERT_TRUE(Until([&] { return !(started = local::FindProcesses(dir)).empty(); }));
+  kill(started[0].pid, SIGSTOP);  // It will not come up before we have interrupted.
+  kill(*allot, SIGINT);
+  int ended = 0;
+  ASSERT_EQ(waitpid(*allot, &ended, 0), *allot);
+  EXPECT_TRUE(local::FindProcesses(dir).empty());
+  EXPECT_EQ(WIFEXITED(ended) ? WEXITSTATUS(ended) : -1, 130) << Read("interrupted.log");
 }
 
 TEST_F(Access, LocalUpAndDownLeaveNoProcess) {
