@@ -17,6 +17,7 @@ namespace charlm {
 namespace {
 
 constexpr auto kMeetWithin = std::chrono::seconds(60);
+constexpr timeval kIntroduceWithin{2, 0};
 
 [[noreturn]] void Fail(int code, const char* what) {
   std::fprintf(stderr, "charlm: %s: %s\n", what, std::strerror(errno));
@@ -34,15 +35,31 @@ void SendAll(int fd, const void* data, size_t size) {
   }
 }
 
-void ReceiveAll(int fd, void* data, size_t size) {
+bool TryReceiveAll(int fd, void* data, size_t size) {
   char* at = static_cast<char*>(data);
   while (size > 0) {
     const ssize_t n = recv(fd, at, size, 0);
     if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) Fail(75, "lost a peer while receiving");
+    if (n <= 0) return false;
     at += n;
     size -= static_cast<size_t>(n);
   }
+  return true;
+}
+
+void ReceiveAll(int fd, void* data, size_t size) {
+  if (!TryReceiveAll(fd, data, size)) Fail(75, "lost a peer while receiving");
+}
+
+// The rank at the other end; -1 if it does not say, soon. The port is open to everybody, and a
+// scanner that connects and stays silent must not keep the gang from meeting.
+int32_t RankOfPeer(int fd) {
+  int32_t peer = -1;
+  setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &kIntroduceWithin, sizeof kIntroduceWithin);
+  if (!TryReceiveAll(fd, &peer, sizeof peer)) return -1;
+  const timeval none{};  // From now on a peer may compute for as long as it takes.
+  setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &none, sizeof none);
+  return peer;
 }
 
 addrinfo* Resolve(const std::string& host, int port, bool listen) {
@@ -88,8 +105,7 @@ Gang::Gang(int rank, int world_size, const std::string& main_address, int main_p
       }
       const int fd = accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
       if (fd < 0) continue;
-      int32_t peer = 0;
-      ReceiveAll(fd, &peer, sizeof peer);
+      const int32_t peer = RankOfPeer(fd);
       if (peer < 1 || peer >= size_ || peers_[peer - 1] != -1) {
         close(fd);
         continue;

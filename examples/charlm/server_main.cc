@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <ctime>
 #include <memory>
+#include <random>
 #include <string>
 
 #include <boost/asio/io_context.hpp>
@@ -26,12 +27,21 @@ namespace json = boost::json;
 
 constexpr int kTokensMax = 4096;
 
+std::string NewInstance() {
+  std::random_device device;
+  char text[17];
+  std::snprintf(text, sizeof text, "%08x%08x", device(), device());
+  return text;
+}
+
 struct Server {
   boost::asio::io_context loop{1};
   Alphabet alphabet;
   std::unique_ptr<Model> model;
   std::string name = "charlm";
-  int64_t created = std::time(nullptr);
+  int64_t created = std::time(nullptr);  // of the model, for its listing
+  // Replicas of one deployment answer the same clients: a number alone would be another's too.
+  const std::string instance = NewInstance();
   uint64_t served = 0;
 };
 
@@ -47,7 +57,8 @@ class Completion : public std::enable_shared_from_this<Completion> {
         tokens_(tokens),
         stream_(stream),
         chat_(chat),
-        id_((chat ? "chatcmpl-" : "cmpl-") + std::to_string(++server.served)) {}
+        id_((chat ? "chatcmpl-" : "cmpl-") + server.instance + "-" +
+            std::to_string(++server.served)) {}
 
   void Start() {
     responder_->OnClientGone([self = shared_from_this()] { self->gone_ = true; });
@@ -89,7 +100,7 @@ class Completion : public std::enable_shared_from_this<Completion> {
   }
 
   json::object Head(const char* object) const {
-    return {{"id", id_}, {"object", object}, {"created", server_.created}, {"model", server_.name}};
+    return {{"id", id_}, {"object", object}, {"created", created_}, {"model", server_.name}};
   }
   json::object Chunk(const std::string& piece, json::value finish) const {
     json::object choice{{"index", 0}, {"finish_reason", std::move(finish)}};
@@ -109,6 +120,7 @@ class Completion : public std::enable_shared_from_this<Completion> {
   size_t prompt_tokens_;
   int tokens_, made_ = 0;
   bool stream_, chat_, gone_ = false;
+  int64_t created_ = std::time(nullptr);
   std::string id_, text_;
 };
 
@@ -130,6 +142,14 @@ std::string PromptOf(const json::object& body, bool chat) {
   return prompt;
 }
 
+// Any integer is a seed, negative ones too. Throws for anything else.
+uint64_t SeedOf(const json::object& body, uint64_t otherwise) {
+  const json::value* value = body.if_contains("seed");
+  if (value == nullptr || value->is_null()) return otherwise;
+  if (value->is_uint64()) return value->get_uint64();
+  return static_cast<uint64_t>(value->to_number<int64_t>());
+}
+
 void Complete(Server& server, const http::Request& request, const http::ResponderPtr& responder,
               bool chat) {
   try {
@@ -147,7 +167,7 @@ void Complete(Server& server, const http::Request& request, const http::Responde
     if (temperature < 0 || temperature > 2)
       return Refuse(responder, 400, "temperature must be between 0 and 2");
     const json::value* stream = body.if_contains("stream");
-    const auto seed = static_cast<uint64_t>(number("seed", static_cast<double>(server.served + 1)));
+    const uint64_t seed = SeedOf(body, server.served + 1);
     std::make_shared<Completion>(server, responder, PromptOf(body, chat), static_cast<int>(tokens),
                                  static_cast<float>(temperature), seed,
                                  stream != nullptr && stream->is_bool() && stream->as_bool(), chat)

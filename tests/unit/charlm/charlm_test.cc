@@ -12,24 +12,12 @@
 #include "examples/charlm/gang.h"
 #include "examples/charlm/model.h"
 #include "gtest/gtest.h"
+#include "tests/unit/charlm/folder.h"
 
 namespace charlm {
 namespace {
 
 namespace fs = std::filesystem;
-
-class Folder {
- public:
-  Folder() {
-    std::string name = (fs::temp_directory_path() / "charlm-test-XXXXXX").string();
-    path_ = mkdtemp(name.data());
-  }
-  ~Folder() { fs::remove_all(path_); }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
 
 struct Batch {
   std::vector<uint8_t> contexts, targets;
@@ -139,18 +127,21 @@ TEST(Checkpoint, UnwritableFolderIsAnErrorNotACrash) {
   EXPECT_FALSE(LoadNewestCheckpoint("/proc/charlm").has_value());
 }
 
-TEST(Gang, SumsOverRanksAndBroadcastsRankZero) {
-  // A port nobody listens on now; rank 0 binds it a moment later.
+// A port nobody listens on now; rank 0 binds it a moment later.
+sockaddr_in FreeAddress() {
   const int probe = socket(AF_INET, SOCK_STREAM, 0);
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   socklen_t length = sizeof address;
-  ASSERT_EQ(bind(probe, reinterpret_cast<sockaddr*>(&address), length), 0);
-  ASSERT_EQ(getsockname(probe, reinterpret_cast<sockaddr*>(&address), &length), 0);
+  EXPECT_EQ(bind(probe, reinterpret_cast<sockaddr*>(&address), length), 0);
+  EXPECT_EQ(getsockname(probe, reinterpret_cast<sockaddr*>(&address), &length), 0);
   close(probe);
-  const int port = ntohs(address.sin_port);
+  return address;
+}
 
+TEST(Gang, SumsOverRanksAndBroadcastsRankZero) {
+  const int port = ntohs(FreeAddress().sin_port);
   std::vector<std::vector<float>> summed(3), told(3);
   std::vector<std::thread> ranks;
   for (int rank = 0; rank < 3; ++rank) {
@@ -167,6 +158,29 @@ TEST(Gang, SumsOverRanksAndBroadcastsRankZero) {
     EXPECT_EQ(summed[rank], (std::vector<float>{6, 30}));
     EXPECT_EQ(told[rank], (std::vector<float>{0}));
   }
+}
+
+TEST(Gang, StrangersThatHangUpOrSayNothingDoNotKeepItFromMeeting) {
+  const sockaddr_in address = FreeAddress();
+  const int port = ntohs(address.sin_port);
+  std::vector<float> sum = {1};
+  std::thread zero([&] { Gang(0, 2, "127.0.0.1", port).Sum(sum); });
+  const auto dial = [&] {
+    for (;;) {
+      const int fd = socket(AF_INET, SOCK_STREAM, 0);
+      if (connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return fd;
+      close(fd);
+      std::this_thread::yield();
+    }
+  };
+  close(dial());
+  const int silent = dial();
+  std::vector<float> other = {2};
+  Gang(1, 2, "127.0.0.1", port).Sum(other);
+  zero.join();
+  close(silent);
+  EXPECT_EQ(sum, (std::vector<float>{3}));
+  EXPECT_EQ(other, (std::vector<float>{3}));
 }
 
 }  // namespace
