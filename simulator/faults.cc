@@ -2,7 +2,7 @@
 
 namespace allot::simulator {
 
-static_assert(static_cast<size_t>(Fault::kClientGone) + 1 == kFaultKinds);
+static_assert(static_cast<size_t>(Fault::kSchedulerPause) + 1 == kFaultKinds);
 
 std::string_view ToString(Fault fault) {
   constexpr std::array<std::string_view, kFaultKinds> kNames = {
@@ -11,7 +11,8 @@ std::string_view ToString(Fault fault) {
       "snapshot_restart", "slow_disk",     "agent_crash",        "node_crash",
       "node_wipe",        "task_failure",  "task_ignores_term",  "spawn_failure",
       "replica_crash",    "replica_sick",  "device_change",      "clock_skew",
-      "tick_jitter",      "gateway_crash", "gateway_link_break", "client_gone"};
+      "tick_jitter",      "gateway_crash", "gateway_link_break", "client_gone",
+      "scheduler_pause"};
   return kNames[static_cast<size_t>(fault)];
 }
 

@@ -41,8 +41,9 @@ enum class Fault : uint8_t {
   kGatewayCrash,
   kGatewayLinkBreak,
   kClientGone,
+  kSchedulerPause,  // it stands still for a while: its messages wait unread, its timers are late
 };
-inline constexpr size_t kFaultKinds = 24;
+inline constexpr size_t kFaultKinds = 25;
 std::string_view ToString(Fault fault);
 
 class FaultSet {

@@ -9,6 +9,18 @@
 #include "simulator/node_host.h"
 
 namespace allot::simulator {
+namespace {
+
+Epoch EpochIn(const AgentMessage& message) {
+  return std::visit(
+      [](const auto& m) {
+        if constexpr (requires { m.epoch; }) return m.epoch;
+        return Epoch();
+      },
+      message);
+}
+
+}  // namespace
 
 SchedulerHost::SchedulerHost(World& world, scheduler::CoreOptions options)
     : world_(world), options_(std::move(options)) {}
@@ -43,6 +55,8 @@ void SchedulerHost::Crash() {
       MakeDurable(syncing_->records);
     }
   }
+  paused_ = false;
+  unread_.clear();
   syncing_.reset();
   waiting_ = {};
   core_.reset();
@@ -60,19 +74,53 @@ void SchedulerHost::CrashSoon(bool while_syncing) {
   (while_syncing ? crash_in_sync_ : crash_after_sync_) = true;
 }
 
+void SchedulerHost::Pause(Duration more) {
+  paused_ = true;
+  const Duration pause = options_.heartbeat_every * 2 + more;
+  if (world_.listening()) world_.Say("scheduler", "pauses for " + FormatDuration(pause));
+  world_.loop.After(pause, [this, life = life_, number = ++pauses_] {
+    if (life == life_ && number == pauses_) Resume();
+  });
+}
+
+// A late tick comes first: that is the order in which most can go wrong.
+void SchedulerHost::Resume() {
+  if (!std::exchange(paused_, false)) return;
+  std::deque<std::function<void()>> unread = std::exchange(unread_, {});
+  unread.emplace_front([this] { Step(scheduler::ClockTicked{}); });
+  for (const auto& action : unread) {
+    if (alive()) action();
+  }
+}
+
+void SchedulerHost::WhenRunning(std::function<void()> action) {
+  if (!paused_) return action();
+  unread_.push_back(std::move(action));
+}
+
 bool SchedulerHost::Ask(const std::function<scheduler::Event(scheduler::ReplyToken)>& make,
                         Answer answer) {
   if (!alive()) return false;
   const scheduler::ReplyToken token = ++last_token_;
   answers_.emplace(token, std::move(answer));
-  Step(make(token));
+  WhenRunning([this, event = make(token)] { Step(event); });
   return true;
 }
 
 void SchedulerHost::AgentSays(uint32_t node, uint64_t connection, const AgentMessage& message) {
   if (!alive()) return;
   const std::string& name = world_.nodes[node]->name();
-  peers_[name] = {node, connection};
+  if (const scheduler::NodeState* known = core_->state().FindNode(name);
+      known != nullptr && known->alive && EpochIn(message) == known->epoch)
+    world_.silence.Arrived(name, known->epoch, world_.now());
+  WhenRunning([this, node, connection, message] {
+    peers_[world_.nodes[node]->name()] = {node, connection};
+    Handle(node, message);
+  });
+}
+
+void SchedulerHost::Handle(uint32_t node, const AgentMessage& message) {
+  const std::string& name = world_.nodes[node]->name();
   const scheduler::NodeState* known = core_->state().FindNode(name);
   const Epoch epoch = known == nullptr ? Epoch() : known->epoch;
   Step(scheduler::AgentSaid{name, message});
@@ -81,8 +129,11 @@ void SchedulerHost::AgentSays(uint32_t node, uint64_t connection, const AgentMes
 }
 
 void SchedulerHost::GatewaySays(Term routes_term, uint64_t routes_version) {
-  if (!alive() || routes_ == nullptr) return;
-  if (routes_->term != routes_term || routes_->version != routes_version) SendRoutes();
+  if (!alive()) return;
+  WhenRunning([this, routes_term, routes_version] {
+    if (routes_ == nullptr) return;
+    if (routes_->term != routes_term || routes_->version != routes_version) SendRoutes();
+  });
 }
 
 void SchedulerHost::Step(const scheduler::Event& event) {
@@ -90,9 +141,15 @@ void SchedulerHost::Step(const scheduler::Event& event) {
   core_->Step(world_.now(), event, effects_);
   world_.Stepped("scheduler", [&] { return DescribeStep(event, effects_); });
   if (!effects_.records.empty()) CheckState(core_->state(), world_.findings);
+  for (const auto& record : effects_.records) {
+    const auto* lost = std::get_if<scheduler::NodeLost>(&record);
+    if (lost == nullptr) continue;
+    const std::string& name = core_->state().FindNode(lost->node)->info->name;
+    world_.silence.Lost(name, *lost, options_.lease);
+  }
   if (effects_.more) {
     world_.loop.After(Duration(0), [this, life = life_] {
-      if (life == life_ && alive()) Step(scheduler::ClockTicked{});
+      if (life == life_ && alive()) WhenRunning([this] { Step(scheduler::ClockTicked{}); });
     });
   }
   Keep(effects_);
@@ -121,7 +178,7 @@ void SchedulerHost::StartSync() {
     });
   }
   world_.loop.After(takes, [this, life = life_] {
-    if (life == life_ && alive()) Synced();
+    if (life == life_ && alive()) WhenRunning([this] { Synced(); });
   });
 }
 
@@ -175,7 +232,7 @@ void SchedulerHost::PlanTick() {
   world_.loop.At(at, [this, life = life_, tick = ++tick_] {
     if (life != life_ || tick != tick_ || !alive()) return;
     tick_at_.reset();
-    Step(scheduler::ClockTicked{});
+    WhenRunning([this] { Step(scheduler::ClockTicked{}); });
   });
 }
 

@@ -1,6 +1,7 @@
 // The scheduler's shell in the virtual world: journal with group commit, sockets, crash, restart.
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -25,6 +26,11 @@ class SchedulerHost {
   void Boot();
   void Crash();                        // and boots again a little later
   void CrashSoon(bool while_syncing);  // else between the commands of a batch that is durable
+  // Like SIGSTOP and SIGCONT: everything that comes waits, in order. At least two heartbeats long,
+  // and `more`: what is shorter than that no lease can tell from a timer that is late.
+  void Pause(Duration more);
+  void Resume();
+  bool paused() const { return paused_; }
   // A person asks; `answer` is called when the Reply leaves, never if the scheduler dies before.
   // `make` gets the token to put into the event. False if nobody listens.
   bool Ask(const std::function<scheduler::Event(scheduler::ReplyToken)>& make, Answer answer);
@@ -43,6 +49,9 @@ class SchedulerHost {
     std::vector<scheduler::Command> commands;
     bool empty() const { return records.empty() && commands.empty(); }
   };
+  // Does it now, or when the pause is over if this life lasts until then.
+  void WhenRunning(std::function<void()> action);
+  void Handle(uint32_t node, const AgentMessage& message);
   void Step(const scheduler::Event& event);
   void Keep(scheduler::Effects& effects);
   void StartSync();
@@ -61,7 +70,10 @@ class SchedulerHost {
   std::optional<Batch> syncing_;
   bool crash_in_sync_ = false, crash_after_sync_ = false;
   uint64_t life_ = 0;  // what was begun in an earlier life does not come true
-  uint64_t tick_ = 0;  // the tick that counts
+  bool paused_ = false;
+  uint64_t pauses_ = 0;
+  std::deque<std::function<void()>> unread_;  // what came during the pause
+  uint64_t tick_ = 0;                         // the tick that counts
   std::optional<Time> tick_at_;
   std::map<std::string, std::pair<uint32_t, uint64_t>> peers_;  // name → node, connection
   std::map<scheduler::ReplyToken, Answer> answers_;

@@ -128,6 +128,8 @@ void World::StrikeOnce() {
     const uint64_t moment = rng.Below(4);
     moment < 2 ? scheduler->Crash() : scheduler->CrashSoon(moment == 2);
   }
+  if (scheduler->alive() && !scheduler->paused() && faults.Strikes(Fault::kSchedulerPause, 100))
+    scheduler->Pause(Between(0s, rng.OneIn(3) ? 60s : 10s));
   if (!node.cut_off() && faults.Strikes(Fault::kPartition, 100))
     node.CutOff(Between(100ms, rng.OneIn(3) ? 60s : 5s));
   if (faults.Strikes(Fault::kLinkBreak, 100)) node.BreakLink();
@@ -160,6 +162,7 @@ void World::Heal() {
   if (listening_) Say("world", "heals");
   faults.Heal();
   scheduler->Boot();
+  scheduler->Resume();
   gateway->Boot();
   for (auto& node : nodes) node->Heal();
   workload_->Finish();

@@ -17,6 +17,7 @@
 #include "simulator/checkers/lease_ledger.h"
 #include "simulator/checkers/process_ledger.h"
 #include "simulator/checkers/request_ledger.h"
+#include "simulator/checkers/silence.h"
 #include "simulator/faults.h"
 #include "simulator/loop.h"
 #include "simulator/network.h"
@@ -62,6 +63,7 @@ class World {
   ProcessLedger process_ledger{findings};
   RequestLedger request_ledger{findings};
   Acknowledged acknowledged{findings};
+  Silence silence{findings};
   std::unique_ptr<SchedulerHost> scheduler;
   std::vector<std::unique_ptr<NodeHost>> nodes;
   std::unique_ptr<GatewayHost> gateway;

@@ -47,6 +47,7 @@ class Core::Impl {
   void Step(Time now, const Event& event, Effects& out) {
     CHECK(now >= ledger.now);
     CHECK(started || std::holds_alternative<Restarted>(event));
+    nodes.Woken(now, out);
     ledger.now = now;
     std::visit([&](const auto& e) { On(e, out); }, event);
     nodes.ExpireLeases(out);

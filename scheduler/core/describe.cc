@@ -222,6 +222,9 @@ class Teller {
     return fmt::format("JobWaited {} {}", n.tenant, FormatDuration(n.wait));
   }
   std::string operator()(const StaleRefused& n) const { return "StaleRefused " + n.node; }
+  std::string operator()(const Stalled& n) const {
+    return fmt::format("Stalled late={}", FormatDuration(n.late));
+  }
   std::string operator()(const ReplicasPlanned& n) const {
     return fmt::format("ReplicasPlanned placed={} searched={} more={}", n.placed, n.searched,
                        n.more);

@@ -127,7 +127,8 @@ struct JobWaited { std::string tenant; Duration wait; };        // submitted →
 struct StaleRefused { std::string node; };                      // a message of an old epoch
 struct PlanningStopped { uint32_t placed = 0, tried = 0; bool more = false; };
 struct ReplicasPlanned { uint32_t placed = 0, searched = 0; bool more = false; };
-using Note = std::variant<JobWaited, StaleRefused, PlanningStopped, ReplicasPlanned>;
+struct Stalled { Duration late{}; };                            // a step came later than it was due
+using Note = std::variant<JobWaited, StaleRefused, PlanningStopped, ReplicasPlanned, Stalled>;
 
 struct Effects {
   std::vector<Record> records;

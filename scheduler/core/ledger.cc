@@ -34,7 +34,6 @@ void Ledger::Rebuild() {
   time_limit_of_.clear();
   links_.clear();
   links_.resize(state_.nodes().size());
-  for (NodeLink& link : links_) link.seen.last_heard = now;  // A full lease to say hello in.
   for (const NodeState& node : state_.nodes()) index_.Describe(node);
   for (const auto& [id, job] : state_.jobs()) {
     switch (job.phase) {

@@ -22,6 +22,7 @@ namespace allot::scheduler {
 // Soft state the core keeps of a node; SoftState() shows the first part.
 struct NodeLink {
   NodeSoftState seen;
+  Time lease_end;                 // on NodeMachine's listening clock
   bool registered = false;        // in this term; until then nothing it says is believed
   bool repeat_welcome = false;    // gateways changed since it registered
   std::set<TaskKey> stray_tasks;  // it has them and should not: stopped until they are gone

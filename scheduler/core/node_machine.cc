@@ -45,13 +45,31 @@ void NodeMachine::WatchAll() {
   checks_.clear();
   watched_.clear();
   for (const NodeState& node : ledger_.state().nodes()) {
-    if (node.alive) Watch(node.id, ledger_.now + ledger_.options().lease);
+    NodeLink& link = ledger_.link(node.id);
+    Hear(link);  // A full lease to say hello in.
+    if (node.alive) Watch(node.id, link.lease_end);
   }
 }
 
+// Not only when a lease may end: a step at least every heartbeat shows how long we did not listen.
 std::optional<Time> NodeMachine::NextCheck() const {
   if (checks_.empty()) return std::nullopt;
-  return checks_.begin()->first;
+  return std::min(std::max(checks_.begin()->first + deaf_, hold_until_),
+                  ledger_.now + ledger_.options().heartbeat_every);
+}
+
+// A timer is always a little late, so a fraction of a heartbeat is no stall.
+void NodeMachine::Woken(Time now, Effects& out) {
+  const std::optional<Time> due = NextCheck();
+  if (!due || now - *due <= ledger_.options().heartbeat_every / 4) return;
+  deaf_ += now - *due;
+  hold_until_ = now + ledger_.options().heartbeat_every;
+  out.notes.push_back(Stalled{now - *due});
+}
+
+void NodeMachine::Hear(NodeLink& link) {
+  link.seen.last_heard = ledger_.now;
+  link.lease_end = ListeningNow() + ledger_.options().lease;
 }
 
 void NodeMachine::Heard(const std::string& name, const AgentMessage& message, Effects& out) {
@@ -66,7 +84,7 @@ void NodeMachine::Heard(const std::string& name, const AgentMessage& message, Ef
     return;
   }
   NodeLink& link = ledger_.link(node->id);
-  link.seen.last_heard = ledger_.now;
+  Hear(link);
   // After our own restart we have forgotten what the agent said before (which replicas are ready,
   // what it runs): it is alive, but has to tell everything once more.
   if (!link.registered) {
@@ -98,7 +116,7 @@ void NodeMachine::Register(const std::string& name, const RegisterNode& message,
       return refuse(RefuseReason::kStaleRegistration, "a later registration was seen");
     if (same && message.registration == known->registration && known->alive) {
       NodeLink& link = ledger_.link(known->id);
-      link.seen.last_heard = ledger_.now;
+      Hear(link);
       // We died after it was kept, and with us what was to be said to the node next. Only a new
       // registration tells what the node lacks: this one may be an echo, with a list long out of
       // date.
@@ -120,12 +138,12 @@ void NodeMachine::Register(const std::string& name, const RegisterNode& message,
                                   std::make_shared<const NodeInfo>(message.info)},
                    out);
   NodeLink& link = ledger_.link(id);
-  link.seen.last_heard = ledger_.now;
+  Hear(link);
   link.registered = true;
   link.repeat_welcome = false;
   link.stray_tasks.clear();
   link.stray_replicas.clear();
-  Watch(id, ledger_.now + ledger_.options().lease);
+  Watch(id, link.lease_end);
   const NodeState& node = *ledger_.state().FindNode(id);
   Welcome(node, out);
   Reconcile(node, message, out);
@@ -257,19 +275,19 @@ void NodeMachine::Lose(const NodeState& node, Effects& out) {
 }
 
 void NodeMachine::ExpireLeases(Effects& out) {
-  while (!checks_.empty() && checks_.begin()->first <= ledger_.now) {
+  if (ledger_.now < hold_until_) return;
+  while (!checks_.empty() && checks_.begin()->first <= ListeningNow()) {
     const NodeId id = checks_.begin()->second;
     checks_.erase(checks_.begin());
     watched_[id.value() - 1] = false;
     const NodeState& node = *ledger_.state().FindNode(id);
     if (!node.alive) continue;
     NodeLink& link = ledger_.link(id);
-    const Time end = link.seen.last_heard + ledger_.options().lease;
-    if (end <= ledger_.now) {
+    if (link.lease_end <= ListeningNow()) {
       Lose(node, out);
       continue;
     }
-    Watch(id, end);
+    Watch(id, link.lease_end);
     // A Welcome that told of new gateways may have been lost; once a lease is often enough.
     if (link.registered && link.repeat_welcome) Welcome(node, out);
   }

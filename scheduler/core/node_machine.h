@@ -1,4 +1,9 @@
 // The life of a node: registered, heard, reconciled, lost, drained.
+//
+// Leases run on a clock of their own, which counts only the time we listened. When our own process
+// was stopped, a machine was paused or a disk held up the loop, heartbeats lie unread and silence
+// says nothing about the nodes. An agent never acts on the end of a lease (its tasks run on, and
+// what fences it is the epoch), so a lease that we let run longer takes nothing from anybody.
 #pragma once
 
 #include <optional>
@@ -16,6 +21,8 @@ class NodeMachine {
   NodeMachine(Ledger& ledger, Delivery& delivery, JobMachine& jobs, DeploymentMachine& deployments)
       : ledger_(ledger), delivery_(delivery), jobs_(jobs), deployments_(deployments) {}
 
+  // First in every step: `now` may be later than NextCheck asked for.
+  void Woken(Time now, Effects& out);
   void WatchAll();  // at Restarted: every node that was alive has a lease from now
   void Heard(const std::string& name, const AgentMessage& message, Effects& out);
   void Drain(const NodeDrainRequested& event, Effects& out);
@@ -32,15 +39,20 @@ class NodeMachine {
   void Take(NodeId, const RegisterNode&, Effects&) {}
   void Welcome(const NodeState& node, Effects& out);
   void Lose(const NodeState& node, Effects& out);
+  Time ListeningNow() const { return ledger_.now - deaf_; }
+  void Hear(NodeLink& link);
   void Watch(NodeId node, Time check);
 
   Ledger& ledger_;
   Delivery& delivery_;
   JobMachine& jobs_;
   DeploymentMachine& deployments_;
-  // When to look at each alive node's lease next; the lease itself moves with every message.
+  // When to look at each alive node's lease next, on the listening clock; the lease itself moves
+  // with every message.
   std::set<std::pair<Time, NodeId>> checks_;
   std::vector<bool> watched_;  // by node: it has an entry above
+  Duration deaf_{};            // how far the listening clock is behind
+  Time hold_until_;            // no lease ends before: first, what has arrived is read
 };
 
 }  // namespace allot::scheduler

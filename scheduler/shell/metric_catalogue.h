@@ -54,6 +54,9 @@ inline const Row kStep{"allotrope_core_step_seconds",
                        "One step of the core.",
                        Kind::kHistogram,
                        {1e-6, 3e-6, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1}};
+inline const Row kStalled{"allotrope_core_stalled_seconds_total",
+                          "How much later than due the core's timer ran; leases wait for it.",
+                          Kind::kCounter};
 inline const Row kCommit{"allotrope_journal_commit_seconds", "One transaction with its sync.",
                          Kind::kHistogram, metrics::LatencyBuckets()};
 inline const Row kJournalRecords{"allotrope_journal_records_total", "Records made durable.",

@@ -47,6 +47,7 @@ Metrics::Metrics()
       nodes_lost(registry.GetCounter(rows::kNodesLost)),
       stale(registry.GetCounter(rows::kStale)),
       gaps(registry.GetCounter(rows::kGaps)),
+      stalled(registry.GetCounter(rows::kStalled)),
       journal_records(registry.GetCounter(rows::kJournalRecords)),
       journal_errors(registry.GetCounter(rows::kJournalErrors)),
       compactions(registry.GetCounter(rows::kCompactions)),
@@ -70,6 +71,8 @@ void Metrics::Observe(const Note& note) {
     job_wait.Observe(std::chrono::duration<double>(waited->wait).count());
   } else if (std::holds_alternative<StaleRefused>(note)) {
     stale.Add();
+  } else if (const auto* stall = std::get_if<Stalled>(&note)) {
+    stalled.Add(std::chrono::duration<double>(stall->late).count());
   }
 }
 

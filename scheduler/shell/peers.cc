@@ -226,6 +226,12 @@ void Peers::FlushSoon() {
 
 void Peers::Sweep() {
   const Time now = pipeline_.Now();
+  // If this comes late, we did not listen meanwhile: their hellos may lie unread.
+  const Duration late = swept_ == Time() ? Duration(0) : now - swept_ - Duration(kSweepEvery);
+  swept_ = now;
+  if (late > Duration(kSweepEvery)) {
+    for (auto& [name, gateway] : gateways_) gateway.heard += late;
+  }
   const size_t gateways = gateways_.size();
   std::erase_if(gateways_,
                 [&](const auto& entry) { return now - entry.second.heard > kGatewaySilenceMax; });

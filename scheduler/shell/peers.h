@@ -92,6 +92,7 @@ class Peers {
   LogHandler on_log_;
   bool flush_posted_ = false;
   boost::asio::steady_timer sweep_timer_;
+  Time swept_;
   std::shared_ptr<Peers*> self_;  // posted closures hold it weakly
 };
 

@@ -83,6 +83,24 @@ Effects World::Step(const Event& event) {
   return all;
 }
 
+Effects World::Advance(Duration time) {
+  const Time end = now_ + time;
+  Effects all;
+  const auto step = [&] {
+    Effects out = Step(ClockTicked{});
+    std::move(out.records.begin(), out.records.end(), std::back_inserter(all.records));
+    std::move(out.commands.begin(), out.commands.end(), std::back_inserter(all.commands));
+    std::move(out.notes.begin(), out.notes.end(), std::back_inserter(all.notes));
+  };
+  for (auto next = core_->NextWakeup(); next && *next < end; next = core_->NextWakeup()) {
+    now_ = std::max(*next, now_ + Duration(1));
+    step();
+  }
+  now_ = std::max(now_, end);
+  step();
+  return all;
+}
+
 void World::Crash() {
   core_ = std::make_unique<Core>(options_);
   for (const Record& record : journal_) core_->Replay(record);

@@ -32,7 +32,10 @@ class World {
 
   // Steps the core (again while it says more); returns what came out, accumulated.
   Effects Step(const Event& event);
-  Effects Advance(Duration time) {
+  // Time passes, and the core gets each tick that it asks for.
+  Effects Advance(Duration time);
+  // Time passes in one go: the scheduler was stopped.
+  Effects Stall(Duration time) {
     now_ += time;
     return Step(ClockTicked{});
   }

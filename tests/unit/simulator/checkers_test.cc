@@ -7,6 +7,7 @@
 #include "simulator/checkers/lease_ledger.h"
 #include "simulator/checkers/process_ledger.h"
 #include "simulator/checkers/request_ledger.h"
+#include "simulator/checkers/silence.h"
 
 namespace allot::simulator {
 namespace {
@@ -256,6 +257,18 @@ TEST(Fencing, FindsASchedulerThatBelievesAnotherEpoch) {
   Findings other;
   CheckSchedulerFenced(Epoch(2), report, effects, other);
   EXPECT_FINDS(other.first(), "believed a report of epoch 1");
+}
+
+TEST(Silence, FindsALossOfANodeThatWasHeard) {
+  const Duration lease = std::chrono::seconds(3);
+  Findings findings;
+  Silence silence(findings);
+  silence.Arrived("n1", Epoch(1), kAt);
+  silence.Lost("n1", {kAt + lease, NodeId(1), Epoch(2)}, lease);
+  silence.Lost("n1", {kAt + lease / 2, NodeId(1), Epoch(4)}, lease);  // heard in an older epoch
+  EXPECT_FALSE(findings.any());
+  silence.Lost("n1", {kAt + lease / 2, NodeId(1), Epoch(2)}, lease);
+  EXPECT_FINDS(findings.first(), "n1 was lost, though it was heard");
 }
 
 TEST(Fold, FindsAStateThatIsNotItsRecords) {

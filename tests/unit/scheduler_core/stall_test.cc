@@ -1,0 +1,93 @@
+// The scheduler itself stands still: its process is stopped, its machine paused. What the nodes
+// said meanwhile lies unread, so their silence means nothing.
+#include "gtest/gtest.h"
+#include "tests/unit/scheduler_core/world.h"
+
+namespace allot::scheduler {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr Duration kLease = seconds(3);
+
+class Stall : public testing::Test {
+ protected:
+  Stall() : world_(CoreOptions{.lease = kLease}) {
+    world_.Register({"n1", {{1, "h200"}}});
+    world_.Register({"n2", {{1, "h200"}}});
+  }
+  bool Alive(const std::string& node) const { return world_.state().FindNode(node)->alive; }
+  static Duration Stalled(const Effects& effects) {
+    Duration late{};
+    for (const Note& note : effects.notes) {
+      if (const auto* stalled = std::get_if<scheduler::Stalled>(&note)) late += stalled->late;
+    }
+    return late;
+  }
+
+  World world_;
+};
+
+TEST_F(Stall, LongerThanALeaseLosesNoNode) {
+  const Effects effects = world_.Stall(seconds(4));
+  EXPECT_TRUE(Alive("n1") && Alive("n2"));
+  EXPECT_EQ(Stalled(effects), seconds(3));  // it was due after a heartbeat, 1 s
+}
+
+TEST_F(Stall, OfAnyLengthLosesNoNodeThatSpeaksAfterIt) {
+  for (int hours = 1; hours < 30; ++hours) {
+    world_.Stall(std::chrono::hours(hours));
+    world_.Advance(milliseconds(900));
+    world_.Beat("n1");
+    world_.Beat("n2");
+  }
+  EXPECT_TRUE(Alive("n1") && Alive("n2"));
+}
+
+TEST_F(Stall, JustAfterALeaseWasNearlyOverWaitsForWhatIsUnread) {
+  world_.Advance(milliseconds(2900));
+  world_.Stall(seconds(2));
+  EXPECT_TRUE(Alive("n1") && Alive("n2"));
+  world_.Beat("n1");  // had arrived meanwhile
+  world_.Advance(milliseconds(1000));
+  EXPECT_TRUE(Alive("n1"));
+  EXPECT_FALSE(Alive("n2"));
+}
+
+TEST_F(Stall, DelaysTheLossOfANodeThatIsGone) {
+  world_.Stall(seconds(10));
+  for (int i = 0; i < 4; ++i) {
+    world_.Beat("n1");
+    world_.Advance(seconds(1));
+  }
+  EXPECT_TRUE(Alive("n1"));
+  EXPECT_FALSE(Alive("n2"));
+}
+
+TEST_F(Stall, IsNotATimerThatFiresALittleLate) {
+  Duration silent{};
+  while (Alive("n1") && silent < seconds(20)) {
+    const Time due = *world_.core().NextWakeup();
+    const Duration step = due - world_.now() + milliseconds(20);
+    EXPECT_EQ(Stalled(world_.Stall(step)), Duration(0));
+    silent += step;
+  }
+  EXPECT_LT(silent, kLease + seconds(1));
+}
+
+TEST_F(Stall, OfANodeIsStillSilence) {
+  world_.Advance(kLease);
+  EXPECT_FALSE(Alive("n1") || Alive("n2"));
+}
+
+TEST_F(Stall, BeforeARestartIsOver) {
+  world_.Stall(seconds(10));
+  world_.Crash();
+  world_.Step(Restarted{});
+  world_.Advance(kLease);
+  EXPECT_FALSE(Alive("n1") || Alive("n2"));
+}
+
+}  // namespace
+}  // namespace allot::scheduler
