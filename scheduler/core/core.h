@@ -51,7 +51,8 @@ class Core {
 
   const ClusterState& state() const;
 
-  // When the core next wants a ClockTicked if nothing else happens.
+  // When the core next wants a ClockTicked if nothing else happens; at least once a heartbeat while
+  // nodes are alive. A step that comes later tells it that it was not listening.
   std::optional<Time> NextWakeup() const;
 
   // Why a job is where it is, computed on demand from the current state.

@@ -20,6 +20,7 @@ void PendingQueue::Clear() {
   size_ = 0;
   ready_ = 0;
   tenants_.clear();
+  tenants_unused_.clear();
   tenant_ids_.clear();
   orders_.assign(1, Order{});
   by_rank_.clear();
@@ -38,10 +39,8 @@ void PendingQueue::Rank(TenantId id) {
   Tenant& tenant = tenants_[id];
   const int64_t rank =
       policy_->RankTenant({tenant.name, tenant.used_micros_per_hour, tenant.share});
-  if (ranked_ && rank != tenant.rank) {
-    by_rank_.erase({tenant.rank, id});
+  if (ranked_ && rank != tenant.rank && by_rank_.erase({tenant.rank, id}) > 0)
     by_rank_.insert({rank, id});
-  }
   tenant.rank = rank;
 }
 
@@ -57,9 +56,7 @@ void PendingQueue::SetPolicy(const policies::QueuePolicy* policy, const QueueKno
     const auto share = shares_.find(tenants_[id].name);
     tenants_[id].share = share == shares_.end() ? 1.0 : share->second;
     Rank(id);
-    if (ranked_) by_rank_.insert({tenants_[id].rank, id});
   }
-  if (!ranked_) by_rank_.insert({0, 0});
   for (LineId id = 0; id < lines_.size(); ++id) {
     if (!lines_[id]->empty()) Enlist(id);
   }
@@ -68,16 +65,28 @@ void PendingQueue::SetPolicy(const policies::QueuePolicy* policy, const QueueKno
 TenantId PendingQueue::InternTenant(const std::string& name) {
   const auto [it, added] = tenant_ids_.try_emplace(name, static_cast<TenantId>(tenants_.size()));
   if (!added) return it->second;
+  if (tenants_unused_.empty()) {
+    tenants_.emplace_back();
+  } else {
+    it->second = tenants_unused_.back();
+    tenants_unused_.pop_back();
+  }
   const TenantId id = it->second;
-  Tenant& tenant = tenants_.emplace_back();
+  Tenant& tenant = tenants_[id];
   tenant.name = name;
   if (const auto share = shares_.find(name); share != shares_.end()) tenant.share = share->second;
   Rank(id);
-  if (ranked_) {
-    orders_.resize(tenants_.size());
-    by_rank_.insert({tenant.rank, id});
-  }
+  if (ranked_ && orders_.size() < tenants_.size()) orders_.resize(tenants_.size());
   return id;
+}
+
+void PendingQueue::ForgetIfIdle(TenantId id) {
+  Tenant& tenant = tenants_[id];
+  if (tenant.lines > 0 || tenant.used_micros_per_hour != 0) return;
+  tenant_ids_.erase(tenant.name);
+  tenant = Tenant{};
+  if (ranked_) orders_[id] = Order{};
+  tenants_unused_.push_back(id);
 }
 
 ShapeId PendingQueue::InternShape(const JobSpec& spec) {
@@ -109,6 +118,7 @@ LineId PendingQueue::MakeLine(TenantId tenant, int32_t priority, ShapeId shape) 
   lines_[id]->priority = priority;
   lines_[id]->shape = shape;
   shapes_[shape]->lines.push_back(id);
+  ++tenants_[tenant].lines;
   return id;
 }
 
@@ -121,6 +131,7 @@ void PendingQueue::Enlist(LineId id) {
   const Line& line = *lines_[id];
   Order& order = OrderOf(line.tenant);
   const LineKey key = KeyOf(id);
+  if (order.lines.empty()) by_rank_.insert(RankedOrder(line.tenant));
   order.lines.insert(key);
   if (!IsReady(line)) return;
   ++ready_;
@@ -129,7 +140,9 @@ void PendingQueue::Enlist(LineId id) {
 
 void PendingQueue::Delist(LineId id) {
   const Line& line = *lines_[id];
-  OrderOf(line.tenant).lines.erase(KeyOf(id));
+  Order& order = OrderOf(line.tenant);
+  order.lines.erase(KeyOf(id));
+  if (order.lines.empty()) by_rank_.erase(RankedOrder(line.tenant));
   ready_ -= IsReady(line) ? 1 : 0;
 }
 
@@ -217,14 +230,18 @@ void PendingQueue::DropLine(LineId id) {
     shape_ids_.erase(&shape.demand);
     shapes_unused_.push_back(line.shape);
   }
+  const TenantId tenant = line.tenant;
   line = Line{};
   lines_unused_.push_back(id);
+  --tenants_[tenant].lines;
+  ForgetIfIdle(tenant);
 }
 
 void PendingQueue::AddUsage(const std::string& tenant, int64_t micros_per_hour) {
   const TenantId id = InternTenant(tenant);
   tenants_[id].used_micros_per_hour += micros_per_hour;
   Rank(id);
+  ForgetIfIdle(id);
 }
 
 std::optional<LineId> PendingQueue::Next(uint64_t& work) const {
@@ -235,6 +252,7 @@ std::optional<LineId> PendingQueue::Next(uint64_t& work) const {
   int64_t best_rank = 0;
   for (const auto& [rank, order] : by_rank_) {
     if (best && rank > best_rank) break;  // Tenants of equal rank are merged.
+    ++work;
     if (const auto first = FirstReady(orders_[order], best, work)) {
       best = first;
       best_rank = rank;

@@ -61,6 +61,7 @@ class PendingQueue {
   void AddUsage(const std::string& tenant, int64_t micros_per_hour);
 
   size_t size() const { return size_; }
+  size_t tenant_count() const { return tenant_ids_.size(); }  // those that wait or run something
   // A line that is neither blocked nor held exists.
   bool AnyReady() const { return ready_ > 0; }
   // Shapes with jobs that are not blocked, in no order that may decide anything.
@@ -99,6 +100,7 @@ class PendingQueue {
     int64_t used_micros_per_hour = 0;
     double share = 1.0;
     int64_t rank = 0;
+    uint32_t lines = 0;
   };
   // The lines of one tenant in order, or of all tenants where the policy does not rank them.
   struct Order {
@@ -116,11 +118,16 @@ class PendingQueue {
   };
 
   TenantId InternTenant(const std::string& name);
+  // Who neither waits nor runs anything is not kept: tenants come and go, and names are free.
+  void ForgetIfIdle(TenantId id);
   ShapeId InternShape(const JobSpec& spec);
   LineId MakeLine(TenantId tenant, int32_t priority, ShapeId shape);
   void DropLine(LineId id);
   LineKey KeyOf(LineId id) const;
   Order& OrderOf(TenantId tenant) { return orders_[ranked_ ? tenant : 0]; }
+  std::pair<int64_t, TenantId> RankedOrder(TenantId tenant) const {
+    return ranked_ ? std::pair(tenants_[tenant].rank, tenant) : std::pair(int64_t{0}, TenantId{0});
+  }
   bool IsReady(const Line& line) const { return !line.held && !shapes_[line.shape]->blocked; }
   void Enlist(LineId id);
   void Delist(LineId id);
@@ -142,9 +149,10 @@ class PendingQueue {
   std::vector<ShapeId> open_shapes_;
 
   std::vector<Tenant> tenants_;
+  std::vector<TenantId> tenants_unused_;
   absl::flat_hash_map<std::string, TenantId> tenant_ids_;
   std::vector<Order> orders_{1};                    // by tenant, or one
-  std::set<std::pair<int64_t, TenantId>> by_rank_;  // (rank, order)
+  std::set<std::pair<int64_t, TenantId>> by_rank_;  // (rank, order), of orders that have lines
   std::vector<std::unique_ptr<Shape>> shapes_;
   std::vector<ShapeId> shapes_unused_;
   absl::flat_hash_map<const Demand*, ShapeId, DemandHash, DemandSame> shape_ids_;

@@ -12,6 +12,7 @@
 #include "scheduler/shell/api/render.h"
 #include "scheduler/shell/api/routes.h"
 #include "scheduler/shell/clock.h"
+#include "scheduler/shell/metrics.h"
 #include "scheduler/shell/policy_check.h"
 #include "scheduler/shell/settings.h"
 #include "tests/unit/scheduler_shell/support.h"
@@ -157,6 +158,16 @@ TEST(AgentConnections, AWelcomeOfAStepInWhichNobodySpokeMovesNobody) {
   agents.Bind("b", "connection of b");
   EXPECT_EQ(agents.AnsweredBy({"b", Welcome{}}), "");
   EXPECT_EQ(*agents.Find("b"), "connection of b");
+}
+
+// Tenants are free text, and a family may not grow with them.
+TEST(Metrics, SpendOfManyTenantsIsKeptUnderOther) {
+  Metrics metrics;
+  for (int i = 0; i < 300; ++i) metrics.Spent(fmt::format("t{}", i), Cost{1'000'000});
+  const std::string text = metrics.registry.Text();
+  EXPECT_THAT(text, ::testing::HasSubstr("allotrope_spend_usd_total{tenant=\"t0\"} 1\n"));
+  EXPECT_THAT(text, ::testing::HasSubstr("allotrope_spend_usd_total{tenant=\"other\"} 100\n"));
+  EXPECT_THAT(text, ::testing::Not(::testing::HasSubstr("tenant=\"t299\"")));
 }
 
 TEST(ShellClock, StartsNoEarlierThanTheLastRecord) {

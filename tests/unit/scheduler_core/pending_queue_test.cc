@@ -1,0 +1,105 @@
+// Tenants in the queue: those that come and go leave nothing behind.
+#include "scheduler/core/pending_queue.h"
+
+#include "gtest/gtest.h"
+#include "policies/api/registry.h"
+
+namespace allot::scheduler {
+namespace {
+
+class FairQueue : public testing::Test {
+ protected:
+  FairQueue() {
+    QueueKnobs knobs;
+    knobs.algorithm = "fair_share";
+    policy_ = *policies::MakeQueuePolicy(knobs);
+    queue_.SetPolicy(policy_.get(), knobs);
+  }
+  JobState Job(const std::string& tenant) {
+    auto spec = std::make_shared<JobSpec>();
+    spec->tenant = tenant;
+    JobState job;
+    job.id = JobId(++last_);
+    job.spec = spec;
+    return job;
+  }
+  // Whose job is next, and what finding it took.
+  JobId Next() {
+    work_ = 0;
+    const auto line = queue_.Next(work_);
+    return line ? queue_.line(*line).first() : JobId();
+  }
+
+  std::unique_ptr<policies::QueuePolicy> policy_;
+  PendingQueue queue_;
+  uint64_t last_ = 0, work_ = 0;
+};
+
+TEST_F(FairQueue, ForgetsATenantThatNeitherWaitsNorRuns) {
+  for (int i = 0; i < 1000; ++i) {
+    const JobState job = Job(fmt::format("t{}", i));
+    queue_.Add(job);
+    queue_.Remove(job);
+    queue_.AddUsage(job.spec->tenant, 5);
+    queue_.AddUsage(job.spec->tenant, -5);
+  }
+  EXPECT_EQ(queue_.tenant_count(), 0U);
+  const JobState job = Job("t7");
+  queue_.Add(job);
+  EXPECT_EQ(queue_.tenant_count(), 1U);
+  EXPECT_EQ(Next(), job.id);
+}
+
+TEST_F(FairQueue, RemembersWhatATenantRunsWhileItHasNothingWaiting) {
+  const JobState first = Job("busy");
+  queue_.Add(first);
+  queue_.Remove(first);
+  queue_.AddUsage("busy", 1'000'000);
+  const JobState second = Job("busy"), other = Job("idle");
+  queue_.Add(second);
+  queue_.Add(other);
+  EXPECT_EQ(Next(), other.id);
+  queue_.AddUsage("busy", -1'000'000);
+  EXPECT_EQ(Next(), second.id);
+}
+
+// They rank before whoever waits, since each uses less; none of them is looked at.
+TEST_F(FairQueue, IsNotSlowedByTenantsThatHaveNothingWaiting) {
+  for (int i = 0; i < 1000; ++i) queue_.AddUsage(fmt::format("t{}", i), 1);
+  queue_.AddUsage("waits", 1'000'000);
+  const JobState job = Job("waits");
+  queue_.Add(job);
+  EXPECT_EQ(Next(), job.id);
+  EXPECT_LT(work_, 10U);
+}
+
+TEST_F(FairQueue, CountsTheTenantsItLooksAt) {
+  for (int i = 0; i < 50; ++i) queue_.Add(Job(fmt::format("t{}", i)));
+  EXPECT_EQ(Next(), JobId(1));
+  EXPECT_GE(work_, 50U);  // equal ranks are merged
+}
+
+TEST_F(FairQueue, KeepsItsOrderWhenThePolicyChanges) {
+  QueueKnobs fifo;
+  fifo.algorithm = "fifo";
+  const auto other = *policies::MakeQueuePolicy(fifo);
+  queue_.AddUsage("a", 100);
+  const JobState a = Job("a"), b = Job("b");
+  queue_.Add(a);
+  queue_.Add(b);
+  EXPECT_EQ(Next(), b.id);
+  queue_.SetPolicy(other.get(), fifo);
+  EXPECT_EQ(Next(), a.id);
+  queue_.Remove(a);
+  EXPECT_EQ(Next(), b.id);
+  queue_.Remove(b);
+  EXPECT_EQ(Next(), JobId());
+  QueueKnobs fair;
+  fair.algorithm = "fair_share";
+  queue_.SetPolicy(policy_.get(), fair);
+  queue_.Add(a);
+  EXPECT_EQ(Next(), a.id);
+}
+
+}  // namespace
+}  // namespace allot::scheduler
