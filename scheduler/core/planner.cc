@@ -139,6 +139,7 @@ bool Planner::Recheck() {
 // When one shape does not fit, something has become scarce, and many others will not either:
 // telling so from bucket sizes is far cheaper than letting each have its turn.
 void Planner::BlockHopeless() {
+  if (!std::exchange(scarcer_, false)) return;
   PendingQueue& queue = ledger_.queue();
   hopeless_.clear();
   for (const ShapeId id : queue.open_shapes()) {
@@ -201,6 +202,7 @@ void Planner::Place(const JobState& job, PlacementSearch::Found found, Effects& 
   record.main_port = PortFor(job, record.tasks.front().node);
   work_ += kWorkPerTask * record.tasks.size();
   ++placed_;
+  scarcer_ = true;
   out.notes.push_back(JobWaited{job.spec->tenant, ledger_.now - job.queued});
   ledger_.Remember(std::move(record), out);
   for (uint32_t rank = 0; rank < job.tasks.size(); ++rank) {
@@ -218,6 +220,7 @@ void Planner::Place(const JobState& job, PlacementSearch::Found found, Effects& 
 bool Planner::Run(Effects& out) {
   PendingQueue& queue = ledger_.queue();
   work_ = tried_ = placed_ = 0;
+  scarcer_ = true;
   if (queue.size() == 0) {  // Nobody is blocked, so nobody is to be told what grew.
     ledger_.index().TakeGrown();
     return false;

@@ -59,6 +59,7 @@ class Planner {
   std::vector<bool> excluded_;
   uint64_t work_ = 0, looked_at_ = 0;
   uint32_t tried_ = 0, placed_ = 0;
+  bool scarcer_ = true;  // something may have been taken since BlockHopeless looked
 };
 
 }  // namespace allot::scheduler
