@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "common/auth/tokens.h"
+#include "common/base/check.h"
 #include "common/base/logging.h"
 #include "common/http/server.h"
 #include "common/transport/context.h"
@@ -68,7 +69,7 @@ class Gateway::Impl {
                 }});
     RETURN_IF_ERROR(OpenAgents());
     api_ = std::make_unique<HttpApi>(*plane_, *tokens_, metrics_, [this] { return MetricsText(); });
-    static_assert(kBodyBytesMax < transport::ServerLink::Options().message_bytes_max);
+    CHECK(kBodyBytesMax < transport::ServerLink::Options().message_bytes_max);
     const int64_t body_max = std::min(options_.body_bytes_max, kBodyBytesMax);
     ASSIGN_OR_RETURN(
         server_, http::Server::Listen(

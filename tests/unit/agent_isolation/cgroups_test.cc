@@ -1,6 +1,7 @@
 #include "agent/isolation/cgroups.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -157,7 +158,7 @@ TEST_F(RealHost, DevicesThatWereNotGivenCannotBeOpenedWhereFiltersWork) {
       groups_->abilities().devices,
       groups_->abilities().losses.size() > 0 &&
           testing::Matches(Contains(HasSubstr("device filters")))(groups_->abilities().losses));
-  while (!groups_->Remove("filtered")) usleep(100);
+  while (!groups_->Remove("filtered")) sched_yield();
 }
 
 TEST_F(RealHost, KillEndsWhatHasLeftItsSession) {
@@ -171,14 +172,14 @@ TEST_F(RealHost, KillEndsWhatHasLeftItsSession) {
   if (groups_->abilities().kill) {
     while (ReadWholeFile("/proc/" + std::to_string(pid) + "/cgroup")->find("/killed") ==
            std::string::npos)
-      usleep(100);
+      sched_yield();
     groups_->Kill("killed");
   } else {
     kill(pid, SIGKILL);
   }
   const int status = Wait(pid);
   EXPECT_TRUE(WIFSIGNALED(status));
-  while (!groups_->Remove("killed")) usleep(100);
+  while (!groups_->Remove("killed")) sched_yield();
   EXPECT_THAT(groups_->List(), IsEmpty());
 }
 

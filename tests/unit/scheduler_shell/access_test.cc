@@ -59,22 +59,27 @@ TEST(Access, EveryRouteButHealthAsksForAToken) {
   EXPECT_EQ(cluster.Fetch("POST", "/v1/nodes/n1/drain").status, 404);
 }
 
-TEST(Access, ABodyOfSomebodyWithoutATokenIsNotRead) {
-  Cluster cluster(/*local=*/false);
-  cluster.Start();
+// The first line of what is answered to these bytes.
+std::string AnswerTo(Cluster& cluster, const std::string& bytes) {
   boost::asio::io_context loop;
   boost::asio::ip::tcp::socket socket(loop);
   const std::string address = cluster.http_address();
   socket.connect({boost::asio::ip::make_address("127.0.0.1"),
                   static_cast<uint16_t>(std::stoi(address.substr(address.rfind(':') + 1)))});
-  // The body never comes; the answer does.
-  const std::string head =
-      "POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-      "Content-Length: 4000000\r\n\r\n{";
-  boost::asio::write(socket, boost::asio::buffer(head));
+  boost::asio::write(socket, boost::asio::buffer(bytes));
   std::string answer;
-  boost::asio::read_until(socket, boost::asio::dynamic_buffer(answer), "\r\n");
-  EXPECT_THAT(answer, HasSubstr("HTTP/1.1 401 "));
+  const size_t line = boost::asio::read_until(socket, boost::asio::dynamic_buffer(answer), "\r\n");
+  return answer.substr(0, line);
+}
+
+TEST(Access, ABodyOfSomebodyWithoutATokenIsNotRead) {
+  Cluster cluster(/*local=*/false);
+  cluster.Start();
+  // The body never comes; the answer does.
+  EXPECT_THAT(AnswerTo(cluster,
+                       "POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                       "Content-Length: 4000000\r\n\r\n{"),
+              HasSubstr("HTTP/1.1 401 "));
 }
 
 TEST(Access, ATokenOfATenantLeavesTheDeploymentsOfOthersAlone) {
@@ -121,8 +126,11 @@ TEST(Access, ALocalClusterIgnoresWebPages) {
     EXPECT_EQ(cluster.Fetch("GET", "/v1/jobs", "", {{"Origin", origin}}).status, 403) << origin;
   // A name of theirs that resolves to 127.0.0.1.
   for (const char* host : {"127.evil.example", "127.evil.example:7401", "[::1].evil.example"})
-    EXPECT_EQ(cluster.Fetch("GET", "/v1/jobs", "", {{"Host", host}}).status, 403) << host;
-  EXPECT_EQ(cluster.Fetch("GET", "/v1/jobs", "", {{"Host", "localhost:80"}}).status, 200);
+    EXPECT_THAT(AnswerTo(cluster, fmt::format("GET /v1/jobs HTTP/1.1\r\nHost: {}\r\n\r\n", host)),
+                HasSubstr("HTTP/1.1 403 "))
+        << host;
+  EXPECT_THAT(AnswerTo(cluster, "GET /v1/jobs HTTP/1.1\r\nHost: localhost:80\r\n\r\n"),
+              HasSubstr("HTTP/1.1 200 "));
 }
 
 TEST(Access, ABodyIsOfATypeThatWebPagesCannotSendUnasked) {
