@@ -1,6 +1,7 @@
 #include "agent/isolation/cgroups.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -59,6 +60,43 @@ std::optional<std::string> OwnPath(const std::string& self) {
 // cgroup v2 weights: 100 is the default of a group, 1 to 10,000; we give 100 for each CPU.
 int64_t WeightOf(double cpus) { return std::clamp<int64_t>(std::llround(cpus * 100), 1, 10'000); }
 
+// Makes <base>/tasks and locks <base> for as long as the descriptor lives: the lock tells agents
+// that start which groups have an owner.
+StatusOr<Fd> Hold(const std::string& base) {
+  Status failed;
+  for (int attempt = 0; attempt < 3; ++attempt) {  // Another may just be removing it.
+    failed = absl::OkStatus();
+    for (const std::string& folder : {base, base + "/tasks"})
+      if (failed.ok() && mkdir(folder.c_str(), 0755) != 0 && errno != EEXIST)
+        failed = ErrnoStatus(errno, fmt::format("cannot make {}", folder));
+    Fd fd(open(base.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (failed.ok() && !fd.valid())
+      failed = ErrnoStatus(errno, fmt::format("cannot open {}", base));
+    if (failed.ok() && flock(fd.get(), LOCK_EX) != 0)
+      failed = ErrnoStatus(errno, fmt::format("cannot lock {}", base));
+    if (failed.ok() && access((base + "/tasks").c_str(), F_OK) == 0) return fd;
+  }
+  return failed.ok() ? Unavailable("{} is removed as often as it is made", base) : failed;
+}
+
+// Empty groups of agents that were killed and have not come back.
+void RemoveAbandoned(const std::string& mount, const std::string& prefix) {
+  std::error_code error;
+  for (std::filesystem::directory_iterator it(mount, error), end; !error && it != end;
+       it.increment(error)) {
+    if (!it->path().filename().string().starts_with(prefix)) continue;
+    const Fd fd(open(it->path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!fd.valid() || flock(fd.get(), LOCK_EX | LOCK_NB) != 0) continue;
+    const std::filesystem::path tasks = it->path() / "tasks";
+    std::error_code ignored;
+    for (std::filesystem::directory_iterator task(tasks, ignored), last; !ignored && task != last;
+         task.increment(ignored))
+      rmdir(task->path().c_str());  // Refused where something runs.
+    rmdir(tasks.c_str());
+    rmdir(it->path().c_str());
+  }
+}
+
 }  // namespace
 
 std::unique_ptr<Cgroups> Cgroups::Open(const Options& options) {
@@ -80,10 +118,10 @@ std::unique_ptr<Cgroups> Cgroups::Open(const Options& options) {
   if (in_leaf) base.resize(base.size() - 6);
   const bool root = base == *mount;
   if (root) base += "/" + options.name;
-  for (const std::string& folder : {base, base + "/tasks"})
-    if (mkdir(folder.c_str(), 0755) != 0 && errno != EEXIST)
-      return without(fmt::format("cannot make {}: {}; under systemd, set Delegate=yes", folder,
-                                 strerror(errno)));
+  StatusOr<Fd> held = Hold(base);
+  if (!held.ok())
+    return without(fmt::format("{}; under systemd, set Delegate=yes", MessageOf(held.status())));
+  if (root) RemoveAbandoned(*mount, options.name.substr(0, options.name.find('-') + 1));
   if (!root && !in_leaf) {
     // A group with processes of its own hands no controllers to the groups below it.
     if (mkdir((base + "/agent").c_str(), 0755) != 0 && errno != EEXIST)
@@ -93,6 +131,7 @@ std::unique_ptr<Cgroups> Cgroups::Open(const Options& options) {
   }
 
   std::unique_ptr<Cgroups> groups(new Cgroups(base, base + "/tasks"));
+  groups->held_ = *std::move(held);
   CgroupAbilities& can = groups->abilities_;
   const std::string probe = groups->PathOf("probe");
   if (mkdir(probe.c_str(), 0755) != 0 && errno != EEXIST)

@@ -39,14 +39,16 @@ class Cgroups {
   struct Options {
     std::string mounts = "/proc/self/mounts";
     std::string self = "/proc/self/cgroup";
-    std::string name = "allotrope";  // under the root cgroup: agents of one host differ in it
+    std::string name = "allotrope";  // under the root cgroup, PREFIX-INSTANCE: agents differ in it
   };
-  // Never fails: abilities() says what is left. Moves the agent into <base>/agent.
+  // Never fails: abilities() says what is left. Moves the agent into <base>/agent, or, in the
+  // root cgroup, removes what agents left there that were killed.
   static std::unique_ptr<Cgroups> Open(const Options& options);
   // Takes away what is empty of it; processes that run on keep theirs.
   ~Cgroups();
 
   const CgroupAbilities& abilities() const { return abilities_; }
+  const std::string& base() const { return base_; }  // empty without groups
 
   // Makes the group and opens its folder, for CLONE_INTO_CGROUP. An invalid descriptor where
   // there are no groups. An error means that nothing is left, and that a
@@ -68,6 +70,7 @@ class Cgroups {
   void ProbeDevices();
   Status Filter(int cgroup, const std::vector<DeviceRule>& devices);
 
+  Fd held_;                         // the lock on base_
   const std::string base_, tasks_;  // absolute paths, <base>/tasks; empty without groups
   CgroupAbilities abilities_;
   // Loading makes the kernel verify and compile; most processes have one of a few filters.

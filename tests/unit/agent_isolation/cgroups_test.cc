@@ -183,5 +183,30 @@ TEST_F(RealHost, KillEndsWhatHasLeftItsSession) {
   EXPECT_THAT(groups_->List(), IsEmpty());
 }
 
+TEST_F(RealHost, GroupsOfAnAgentThatWasKilledAreRemovedByTheNextThatStarts) {
+  const std::string name = "allotrope-test-" + std::to_string(getpid());
+  int ready[2];
+  ASSERT_EQ(pipe(ready), 0);
+  const pid_t agent = fork();
+  if (agent == 0) {
+    const auto groups = Cgroups::Open({.name = name + "-killed"});
+    (void)groups->Create("left", {}, StandardDevices());
+    if (write(ready[1], "x", 1) != 1) _exit(1);
+    for (;;) pause();
+  }
+  char byte;
+  ASSERT_EQ(read(ready[0], &byte, 1), 1);
+  const auto while_it_lives = Cgroups::Open({.name = name + "-second"});
+  const std::string path =
+      while_it_lives->base().substr(0, while_it_lives->base().rfind('/')) + "/" + name + "-killed";
+  EXPECT_EQ(fs::exists(path + "/tasks/left"), groups_->abilities().groups);
+  kill(agent, SIGKILL);
+  Wait(agent);
+  const auto after = Cgroups::Open({.name = name + "-third"});
+  EXPECT_FALSE(fs::exists(path));
+  close(ready[0]);
+  close(ready[1]);
+}
+
 }  // namespace
 }  // namespace allot::agent
