@@ -18,6 +18,7 @@ StatusOr<Options> ToOptions(const config::Gateway& config) {
   options.allow_file = config.allow_file();
   options.scheduler = config.scheduler();
   options.scheduler_public_key = config.scheduler_public_key();
+  RETURN_IF_ERROR(transport::CheckKeyText(options.scheduler_public_key, "scheduler_public_key"));
   options.tokens_file = config.tokens_file();
   options.local = config.local();
   ASSIGN_OR_RETURN(options.keys, transport::LoadKeyFile(config.key_file()));

@@ -19,6 +19,7 @@ StatusOr<AgentOptions> ToAgentOptions(const config::Agent& config) {
   options.state_dir = config.state_dir();
   options.scheduler = config.scheduler();
   options.scheduler_public_key = config.scheduler_public_key();
+  RETURN_IF_ERROR(transport::CheckKeyText(options.scheduler_public_key, "scheduler_public_key"));
   ASSIGN_OR_RETURN(options.keys, transport::LoadKeyFile(config.key_file()));
   options.address = config.address();
   config::TakeText(config.http_listen(), &options.http_listen);

@@ -129,7 +129,9 @@ StatusOr<JobState> History::Find(JobId job) {
   ASSIGN_OR_RETURN(const bool row, find_.Step());
   if (!row) {
     find_.Reset();
-    return NotFound("there is no {}; `allot jobs` lists them", ToString(job));
+    return NotFound(
+        "{} is not known; `allot jobs` lists jobs, and history_kept says how long finished ones are",
+        ToString(job));
   }
   records::JobState parsed;
   const std::string_view bytes = find_.Blob(0);
