@@ -145,9 +145,9 @@ class Gateway::Impl {
     sample.nodes_linked = agents_->nodes();
     sample.http_connections = server_->connections();
     sample.scheduler_connected = scheduler_->connected();
-    sample.tokens_stale = !tokens_->Reload().ok();
     sample.scheduler_reconnects = scheduler_->reconnects();
     sample.gaps = agents_->gaps();
+    sample.tokens_stale = !tokens_->Reload().ok();
     const transport::LinkCounters& link = agents_->counters();
     sample.link_drops = {{"garbage", link.dropped_garbage + agents_->dropped_garbage() +
                                          scheduler_->dropped_garbage()},
