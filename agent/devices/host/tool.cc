@@ -136,6 +136,9 @@ StatusOr<std::string> RunTool(const Host& host, const std::vector<std::string>& 
   if (!status)
     return DeadlineExceeded("{} has closed its output but not ended in {} ms; going on without it",
                             command[0], limits.deadline.count());
+  // What a shell, or a wrapper of the vendor's, says of a program that is not there.
+  if (WIFEXITED(*status) && WEXITSTATUS(*status) == 127 && output.empty())
+    return NotFound("no {} in PATH", command[0]);
   if (!WIFEXITED(*status) || WEXITSTATUS(*status) != 0)
     return Unavailable("{} failed with {}; going on without it", command[0],
                        WIFEXITED(*status) ? fmt::format("exit status {}", WEXITSTATUS(*status))
