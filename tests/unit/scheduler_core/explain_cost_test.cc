@@ -16,6 +16,11 @@ size_t g_allocated = 0;  // bytes, by all of this program; its tests have one th
   if (void* memory = std::malloc(bytes)) return memory;
   throw std::bad_alloc();
 }
+// Used by std::stable_sort; what it gives out comes back to the operators below.
+[[gnu::noinline]] void* operator new(size_t bytes, const std::nothrow_t&) noexcept {
+  g_allocated += bytes;
+  return std::malloc(bytes);
+}
 [[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
 [[gnu::noinline]] void operator delete(void* memory, size_t) noexcept { std::free(memory); }
 
