@@ -21,6 +21,9 @@ endif()
 # The cores give the same bytes on every compiler, so no fused multiply-add.
 add_compile_options(-ffp-contract=off -fno-omit-frame-pointer)
 
+# Lets ccache see through precompiled headers.
+add_compile_options(-fpch-preprocess)
+
 # Warnings live on an interface target, so that generated code is spared them.
 add_library(allot_warnings INTERFACE)
 target_compile_options(allot_warnings INTERFACE -Wall -Wextra -Wnon-virtual-dtor -Woverloaded-virtual

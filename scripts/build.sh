@@ -11,6 +11,7 @@ case "$preset" in
   *) echo "build.sh: no preset '$preset'; one of dev, asan, tsan, release" >&2; exit 2 ;;
 esac
 # The same object files serve every checkout of the same source.
+export CCACHE_SLOPPINESS=${CCACHE_SLOPPINESS:-pch_defines,time_macros}
 export CCACHE_BASEDIR=${CCACHE_BASEDIR:-$PWD} CCACHE_NOHASHDIR=${CCACHE_NOHASHDIR:-1}
 log=build/$preset/configure.log
 mkdir -p "build/$preset"

@@ -146,7 +146,7 @@ void NodeHost::ChangeDevices() {
     }
   }
   info_.devices = changed.devices;
-  if (agent_alive()) Step(agent::DevicesChanged{info_.devices});
+  if (agent_alive()) Step(agent::DevicesChanged{info_.devices, info_.groups, {}});
 }
 
 void NodeHost::Heal() {
@@ -155,7 +155,7 @@ void NodeHost::Heal() {
   for (auto& [id, replica] : replicas_) replica.sick_until = Time();
   BootMachine();
   StartAgent();
-  if (agent_alive()) Step(agent::DevicesChanged{info_.devices});
+  if (agent_alive()) Step(agent::DevicesChanged{info_.devices, info_.groups, {}});
 }
 
 void NodeHost::SchedulerSays(uint64_t connection, const SchedulerMessage* message) {

@@ -47,8 +47,10 @@ class Core::Impl {
     link_.Start(now_, e.boot);
   }
   void Handle(const DevicesChanged& e, Effects&) {
-    if (info_.devices == e.devices) return;
+    if (info_.devices == e.devices && info_.groups == e.groups) return;
     info_.devices = e.devices;
+    info_.groups = e.groups;
+    info_.warnings = e.warnings;
     link_.BeginAnew(now_);
   }
   void Handle(const LinkUp&, Effects&) { link_.Up(now_); }

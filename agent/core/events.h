@@ -34,7 +34,11 @@ struct AgentStarted {
   std::vector<FoundTask> tasks;
   std::vector<FoundReplica> replicas;
 };
-struct DevicesChanged { std::vector<Device> devices; };  // discovery found a difference: registers anew
+struct DevicesChanged {  // discovery found a difference: registers anew
+  std::vector<Device> devices;
+  std::vector<DeviceGroup> groups;
+  std::vector<std::string> warnings;
+};
 struct SchedulerSaid { SchedulerMessage message; };
 struct SchedulerHeard {};               // an envelope without messages: it is there, nothing more
 struct LinkUp {};                       // a connection stands (after start or reconnect)

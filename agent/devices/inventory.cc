@@ -192,6 +192,7 @@ Discovery Inventory::Gather() const {
       const bool fresh = ids.insert(found.device.id).second;
       if (fresh && all.devices.size() < DeviceSet::kMax) {
         all.devices.push_back(found);
+        all.devices.back().device.uuid = found.uuid;
       } else {
         all.warnings.push_back(
             fmt::format("device {} of {} is left out: {}", found.device.id, worker->name(),
@@ -245,6 +246,7 @@ Discovery Inventory::DiscoverAll() {
   ListIgnored(&all);
   told_.clear();
   for (const FoundDevice& found : all.devices) told_.push_back(found.device);
+  told_groups_ = all.groups;
   return all;
 }
 
@@ -276,9 +278,10 @@ Inventory::Update Inventory::Poll(Duration steady) {
   Discovery all = Gather();
   std::vector<Device> devices;
   for (const FoundDevice& found : all.devices) devices.push_back(found.device);
-  if (devices != told_) {
+  if (devices != told_ || all.groups != told_groups_) {
     told_ = std::move(devices);
-    update.changed = std::move(all.devices);
+    told_groups_ = all.groups;
+    update.changed = std::move(all);
   }
   return update;
 }

@@ -37,8 +37,8 @@ class Inventory {
   struct Update {
     std::vector<DeviceTelemetry> telemetry;
     std::vector<std::string> warnings;
-    // Set when the devices are not those told before: all of them.
-    std::optional<std::vector<FoundDevice>> changed;
+    // Set when the devices or their groups are not those told before: all of them.
+    std::optional<Discovery> changed;
   };
   // Never blocks: takes what is ready and asks the vendors for the next sample. `steady` is any
   // clock that only goes forward.
@@ -54,6 +54,7 @@ class Inventory {
   const std::shared_ptr<SnapshotSource> machine_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<Device> told_;
+  std::vector<DeviceGroup> told_groups_;
 };
 
 }  // namespace allot::agent

@@ -59,13 +59,6 @@ struct FoundDevice {
   }
 };
 
-// Devices that a fast fabric joins, or one card.
-struct DeviceGroup {
-  std::string kind;
-  std::vector<std::string> members;  // device ids
-  std::string shape;                 // "2,4,1" where the fabric has one
-};
-
 struct IgnoredFunction {
   std::string id, why;
 };

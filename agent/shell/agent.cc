@@ -114,6 +114,8 @@ Status Agent::Impl::Describe(NodeInfo* info) {
   const Discovery discovery = inventory_->DiscoverAll();
   Warn(discovery.warnings);
   info->devices = DevicesOf(discovery.devices);
+  info->groups = discovery.groups;
+  info->warnings = discovery.warnings;
   for (const FoundDevice& found : discovery.devices)
     SPDLOG_INFO("device id={} kind={} model={} emulated={} source=\"{}\"", found.device.id,
                 ToString(found.device.kind), found.device.model, found.device.emulated,
@@ -264,11 +266,12 @@ void Agent::Impl::SampleDevices() {
   Inventory::Update update = inventory_->Poll(clock_.SinceStart());
   Warn(update.warnings);
   if (update.changed) {
-    std::vector<Device> devices = DevicesOf(*update.changed);
+    std::vector<Device> devices = DevicesOf(update.changed->devices);
     SPDLOG_WARN("devices have changed devices={}; registering anew", devices.size());
     metrics_.SetDevices(kVersion, devices);
     work_->SetDevices(devices);
-    Feed(DevicesChanged{std::move(devices)});
+    Feed(DevicesChanged{std::move(devices), std::move(update.changed->groups),
+                        std::move(update.changed->warnings)});
   }
   metrics_.SetTelemetry(update.telemetry);
   if (!update.telemetry.empty()) Feed(TelemetrySampled{std::move(update.telemetry)});

@@ -69,4 +69,14 @@ std::string FormatCost(Cost c) {
   return text;
 }
 
+std::string FormatPower(MilliWatt p) {
+  constexpr std::array<std::pair<uint64_t, std::string_view>, 4> kUnits = {
+      {{1'000'000'000'000, "GW"}, {1'000'000'000, "MW"}, {1'000'000, "kW"}, {1'000, "W"}}};
+  const uint64_t power = Magnitude(p);
+  const std::string_view sign = p < 0 ? "-" : "";
+  for (const auto& [unit, name] : kUnits)
+    if (power >= unit) return fmt::format("{}{}{}", sign, Fraction(power, unit, 2), name);
+  return power == 0 ? "0W" : fmt::format("{}{}mW", sign, power);
+}
+
 }  // namespace allot

@@ -57,6 +57,15 @@ inline constexpr Bytes kKiB = 1024, kMiB = 1024 * kKiB, kGiB = 1024 * kMiB;
 // Thousandths of a processor core.
 using MilliCpu = int64_t;
 
+// Power and energy are whole milliwatts and millijoules, so that sums of caps are exact.
+using MilliWatt = int64_t;
+using MilliJoule = int64_t;
+constexpr MilliJoule EnergyOf(MilliWatt power, Duration time) {
+  constexpr int64_t kSecond = 1'000'000;
+  const auto product = static_cast<__int128>(power) * time.count();
+  return static_cast<int64_t>((product + kSecond / 2) / kSecond);
+}
+
 // The most that is taken anywhere: what config accepts, links carry and the journal reads back.
 // One place for all of them, because a record that was accepted and cannot be read again would keep
 // the scheduler from starting. Beyond these, sums of times and durations could overflow: the years
@@ -65,9 +74,11 @@ inline constexpr Duration kDurationMax{10'000'000'000'000'000};
 inline constexpr Time kTimeMax = FromMicros(100'000'000'000'000'000);
 inline constexpr Bytes kBytesMax = Bytes{1} << 60;
 inline constexpr MilliCpu kMilliCpusMax = 1'000'000'000;
+inline constexpr MilliWatt kMilliWattsMax = 1'000'000'000'000;  // a gigawatt
 
 std::string FormatDuration(Duration d);  // "1.5s", "250ms", "3m20s", "2h"
 std::string FormatBytes(Bytes b);        // "512MiB", "1.5GiB"
 std::string FormatCost(Cost c);          // "$0.001234"
+std::string FormatPower(MilliWatt p);    // "350W", "12.5W", "1.2kW", "20MW"
 
 }  // namespace allot

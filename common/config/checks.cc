@@ -101,6 +101,14 @@ StatusOr<allot::DeviceRequest> TakeDeviceRequest(std::string_view path, const De
         TakeBytes(fmt::format("{}.min_memory", path), from.min_memory(), &to.min_memory.emplace()));
   }
   if (from.worth() != 0) to.worth = from.worth();
+  if (!from.isolation().empty()) {
+    to.isolation = ParseIsolation(from.isolation());
+    if (!to.isolation || *to.isolation == Isolation::kShared) {
+      return InvalidArgument("{}.isolation is \"{}\"; it is one of none, memory, hard", path,
+                             from.isolation());
+    }
+  }
+  to.joined = from.joined();
 
   if (to.kind == DeviceKind::kCpu && to.count > 1) {
     return InvalidArgument(
@@ -111,8 +119,10 @@ StatusOr<allot::DeviceRequest> TakeDeviceRequest(std::string_view path, const De
     return InvalidArgument("{}.count is {}; a task has {} devices at most", path, to.count,
                            DeviceSet::kMax);
   }
-  if (from.count() == 0 && !to.kind && to.vendor.empty() && to.model.empty() && !to.min_memory) {
-    return InvalidArgument("{} says nothing; give kind, vendor, model, min_memory or count", path);
+  if (from.count() == 0 && !to.kind && to.vendor.empty() && to.model.empty() && !to.min_memory &&
+      !to.isolation) {
+    return InvalidArgument(
+        "{} says nothing; give kind, vendor, model, min_memory, isolation or count", path);
   }
   return to;
 }

@@ -20,6 +20,29 @@ bool IsDate(std::string_view text) {
   return number(5) >= 1 && number(5) <= 12 && number(8) >= 1 && number(8) <= 31;
 }
 
+Status TakePriceHours(const PriceBook& from, allot::PriceBook* book) {
+  for (int i = 0; i < from.hours_size(); ++i) {
+    const config::PriceHours& hours = from.hours(i);
+    if (!hours.has_energy_usd_per_kwh() && !hours.has_factor()) {
+      return InvalidArgument("prices.hours[{}] changes nothing; give energy_usd_per_kwh or factor",
+                             i);
+    }
+    allot::PriceHours& to = book->hours.emplace_back();
+    to.from = hours.from();
+    to.to = hours.to();
+    if (hours.has_energy_usd_per_kwh())
+      to.energy_micros_per_kwh = Micros(hours.energy_usd_per_kwh());
+    if (hours.has_factor()) to.factor = hours.factor();
+  }
+  const double minutes = from.utc_offset_hours() * 60;
+  if (minutes != std::round(minutes)) {
+    return InvalidArgument("prices.utc_offset_hours is {}; it counts in minutes, like 5.5",
+                           from.utc_offset_hours());
+  }
+  book->utc_offset_minutes = static_cast<int32_t>(minutes);
+  return absl::OkStatus();
+}
+
 StatusOr<allot::PriceBook> ToPriceBook(const PriceBook& from) {
   allot::PriceBook book;
   if (!IsDate(from.as_of())) {
@@ -52,7 +75,36 @@ StatusOr<allot::PriceBook> ToPriceBook(const PriceBook& from) {
         "prices.value_usd_per_second is {}; the smallest value that counts is 1e-9 (a nano-dollar)",
         from.value_usd_per_second());
   }
+  RETURN_IF_ERROR(TakePriceHours(from, &book));
   return book;
+}
+
+// "1500" watts in a map of caps.
+Status TakeCaps(std::string_view path, const google::protobuf::Map<std::string, double>& from,
+                std::map<std::string, MilliWatt>* to) {
+  for (const auto& [name, watts] : from) {
+    if (!std::isfinite(watts) || watts < 0 || watts > 1e9) {
+      return InvalidArgument("{}.{} is {}; it must be 0 to 1000000000 watts", path, name, watts);
+    }
+    (*to)[name] = std::llround(watts * 1000);
+  }
+  return absl::OkStatus();
+}
+
+StatusOr<allot::PowerCaps> ToPowerCaps(const PowerCaps& from) {
+  allot::PowerCaps caps;
+  if (from.has_cluster_watts()) caps.cluster = std::llround(from.cluster_watts() * 1000);
+  if (from.has_rack_watts()) caps.rack = std::llround(from.rack_watts() * 1000);
+  if (from.has_node_watts()) caps.node = std::llround(from.node_watts() * 1000);
+  RETURN_IF_ERROR(TakeCaps("power.racks", from.racks(), &caps.racks));
+  RETURN_IF_ERROR(TakeCaps("power.nodes", from.nodes(), &caps.nodes));
+  return caps;
+}
+
+Status TakeQuarantine(const Quarantine& from, allot::QuarantineKnobs* to) {
+  if (from.has_failures()) to->failures = from.failures();
+  RETURN_IF_ERROR(TakeDuration("quarantine.within", from.within(), &to->within));
+  return TakeDuration("quarantine.probation_after", from.probation_after(), &to->probation_after);
 }
 
 }  // namespace
@@ -91,6 +143,8 @@ StatusOr<allot::Policy> ToPolicy(const Policy& from) {
   RETURN_IF_ERROR(TakeDuration("routing.history", routing.history(), &policy.routing.history));
 
   ASSIGN_OR_RETURN(policy.prices, ToPriceBook(from.prices()));
+  ASSIGN_OR_RETURN(policy.power, ToPowerCaps(from.power()));
+  RETURN_IF_ERROR(TakeQuarantine(from.quarantine(), &policy.quarantine));
   return policy;
 }
 

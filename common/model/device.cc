@@ -33,8 +33,34 @@ std::string_view ToString(DeviceState state) {
       return "reserved";
     case DeviceState::kUnsupported:
       return "unsupported";
+    case DeviceState::kDraining:
+      return "draining";
+    case DeviceState::kQuarantined:
+      return "quarantined";
   }
   return "unknown";
+}
+
+std::string_view ToString(Isolation isolation) {
+  switch (isolation) {
+    case Isolation::kShared:
+      return "shared";
+    case Isolation::kNone:
+      return "none";
+    case Isolation::kMemory:
+      return "memory";
+    case Isolation::kHard:
+      return "hard";
+  }
+  return "unknown";
+}
+
+std::optional<Isolation> ParseIsolation(std::string_view text) {
+  for (Isolation isolation :
+       {Isolation::kShared, Isolation::kNone, Isolation::kMemory, Isolation::kHard}) {
+    if (text == ToString(isolation)) return isolation;
+  }
+  return std::nullopt;
 }
 
 // Only the last star ever needs to be tried again: whatever an earlier one took more would leave
@@ -65,6 +91,7 @@ bool Matches(const DeviceRequest& request, const Device& device) {
   if (!request.model.empty() && !GlobMatch(request.model, device.model)) return false;
   // A device of unknown memory cannot promise any.
   if (request.min_memory && (!device.memory || *device.memory < *request.min_memory)) return false;
+  if (request.isolation && device.isolation < *request.isolation) return false;
   return true;
 }
 

@@ -7,6 +7,7 @@
 #include <array>
 #include <bit>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -19,8 +20,23 @@ enum class DeviceKind : uint8_t { kGpu, kCpu, kAsic };
 std::string_view ToString(DeviceKind kind);  // "GPU", "CPU", "ASIC"
 std::optional<DeviceKind> ParseDeviceKind(std::string_view text);
 
-enum class DeviceState : uint8_t { kReady, kUnhealthy, kNoDriver, kReserved, kUnsupported };
+// Only a ready device takes new work. kDraining and kQuarantined are verdicts of health rules:
+// the first ends with its cause, the second when an operator or a restart of the agent ends it.
+enum class DeviceState : uint8_t {
+  kReady, kUnhealthy, kNoDriver, kReserved, kUnsupported, kDraining, kQuarantined,
+};
 std::string_view ToString(DeviceState state);  // "ready", "unhealthy", …
+
+// How far the work on a device is kept apart from other work on its node, from least to most. A
+// request may demand at least one of them.
+enum class Isolation : uint8_t {
+  kShared,  // other processes of the node can open it: the host or the vendor cannot keep them out
+  kNone,    // engines and memory are shared with other leases of the same chip: time slices, MPS
+  kMemory,  // memory of its own, engines shared
+  kHard,    // engines and memory of its own
+};
+std::string_view ToString(Isolation isolation);  // "shared", "none", "memory", "hard"
+std::optional<Isolation> ParseIsolation(std::string_view text);
 
 // One device as its agent describes it. Unknown stays absent, never 0.
 struct Device {
@@ -39,7 +55,29 @@ struct Device {
   std::vector<std::string> nodes;     // device files of it alone: /dev/nvidia0 …
   std::vector<std::string> shared_nodes;  // those it needs and others too: /dev/nvidiactl, /dev/kfd
   std::vector<std::string> features;  // instruction sets, compute capability: "amx_bf16"
+
+  Isolation isolation = Isolation::kHard;
+  bool configured = false;  // declared in the agent's config, not found on the machine
+  std::string parent;       // the physical device that this is a part or a share of; empty: whole
+  std::string uuid;         // the vendor's own identity, as its exporters label it; may be empty
+  std::optional<MilliWatt> power_max;  // what it draws at most: its power limit, or the catalogue's
+  std::optional<PriceRate> price;      // a contract's, from the agent's config; else the price book's
+  std::string endpoint;     // where it answers, if it is not in this machine: "https://…"
+  std::map<std::string, std::string> environment;  // further variables a process on it needs
+  std::vector<std::string> health;     // why health rules look at it: "xid_79", "ecc_uncorrected"
   bool operator==(const Device&) const = default;
+};
+
+// Devices that a fast fabric joins, or the chips of one card. Part of NodeInfo.
+//
+// `kind` says which sets of members a task may get (scheduler/core/topology.h): "neuron-ring",
+// "neuron-torus" and "tpu-slice" only those the runtime can use; the others are islands, which
+// are left whole where that is possible.
+struct DeviceGroup {
+  std::string kind;                  // "nvswitch-fabric", "nvlink", "xgmi-hive", "tpu-slice", …
+  std::vector<std::string> members;  // device ids, in the fabric's order
+  std::string shape;                 // "2,4,1" where the fabric has one
+  bool operator==(const DeviceGroup&) const = default;
 };
 
 // What an agent samples; base units; absent where the source gives none.
@@ -57,6 +95,8 @@ struct DeviceRequest {
   uint32_t count = 1;   // accelerators per task; for kind CPU the task's cpus are what counts
   std::optional<Bytes> min_memory;
   double worth = 1.0;   // speed on this alternative relative to the others; > 0
+  std::optional<Isolation> isolation;  // at least
+  bool joined = false;  // all devices of a task in one DeviceGroup
   bool operator==(const DeviceRequest&) const = default;
 };
 

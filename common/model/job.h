@@ -53,6 +53,8 @@ struct TaskExit {
   int32_t signal = 0;
   std::string message;
   Time started, finished;
+  // What its devices drew while it had them, where every one of them is measured.
+  std::optional<MilliJoule> energy;
   bool operator==(const TaskExit&) const = default;
   bool succeeded() const { return code == 0 && signal == 0; }
 };

@@ -188,6 +188,7 @@ struct RouteReplica {
   uint32_t device_count = 1;
   uint32_t concurrency = 4;
   PriceRate price;  // of everything the replica leases
+  MilliWatt power = 0;  // what all of that draws at most; 0: unknown
   bool ready = false;
   bool operator==(const RouteReplica&) const = default;
 };

@@ -18,6 +18,9 @@ struct NodeInfo {
   MilliCpu cpus = 0;     // processor share offered to tasks: the cores of its CPU devices
   Bytes memory = 0;      // memory offered to tasks
   std::vector<Device> devices;  // at most DeviceSet::kMax
+  std::vector<DeviceGroup> groups;
+  std::vector<std::string> losses;    // what the host does not let us keep apart, for people
+  std::vector<std::string> warnings;  // what discovery saw and could not use, for people
   std::map<std::string, std::string> labels;
   bool operator==(const NodeInfo&) const = default;
 };

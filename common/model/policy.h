@@ -18,9 +18,19 @@ struct PriceRow {
   bool operator==(const PriceRow&) const = default;
 };
 
+// From this hour of the day to that one (past midnight if it is not later) other prices hold.
+struct PriceHours {
+  uint32_t from = 0, to = 0;  // 0 to 23, of the book's own offset from UTC
+  std::optional<int64_t> energy_micros_per_kwh;
+  double factor = 1.0;  // on every device price
+  bool operator==(const PriceHours&) const = default;
+};
+
 struct PriceBook {
   std::string as_of;  // date the prices were looked up, shown with every price
   std::vector<PriceRow> rows;
+  std::vector<PriceHours> hours;  // the first that holds counts
+  int32_t utc_offset_minutes = 0;
   PriceRate other_gpu, other_cpu_core, other_asic;  // for models no row names
   int64_t energy_micros_per_kwh = 100'000;
   int64_t micros_per_waiting_job_hour = 0;
@@ -50,6 +60,23 @@ struct RoutingKnobs {
   bool operator==(const RoutingKnobs&) const = default;
 };
 
+// The most that may be leased at once, by what devices draw at most. Absent: no cap.
+struct PowerCaps {
+  std::optional<MilliWatt> cluster;
+  std::optional<MilliWatt> rack;  // each; a node's rack is its label "rack"
+  std::optional<MilliWatt> node;  // each
+  std::map<std::string, MilliWatt> racks, nodes;  // instead of the above, by name
+  bool operator==(const PowerCaps&) const = default;
+};
+
+// When a device or a node that fails jobs is taken out of service (scheduler/core/quarantine.h).
+struct QuarantineKnobs {
+  uint32_t failures = 3;  // of as many jobs in a row; 0: never
+  Duration within = std::chrono::minutes(1);      // of its start a failure counts as the device's
+  Duration probation_after = std::chrono::minutes(10);  // doubles each time, up to a day
+  bool operator==(const QuarantineKnobs&) const = default;
+};
+
 struct Policy {
   std::string name = "balanced";
   std::string description;
@@ -57,6 +84,8 @@ struct Policy {
   PlacementKnobs placement;
   RoutingKnobs routing;
   PriceBook prices;
+  PowerCaps power;
+  QuarantineKnobs quarantine;
   bool operator==(const Policy&) const = default;
 };
 

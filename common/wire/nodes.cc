@@ -35,6 +35,23 @@ Status CheckDevice(const allot::Device& device) {
   RETURN_IF_ERROR(CheckList("device.nodes", device.nodes));
   RETURN_IF_ERROR(CheckList("device.shared_nodes", device.shared_nodes));
   RETURN_IF_ERROR(CheckList("device.features", device.features));
+  RETURN_IF_ERROR(CheckText("device.parent", device.parent, 128));
+  RETURN_IF_ERROR(CheckText("device.uuid", device.uuid, 128));
+  RETURN_IF_ERROR(CheckText("device.endpoint", device.endpoint));
+  RETURN_IF_ERROR(CheckList("device.health", device.health));
+  if (device.power_max) {
+    RETURN_IF_ERROR(CheckRange<int64_t>("device.power_max", *device.power_max, 0, kMilliWattsMax));
+  }
+  if (device.environment.size() > kListMax) {
+    return InvalidArgument("device {} sets {} variables; at most {} are taken", device.id,
+                           device.environment.size(), kListMax);
+  }
+  for (const auto& [name, value] : device.environment) {
+    if (name.empty() || name.find('=') != std::string::npos)
+      return InvalidArgument("device {} sets a variable named \"{}\"", device.id, name);
+    RETURN_IF_ERROR(CheckText("device.environment", name, 128));
+    RETURN_IF_ERROR(CheckText("device.environment", value));
+  }
   if (device.memory) {
     RETURN_IF_ERROR(CheckRange<int64_t>("device.memory", *device.memory, 0, kBytesMax));
   }
@@ -66,6 +83,17 @@ Status CheckNodeInfo(const allot::NodeInfo& info) {
       return InvalidArgument("node {} names device id \"{}\" twice", info.name, device.id);
     }
   }
+  if (info.groups.size() > kListMax) {
+    return InvalidArgument("node {} has {} groups of devices; at most {} are taken", info.name,
+                           info.groups.size(), kListMax);
+  }
+  for (const allot::DeviceGroup& group : info.groups) {
+    RETURN_IF_ERROR(CheckText("group.kind", group.kind, 128));
+    RETURN_IF_ERROR(CheckText("group.shape", group.shape, 128));
+    RETURN_IF_ERROR(CheckList("group.members", group.members));
+  }
+  RETURN_IF_ERROR(CheckList("losses", info.losses));
+  RETURN_IF_ERROR(CheckList("warnings", info.warnings));
   if (info.labels.size() > kListMax) {
     return InvalidArgument("node {} has {} labels; at most {} are taken", info.name,
                            info.labels.size(), kListMax);
@@ -94,6 +122,26 @@ void Encode(const allot::Device& device, Device* out) {
   EncodeStrings(device.nodes, out->mutable_nodes());
   EncodeStrings(device.shared_nodes, out->mutable_shared_nodes());
   EncodeStrings(device.features, out->mutable_features());
+  out->set_isolation(static_cast<int32_t>(device.isolation) + 1);
+  out->set_configured(device.configured);
+  out->set_parent(ReplaceInvalidUtf8(device.parent));
+  out->set_uuid(ReplaceInvalidUtf8(device.uuid));
+  if (device.power_max) out->set_power_max_milliwatts(*device.power_max);
+  if (device.price) out->set_price_micros_per_hour(device.price->micros_per_hour);
+  out->set_endpoint(ReplaceInvalidUtf8(device.endpoint));
+  EncodeMap(device.environment, out->mutable_environment());
+  EncodeStrings(device.health, out->mutable_health());
+}
+
+void Encode(const allot::DeviceGroup& group, DeviceGroup* out) {
+  out->Clear();
+  out->set_kind(ReplaceInvalidUtf8(group.kind));
+  EncodeStrings(group.members, out->mutable_members());
+  out->set_shape(ReplaceInvalidUtf8(group.shape));
+}
+
+StatusOr<allot::DeviceGroup> Decode(const DeviceGroup& in) {
+  return allot::DeviceGroup{in.kind(), DecodeStrings(in.members()), in.shape()};
 }
 
 StatusOr<allot::Device> Decode(const Device& in) {
@@ -109,13 +157,31 @@ StatusOr<allot::Device> Decode(const Device& in) {
   RETURN_IF_ERROR(CheckRange<int64_t>("device.cores", in.cores(), 0, kMilliCpusMax / 1000));
   device.cores = in.cores();
   device.numa_node = in.numa_node();
-  ASSIGN_OR_RETURN(device.state, DecodeEnum("device.state", in.state(), DeviceState::kUnsupported));
+  ASSIGN_OR_RETURN(device.state, DecodeEnum("device.state", in.state(), DeviceState::kQuarantined));
   device.emulated = in.emulated();
   device.visible_variable = in.visible_variable();
   device.visible_value = in.visible_value();
   device.nodes = DecodeStrings(in.nodes());
   device.shared_nodes = DecodeStrings(in.shared_nodes());
   device.features = DecodeStrings(in.features());
+  if (in.isolation() != 0) {
+    ASSIGN_OR_RETURN(device.isolation,
+                     DecodeEnum("device.isolation", in.isolation() - 1, Isolation::kHard));
+  }
+  device.configured = in.configured();
+  device.parent = in.parent();
+  device.uuid = in.uuid();
+  if (in.has_power_max_milliwatts()) {
+    RETURN_IF_ERROR(CheckRange<int64_t>("device.power_max", in.power_max_milliwatts(), 0,
+                                        kMilliWattsMax));
+    device.power_max = in.power_max_milliwatts();
+  }
+  if (in.has_price_micros_per_hour()) {
+    ASSIGN_OR_RETURN(device.price, DecodePrice("device.price", in.price_micros_per_hour()));
+  }
+  device.endpoint = in.endpoint();
+  device.environment = DecodeMap(in.environment());
+  device.health = DecodeStrings(in.health());
   return device;
 }
 
@@ -156,6 +222,9 @@ void Encode(const allot::NodeInfo& info, NodeInfo* out) {
   out->set_memory(info.memory);
   EncodeAll(info.devices, out->mutable_devices());
   EncodeMap(info.labels, out->mutable_labels());
+  EncodeAll(info.groups, out->mutable_groups());
+  EncodeStrings(info.losses, out->mutable_losses());
+  EncodeStrings(info.warnings, out->mutable_warnings());
 }
 
 StatusOr<allot::NodeInfo> Decode(const NodeInfo& in) {
@@ -169,6 +238,9 @@ StatusOr<allot::NodeInfo> Decode(const NodeInfo& in) {
   info.memory = in.memory();
   RETURN_IF_ERROR(DecodeAll(in.devices(), &info.devices));
   info.labels = DecodeMap(in.labels());
+  RETURN_IF_ERROR(DecodeAll(in.groups(), &info.groups));
+  info.losses = DecodeStrings(in.losses());
+  info.warnings = DecodeStrings(in.warnings());
   return info;
 }
 

@@ -22,6 +22,8 @@ void Encode(const allot::DeviceRequest& request, DeviceRequest* out) {
   out->set_count(request.count);
   if (request.min_memory) out->set_min_memory(*request.min_memory);
   out->set_worth(request.worth);
+  if (request.isolation) out->set_isolation(static_cast<int32_t>(*request.isolation));
+  out->set_joined(request.joined);
 }
 
 StatusOr<allot::DeviceRequest> Decode(const DeviceRequest& in) {
@@ -41,6 +43,11 @@ StatusOr<allot::DeviceRequest> Decode(const DeviceRequest& in) {
     return InvalidArgument("device.worth is {}; it must be above 0", in.worth());
   }
   request.worth = in.worth();
+  if (in.has_isolation()) {
+    ASSIGN_OR_RETURN(request.isolation,
+                     DecodeEnum("device.isolation", in.isolation(), Isolation::kHard));
+  }
+  request.joined = in.joined();
   return request;
 }
 

@@ -9,6 +9,46 @@ Status CheckFinite(std::string_view what, double value) {
   return InvalidArgument("{} is {}; it must be a number, 0 or more", what, value);
 }
 
+Status CheckPower(std::string_view what, MilliWatt power) {
+  return CheckRange<int64_t>(what, power, 0, kMilliWattsMax);
+}
+
+void EncodePower(const PowerCaps& caps, records::PowerCaps* out) {
+  if (caps.cluster) out->set_cluster(*caps.cluster);
+  if (caps.rack) out->set_rack(*caps.rack);
+  if (caps.node) out->set_node(*caps.node);
+  for (const auto& [name, cap] : caps.racks) (*out->mutable_racks())[ReplaceInvalidUtf8(name)] = cap;
+  for (const auto& [name, cap] : caps.nodes) (*out->mutable_nodes())[ReplaceInvalidUtf8(name)] = cap;
+}
+
+StatusOr<PowerCaps> DecodePower(const records::PowerCaps& in) {
+  PowerCaps caps;
+  if (in.has_cluster()) caps.cluster = in.cluster();
+  if (in.has_rack()) caps.rack = in.rack();
+  if (in.has_node()) caps.node = in.node();
+  for (const auto& cap : {caps.cluster, caps.rack, caps.node}) {
+    if (cap) RETURN_IF_ERROR(CheckPower("power cap", *cap));
+  }
+  for (const auto& [name, cap] : in.racks()) {
+    RETURN_IF_ERROR(CheckPower("power cap of rack " + name, cap));
+    caps.racks[name] = cap;
+  }
+  for (const auto& [name, cap] : in.nodes()) {
+    RETURN_IF_ERROR(CheckPower("power cap of node " + name, cap));
+    caps.nodes[name] = cap;
+  }
+  return caps;
+}
+
+StatusOr<QuarantineKnobs> DecodeQuarantine(const records::QuarantineKnobs& in) {
+  QuarantineKnobs knobs;
+  knobs.failures = in.failures();
+  ASSIGN_OR_RETURN(knobs.within, DecodeDuration("quarantine.within", in.within()));
+  ASSIGN_OR_RETURN(knobs.probation_after,
+                   DecodeDuration("quarantine.probation_after", in.probation_after()));
+  return knobs;
+}
+
 void EncodePrices(const PriceBook& book, records::Policy* out) {
   out->set_prices_as_of(ReplaceInvalidUtf8(book.as_of));
   for (const PriceRow& row : book.rows) {
@@ -23,6 +63,14 @@ void EncodePrices(const PriceBook& book, records::Policy* out) {
   out->set_energy_micros_per_kwh(book.energy_micros_per_kwh);
   out->set_micros_per_waiting_job_hour(book.micros_per_waiting_job_hour);
   out->set_value_nanos_per_second(book.value_nanos_per_second);
+  for (const PriceHours& hours : book.hours) {
+    records::PriceHours* to = out->add_price_hours();
+    to->set_from(hours.from);
+    to->set_to(hours.to);
+    if (hours.energy_micros_per_kwh) to->set_energy_micros_per_kwh(*hours.energy_micros_per_kwh);
+    to->set_factor(hours.factor);
+  }
+  out->set_utc_offset_minutes(book.utc_offset_minutes);
 }
 
 StatusOr<PriceBook> DecodePrices(const records::Policy& in) {
@@ -52,6 +100,22 @@ StatusOr<PriceBook> DecodePrices(const records::Policy& in) {
   RETURN_IF_ERROR(CheckRange<int64_t>("value_nanos_per_second", in.value_nanos_per_second(), 0,
                                       kValueNanosMax));
   book.value_nanos_per_second = in.value_nanos_per_second();
+  for (const records::PriceHours& from : in.price_hours()) {
+    PriceHours& hours = book.hours.emplace_back();
+    RETURN_IF_ERROR(CheckRange<uint32_t>("price hours", from.from(), 0, 23));
+    RETURN_IF_ERROR(CheckRange<uint32_t>("price hours", from.to(), 0, 23));
+    hours.from = from.from();
+    hours.to = from.to();
+    if (from.has_energy_micros_per_kwh()) {
+      RETURN_IF_ERROR(CheckRange<int64_t>("price hours", from.energy_micros_per_kwh(), 0,
+                                          kPriceMicrosMax));
+      hours.energy_micros_per_kwh = from.energy_micros_per_kwh();
+    }
+    RETURN_IF_ERROR(CheckRange("price hours factor", from.factor(), 0.0, 1000.0));
+    hours.factor = from.factor();
+  }
+  RETURN_IF_ERROR(CheckRange("utc_offset_minutes", in.utc_offset_minutes(), -840, 840));
+  book.utc_offset_minutes = in.utc_offset_minutes();
   return book;
 }
 
@@ -72,6 +136,11 @@ void Encode(const Policy& policy, records::Policy* out) {
   out->set_routing_explore_ratio(policy.routing.explore_ratio);
   out->set_routing_history(policy.routing.history.count());
   EncodePrices(policy.prices, out);
+  EncodePower(policy.power, out->mutable_power());
+  records::QuarantineKnobs* quarantine = out->mutable_quarantine();
+  quarantine->set_failures(policy.quarantine.failures);
+  quarantine->set_within(policy.quarantine.within.count());
+  quarantine->set_probation_after(policy.quarantine.probation_after.count());
 }
 
 StatusOr<Policy> Decode(const records::Policy& in) {
@@ -94,6 +163,10 @@ StatusOr<Policy> Decode(const records::Policy& in) {
   policy.routing.explore_ratio = in.routing_explore_ratio();
   ASSIGN_OR_RETURN(policy.routing.history, DecodeDuration("routing.history", in.routing_history()));
   ASSIGN_OR_RETURN(policy.prices, DecodePrices(in));
+  ASSIGN_OR_RETURN(policy.power, DecodePower(in.power()));
+  if (in.has_quarantine()) {  // Absent in records from before there was one.
+    ASSIGN_OR_RETURN(policy.quarantine, DecodeQuarantine(in.quarantine()));
+  }
   return policy;
 }
 

@@ -26,6 +26,7 @@ void Encode(const allot::TaskExit& exit, TaskExit* out) {
   out->set_message(ReplaceInvalidUtf8(exit.message));
   out->set_started(ToMicros(exit.started));
   out->set_finished(ToMicros(exit.finished));
+  if (exit.energy) out->set_energy_millijoules(*exit.energy);
 }
 
 // Cannot fail: an end that was reported is a fact, however odd the clock that timed it.
@@ -33,11 +34,13 @@ allot::TaskExit Decode(const TaskExit& in) {
   const auto time = [](int64_t micros) {
     return FromMicros(std::clamp<int64_t>(micros, 0, kTimeMicrosMax));
   };
-  return {.code = in.code(),
-          .signal = in.signal(),
-          .message = in.message(),
-          .started = time(in.started()),
-          .finished = time(in.finished())};
+  allot::TaskExit exit{.code = in.code(),
+                       .signal = in.signal(),
+                       .message = in.message(),
+                       .started = time(in.started()),
+                       .finished = time(in.finished())};
+  if (in.has_energy_millijoules()) exit.energy = std::max<int64_t>(in.energy_millijoules(), 0);
+  return exit;
 }
 
 void Encode(const allot::TaskStatus& status, TaskStatus* out) {

@@ -25,13 +25,23 @@ void GiveBack(NodeState& node, const DeviceSet& devices, const Resources& resour
   node.memory_free += resources.memory;
 }
 
-DeviceSet ReadyAccelerators(const NodeInfo& info) {
+DeviceSet AcceleratorsInService(const NodeState& node) {
   DeviceSet set;
-  for (uint32_t i = 0; i < info.devices.size(); ++i) {
-    const Device& device = info.devices[i];
-    if (device.kind != DeviceKind::kCpu && device.state == DeviceState::kReady) set.Add(i);
+  for (uint32_t i = 0; i < node.info->devices.size(); ++i) {
+    const Device& device = node.info->devices[i];
+    if (device.kind != DeviceKind::kCpu && device.state == DeviceState::kReady &&
+        !node.Quarantined(device.id))
+      set.Add(i);
   }
   return set;
+}
+
+// What a task that ended has drawn: as its node measured it, else by the most its lease could draw.
+void AddEnergy(JobState& job, const TaskState& task, std::optional<MilliJoule> measured, Time end) {
+  if (!measured && task.placement.power == 0) return;
+  job.energy_modelled |= !measured;
+  job.energy += measured.value_or(
+      EnergyOf(task.placement.power, std::max(end - task.started, Duration{})));
 }
 
 // The same devices by their position in another list; those that are gone are left out.
@@ -136,7 +146,7 @@ void ClusterState::MoveLeases(NodeState& node, const NodeInfo& before) {
 // A node may offer less than it has leased (its owner lowered the offer); what it has free is then
 // negative until work ends, and nothing is placed on it.
 void ClusterState::ComputeFree(NodeState& node) {
-  node.accelerators = ReadyAccelerators(*node.info);
+  node.accelerators = AcceleratorsInService(node);
   node.devices_free = node.accelerators;
   node.cpus_free = node.info->cpus;
   node.memory_free = node.info->memory;
@@ -163,6 +173,24 @@ void ClusterState::Fold(const NodeLost& r) {
 }
 
 void ClusterState::Fold(const NodeDrainSet& r) { MutableNode(r.node).draining = r.drain; }
+
+void ClusterState::Fold(const DeviceQuarantined& r) {
+  NodeState& node = MutableNode(r.node);
+  node.quarantines[r.device] = Quarantine{r.at, r.until, r.strikes, false, r.why};
+  ComputeFree(node);
+}
+
+void ClusterState::Fold(const DeviceOnProbation& r) {
+  NodeState& node = MutableNode(r.node);
+  node.quarantines.at(r.device).probation = true;
+  ComputeFree(node);
+}
+
+void ClusterState::Fold(const DeviceCleared& r) {
+  NodeState& node = MutableNode(r.node);
+  node.quarantines.erase(r.device);
+  ComputeFree(node);
+}
 
 void ClusterState::Fold(const JobAccepted& r) {
   JobState& job = jobs_.emplace_hint(jobs_.end(), r.job, JobState{})->second;
@@ -232,6 +260,7 @@ void ClusterState::Fold(const TaskExited& r) {
   if (task.phase == TaskPhase::kAssigned) task.started = r.at;
   task.phase = TaskPhase::kExited;
   task.exit = r.exit;
+  AddEnergy(job, task, r.exit.energy, r.at);
   NodeState& node = MutableNode(task.placement.node);
   EraseOne(node.tasks, r.key);
   GiveBack(node, task.placement.devices, job.spec->resources);
@@ -242,6 +271,7 @@ void ClusterState::Fold(const TaskAbandoned& r) {
   TaskState& task = job.tasks[r.key.task.index];
   CHECK(!task.abandoned && task.phase != TaskPhase::kExited);
   task.abandoned = true;
+  if (task.phase == TaskPhase::kRunning) AddEnergy(job, task, std::nullopt, r.at);
   NodeState& node = MutableNode(task.placement.node);
   EraseOne(node.tasks, r.key);
   GiveBack(node, task.placement.devices, job.spec->resources);

@@ -44,6 +44,8 @@ struct JobState {
   PriceRate price;
   uint16_t main_port = 0;
   Cost cost;                            // of attempts that ended
+  MilliJoule energy = 0;                // of tasks that ended
+  bool energy_modelled = false;         // some of it by what devices draw at most, not measured
   std::optional<JobStopping> stopping;  // set iff kStopping
   std::optional<JobOutcome> outcome;    // set iff kFinished
   int32_t code = 0;
@@ -76,6 +78,15 @@ struct ForgottenKey {
   Time finished;
 };
 
+// A device, or a node, that is out of service for failing jobs or by an operator's word.
+struct Quarantine {
+  Time since, until;
+  uint32_t strikes = 0;
+  bool probation = false;  // it takes work again, and its next failure is its next strike
+  std::string why;
+  bool operator==(const Quarantine&) const = default;
+};
+
 struct NodeState {
   NodeId id;
   NodeInfoPtr info;  // never null
@@ -90,6 +101,12 @@ struct NodeState {
   DeviceSet devices_free;      // accelerators no lease holds
   std::vector<TaskKey> tasks;  // leases, in order of placement
   std::vector<ReplicaId> replicas;
+  std::map<std::string, Quarantine> quarantines;  // by device id; "": the whole node
+  // Out of service, and not on probation?
+  bool Quarantined(const std::string& device) const {
+    const auto it = quarantines.find(device);
+    return it != quarantines.end() && !it->second.probation;
+  }
 };
 
 class ClusterState {
@@ -132,6 +149,9 @@ class ClusterState {
   void Fold(const NodeRegistered& r);
   void Fold(const NodeLost& r);
   void Fold(const NodeDrainSet& r);
+  void Fold(const DeviceQuarantined& r);
+  void Fold(const DeviceOnProbation& r);
+  void Fold(const DeviceCleared& r);
   void Fold(const JobAccepted& r);
   void Fold(const JobPlaced& r);
   void Fold(const TaskStarted& r);

@@ -11,6 +11,7 @@
 #include "scheduler/core/ledger.h"
 #include "scheduler/core/node_machine.h"
 #include "scheduler/core/planner.h"
+#include "scheduler/core/quarantine.h"
 #include "scheduler/core/routes.h"
 
 namespace allot::scheduler {
@@ -37,6 +38,7 @@ class Core::Impl {
         jobs(ledger, delivery),
         deployments(ledger, delivery),
         nodes(ledger, delivery, jobs, deployments),
+        quarantine(ledger),
         planner(ledger, delivery),
         routes(ledger),
         explainer(ledger, planner) {
@@ -80,6 +82,7 @@ class Core::Impl {
   void On(const DeploymentApplied& e, Effects& out) { deployments.Apply(e, out); }
   void On(const DeploymentDeleteRequested& e, Effects& out) { deployments.Delete(e, out); }
   void On(const NodeDrainRequested& e, Effects& out) { nodes.Drain(e, out); }
+  void On(const DeviceServiceRequested& e, Effects& out) { quarantine.Request(e, out); }
   void On(const AgentSaid& e, Effects& out) { nodes.Heard(e.node, e.message, out); }
   void On(const GatewaysChanged& e, Effects& out) {
     if (e.gateways == ledger.gateways) return;
@@ -117,6 +120,7 @@ class Core::Impl {
   JobMachine jobs;
   DeploymentMachine deployments;
   NodeMachine nodes;
+  QuarantineMachine quarantine;
   Planner planner;
   RouteKeeper routes;
   Explainer explainer;

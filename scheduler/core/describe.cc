@@ -36,6 +36,9 @@ class Teller {
     devices.ForEach([&](uint32_t i) { text += (text.empty() ? ":" : ",") + std::to_string(i); });
     return text;
   }
+  static std::string Part(const std::string& device) {
+    return device.empty() ? "" : "/" + device;
+  }
   static std::string Of(PriceRate price) {
     return fmt::format("${:.4f}/h", price.dollars_per_hour());
   }
@@ -75,6 +78,10 @@ class Teller {
   }
   std::string operator()(const NodeDrainRequested& e) const {
     return fmt::format("NodeDrainRequested {} drain={}", e.node, e.drain);
+  }
+  std::string operator()(const DeviceServiceRequested& e) const {
+    return fmt::format("DeviceServiceRequested {}{} in_service={}", e.node, Part(e.device),
+                       e.in_service);
   }
   std::string operator()(const AgentSaid& e) const {
     return fmt::format("AgentSaid {} {}", e.node, std::visit(*this, e.message));
@@ -117,6 +124,17 @@ class Teller {
   }
   std::string operator()(const NodeDrainSet& r) const {
     return fmt::format("NodeDrainSet {} drain={}", Of(r.node), r.drain);
+  }
+  std::string operator()(const DeviceQuarantined& r) const {
+    const std::string until = r.until >= kTimeMax ? "released" : FormatDuration(r.until - r.at);
+    return fmt::format("DeviceQuarantined {}{} strikes={} until={}: {}", Of(r.node), Part(r.device),
+                       r.strikes, until, r.why);
+  }
+  std::string operator()(const DeviceOnProbation& r) const {
+    return fmt::format("DeviceOnProbation {}{}", Of(r.node), Part(r.device));
+  }
+  std::string operator()(const DeviceCleared& r) const {
+    return fmt::format("DeviceCleared {}{}", Of(r.node), Part(r.device));
   }
   std::string operator()(const JobAccepted& r) const {
     return fmt::format("JobAccepted {}", Of(r.job));

@@ -40,12 +40,16 @@ struct DeploymentApplied { ReplyToken token = 0; DeploymentSpecPtr spec; };
 struct DeploymentDeleteRequested { ReplyToken token = 0; std::string name; };
 struct PolicyApplied { ReplyToken token = 0; PolicyPtr policy; };
 struct NodeDrainRequested { ReplyToken token = 0; std::string node; bool drain = true; };
+// An operator takes a device (empty: the whole node) out of service, or gives it back.
+struct DeviceServiceRequested {
+  ReplyToken token = 0; std::string node, device; bool in_service = false; std::string user;
+};
 struct AgentSaid { std::string node; AgentMessage message; };  // node: the name its key proves
 struct GatewaysChanged { std::vector<GatewayAddress> gateways; };
 
 using Event = std::variant<Restarted, ClockTicked, JobSubmitted, JobCancelRequested, DeploymentApplied,
-                           DeploymentDeleteRequested, PolicyApplied, NodeDrainRequested, AgentSaid,
-                           GatewaysChanged>;
+                           DeploymentDeleteRequested, PolicyApplied, NodeDrainRequested,
+                           DeviceServiceRequested, AgentSaid, GatewaysChanged>;
 
 // ---- records --------------------------------------------------------------------------------
 
@@ -53,6 +57,7 @@ using Event = std::variant<Restarted, ClockTicked, JobSubmitted, JobCancelReques
 struct TaskPlacement {
   NodeId node;
   DeviceSet devices;       // accelerators leased, by position in the node's list
+  MilliWatt power = 0;     // what the lease draws at most, by which caps are kept
   bool operator==(const TaskPlacement&) const = default;
 };
 
@@ -64,6 +69,15 @@ struct NodeRegistered {
 };
 struct NodeLost { Time at; NodeId node; Epoch epoch; };     // epoch: the one that replaces the lost one
 struct NodeDrainSet { Time at; NodeId node; bool drain = false; };
+// `device` is the id on its node; empty: the whole node. See scheduler/core/quarantine.h.
+struct DeviceQuarantined {
+  Time at; NodeId node; std::string device;
+  Time until;            // then it goes on probation; kTimeMax: only an operator ends it
+  uint32_t strikes = 0;  // how often in a row
+  std::string why;
+};
+struct DeviceOnProbation { Time at; NodeId node; std::string device; };
+struct DeviceCleared { Time at; NodeId node; std::string device; };
 struct JobAccepted { Time at; JobId job; JobSpecPtr spec; std::string user, idempotency_key; };
 struct JobPlaced {
   Time at; JobId job; Attempt attempt;
@@ -102,7 +116,8 @@ struct ReplicaPlaced {
 struct ReplicaStopping { Time at; ReplicaId replica; };
 struct ReplicaGone { Time at; ReplicaId replica; };        // frees its lease
 
-using Record = std::variant<TermBegun, PolicySet, NodeRegistered, NodeLost, NodeDrainSet, JobAccepted,
+using Record = std::variant<TermBegun, PolicySet, NodeRegistered, NodeLost, NodeDrainSet,
+                            DeviceQuarantined, DeviceOnProbation, DeviceCleared, JobAccepted,
                             JobPlaced, TaskStarted, TaskExited, JobStopping, TaskAbandoned,
                             JobRequeued, JobFinished, DeploymentSet, DeploymentRemoved,
                             DeploymentStopping, ReplicaPlaced, ReplicaStopping, ReplicaGone>;

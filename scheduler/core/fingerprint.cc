@@ -54,6 +54,8 @@ class Hasher {
     Number(r.count);
     Maybe(r.min_memory, [this](Bytes b) { Signed(b); });
     Real(r.worth);
+    Number(r.isolation ? 1 + static_cast<uint64_t>(*r.isolation) : 0);
+    Number(r.joined);
   }
   void Add(const JobSpec& s) {
     Text(s.name);
@@ -124,6 +126,26 @@ class Hasher {
     Signed(p.prices.energy_micros_per_kwh);
     Signed(p.prices.micros_per_waiting_job_hour);
     Signed(p.prices.value_nanos_per_second);
+    Number(p.prices.hours.size());
+    for (const PriceHours& hours : p.prices.hours) {
+      Number(hours.from);
+      Number(hours.to);
+      Maybe(hours.energy_micros_per_kwh, [this](int64_t micros) { Signed(micros); });
+      Real(hours.factor);
+    }
+    Signed(p.prices.utc_offset_minutes);
+    for (const auto& cap : {p.power.cluster, p.power.rack, p.power.node})
+      Maybe(cap, [this](MilliWatt power) { Signed(power); });
+    for (const auto* caps : {&p.power.racks, &p.power.nodes}) {
+      Number(caps->size());
+      for (const auto& [name, cap] : *caps) {
+        Text(name);
+        Signed(cap);
+      }
+    }
+    Number(p.quarantine.failures);
+    Signed(p.quarantine.within.count());
+    Signed(p.quarantine.probation_after.count());
   }
   void Add(const NodeInfo& info) {
     Text(info.name);
@@ -150,7 +172,24 @@ class Hasher {
       Strings(d.nodes);
       Strings(d.shared_nodes);
       Strings(d.features);
+      Number(static_cast<uint64_t>(d.isolation));
+      Number(d.configured);
+      Text(d.parent);
+      Text(d.uuid);
+      Maybe(d.power_max, [this](MilliWatt power) { Signed(power); });
+      Maybe(d.price, [this](PriceRate p) { Signed(p.micros_per_hour); });
+      Text(d.endpoint);
+      Map(d.environment);
+      Strings(d.health);
     }
+    Number(info.groups.size());
+    for (const DeviceGroup& group : info.groups) {
+      Text(group.kind);
+      Strings(group.members);
+      Text(group.shape);
+    }
+    Strings(info.losses);
+    Strings(info.warnings);
   }
   void Add(const TaskExit& exit) {
     Signed(exit.code);
@@ -158,10 +197,12 @@ class Hasher {
     Text(exit.message);
     At(exit.started);
     At(exit.finished);
+    Maybe(exit.energy, [this](MilliJoule energy) { Signed(energy); });
   }
   void Add(const TaskPlacement& p) {
     Number(p.node.value());
     Set(p.devices);
+    Signed(p.power);
   }
   void Add(const JobStopping& s) {
     At(s.at);
@@ -189,6 +230,15 @@ class Hasher {
     }
     Number(node.replicas.size());
     for (const ReplicaId id : node.replicas) Number(id.value());
+    Number(node.quarantines.size());
+    for (const auto& [device, quarantine] : node.quarantines) {
+      Text(device);
+      At(quarantine.since);
+      At(quarantine.until);
+      Number(quarantine.strikes);
+      Number(quarantine.probation);
+      Text(quarantine.why);
+    }
   }
   void Add(const JobState& job) {
     Number(job.id.value());
@@ -217,6 +267,8 @@ class Hasher {
     Signed(job.price.micros_per_hour);
     Number(job.main_port);
     Signed(job.cost.micros);
+    Signed(job.energy);
+    Number(job.energy_modelled);
     Maybe(job.stopping, [this](const JobStopping& s) { Add(s); });
     Maybe(job.outcome, [this](JobOutcome o) { Number(static_cast<uint64_t>(o)); });
     Signed(job.code);

@@ -128,6 +128,11 @@ void Ledger::Observe(const NodeDrainSet& r, JobPhase) {
   DirtyReplicasOf(*state_.FindNode(r.node));
 }
 
+void Ledger::DescribeNode(NodeId node) { index_.Describe(*state_.FindNode(node)); }
+void Ledger::Observe(const DeviceQuarantined& r, JobPhase) { DescribeNode(r.node); }
+void Ledger::Observe(const DeviceOnProbation& r, JobPhase) { DescribeNode(r.node); }
+void Ledger::Observe(const DeviceCleared& r, JobPhase) { DescribeNode(r.node); }
+
 void Ledger::Observe(const JobAccepted& r, JobPhase) {
   ++counts_.pending;
   queue_.Add(*state_.FindJob(r.job));

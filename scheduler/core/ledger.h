@@ -92,6 +92,9 @@ class Ledger {
   void Observe(const NodeRegistered& r, JobPhase before);
   void Observe(const NodeLost& r, JobPhase before);
   void Observe(const NodeDrainSet& r, JobPhase before);
+  void Observe(const DeviceQuarantined& r, JobPhase before);
+  void Observe(const DeviceOnProbation& r, JobPhase before);
+  void Observe(const DeviceCleared& r, JobPhase before);
   void Observe(const JobAccepted& r, JobPhase before);
   void Observe(const JobPlaced& r, JobPhase before);
   void Observe(const TaskStarted& r, JobPhase before);
@@ -107,6 +110,8 @@ class Ledger {
   void Observe(const ReplicaStopping& r, JobPhase before);
 
   void TakePolicy();
+  // What of the node is in service has changed.
+  void DescribeNode(NodeId node);
   void RefreshNode(NodeId node) { index_.Refresh(*state_.FindNode(node)); }
   void RefreshNodesOf(const JobState& job);
   void WatchTimeLimit(const JobState& job);

@@ -61,7 +61,8 @@ const NodeSet& PlacementIndex::Members(ClassId c) const {
   return c < members_.size() ? members_[c] : kNothing;
 }
 
-PlacementIndex::Row PlacementIndex::Sketch(const NodeInfo& info) {
+PlacementIndex::Row PlacementIndex::Sketch(const NodeState& node) {
+  const NodeInfo& info = *node.info;
   Row row;
   row.cpus_total = info.cpus;
   row.memory_total = info.memory;
@@ -80,7 +81,7 @@ PlacementIndex::Row PlacementIndex::Sketch(const NodeInfo& info) {
       part = row.parts.end() - 1;
     }
     part->all.Add(d);
-    if (device.state == DeviceState::kReady) ++part->total;
+    if (device.state == DeviceState::kReady && !node.Quarantined(device.id)) ++part->total;
   }
   // A node that names no processor still offers a share of some: of a class without a model.
   Device unnamed;
@@ -99,7 +100,7 @@ PriceRate PlacementIndex::PriceOf(const Row& row) const {
 
 void PlacementIndex::Describe(const NodeState& node) {
   const uint32_t i = node.id.value() - 1;
-  Row sketch = Sketch(*node.info);
+  Row sketch = Sketch(node);
   if (i >= rows_.size()) {
     rows_.resize(i + 1);
   } else if (rows_[i].SameTotals(sketch)) {  // An agent that only lost its link.
@@ -133,7 +134,7 @@ void PlacementIndex::Reprice() {
 void PlacementIndex::Refresh(const NodeState& node) {
   const uint32_t i = node.id.value() - 1;
   Row& row = rows_[i];
-  const bool open = node.alive && !node.draining;
+  const bool open = node.alive && !node.draining && !node.Quarantined("");
   if (row.open && open) {  // The hot path: a lease came or went.
     bool grown = node.cpus_free > row.cpus_free || node.memory_free > row.memory_free;
     row.cpus_free = node.cpus_free;

@@ -2,7 +2,7 @@
 // accelerators of the class, or by whole free cores for a class of processors.
 //
 // Derived from ClusterState and kept up to date by Ledger; a search walks buckets, never all nodes.
-// Only open nodes (alive, not draining) are in buckets. Row i is the node with id i + 1.
+// Only open nodes (alive, not draining, not quarantined) are in buckets. Row i is the node with id i + 1.
 #pragma once
 
 #include <vector>
@@ -78,7 +78,7 @@ class PlacementIndex {
   uint64_t capacity_version() const { return capacity_version_; }
 
  private:
-  Row Sketch(const NodeInfo& info);
+  Row Sketch(const NodeState& node);
   PriceRate PriceOf(const Row& row) const;
   void Leave(uint32_t i);
   void Enter(uint32_t i);

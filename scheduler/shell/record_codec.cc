@@ -33,6 +33,24 @@ struct Encoder {
     to->set_node(r.node.value());
     to->set_drain(r.drain);
   }
+  void operator()(const DeviceQuarantined& r) {
+    auto* to = out->mutable_device_quarantined();
+    to->set_node(r.node.value());
+    to->set_device(r.device);
+    to->set_until(ToMicros(r.until));
+    to->set_strikes(r.strikes);
+    to->set_why(r.why);
+  }
+  void operator()(const DeviceOnProbation& r) {
+    auto* to = out->mutable_device_on_probation();
+    to->set_node(r.node.value());
+    to->set_device(r.device);
+  }
+  void operator()(const DeviceCleared& r) {
+    auto* to = out->mutable_device_cleared();
+    to->set_node(r.node.value());
+    to->set_device(r.device);
+  }
   void operator()(const JobAccepted& r) {
     auto* to = out->mutable_job_accepted();
     to->set_job(r.job.value());
@@ -145,6 +163,18 @@ StatusOr<Record> From(Time at, const pb::NodeDrainSet& in) {
   ASSIGN_OR_RETURN(r.node, DecodeNodeId(in.node()));
   r.drain = in.drain();
   return r;
+}
+StatusOr<Record> From(Time at, const pb::DeviceQuarantined& in) {
+  ASSIGN_OR_RETURN(const NodeId node, DecodeNodeId(in.node()));
+  return DeviceQuarantined{at, node, in.device(), FromMicros(in.until()), in.strikes(), in.why()};
+}
+StatusOr<Record> From(Time at, const pb::DeviceOnProbation& in) {
+  ASSIGN_OR_RETURN(const NodeId node, DecodeNodeId(in.node()));
+  return DeviceOnProbation{at, node, in.device()};
+}
+StatusOr<Record> From(Time at, const pb::DeviceCleared& in) {
+  ASSIGN_OR_RETURN(const NodeId node, DecodeNodeId(in.node()));
+  return DeviceCleared{at, node, in.device()};
 }
 StatusOr<Record> From(Time at, const pb::PolicySet& in) {
   ASSIGN_OR_RETURN(Policy policy, wire::Decode(in.policy()));
@@ -266,6 +296,7 @@ void EncodePlacement(const TaskPlacement& in, pb::TaskPlacement* out) {
   out->set_node(in.node.value());
   out->set_devices_low(in.devices.words()[0]);
   out->set_devices_high(in.devices.words()[1]);
+  out->set_power_milliwatts(in.power);
 }
 
 void EncodeResources(const Resources& in, ::allot::wire::Resources* out) {
@@ -281,6 +312,7 @@ StatusOr<TaskPlacement> DecodePlacement(const pb::TaskPlacement& in) {
   TaskPlacement placement;
   ASSIGN_OR_RETURN(placement.node, DecodeNodeId(in.node()));
   placement.devices = DeviceSet::Make(in.devices_low(), in.devices_high());
+  placement.power = in.power_milliwatts();
   return placement;
 }
 
@@ -316,6 +348,12 @@ StatusOr<Record> DecodeRecord(const pb::Record& in) {
       return From(at, in.node_lost());
     case pb::Record::kNodeDrainSet:
       return From(at, in.node_drain_set());
+    case pb::Record::kDeviceQuarantined:
+      return From(at, in.device_quarantined());
+    case pb::Record::kDeviceOnProbation:
+      return From(at, in.device_on_probation());
+    case pb::Record::kDeviceCleared:
+      return From(at, in.device_cleared());
     case pb::Record::kJobAccepted:
       return From(at, in.job_accepted());
     case pb::Record::kJobPlaced:

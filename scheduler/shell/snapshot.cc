@@ -23,6 +23,15 @@ void EncodeNode(const NodeState& node, pb::NodeState* out) {
   out->set_since(ToMicros(node.since));
   for (const TaskKey& key : node.tasks) wire::Encode(key, out->add_tasks());
   for (const ReplicaId id : node.replicas) out->add_replicas(id.value());
+  for (const auto& [device, quarantine] : node.quarantines) {
+    pb::Quarantine* to = out->add_quarantines();
+    to->set_device(device);
+    to->set_since(ToMicros(quarantine.since));
+    to->set_until(ToMicros(quarantine.until));
+    to->set_strikes(quarantine.strikes);
+    to->set_probation(quarantine.probation);
+    to->set_why(quarantine.why);
+  }
 }
 
 void EncodeTask(const TaskState& task, pb::TaskState* out) {
@@ -72,6 +81,8 @@ void EncodeJobState(const JobState& job, pb::JobState* out) {
   out->set_price_micros_per_hour(job.price.micros_per_hour);
   out->set_main_port(job.main_port);
   out->set_cost_micros(job.cost.micros);
+  out->set_energy_millijoules(job.energy);
+  out->set_energy_modelled(job.energy_modelled);
   if (job.stopping) {
     auto* stopping = out->mutable_stopping();
     stopping->set_job(job.stopping->job.value());
@@ -120,6 +131,8 @@ StatusOr<JobState> DecodeJobState(const pb::JobState& in) {
   job.price = {in.price_micros_per_hour()};
   job.main_port = static_cast<uint16_t>(in.main_port());
   job.cost = {in.cost_micros()};
+  job.energy = in.energy_millijoules();
+  job.energy_modelled = in.energy_modelled();
   if (in.has_stopping()) {
     JobStopping stopping{.at = FromMicros(in.stopping_at()), .job = JobId(in.stopping().job())};
     if (in.stopping().has_outcome()) {
@@ -248,6 +261,10 @@ Status StateCodec::Reader::AddNode(const pb::NodeState& in) {
     node.tasks.push_back(task);
   }
   for (const uint64_t id : in.replicas()) node.replicas.push_back(ReplicaId(id));
+  for (const pb::Quarantine& quarantine : in.quarantines())
+    node.quarantines[quarantine.device()] = {
+        FromMicros(quarantine.since()), FromMicros(quarantine.until()), quarantine.strikes(),
+        quarantine.probation(), quarantine.why()};
   state_.nodes_.push_back(std::move(node));
   return absl::OkStatus();
 }

@@ -201,7 +201,7 @@ void Scenario::RunLine(const std::string& text) {
   } else if (verb == "heard") {
     Step(SchedulerHeard{});
   } else if (verb == "devices") {
-    Step(DevicesChanged{MakeInfo(std::stoull(word(1))).devices});
+    Step(DevicesChanged{MakeInfo(std::stoull(word(1))).devices, {}, {}});
   } else if (verb == "telemetry") {
     Step(TelemetrySampled{std::vector<DeviceTelemetry>(std::stoull(word(1)))});
   } else if (verb == "show") {

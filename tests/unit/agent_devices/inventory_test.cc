@@ -99,7 +99,7 @@ TEST(Inventory, AHangingDiscoveryIsLeftOutWithAWarningAndAddedWhenItAnswers) {
   gate->open.set_value();
   Inventory::Update update;
   while (!update.changed) update = inventory.Poll(Duration{});
-  EXPECT_EQ(IdsOf(*update.changed), (std::vector<std::string>{"a", "slow0"}));
+  EXPECT_EQ(IdsOf(update.changed->devices), (std::vector<std::string>{"a", "slow0"}));
   EXPECT_FALSE(inventory.Poll(Duration{}).changed);
 }
 
@@ -161,7 +161,7 @@ TEST(Inventory, ALibraryThatHangsDropsNoDevice) {
   gate->open.set_value();
   Inventory::Update update;
   while (!update.changed) update = inventory.Poll(Duration{});
-  EXPECT_EQ((*update.changed)[0].device.memory, kGiB);
+  EXPECT_EQ(update.changed->devices[0].device.memory, kGiB);
 }
 
 TEST(Inventory, IsDestroyedWhileALibraryHangs) {

@@ -67,7 +67,9 @@ inline DeviceRequest Request() {
           .model = Text(),
           .count = Small(128),
           .min_memory = Maybe(SomeBytes),
-          .worth = Real() + 0.5};
+          .worth = Real() + 0.5,
+          .isolation = Maybe([] { return OneOf(Isolation::kHard); }),
+          .joined = Coin()};
 }
 inline TaskKey Key() { return {{JobId(Positive()), Small(65'535)}, Attempt(1 + Small(1000))}; }
 inline TaskExit Exit() {
@@ -75,7 +77,8 @@ inline TaskExit Exit() {
           .signal = static_cast<int32_t>(Number(0, 64)),
           .message = Text(),
           .started = SomeTime(),
-          .finished = SomeTime()};
+          .finished = SomeTime(),
+          .energy = Maybe([] { return Number(0, INT64_MAX); })};
 }
 inline TaskStatus Status() {
   TaskStatus status{.key = Key(),
@@ -101,14 +104,24 @@ inline Device SomeDevice() {
           .memory = Maybe(SomeBytes),
           .cores = Number(0, 1000),
           .numa_node = static_cast<int32_t>(Number(-1, 8)),
-          .state = OneOf(DeviceState::kUnsupported),
+          .state = OneOf(DeviceState::kQuarantined),
           .emulated = Coin(),
           .visible_variable = Text(),
           .visible_value = Text(),
           .nodes = Many(Text),
           .shared_nodes = Many(Text),
-          .features = Many(Text)};
+          .features = Many(Text),
+          .isolation = OneOf(Isolation::kHard),
+          .configured = Coin(),
+          .parent = Text(),
+          .uuid = Text(),
+          .power_max = Maybe([] { return Number(0, kMilliWattsMax); }),
+          .price = Maybe(Price),
+          .endpoint = Text(),
+          .environment = Map(),
+          .health = Many(Text)};
 }
+inline DeviceGroup Group() { return {.kind = Text(), .members = Many(Text), .shape = Text()}; }
 inline NodeInfo Node() {
   return {.name = Text(),
           .instance = Text(),
@@ -118,6 +131,9 @@ inline NodeInfo Node() {
           .cpus = Number(0, 1'000'000),
           .memory = SomeBytes(),
           .devices = Many(SomeDevice),
+          .groups = Many(Group),
+          .losses = Many(Text),
+          .warnings = Many(Text),
           .labels = Map()};
 }
 inline HealthCheck Health() {
@@ -210,6 +226,22 @@ inline Policy SomePolicy() {
       .energy_micros_per_kwh = Price().micros_per_hour,
       .micros_per_waiting_job_hour = Price().micros_per_hour,
       .value_nanos_per_second = Price().micros_per_hour};
+  policy.prices.hours = Many([] {
+    return PriceHours{.from = Small(23),
+                      .to = Small(23),
+                      .energy_micros_per_kwh = Maybe([] { return Price().micros_per_hour; }),
+                      .factor = Real() / 1000};
+  });
+  policy.prices.utc_offset_minutes = static_cast<int32_t>(Number(-840, 840));
+  const auto power = [] { return Number(0, kMilliWattsMax); };
+  policy.power = {.cluster = Maybe(power), .rack = Maybe(power), .node = Maybe(power)};
+  for (uint32_t i = Small(3); i > 0; --i) {
+    policy.power.racks[Text()] = power();
+    policy.power.nodes[Text()] = power();
+  }
+  policy.quarantine = {.failures = Small(),
+                       .within = SomeDuration(),
+                       .probation_after = SomeDuration()};
   return policy;
 }
 inline RouteTable Routes() {
@@ -222,6 +254,7 @@ inline RouteTable Routes() {
                         .device_count = Small(),
                         .concurrency = Small(),
                         .price = Price(),
+                        .power = Number(0, kMilliWattsMax),
                         .ready = Coin()};
   };
   const auto deployment = [&] {

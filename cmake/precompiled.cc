@@ -1,0 +1,1 @@
+// Nothing: the target that this file gives a name to exists for its precompiled headers.
