@@ -102,9 +102,9 @@ Deadline DeadlineAfter(std::optional<Duration> timeout) {
 }
 
 StatusOr<Answer<JobView>> WaitForJob(Api& api, const std::string& id, Deadline deadline,
-                                     Duration look_every) {
+                                     Duration look_every, Known known) {
   Patience patience;
-  bool reached = false;
+  bool reached = known == Known::kAnswered;
   while (true) {
     Duration look = look_every;
     if (deadline) {
@@ -117,7 +117,6 @@ StatusOr<Answer<JobView>> WaitForJob(Api& api, const std::string& id, Deadline d
       patience.AfterSuccess();
       if (job->view.done()) return job;
     } else {
-      // Nobody there at the first word is more likely a wrong address than a restart.
       reached |= job.status().code() == StatusCode::kDeadlineExceeded;
       if (!reached || !patience.AfterFailure(job.status())) return job.status();
     }
@@ -159,8 +158,13 @@ void LogSink::Flush(int64_t rank) {
 
 Status PrintJobLogs(const Endpoint& endpoint, const std::string& id, const LogWish& wish) {
   ASSIGN_OR_RETURN(const std::unique_ptr<Api> api, Api::Connect(endpoint));
-  ASSIGN_OR_RETURN(const Answer<JobView> answer, api->Job(id));
-  JobView job = answer.view;
+  JobView job;
+  if (wish.known == Known::kAnswered) {
+    ASSIGN_OR_RETURN(job, PatientJob(*api, id));
+  } else {
+    ASSIGN_OR_RETURN(const Answer<JobView> answer, api->Job(id));
+    job = answer.view;
+  }
   std::vector<int64_t> ranks = wish.tasks;
   if (ranks.empty())
     for (int64_t rank = 0; rank < std::max<int64_t>(job.tasks_total, 1); ++rank)

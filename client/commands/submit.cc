@@ -54,11 +54,12 @@ StatusOr<int> Submit(const Session& session, const Flags& flags) {
   SayOnInterrupt(id);
   if (flags.follow) {
     Say(id);
-    RETURN_IF_ERROR(PrintJobLogs(api->endpoint(), id, {.follow = true}));
+    RETURN_IF_ERROR(PrintJobLogs(api->endpoint(), id, {.follow = true, .known = Known::kAnswered}));
   } else if (!session.json) {
     Print(id);
   }
-  ASSIGN_OR_RETURN(const Answer<JobView> done, WaitForJob(*api, id, std::nullopt));
+  ASSIGN_OR_RETURN(const Answer<JobView> done,
+                   WaitForJob(*api, id, std::nullopt, std::chrono::seconds(25), Known::kAnswered));
   if (session.json && !flags.follow) Print(done.body);
   const int code = static_cast<int>(done.view.code.value_or(kFailed));
   if (!session.json)

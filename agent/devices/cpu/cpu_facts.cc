@@ -60,6 +60,19 @@ bool IsNoise(const std::string& word, std::string_view vendor) {
          std::all_of(word.begin(), word.end() - 5, [](char c) { return c >= '0' && c <= '9'; });
 }
 
+// Memory that was plugged into a running guest can be missing in its NUMA nodes' files: on one
+// with 126 GiB the only node told of 4.5. The machine's total is right then, and the nodes keep
+// their proportions.
+double NodesFactor(const CpuFacts& facts) {
+  constexpr double kOrdinary = 1.1;  // The two never agree to the byte.
+  const bool all = std::all_of(facts.packages.begin(), facts.packages.end(),
+                               [](const CpuPackage& p) { return p.memory > 0; });
+  if (!all || !facts.machine_memory || facts.nodes_memory.value_or(0) <= 0) return 1.0;
+  const double factor =
+      static_cast<double>(*facts.machine_memory) / static_cast<double>(*facts.nodes_memory);
+  return factor > kOrdinary ? factor : 1.0;
+}
+
 }  // namespace
 
 std::string CpuVendorKey(std::string_view vendor_id) {
@@ -123,11 +136,12 @@ std::vector<FoundDevice> MakeCpuDevices(const CpuFacts& facts) {
     if (std::find(facts.flags.begin(), facts.flags.end(), flag) != facts.flags.end())
       features.emplace_back(flag);
 
+  const double factor = NodesFactor(facts);
   size_t threads = 0;
-  Bytes memory = 0;
+  double memory = 0;
   for (const CpuPackage& package : facts.packages) {
     threads += package.threads.size();
-    memory += package.memory;
+    memory += static_cast<double>(package.memory) * factor;
   }
   // A quota is not tied to packages; each offers its part of it, the first what rounding leaves.
   int64_t quota = facts.quota_threads
@@ -136,7 +150,7 @@ std::vector<FoundDevice> MakeCpuDevices(const CpuFacts& facts) {
   quota = std::min<int64_t>(quota, static_cast<int64_t>(threads));
   const double memory_share =
       facts.memory_limit && memory > 0
-          ? std::min(1.0, static_cast<double>(*facts.memory_limit) / static_cast<double>(memory))
+          ? std::min(1.0, static_cast<double>(*facts.memory_limit) / memory)
           : 1.0;
 
   std::vector<FoundDevice> devices;
@@ -153,7 +167,8 @@ std::vector<FoundDevice> MakeCpuDevices(const CpuFacts& facts) {
     device.vendor = CpuVendorKey(facts.vendor_id);
     device.model = CpuCatalogueName(facts.vendor_id, facts.model_name);
     if (package.memory > 0)
-      device.memory = static_cast<Bytes>(static_cast<double>(package.memory) * memory_share);
+      device.memory =
+          static_cast<Bytes>(static_cast<double>(package.memory) * factor * memory_share);
     device.cores = quota * static_cast<int64_t>(package.threads.size()) /
                    std::max<int64_t>(1, static_cast<int64_t>(threads));
     given += device.cores;

@@ -25,6 +25,8 @@ struct CpuFacts {
   std::vector<std::string> flags;
   std::vector<CpuPackage> packages;
   std::string topology_source = "hwloc";
+  // What all NUMA nodes have, used by us or not, and the machine as a whole (MemTotal).
+  std::optional<Bytes> nodes_memory, machine_memory;
   std::optional<double> quota_threads;  // of our cgroup: 2.5 means two and a half
   std::optional<Bytes> memory_limit;    // of our cgroup
 };

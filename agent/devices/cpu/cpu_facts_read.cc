@@ -49,8 +49,11 @@ CpuPackage ReadPackage(hwloc_topology_t topology, hwloc_obj_t object) {
 CpuFacts ReadCpuFacts(const CpuSources& sources) {
   CpuFacts facts;
   ReadCgroup(*sources.host, &facts);
+  CpuMachine machine = ReadCpuMachine(*sources.host);
+  facts.machine_memory = machine.memory;
+  facts.nodes_memory = 0;
+  for (const NumaNode& node : machine.numa_nodes) *facts.nodes_memory += node.memory.value_or(0);
   if (!sources.host->live() && sources.synthetic.empty()) {
-    CpuMachine machine = ReadCpuMachine(*sources.host);
     facts.vendor_id = std::move(machine.vendor_id);
     facts.model_name = std::move(machine.model_name);
     facts.flags = std::move(machine.flags);

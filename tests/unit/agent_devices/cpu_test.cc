@@ -71,6 +71,32 @@ TEST(CpuDevices, TheTightestCgroupHolds) {
   EXPECT_EQ(*found.devices[0].device.memory + *found.devices[1].device.memory, 128 * kGiB);
 }
 
+// Read on a guest with hot-plugged memory: node0/meminfo told of 4.5 GiB, /proc/meminfo of 126.
+TEST(CpuDevices, NodesThatTellOfAPartOfTheMemoryKeepTheirProportions) {
+  CpuFacts facts;
+  facts.packages = {CpuPackage{{0, 1}, 2, kGiB, 0}, CpuPackage{{2, 3}, 2, 3 * kGiB, 1}};
+  facts.nodes_memory = 4 * kGiB;
+  facts.machine_memory = 128 * kGiB;
+  EXPECT_EQ(MakeCpuDevices(facts)[0].device.memory, 32 * kGiB);
+  EXPECT_EQ(MakeCpuDevices(facts)[1].device.memory, 96 * kGiB);
+
+  facts.memory_limit = 64 * kGiB;  // of our cgroup
+  EXPECT_EQ(MakeCpuDevices(facts)[1].device.memory, 48 * kGiB);
+
+  // Bound to one of two sockets, all is as it should be: the nodes tell of everything.
+  facts = CpuFacts();
+  facts.packages = {CpuPackage{{0, 1}, 2, 64 * kGiB, 0}};
+  facts.nodes_memory = 128 * kGiB;
+  facts.machine_memory = 127 * kGiB;
+  EXPECT_EQ(MakeCpuDevices(facts)[0].device.memory, 64 * kGiB);
+
+  // One node's file is missing: nobody knows whose the rest is.
+  facts.packages = {CpuPackage{{0, 1}, 2, 64 * kGiB, 0}, CpuPackage{{2, 3}, 2, 0, 1}};
+  facts.nodes_memory = 64 * kGiB;
+  EXPECT_EQ(MakeCpuDevices(facts)[0].device.memory, 64 * kGiB);
+  EXPECT_FALSE(MakeCpuDevices(facts)[1].device.memory);
+}
+
 TEST(CpuDevices, AQuotaBelowOneCoreIsStillOneCore) {
   CpuFacts facts;
   facts.packages = {CpuPackage{{0, 1}, 2, kGiB, 0}};

@@ -158,6 +158,23 @@ TEST(Follow, ASchedulerThatSaysNothingIsWaitedForLikeOneThatIsGone) {
   EXPECT_EQ(calls, 4);
 }
 
+// It restarted between the submission and the first look: the job is there.
+TEST(Follow, OneThatAnsweredBeforeIsWaitedForFromTheStart) {
+  std::atomic<int> calls{0};
+  FakeServer server([&](const http::Request&, http::ResponderPtr responder) {
+    if (calls++ % 2 == 0)
+      return responder->Send(http::ErrorResponse(absl::UnavailableError("restarting")));
+    responder->Send({.body = kJob});
+  });
+  EXPECT_EQ(WaitForJob(*ConnectTo(server), "job-1", std::nullopt).status().code(),
+            StatusCode::kUnavailable);
+  ++calls;
+  const auto job = WaitForJob(*ConnectTo(server), "job-1", std::nullopt, std::chrono::seconds(25),
+                              Known::kAnswered);
+  ASSERT_TRUE(job.ok()) << job.status();
+  EXPECT_EQ(calls, 4);
+}
+
 TEST(Follow, ADeadlineThatPassedLeavesTheJobAlone) {
   FakeServer server([](const http::Request&, http::ResponderPtr responder) {
     responder->Send({.body = R"({"job":{"id":"job-1","phase":"running"}})"});

@@ -87,7 +87,7 @@ TEST(ToJobSpec, SaysWhatDoesNotGoTogether) {
        "devices.any_of[0].count is 2 with kind CPU; processors are shared, so say how many with "
        "resources.cpus"},
       {"{command: [a], devices: {any_of: [{kind: GPU}, {}]}}",
-       "devices.any_of[1] says nothing; give kind, vendor, model, min_memory or count"},
+       "devices.any_of[1] says nothing; give kind, vendor, model, min_memory, isolation or count"},
       {"{command: [a], devices: {}}",
        "devices.any_of is empty; name at least one, or leave devices out for processors only"},
       {"{command: [a], environment: {'A=B': c}}",
@@ -273,7 +273,7 @@ TEST(ParseDeviceRequest, ReadsTheShortForm) {
 
 TEST(ParseDeviceRequest, SaysWhatIsWrong) {
   const std::pair<const char*, const char*> rows[] = {
-      {"", "device says nothing; give kind, vendor, model, min_memory or count"},
+      {"", "device says nothing; give kind, vendor, model, min_memory, isolation or count"},
       {"GPU", "device \"GPU\": \"GPU\" has no '='; write it like kind=GPU,count=2"},
       {"kind=gpu",
        "device \"kind=gpu\": kind: kind is \"gpu\"; did you mean \"GPU\"? it is one of "
