@@ -52,7 +52,9 @@ int Discover(const std::string& config_path, const DiscoverOptions& wish) {
   }
   auto vendors = MakeVendors(devices, catalogue, host);
   if (!vendors.ok()) return Complain(vendors.status());
-  Inventory inventory(*std::move(vendors), host);
+  // As if the host let us keep everything apart that can be: looking would need a cgroup.
+  Inventory inventory(*std::move(vendors), host,
+                      {.composition = MakeComposition(devices, catalogue, HostIsolation{})});
   const Discovery discovery = inventory.DiscoverAll();
   const CpuMachine machine = ReadCpuMachine(*host);
   std::cout << (wish.as_json ? DiscoveryJson(discovery, machine)

@@ -130,6 +130,9 @@ NodeView NodeOf(const Fields& f) {
   n.devices_free = f.Count("devices_free");
   n.tasks = f.Count("tasks");
   n.replicas = f.Count("replicas");
+  n.isolation = f.Text("isolation");
+  n.losses = f.Texts("losses");
+  n.warnings = f.Texts("warnings");
   return n;
 }
 
@@ -149,6 +152,13 @@ DeviceView DeviceOf(const Fields& f) {
   d.power_watts = f.Number("power_watts");
   d.temperature_celsius = f.Number("temperature_celsius");
   d.utilization_ratio = f.Number("utilization_ratio");
+  d.power_max_watts = f.Number("power_max_watts");
+  d.isolation = f.Text("isolation");
+  d.source = f.Text("source");
+  d.parent = f.Text("parent");
+  d.uuid = f.Text("uuid");
+  d.endpoint = f.Text("endpoint");
+  d.health = f.Texts("health");
   return d;
 }
 

@@ -40,19 +40,23 @@ struct JobView {
 };
 
 struct NodeView {
-  std::string name, address, version;
+  std::string name, address, version, isolation;
   bool alive = false, draining = false, emulated = false;
   int64_t epoch = 0;
   std::optional<double> cpus_total, cpus_free, last_heard_seconds;
   std::optional<int64_t> memory_total_bytes, memory_free_bytes;
   int64_t devices_total = 0, devices_free = 0, tasks = 0, replicas = 0;
+  std::vector<std::string> losses, warnings;
 };
 
 struct DeviceView {
   std::string node, id, kind, vendor, model, state, used_by;
+  std::string isolation, source, parent, uuid, endpoint;
+  std::vector<std::string> health;
   bool emulated = false;
   std::optional<int64_t> memory_bytes, memory_used_bytes;
-  std::optional<double> price_usd_per_hour, power_watts, temperature_celsius, utilization_ratio;
+  std::optional<double> price_usd_per_hour, power_watts, temperature_celsius, utilization_ratio,
+      power_max_watts;
 };
 
 struct Reason {

@@ -83,6 +83,16 @@ json::object DeviceJson(const FoundDevice& found) {
   out["uuid"] = OrNull(found.uuid);
   out["features"] = List(device.features);
   out["emulated"] = device.emulated;
+  out["isolation"] = std::string(ToString(device.isolation));
+  out["source"] = device.configured ? "configured" : "detected";
+  out["parent"] = OrNull(device.parent);
+  out["power_max_watts"] = device.power_max
+                               ? json::value(static_cast<double>(*device.power_max) / 1000)
+                               : json::value(nullptr);
+  json::object environment;
+  for (const auto& [name, value] : device.environment)
+    environment[name] = ReplaceInvalidUtf8(value);
+  if (!environment.empty()) out["environment"] = std::move(environment);
   json::object sources;
   for (const Fact& fact : found.facts) sources[fact.what] = ReplaceInvalidUtf8(fact.source);
   if (sources.empty()) sources["all"] = found.source;

@@ -57,8 +57,11 @@ std::string Details(const FoundDevice& found) {
   if (!device.shared_nodes.empty())
     line(fmt::format("shared nodes {}", fmt::join(device.shared_nodes, " ")));
   if (!device.visible_variable.empty()) line(device.visible_variable + "=" + device.visible_value);
+  for (const auto& [name, value] : device.environment) line(name + "=" + value);
   if (found.partition)
     line(fmt::format("{} partition of {}", found.partition->scheme, found.partition->parent));
+  if (!device.parent.empty() && !found.partition) line("a part of " + device.parent);
+  if (device.power_max) line("at most " + FormatPower(*device.power_max));
   if (!device.features.empty()) line(fmt::format("{}", fmt::join(device.features, " ")));
   line(Measured(found.readings));
   if (!found.warnings.empty()) line(fmt::format("WARNING {}", fmt::join(found.warnings, ", ")));
@@ -73,20 +76,22 @@ std::string Details(const FoundDevice& found) {
 
 std::string DiscoveryText(const Discovery& discovery, const CpuMachine& machine) {
   std::string out = MachineLines(machine);
-  constexpr const char* kRow = "{:<15} {:<6}{:<28}{:>9}{:>7}{:>6}  {}\n";
+  constexpr const char* kRow = "{:<15} {:<6}{:<28}{:>9}{:>7}{:>6}  {:<10}{}\n";
   out += "\n" + fmt::format(fmt::runtime(kRow), "DEVICE", "KIND", "MODEL", "MEMORY", "CORES",
-                            "NUMA", "STATE");
+                            "NUMA", "ISOLATION", "STATE");
   for (const FoundDevice& found : discovery.devices) {
     const Device& device = found.device;
     // Nominal memory is marked: the driver was not asked, the box was read.
     const std::string memory =
         device.memory ? (found.memory_source == "table" ? "~" : "") + FormatBytes(*device.memory)
                       : "-";
-    out += fmt::format(fmt::runtime(kRow), device.id, ToString(device.kind),
-                       ReplaceInvalidUtf8(device.model), memory,
-                       device.cores > 0 ? std::to_string(device.cores) : "-",
-                       device.numa_node >= 0 ? std::to_string(device.numa_node) : "-",
-                       std::string(ToString(device.state)) + (device.emulated ? ", emulated" : ""));
+    out += fmt::format(
+        fmt::runtime(kRow), device.id, ToString(device.kind), ReplaceInvalidUtf8(device.model),
+        memory, device.cores > 0 ? std::to_string(device.cores) : "-",
+        device.numa_node >= 0 ? std::to_string(device.numa_node) : "-", ToString(device.isolation),
+        std::string(ToString(device.state)) + (device.emulated     ? ", emulated"
+                                               : device.configured ? ", configured"
+                                                                   : ""));
     out += Details(found);
   }
   for (const DeviceGroup& group : discovery.groups)

@@ -7,7 +7,6 @@
 #include <set>
 #include <thread>
 
-#include "agent/devices/claims.h"
 #include "common/base/status.h"
 
 namespace allot::agent {
@@ -173,7 +172,9 @@ class Inventory::Worker {
 
 Inventory::Inventory(std::vector<std::unique_ptr<Vendor>> vendors, std::shared_ptr<const Host> host,
                      InventoryOptions options)
-    : options_(options), machine_(std::make_shared<SnapshotSource>(std::move(host))) {
+    : options_(std::move(options)),
+      host_(std::move(host)),
+      machine_(std::make_shared<SnapshotSource>(host_)) {
   for (auto& vendor : vendors)
     workers_.push_back(std::make_unique<Worker>(std::move(vendor), machine_));
 }
@@ -186,24 +187,8 @@ Inventory::~Inventory() {
 
 Discovery Inventory::Gather() const {
   Discovery all;
-  std::set<std::string> ids;
-  for (const auto& worker : workers_) {
-    for (const FoundDevice& found : worker->discovery().devices) {
-      const bool fresh = ids.insert(found.device.id).second;
-      if (fresh && all.devices.size() < DeviceSet::kMax) {
-        all.devices.push_back(found);
-        all.devices.back().device.uuid = found.uuid;
-      } else {
-        all.warnings.push_back(
-            fmt::format("device {} of {} is left out: {}", found.device.id, worker->name(),
-                        fresh ? "a node has at most 128 devices" : "another has the same id"));
-      }
-    }
-    const Discovery& of_vendor = worker->discovery();
-    all.groups.insert(all.groups.end(), of_vendor.groups.begin(), of_vendor.groups.end());
-    all.claimed.insert(all.claimed.end(), of_vendor.claimed.begin(), of_vendor.claimed.end());
-  }
-  SettleClaims(&all);
+  for (const auto& worker : workers_) TakeDevices(worker->name(), worker->discovery(), &all);
+  Compose(options_.composition, *host_, &all);
   return all;
 }
 

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/devices/compose.h"
 #include "agent/devices/vendor.h"
 #include "common/base/units.h"
 
@@ -22,6 +23,7 @@ struct InventoryOptions {
   Duration discover_deadline = std::chrono::seconds(4);
   Duration sample_deadline = std::chrono::seconds(5);
   Duration rediscover_every = std::chrono::minutes(1);
+  Composition composition;  // what is made of all that the vendors find
 };
 
 class Inventory {
@@ -31,7 +33,8 @@ class Inventory {
   ~Inventory();
 
   // At start: blocks until every vendor has answered or its deadline has passed. Ordered by
-  // vendor, as given, then as the vendor orders them; ids are unique (later doubles are dropped).
+  // vendor, as given, then as the vendor orders them; ids are unique (later doubles are dropped,
+  // declared devices win).
   Discovery DiscoverAll();
 
   struct Update {
@@ -51,6 +54,7 @@ class Inventory {
   void ListIgnored(Discovery* all);
 
   const InventoryOptions options_;
+  const std::shared_ptr<const Host> host_;
   const std::shared_ptr<SnapshotSource> machine_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<Device> told_;

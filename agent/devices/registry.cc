@@ -4,6 +4,7 @@
 
 #include "agent/devices/amd/amd_vendor.h"
 #include "agent/devices/cpu/cpu_vendor.h"
+#include "agent/devices/declared/declared_vendor.h"
 #include "agent/devices/emulated/emulated_vendor.h"
 #include "agent/devices/furiosa/furiosa_vendor.h"
 #include "agent/devices/graphcore/graphcore_vendor.h"
@@ -59,10 +60,21 @@ StatusOr<std::vector<std::unique_ptr<Vendor>>> MakeVendors(const config::AgentDe
   if (without.erase("nvidia"); !without.empty())
     return InvalidArgument("devices.without: there is no vendor \"{}\"; it is one of {}",
                            *without.begin(), known);
+  if (devices.static__size() > 0)
+    vendors.push_back(std::make_unique<DeclaredVendor>(
+        std::vector<config::StaticDevice>(devices.static_().begin(), devices.static_().end()),
+        catalogue));
   ASSIGN_OR_RETURN(std::unique_ptr<Vendor> emulated,
                    MakeEmulatedVendor(devices.emulated(), catalogue));
   vendors.push_back(std::move(emulated));
   return vendors;
+}
+
+Composition MakeComposition(const config::AgentDevices& devices, const Catalogue& catalogue,
+                            const HostIsolation& isolation) {
+  return {.sharing = {devices.sharing().begin(), devices.sharing().end()},
+          .catalogue = catalogue,
+          .isolation = isolation};
 }
 
 std::vector<std::string> HidingVariables() { return {"CUDA_VISIBLE_DEVICES"}; }

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/devices/compose.h"
 #include "agent/devices/vendor.h"
 #include "common/catalogue/catalogue.h"
 #include "common/proto/config.pb.h"
@@ -17,6 +18,10 @@ namespace allot::agent {
 StatusOr<std::vector<std::unique_ptr<Vendor>>> MakeVendors(const config::AgentDevices& devices,
                                                            const Catalogue& catalogue,
                                                            std::shared_ptr<const Host> host);
+
+// What the inventory makes of all they find.
+Composition MakeComposition(const config::AgentDevices& devices, const Catalogue& catalogue,
+                            const HostIsolation& isolation);
 
 // The variables by which the vendors' runtimes show devices to a process: each is set for every
 // process, to nothing where it leased none. Only those that hide devices when they are empty.

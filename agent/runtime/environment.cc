@@ -33,7 +33,10 @@ void AddVisible(const EnvironmentBase& base, const std::vector<const Device*>& l
   for (const Device* device : leased) {
     if (device->visible_variable.empty()) continue;
     if (device->emulated && real.contains(device->visible_variable)) continue;
-    visible[device->visible_variable].push_back(device->visible_value);
+    // Shares of one device have the same word, and runtimes refuse to hear it twice.
+    std::vector<std::string>& words = visible[device->visible_variable];
+    if (std::find(words.begin(), words.end(), device->visible_value) == words.end())
+      words.push_back(device->visible_value);
   }
   for (const auto& [variable, values] : visible)
     (*out)[variable] = fmt::format("{}", fmt::join(values, ","));
@@ -54,6 +57,10 @@ void AddDevices(const EnvironmentBase& base, const std::vector<std::string>& ids
       std::string(ToString(leased.empty() ? DeviceKind::kCpu : leased.front()->kind));
   (*out)["ALLOT_EMULATED"] = emulated ? "1" : "0";
   AddVisible(base, leased, out);
+  for (const Device* device : leased)
+    for (const auto& [name, value] : device->environment) (*out)[name] = value;
+  if (base.join)
+    for (const auto& [name, value] : base.join(leased, base.groups)) (*out)[name] = value;
 }
 
 Environment Base(const EnvironmentBase& base, const Resources& resources,

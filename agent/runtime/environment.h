@@ -4,6 +4,7 @@
 // job or deployment says, and what only the agent can know (rank, devices, ports).
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -12,11 +13,19 @@
 
 namespace allot::agent {
 
+using Environment = std::map<std::string, std::string>;
+
 struct EnvironmentBase {
-  std::vector<Device> devices;  // of the node
+  std::vector<Device> devices;      // of the node
+  std::vector<DeviceGroup> groups;  // of the node
   // Variables by which vendors show devices to a process. Each is set for every process, to
   // nothing where it leased no such device: a task without a GPU must not find one.
   std::vector<std::string> visible_variables = {"CUDA_VISIBLE_DEVICES"};
+  // What the runtimes want for several devices in one process, over what each device says; no
+  // vendor is known here (agent/devices/parts.h, JoinSet). `leased` in the order of the lease.
+  std::function<Environment(const std::vector<const Device*>& leased,
+                            const std::vector<DeviceGroup>& groups)>
+      join;
   std::string path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
   std::string home = "/";
   std::string node_name;
@@ -32,8 +41,6 @@ struct ProcessFiles {
 inline constexpr const char* kScratchVariable = "ALLOT_SCRATCH_DIR";
 inline constexpr const char* kProgressFile = ".allot-progress";
 inline constexpr const char* kPreemptionNoticeFile = ".allot-preemption-notice";
-
-using Environment = std::map<std::string, std::string>;
 
 Environment TaskEnvironment(const EnvironmentBase& base, const TaskKey& key,
                             const TaskLaunch& launch, const ProcessFiles& files);

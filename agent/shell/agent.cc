@@ -8,6 +8,7 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include "agent/devices/inventory.h"
+#include "agent/devices/parts.h"
 #include "agent/devices/registry.h"
 #include "agent/runtime/files.h"
 #include "agent/shell/clock.h"
@@ -17,6 +18,7 @@
 #include "agent/shell/scheduler_link.h"
 #include "agent/shell/work.h"
 #include "common/base/logging.h"
+#include "common/base/text.h"
 #include "common/base/version.h"
 #include "common/http/server.h"
 #include "common/program/addresses.h"
@@ -58,6 +60,20 @@ std::vector<Device> DevicesOf(const std::vector<FoundDevice>& found) {
   return devices;
 }
 
+// For people, who read the first ones; a node with too many or too long ones is not registered.
+std::vector<std::string> Shown(std::vector<std::string> warnings) {
+  constexpr size_t kMost = 100, kLongest = 500;
+  if (warnings.size() > kMost) {
+    const size_t more = warnings.size() - kMost;
+    warnings.resize(kMost);
+    warnings.push_back(fmt::format("and {} more, in the agent's log", more));
+  }
+  for (std::string& warning : warnings)
+    warning =
+        ReplaceInvalidUtf8(warning.size() > kLongest ? warning.substr(0, kLongest) + "…" : warning);
+  return warnings;
+}
+
 void Warn(const std::vector<std::string>& warnings) {
   for (const std::string& warning : warnings) SPDLOG_WARN("{}", warning);
 }
@@ -74,7 +90,7 @@ class Agent::Impl {
   std::string http_address() const { return http_->address(); }
 
  private:
-  Status Describe(NodeInfo* info);
+  Status Describe(const Confinement& confinement, NodeInfo* info);
   Status Listen();
   void Feed(Event event);
   void Perform(const Command& command);
@@ -107,19 +123,25 @@ class Agent::Impl {
   asio::steady_timer wakeup_, telemetry_, sweep_;
 };
 
-Status Agent::Impl::Describe(NodeInfo* info) {
+Status Agent::Impl::Describe(const Confinement& confinement, NodeInfo* info) {
   const std::shared_ptr<const Host> host = Host::Live();
   ASSIGN_OR_RETURN(auto vendors, MakeVendors(options_.devices, options_.catalogue, host));
-  inventory_ = std::make_unique<Inventory>(std::move(vendors), host);
+  const HostIsolation isolation{.device_filter = confinement.abilities().devices,
+                                .memory_limit = confinement.abilities().memory};
+  inventory_ = std::make_unique<Inventory>(
+      std::move(vendors), host,
+      InventoryOptions{.composition =
+                           MakeComposition(options_.devices, options_.catalogue, isolation)});
   const Discovery discovery = inventory_->DiscoverAll();
   Warn(discovery.warnings);
   info->devices = DevicesOf(discovery.devices);
   info->groups = discovery.groups;
-  info->warnings = discovery.warnings;
+  info->warnings = Shown(discovery.warnings);
+  info->losses = confinement.losses();
   for (const FoundDevice& found : discovery.devices)
-    SPDLOG_INFO("device id={} kind={} model={} emulated={} source=\"{}\"", found.device.id,
-                ToString(found.device.kind), found.device.model, found.device.emulated,
-                found.source);
+    SPDLOG_INFO("device id={} kind={} model={} emulated={} isolation={} source=\"{}\"",
+                found.device.id, ToString(found.device.kind), found.device.model,
+                found.device.emulated, ToString(found.device.isolation), found.source);
   info->name = options_.name;
   info->instance = folder_->instance();
   info->version = kVersion;
@@ -149,7 +171,9 @@ Status Agent::Impl::Listen() {
 Status Agent::Impl::Start() {
   ASSIGN_OR_RETURN(folder_, StateFolder::Open(options_.state_dir));
   AgentStarted started;
-  RETURN_IF_ERROR(Describe(&started.info));
+  std::unique_ptr<Confinement> confinement =
+      Confinement::Open(options_.isolation, folder_->instance());
+  RETURN_IF_ERROR(Describe(*confinement, &started.info));
   metrics_.SetDevices(kVersion, started.info.devices);
   RETURN_IF_ERROR(Listen());
   started.info.metrics_address = http_->address();
@@ -162,12 +186,16 @@ Status Agent::Impl::Start() {
 
   EnvironmentBase environment;
   environment.devices = started.info.devices;
+  environment.groups = started.info.groups;
+  environment.join = [](const Leased& leased, const std::vector<DeviceGroup>& groups) {
+    return JoinSet(leased, groups).environment;
+  };
   environment.visible_variables = HidingVariables();
   environment.node_name = options_.name;
   if (const char* home = getenv("HOME"); home != nullptr) environment.home = home;
-  ASSIGN_OR_RETURN(work_, Work::Create(loop_, *folder_, options_.supervisor, std::move(environment),
-                                       Confinement::Open(options_.isolation, folder_->instance()),
-                                       [this](Event event) { Feed(std::move(event)); }));
+  ASSIGN_OR_RETURN(
+      work_, Work::Create(loop_, *folder_, options_.supervisor, std::move(environment),
+                          std::move(confinement), [this](Event event) { Feed(std::move(event)); }));
   ASSIGN_OR_RETURN(context_,
                    transport::Context::Create({.allow_file = "", .sockets_max = kSocketsMax}));
   gateways_ = std::make_unique<GatewayLinks>(
@@ -269,9 +297,9 @@ void Agent::Impl::SampleDevices() {
     std::vector<Device> devices = DevicesOf(update.changed->devices);
     SPDLOG_WARN("devices have changed devices={}; registering anew", devices.size());
     metrics_.SetDevices(kVersion, devices);
-    work_->SetDevices(devices);
+    work_->SetDevices(devices, update.changed->groups);
     Feed(DevicesChanged{std::move(devices), std::move(update.changed->groups),
-                        std::move(update.changed->warnings)});
+                        Shown(std::move(update.changed->warnings))});
   }
   metrics_.SetTelemetry(update.telemetry);
   if (!update.telemetry.empty()) Feed(TelemetrySampled{std::move(update.telemetry)});

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "agent/devices/parts.h"
 #include "common/base/logging.h"
 
 namespace allot::agent {
@@ -15,6 +16,14 @@ std::unique_ptr<Confinement> Confinement::Open(const Options& options,
     for (const std::string& loss : confinement->abilities().losses)
       SPDLOG_WARN("isolation: not on this host: {}", loss);
   return confinement;
+}
+
+std::vector<std::string> Confinement::losses() const {
+  if (options_.off)
+    return {
+        "device filters, limits and whole-group kill: isolation.cgroups is false in the "
+        "agent's config"};
+  return abilities().losses;
 }
 
 Confinement::Confinement(Options options, std::unique_ptr<Cgroups> groups)
@@ -32,16 +41,13 @@ StatusOr<Fd> Confinement::Enter(const ProcessId& id, const Resources& resources,
                                 const std::vector<Device>& node,
                                 const std::vector<std::string>& leased) {
   std::vector<DeviceRule> rules = always_;
-  for (const Device& device : node) {
-    if (device.emulated || std::find(leased.begin(), leased.end(), device.id) == leased.end())
-      continue;
-    for (const std::string& path : device.nodes) {
-      ASSIGN_OR_RETURN(const DeviceRule rule, RuleOf(path));
-      rules.push_back(rule);
-    }
-    for (const std::string& path : device.shared_nodes)  // Some come with the driver's first use.
-      if (const StatusOr<DeviceRule> rule = RuleOf(path); rule.ok()) rules.push_back(*rule);
+  const LeasedFiles files = FilesOf(node, leased);
+  for (const std::string& path : files.own) {
+    ASSIGN_OR_RETURN(const DeviceRule rule, RuleOf(path));
+    rules.push_back(rule);
   }
+  for (const std::string& path : files.shared)
+    if (const StatusOr<DeviceRule> rule = RuleOf(path); rule.ok()) rules.push_back(*rule);
   std::sort(rules.begin(), rules.end());
   rules.erase(std::unique(rules.begin(), rules.end()), rules.end());
   CgroupLimits limits;

@@ -1,6 +1,6 @@
 // What a process may use of the node: puts each one into a cgroup of its own, with the limits of
 // its lease and only the device files that it leased. What the host does not allow is left out and
-// said (abilities().losses).
+// said (losses).
 //
 // One thread, the loop's. Never waits: a group that is not empty yet is taken away later.
 #pragma once
@@ -27,6 +27,8 @@ class Confinement {
   static std::unique_ptr<Confinement> Open(const Options& options, const std::string& instance);
 
   const CgroupAbilities& abilities() const { return groups_->abilities(); }
+  // What the host, or the config, does not let us keep apart: for the log and the node's answer.
+  std::vector<std::string> losses() const;
 
   // The group for a new process, to be born in; see Cgroups::Create. `node` holds the devices
   // that `leased` names. A device file that is not there is an error: the device is gone.

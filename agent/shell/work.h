@@ -43,7 +43,10 @@ class Work {
   void Perform(const ProbeReplica& command);
   void Perform(const ForgetReplica& command);
 
-  void SetDevices(std::vector<Device> devices) { environment_.devices = std::move(devices); }
+  void SetDevices(std::vector<Device> devices, std::vector<DeviceGroup> groups) {
+    environment_.devices = std::move(devices);
+    environment_.groups = std::move(groups);
+  }
 
   // For logs: the process that wrote last, and whether it may write more.
   ProcessId LastOf(ReplicaId id) const;

@@ -19,6 +19,7 @@ std::string NodesText(const std::vector<NodeView>& nodes) {
                {"MEMORY FREE", Table::Align::kRight},
                {"TASKS", Table::Align::kRight},
                {"REPLICAS", Table::Align::kRight},
+               {"ISOLATION"},
                {"HEARD", Table::Align::kRight},
                {"ADDRESS"},
                {"VERSION"},
@@ -27,9 +28,13 @@ std::string NodesText(const std::vector<NodeView>& nodes) {
     table.Add({n.name, StateOf(n), fmt::format("{}/{}", n.devices_free, n.devices_total),
                Number(n.cpus_free) + "/" + Number(n.cpus_total),
                Memory(n.memory_free_bytes) + "/" + Memory(n.memory_total_bytes),
-               std::to_string(n.tasks), std::to_string(n.replicas), Seconds(n.last_heard_seconds),
-               n.address, n.version, n.emulated ? "emulated" : " "});
-  return table.ToString();
+               std::to_string(n.tasks), std::to_string(n.replicas), n.isolation,
+               Seconds(n.last_heard_seconds), n.address, n.version, n.emulated ? "emulated" : " "});
+  std::string text = table.ToString();
+  for (const NodeView& n : nodes)
+    for (const std::string& loss : n.losses)
+      text += fmt::format("{}: not kept apart: {}\n", n.name, loss);
+  return text;
 }
 
 std::string DevicesText(const std::vector<DeviceView>& devices) {
@@ -41,6 +46,8 @@ std::string DevicesText(const std::vector<DeviceView>& devices) {
                {""},
                {"MEMORY", Table::Align::kRight},
                {"STATE"},
+               {"ISOLATION"},
+               {"SOURCE"},
                {"USED BY"},
                {"PRICE", Table::Align::kRight},
                {"BUSY", Table::Align::kRight},
@@ -48,7 +55,8 @@ std::string DevicesText(const std::vector<DeviceView>& devices) {
                {"TEMP", Table::Align::kRight}});
   for (const DeviceView& d : devices)
     table.Add({d.node, d.id, d.kind, d.model, d.emulated ? "emulated" : " ", Memory(d.memory_bytes),
-               d.state, d.used_by, PerHour(d.price_usd_per_hour), Ratio(d.utilization_ratio),
+               d.state, d.isolation, d.source, d.used_by, PerHour(d.price_usd_per_hour),
+               Ratio(d.utilization_ratio),
                d.power_watts ? fmt::format("{:.0f}W", *d.power_watts) : "",
                d.temperature_celsius ? fmt::format("{:.0f}°C", *d.temperature_celsius) : ""});
   return table.ToString();

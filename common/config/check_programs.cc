@@ -52,6 +52,106 @@ Status CheckPublicKey(std::string_view key, std::string_view text) {
                          key);
 }
 
+bool AllHex(std::string_view text, size_t digits) {
+  return text.size() == digits &&
+         text.find_first_not_of("0123456789abcdefABCDEF") == std::string_view::npos;
+}
+
+// "1e52:b140" or "0000:17:00.0", whose domain may have more digits.
+bool IsPciMatch(std::string_view text) {
+  if (text.size() == 9)
+    return AllHex(text.substr(0, 4), 4) && text[4] == ':' && AllHex(text.substr(5), 4);
+  if (text.size() < 12 || text.size() > 16) return false;
+  const std::string_view domain = text.substr(0, text.size() - 8),
+                         slot = text.substr(domain.size());
+  return AllHex(domain, domain.size()) && slot[0] == ':' && AllHex(slot.substr(1, 2), 2) &&
+         slot[3] == ':' && AllHex(slot.substr(4, 2), 2) && slot[6] == '.' && slot[7] >= '0' &&
+         slot[7] <= '7';
+}
+
+// Only {n} and, where the row has a PCI match, {pci} are filled in.
+Status CheckTemplate(const std::string& path, std::string_view text, bool has_pci) {
+  for (size_t at = 0; (at = text.find('{', at)) != std::string_view::npos; ++at) {
+    const std::string_view rest = text.substr(at);
+    if (rest.starts_with("{n}")) continue;
+    if (!rest.starts_with("{pci}")) {
+      return InvalidArgument("{} is \"{}\"; what is filled in is {{n}} and {{pci}}", path, text);
+    }
+    if (!has_pci) {
+      return InvalidArgument("{} is \"{}\"; without pci there is no address to fill in", path,
+                             text);
+    }
+  }
+  return absl::OkStatus();
+}
+
+Status CheckDeviceFiles(const std::string& path,
+                        const google::protobuf::RepeatedPtrField<std::string>& files,
+                        bool has_pci) {
+  for (int i = 0; i < files.size(); ++i) {
+    const std::string at = fmt::format("{}[{}]", path, i);
+    if (!files[i].starts_with("/dev/")) {
+      return InvalidArgument("{} is \"{}\"; a device file is below /dev", at, files[i]);
+    }
+    RETURN_IF_ERROR(CheckTemplate(at, files[i], has_pci));
+  }
+  return absl::OkStatus();
+}
+
+Status CheckStatic(const AgentDevices& devices) {
+  std::set<std::string> names, matches;
+  for (int i = 0; i < devices.static__size(); ++i) {
+    const StaticDevice& row = devices.static_(i);
+    const std::string path = fmt::format("devices.static[{}]", i);
+    if (!names.insert(row.name()).second) {
+      return InvalidArgument("{}.name is \"{}\", as that of a row before it", path, row.name());
+    }
+    const size_t slash = row.model().find('/');
+    if (slash == 0 || slash == std::string::npos || slash + 1 == row.model().size() ||
+        row.model().find_first_of(" *?/", slash + 1) != std::string::npos) {
+      return InvalidArgument("{}.model is \"{}\"; write it like acme/npu-9", path, row.model());
+    }
+    const bool has_pci = !row.pci().empty();
+    if (has_pci && !IsPciMatch(row.pci())) {
+      return InvalidArgument(
+          "{}.pci is \"{}\"; write vendor:device like 1e52:b140, or an address like 0000:17:00.0",
+          path, row.pci());
+    }
+    std::string match = row.pci();
+    for (char& c : match) c = static_cast<char>(c >= 'A' && c <= 'F' ? c - 'A' + 'a' : c);
+    if (has_pci && !matches.insert(match).second) {
+      return InvalidArgument("{}.pci is \"{}\", as that of a row before it", path, row.pci());
+    }
+    RETURN_IF_ERROR(CheckDeviceFiles(path + ".nodes", row.nodes(), has_pci));
+    RETURN_IF_ERROR(CheckDeviceFiles(path + ".shared_nodes", row.shared_nodes(), has_pci));
+    if (row.visible_variable().find_first_of(std::string_view("= \0", 3)) != std::string::npos) {
+      return InvalidArgument("{}.visible_variable is \"{}\"; that is no name of a variable", path,
+                             row.visible_variable());
+    }
+    if (!row.visible_value().empty() && row.visible_variable().empty()) {
+      return InvalidArgument("{}.visible_value is set and visible_variable is not", path);
+    }
+    RETURN_IF_ERROR(CheckTemplate(path + ".visible_value", row.visible_value(), has_pci));
+  }
+  return absl::OkStatus();
+}
+
+Status CheckSharing(const AgentDevices& devices) {
+  for (int i = 0; i < devices.sharing_size(); ++i) {
+    const DeviceShares& row = devices.sharing(i);
+    if (row.mode() == "units" && row.shares() != 0) {
+      return InvalidArgument(
+          "devices.sharing[{}].shares is {} with mode units; a device has the parts it is made of, "
+          "so leave it out",
+          i, row.shares());
+    }
+    if (row.mode() != "units" && row.shares() == 0) {
+      return InvalidArgument("devices.sharing[{}].shares is missing; how many of each device?", i);
+    }
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 Status Check(const Scheduler& scheduler) {
@@ -138,7 +238,8 @@ Status Check(const Agent& agent) {
     return InvalidArgument("devices.emulated names {} devices; a node has {} at most", emulated,
                            DeviceSet::kMax);
   }
-  return absl::OkStatus();
+  RETURN_IF_ERROR(CheckStatic(agent.devices()));
+  return CheckSharing(agent.devices());
 }
 
 Status Check(const Tokens& tokens) {

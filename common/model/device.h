@@ -59,6 +59,7 @@ struct Device {
   Isolation isolation = Isolation::kHard;
   bool configured = false;  // declared in the agent's config, not found on the machine
   std::string parent;       // the physical device that this is a part or a share of; empty: whole
+  int32_t part_millis = 1000;  // how much of it: thousandths of its price in the price book
   std::string uuid;         // the vendor's own identity, as its exporters label it; may be empty
   std::optional<MilliWatt> power_max;  // what it draws at most: its power limit, or the catalogue's
   std::optional<PriceRate> price;      // a contract's, from the agent's config; else the price book's

@@ -10,11 +10,9 @@ int64_t DivideRounded(__int128 numerator, int64_t denominator) {
   return static_cast<int64_t>((numerator + denominator / 2) / denominator);
 }
 
-}  // namespace
-
 // A row's rate is taken as it stands. Only a row that names watts has energy added: rented hours
 // include their power, and those who own the machines write what they draw.
-PriceRate PriceOf(const PriceBook& book, const Device& device) {
+PriceRate PriceOfWhole(const PriceBook& book, const Device& device) {
   for (const PriceRow& row : book.rows) {
     if (!GlobMatch(row.model, device.model)) continue;
     if (!row.watts) return row.rate;
@@ -30,6 +28,14 @@ PriceRate PriceOf(const PriceBook& book, const Device& device) {
       break;
   }
   return {book.other_cpu_core.micros_per_hour * std::max<int64_t>(device.cores, 1)};
+}
+
+}  // namespace
+
+PriceRate PriceOf(const PriceBook& book, const Device& device) {
+  const PriceRate whole = PriceOfWhole(book, device);
+  if (device.part_millis >= 1000) return whole;
+  return {DivideRounded(static_cast<__int128>(whole.micros_per_hour) * device.part_millis, 1000)};
 }
 
 PriceRate PriceOfCpuShare(const PriceBook& book, const Device& device, MilliCpu share) {

@@ -89,7 +89,7 @@ struct Policy {
   bool operator==(const Policy&) const = default;
 };
 
-// Price of one whole device; for kind CPU, of `cores` of them.
+// Price of one device, of a part its part of the whole's; for kind CPU, of `cores` of them.
 PriceRate PriceOf(const PriceBook& book, const Device& device);
 PriceRate PriceOfCpuShare(const PriceBook& book, const Device& device, MilliCpu share);
 

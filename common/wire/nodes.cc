@@ -131,6 +131,7 @@ void Encode(const allot::Device& device, Device* out) {
   out->set_endpoint(ReplaceInvalidUtf8(device.endpoint));
   EncodeMap(device.environment, out->mutable_environment());
   EncodeStrings(device.health, out->mutable_health());
+  out->set_part_millis(device.part_millis);
 }
 
 void Encode(const allot::DeviceGroup& group, DeviceGroup* out) {
@@ -182,6 +183,10 @@ StatusOr<allot::Device> Decode(const Device& in) {
   device.endpoint = in.endpoint();
   device.environment = DecodeMap(in.environment());
   device.health = DecodeStrings(in.health());
+  if (in.part_millis() != 0) {
+    RETURN_IF_ERROR(CheckRange<int64_t>("device.part_millis", in.part_millis(), 1, 1000));
+    device.part_millis = in.part_millis();
+  }
   return device;
 }
 

@@ -18,7 +18,7 @@ namespace allot::scheduler {
 using ClassId = uint32_t;
 
 struct DeviceClass {
-  Device sample;    // kind, vendor, model, memory, cores and emulated are those of all
+  Device sample;    // kind, vendor, model, memory, cores, emulated and part_millis are those of all
   PriceRate price;  // of one whole device
   bool cpu() const { return sample.kind == DeviceKind::kCpu; }
 };
@@ -35,7 +35,7 @@ class DeviceClasses {
   PriceRate PriceOfShare(ClassId cpu_class, MilliCpu share) const;
 
  private:
-  using Key = std::tuple<DeviceKind, std::string, std::string, Bytes, int64_t, bool>;
+  using Key = std::tuple<DeviceKind, std::string, std::string, Bytes, int64_t, bool, int32_t>;
   std::vector<DeviceClass> classes_;
   std::map<Key, ClassId> by_key_;
   PriceBook book_;

@@ -175,6 +175,7 @@ class Hasher {
       Number(static_cast<uint64_t>(d.isolation));
       Number(d.configured);
       Text(d.parent);
+      Signed(d.part_millis);
       Text(d.uuid);
       Maybe(d.power_max, [this](MilliWatt power) { Signed(power); });
       Maybe(d.price, [this](PriceRate p) { Signed(p.micros_per_hour); });

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <map>
 
+#include "agent/devices/isolation_class.h"
+
 namespace allot::agent {
 namespace {
 
@@ -201,6 +203,7 @@ void AmdVendor::Find(const Snapshot& machine, Discovery* discovery) {
                                  .parent = function.address,
                                  .mode = mode.Text(),
                                  .index = static_cast<int>(index)};
+      part.device.isolation = IsolationOfComputePartition(count, mode.memory);
       // The function's total is of the whole GPU; a bank must be its share of it.
       part.device.memory.reset();
       part.memory_source.clear();

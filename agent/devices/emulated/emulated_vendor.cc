@@ -58,6 +58,7 @@ StatusOr<std::unique_ptr<Vendor>> MakeEmulatedVendor(
       device.model = row->model;
       device.memory = row->memory;
       device.emulated = true;
+      device.configured = true;
       device.visible_variable = VisibleVariable(*row);
       if (!device.visible_variable.empty())
         device.visible_value = std::to_string(next_value[device.visible_variable]++);

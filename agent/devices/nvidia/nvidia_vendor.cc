@@ -56,6 +56,7 @@ std::vector<FoundDevice> FindInstances(const Snapshot& machine, const FoundDevic
   for (const std::string& gi_name : machine.host->List(mig)) {
     const auto gi = NumberAfter(gi_name, "gi");
     if (!gi) continue;
+    const size_t first = instances.size();
     for (const std::string& ci_name : machine.host->List(mig + "/" + gi_name)) {
       const auto ci = NumberAfter(ci_name, "ci");
       if (!ci) continue;
@@ -84,6 +85,10 @@ std::vector<FoundDevice> FindInstances(const Snapshot& machine, const FoundDevic
       found.Tell("partition", "procfs capabilities");
       instances.push_back(std::move(found));
     }
+    // Compute instances of one GPU instance have its memory together.
+    if (instances.size() > first + 1)
+      for (size_t i = first; i < instances.size(); ++i)
+        instances[i].device.isolation = Isolation::kNone;
   }
   return instances;
 }

@@ -1,5 +1,7 @@
 #include "agent/devices/tpu/tpu_vendor.h"
 
+#include "agent/devices/tpu/bounds.h"
+
 namespace allot::agent {
 namespace {
 
@@ -38,6 +40,8 @@ bool IsUnreadableChip(const pci::Function& function) {
 void TpuVendor::Find(const Snapshot& machine, Discovery* discovery) {
   std::vector<std::string> members;
   uint32_t chip = 0;
+  const auto hosts = machine.host->Environment("TPU_HOST_BOUNDS");
+  const bool many_hosts = hosts && Product(*hosts) > 1;
   for (const pci::Function& function : machine.bus.functions()) {
     if (function.row == nullptr || function.row->key != "google") {
       if (IsUnreadableChip(function)) ++chip;
@@ -66,6 +70,7 @@ void TpuVendor::Find(const Snapshot& machine, Discovery* discovery) {
       device.visible_variable = "TPU_VISIBLE_CHIPS";
       device.visible_value = std::to_string(number);
       found.Tell("visible_env", "PCI order");
+      if (many_hosts) device.features.emplace_back(kTpuManyHosts);
       members.push_back(device.id);
     }
     discovery->devices.push_back(std::move(found));

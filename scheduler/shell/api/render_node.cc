@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <optional>
 #include <vector>
 
 #include "scheduler/shell/api/render.h"
@@ -27,6 +28,21 @@ std::vector<std::string> Holders(const ClusterState& state, const NodeState& nod
   return holders;
 }
 
+// The least that a lease of one of its accelerators gives.
+std::optional<Isolation> LeastIsolation(const NodeInfo& info) {
+  std::optional<Isolation> least;
+  for (const Device& device : info.devices)
+    if (device.kind != DeviceKind::kCpu && (!least || device.isolation < *least))
+      least = device.isolation;
+  return least;
+}
+
+void Texts(std::string_view key, const std::vector<std::string>& texts, JsonWriter& json) {
+  json.Key(key).Array([&] {
+    for (const std::string& text : texts) json.Value(text);
+  });
+}
+
 }  // namespace
 
 void RenderNode(const Core& core, Time now, const NodeState& node, JsonWriter& json) {
@@ -50,6 +66,9 @@ void RenderNode(const Core& core, Time now, const NodeState& node, JsonWriter& j
     }
     json.Field("emulated", std::any_of(info.devices.begin(), info.devices.end(),
                                        [](const Device& device) { return device.emulated; }));
+    if (const auto least = LeastIsolation(info)) json.Field("isolation", ToString(*least));
+    Texts("losses", info.losses, json);
+    Texts("warnings", info.warnings, json);
   });
 }
 
@@ -64,6 +83,14 @@ void RenderDevices(const Core& core, const NodeState& node, JsonWriter& json) {
       json.Field("model", device.model).Field("memory_bytes", device.memory);
       json.Field("state", node.alive ? ToString(device.state) : std::string_view("lost"));
       json.Field("emulated", device.emulated);
+      json.Field("isolation", ToString(device.isolation));
+      json.Field("source", device.configured ? "configured" : "detected");
+      if (!device.parent.empty()) json.Field("parent", device.parent);
+      if (!device.uuid.empty()) json.Field("uuid", device.uuid);
+      if (!device.endpoint.empty()) json.Field("endpoint", device.endpoint);
+      if (device.power_max)
+        json.Field("power_max_watts", static_cast<double>(*device.power_max) / 1000);
+      if (!device.health.empty()) Texts("health", device.health, json);
       if (!holders[i].empty()) json.Field("used_by", holders[i]);
       json.Field("price_usd_per_hour", PriceOf(core.state().policy()->prices, device));
       if (soft == nullptr || !node.alive) return;

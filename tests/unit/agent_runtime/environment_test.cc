@@ -117,6 +117,41 @@ TEST(TaskEnvironment, AnEmulatedDeviceNeverOpensARealOne) {
   EXPECT_EQ(TaskEnvironment(base, key, launch, kFiles).at("CUDA_VISIBLE_DEVICES"), "");
 }
 
+TEST(TaskEnvironment, SharesOfOneDeviceShowItOnce) {
+  EnvironmentBase base;
+  base.devices = {Gpu("g0/s0", "GPU-a", false), Gpu("g0/s1", "GPU-a", false),
+                  Gpu("g1/s0", "GPU-b", false)};
+  TaskLaunch launch = Launch();
+  launch.device_ids = {"g0/s0", "g0/s1", "g1/s0"};
+  const Environment env = TaskEnvironment(base, TaskKey{{JobId(1), 0}, Attempt(1)}, launch, kFiles);
+  EXPECT_EQ(env.at("CUDA_VISIBLE_DEVICES"), "GPU-a,GPU-b");
+  EXPECT_EQ(env.at("ALLOT_DEVICE_IDS"), "g0/s0,g0/s1,g1/s0");
+}
+
+TEST(TaskEnvironment, DevicesBringVariablesAndTheSetHasTheLastWord) {
+  EnvironmentBase base;
+  base.devices = {Gpu("a", "0", false), Gpu("b", "1", false), Gpu("c", "2", false)};
+  base.groups = {{"ring", {"a", "b"}, ""}};
+  base.devices[0].environment = {{"LIMIT", "1"}, {"PIPE", "/p"}};
+  base.devices[2].environment = {{"NEIGHBOUR", "1"}};
+  size_t leased = 0, groups = 0;
+  base.join = [&](const std::vector<const Device*>& of, const std::vector<DeviceGroup>& all) {
+    leased = of.size();
+    groups = all.size();
+    return Environment{{"LIMIT", "2"}, {"CUDA_VISIBLE_DEVICES", "0-1"}};
+  };
+  TaskLaunch launch = Launch();
+  launch.device_ids = {"a", "b"};
+  launch.environment = {{"PIPE", "mine"}};
+  const Environment env = TaskEnvironment(base, TaskKey{{JobId(1), 0}, Attempt(1)}, launch, kFiles);
+  EXPECT_EQ(leased, 2u);
+  EXPECT_EQ(groups, 1u);
+  EXPECT_EQ(env.at("LIMIT"), "2");
+  EXPECT_EQ(env.at("PIPE"), "/p");
+  EXPECT_EQ(env.at("CUDA_VISIBLE_DEVICES"), "0-1");
+  EXPECT_FALSE(env.contains("NEIGHBOUR"));
+}
+
 TEST(ReplicaEnvironment, TellsPortAndModel) {
   ReplicaLaunch launch;
   launch.deployment = "chat";

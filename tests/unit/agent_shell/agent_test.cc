@@ -77,6 +77,31 @@ TEST_F(AgentShell, RegistersWithItsDevicesAndAddresses) {
             fmt::format("pid: {}\nhttp: \"{}\"\n", getpid(), s_.agent->http_address()));
 }
 
+TEST_F(AgentShell, SaysWhatItCannotKeepApart) {
+  s_.isolation_off = true;
+  s_.StartWelcomedAgent();
+  const NodeInfo& info = s_.registrations.at(0).info;
+  ASSERT_EQ(info.losses.size(), 1u);
+  EXPECT_NE(info.losses[0].find("isolation.cgroups is false"), std::string::npos);
+  EXPECT_EQ(info.devices[0].isolation, Isolation::kShared);
+  EXPECT_EQ(info.devices.back().isolation, Isolation::kNone);
+  EXPECT_TRUE(info.devices.back().configured);
+  EXPECT_EQ(info.devices.back().power_max, 72'000);
+}
+
+TEST_F(AgentShell, ATaskGetsTheVariablesOfItsSet) {
+  s_.shares_of_a_device = 2;
+  s_.StartWelcomedAgent();
+  StartTask start = s_.Task(kTask, {"/bin/sh", "-c", "echo $CUDA_VISIBLE_DEVICES"});
+  start.launch.device_ids = {"emu0/s0", "emu0/s1"};
+  s_.Say(start);
+  s_.Await(kTask, TaskPhase::kExited);
+  EXPECT_EQ(ReadText(s_.folder + "/state/logs/job-5.0.1.log"), "0\n");
+  const NodeInfo& info = s_.registrations.at(0).info;
+  EXPECT_EQ(info.devices.back().parent, "emu0");
+  EXPECT_EQ(info.devices.back().part_millis, 500);
+}
+
 TEST_F(AgentShell, RunsATaskFromStartToAcknowledgement) {
   s_.StartWelcomedAgent();
   StartTask start = s_.Task(kTask, {"/bin/sh", "-c",

@@ -62,6 +62,13 @@ class FakeScheduler {
     options.telemetry_every = std::chrono::milliseconds(100);
     options.logs_kept = std::chrono::hours(1);
     options.supervisor = ALLOT_SUPERVISOR;
+    options.isolation.off = isolation_off;
+    if (shares_of_a_device > 1) {
+      config::DeviceShares* row = options.devices.add_sharing();
+      row->set_match("emu0");
+      row->set_mode("time_slice");
+      row->set_shares(shares_of_a_device);
+    }
     return options;
   }
   void StartAgent() {
@@ -118,6 +125,8 @@ class FakeScheduler {
   }
 
   boost::asio::io_context loop{1};
+  bool isolation_off = false;       // of the agents started from now on
+  uint32_t shares_of_a_device = 1;  // emu0, by turns
   std::string folder;
   transport::KeyPair agent_keys;
   std::unique_ptr<Agent> agent;

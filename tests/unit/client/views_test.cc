@@ -22,6 +22,24 @@ TEST(Views, AJobKeepsWhatTheServerSaidAndLeavesTheRestAbsent) {
   EXPECT_TRUE(job->tasks[0].devices[0].emulated);
 }
 
+TEST(Views, DevicesAndNodesSayHowFarTheyAreKeptApart) {
+  const auto devices = ParseDevices(R"({"devices":[{"id":"g0/s1","parent":"g0","isolation":"none",
+    "source":"configured","uuid":"GPU-1","endpoint":"https://x","power_max_watts":350.5,
+    "health":["xid_63"]},{"id":"old"}]})");
+  ASSERT_TRUE(devices.ok()) << devices.status();
+  const DeviceView& share = devices->at(0);
+  EXPECT_EQ(share.parent + " " + share.isolation + " " + share.source, "g0 none configured");
+  EXPECT_EQ(share.uuid + " " + share.endpoint, "GPU-1 https://x");
+  EXPECT_EQ(share.power_max_watts, 350.5);
+  EXPECT_EQ(share.health, std::vector<std::string>{"xid_63"});
+  EXPECT_EQ(devices->at(1).isolation, "");
+  const auto nodes =
+      ParseNodes(R"({"nodes":[{"name":"n1","isolation":"shared","losses":["device filters"]}]})");
+  ASSERT_TRUE(nodes.ok()) << nodes.status();
+  EXPECT_EQ(nodes->at(0).isolation, "shared");
+  EXPECT_EQ(nodes->at(0).losses, std::vector<std::string>{"device filters"});
+}
+
 TEST(Views, AFieldOfAnotherTypeCountsAsAbsent) {
   const auto job = ParseJob(R"({"job":{"id":17,"code":"zero","tasks":"none","emulated":1}})");
   ASSERT_TRUE(job.ok());

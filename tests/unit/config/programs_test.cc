@@ -98,6 +98,55 @@ TEST(CheckAgent, RefusesKeysAndDeviceCountsThatCannotBe) {
       "devices.emulated names 129 devices; a node has 128 at most");
 }
 
+TEST(CheckAgent, SaysWhatIsWrongWithDeclaredAndSharedDevices) {
+  const std::string start =
+      "{name: n, state_dir: s, key_file: k, scheduler: 'tcp://h:7400', "
+      "scheduler_public_key: " +
+      kKey + ", devices: {";
+  const std::string row = "static: [{name: npu, kind: ASIC, model: ";
+  const std::pair<std::string, std::string> rows[] = {
+      {row + "acme/npu, pci: '1E52:b140', nodes: ['/dev/a{n}'], visible_variable: A, "
+             "visible_value: '{pci}'}, {name: b, kind: GPU, model: a/b, pci: '10000:01:1f.7'}]",
+       ""},
+      {"sharing: [{match: '*', mode: units}, {match: 'a/*', mode: mps, shares: 4}]", ""},
+      {row + "acme}]", "devices.static[0].model is \"acme\"; write it like acme/npu-9"},
+      {row + "acme/npu*}]", "devices.static[0].model is \"acme/npu*\"; write it like acme/npu-9"},
+      {row + "a/b}, {name: npu, kind: GPU, model: a/c}]",
+       "devices.static[1].name is \"npu\", as that of a row before it"},
+      {row + "a/b, pci: '17:00.0'}]",
+       "devices.static[0].pci is \"17:00.0\"; write vendor:device like 1e52:b140, or an address "
+       "like 0000:17:00.0"},
+      {row + "a/b, pci: '1e52:b140'}, {name: c, kind: GPU, model: a/c, pci: '1E52:B140'}]",
+       "devices.static[1].pci is \"1E52:B140\", as that of a row before it"},
+      {row + "a/b, nodes: [/dev/a, acme0]}]",
+       "devices.static[0].nodes[1] is \"acme0\"; a device file is below /dev"},
+      {row + "a/b, nodes: ['/dev/a{i}']}]",
+       "devices.static[0].nodes[0] is \"/dev/a{i}\"; what is filled in is {n} and {pci}"},
+      {row + "a/b, shared_nodes: ['/dev/{pci}']}]",
+       "devices.static[0].shared_nodes[0] is \"/dev/{pci}\"; without pci there is no address to "
+       "fill in"},
+      {row + "a/b, visible_variable: 'A=B'}]",
+       "devices.static[0].visible_variable is \"A=B\"; that is no name of a variable"},
+      {row + "a/b, visible_value: '1'}]",
+       "devices.static[0].visible_value is set and visible_variable is not"},
+      {"sharing: [{match: '*', mode: units, shares: 2}]",
+       "devices.sharing[0].shares is 2 with mode units; a device has the parts it is made of, so "
+       "leave it out"},
+      {"sharing: [{match: '*', mode: time_slice}]",
+       "devices.sharing[0].shares is missing; how many of each device?"},
+  };
+  for (const auto& [text, message] : rows) EXPECT_EQ(Checked<Agent>(start + text + "}}"), message);
+  Agent agent;
+  EXPECT_THAT(MessageOf(BindChecked(
+                  "name: n\nstate_dir: s\nkey_file: k\nscheduler: 'tcp://h:1'\n"
+                  "scheduler_public_key: " +
+                      kKey +
+                      "\ndevices:\n  static:\n"
+                      "  - name: npu\n    kind: ASIC\n    model: acme/npu\n    pci: nonsense\n",
+                  "f.yaml", &agent)),
+              testing::StartsWith("f.yaml:11:10: devices.static[0].pci is \"nonsense\""));
+}
+
 TEST(CheckTokens, RefusesDigestsThatAreNoneAndNamesTwice) {
   const std::string digest(64, 'a'), other(64, 'b');
   const auto token = [](const std::string& name, const std::string& sha) {

@@ -34,6 +34,12 @@ TEST(PriceOf, AddsEnergyWhereTheRowNamesWatts) {
   EXPECT_EQ(PriceOf(Book(), {.model = "own/box"}), PriceRate{640'000});
 }
 
+TEST(PriceOf, OfAPartIsItsPartOfTheWhole) {
+  EXPECT_EQ(PriceOf(Book(), {.model = "nvidia/h100-sxm-80g", .part_millis = 250}),
+            PriceRate{750'000});
+  EXPECT_EQ(PriceOf(Book(), {.model = "own/box", .part_millis = 125}), PriceRate{80'000});
+}
+
 TEST(PriceOfCpuShare, IsTheShareOfTheWholeDevice) {
   const Device epyc{.kind = DeviceKind::kCpu, .model = "amd/epyc-9654", .cores = 96};
   EXPECT_EQ(PriceOfCpuShare(Book(), epyc, 96'000), PriceRate{4'800'000});

@@ -31,8 +31,14 @@ NodeInfo MakeNode(const std::string& name, uint32_t gpus) {
                             .vendor = "emulated",
                             .model = "nvidia/h100-sxm-80g",
                             .memory = 80 * kGiB,
-                            .emulated = true});
+                            .emulated = true,
+                            .isolation = Isolation::kNone,
+                            .configured = true,
+                            .uuid = "GPU-" + std::to_string(i),
+                            .power_max = 700'500,
+                            .health = {"xid_63"}});
   }
+  info.losses = {"device filters: not root"};
   info.labels["rack"] = "r1";
   return info;
 }

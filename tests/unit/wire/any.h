@@ -114,6 +114,7 @@ inline Device SomeDevice() {
           .isolation = OneOf(Isolation::kHard),
           .configured = Coin(),
           .parent = Text(),
+          .part_millis = static_cast<int32_t>(Number(1, 1000)),
           .uuid = Text(),
           .power_max = Maybe([] { return Number(0, kMilliWattsMax); }),
           .price = Maybe(Price),
