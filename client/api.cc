@@ -181,6 +181,16 @@ StatusOr<Answer<NodeView>> Api::Drain(const std::string& node, bool drain) {
       ParseNode);
 }
 
+StatusOr<Answer<DeviceView>> Api::DrainDevice(const std::string& node, const std::string& device,
+                                              bool drain) {
+  const Call call{.method = "POST",
+                  .target = fmt::format("/v1/nodes/{}/{}?device={}", UrlEncode(node),
+                                        drain ? "drain" : "undrain", UrlEncode(device))};
+  ASSIGN_OR_RETURN(std::string body, Fetch(call));
+  StatusOr<DeviceView> view = ParseDevice(body);
+  return Answer<DeviceView>{view.ok() ? *std::move(view) : DeviceView(), std::move(body)};
+}
+
 StatusOr<Answer<PolicyView>> Api::Policy() { return Typed({.target = "/v1/policy"}, ParsePolicy); }
 
 StatusOr<std::string> Api::ApplyPolicy(const std::string& yaml) {

@@ -83,6 +83,10 @@ class Api {
   StatusOr<Answer<std::vector<NodeView>>> Nodes();
   StatusOr<Answer<std::vector<DeviceView>>> Devices();
   StatusOr<Answer<NodeView>> Drain(const std::string& node, bool drain);
+  // One device of it. One that the node does not list any more can be given back, too; then the
+  // view is empty.
+  StatusOr<Answer<DeviceView>> DrainDevice(const std::string& node, const std::string& device,
+                                           bool drain);
 
   StatusOr<Answer<PolicyView>> Policy();
   StatusOr<std::string> ApplyPolicy(const std::string& yaml);

@@ -16,6 +16,7 @@ enum ExitCode : int {
   kNotFound = 4,
   kUnavailable = 5,  // nobody answers, or asks to come back later
   kTimedOut = 6,
+  kUnwell = 7,  // `allot doctor` found something wrong
 };
 
 ExitCode ExitCodeOf(const Status& status);

@@ -16,7 +16,8 @@ constexpr char kExamples[] =
     "Address: --server, else ALLOT_SERVER, else the local cluster of this folder (.allotrope),\n"
     "else http://127.0.0.1:7401. Token: --token-file, else ALLOT_TOKEN.\n"
     "Exit codes: 0 ok, 1 failed, 2 usage or bad input, 3 denied, 4 not found, 5 unavailable,\n"
-    "6 timed out; `wait` and `submit --wait` return the job's code (124 timed out, 130\n"
+    "6 timed out, 7 unwell (`doctor`); `wait` and `submit --wait` return the job's code (124 timed "
+    "out, 130\n"
     "cancelled, 128 + N for signal N).";
 
 void AddAll(CLI::App& app, Session& session) {

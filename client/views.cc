@@ -35,6 +35,7 @@ class Fields {
     const json::value* v = Find(key);
     return v != nullptr && v->is_bool() && v->get_bool();
   }
+  bool Has(std::string_view key) const { return Find(key) != nullptr; }
   Fields Object(std::string_view key) const {
     static const json::object kNone;
     const json::value* v = Find(key);
@@ -112,6 +113,20 @@ JobView JobOf(const Fields& f) {
   return j;
 }
 
+std::optional<QuarantineView> QuarantineOf(const Fields& f) {
+  if (!f.Has("quarantine")) return std::nullopt;
+  const Fields q = f.Object("quarantine");
+  QuarantineView view;
+  view.by = q.Text("by");
+  view.since = q.Text("since");
+  view.until = q.Text("until");
+  view.why = q.Text("why");
+  view.probation = q.Flag("probation");
+  view.strikes = q.Count("strikes");
+  view.until_seconds = q.Number("until_seconds");
+  return view;
+}
+
 NodeView NodeOf(const Fields& f) {
   NodeView n;
   n.name = f.Text("name");
@@ -128,11 +143,13 @@ NodeView NodeOf(const Fields& f) {
   n.memory_free_bytes = f.Integer("memory_free_bytes");
   n.devices_total = f.Count("devices_total");
   n.devices_free = f.Count("devices_free");
+  n.devices_quarantined = f.Count("devices_quarantined");
+  n.quarantine = QuarantineOf(f);
+  n.losses = f.Texts("losses");
+  n.warnings = f.Texts("warnings");
   n.tasks = f.Count("tasks");
   n.replicas = f.Count("replicas");
   n.isolation = f.Text("isolation");
-  n.losses = f.Texts("losses");
-  n.warnings = f.Texts("warnings");
   return n;
 }
 
@@ -145,6 +162,8 @@ DeviceView DeviceOf(const Fields& f) {
   d.model = f.Text("model");
   d.state = f.Text("state");
   d.used_by = f.Text("used_by");
+  d.health = f.Texts("health");
+  d.quarantine = QuarantineOf(f);
   d.emulated = f.Flag("emulated");
   d.memory_bytes = f.Integer("memory_bytes");
   d.memory_used_bytes = f.Integer("memory_used_bytes");
@@ -158,7 +177,6 @@ DeviceView DeviceOf(const Fields& f) {
   d.parent = f.Text("parent");
   d.uuid = f.Text("uuid");
   d.endpoint = f.Text("endpoint");
-  d.health = f.Texts("health");
   return d;
 }
 
@@ -283,6 +301,9 @@ StatusOr<std::vector<NodeView>> ParseNodes(std::string_view body) {
   return ParseMany(body, "nodes", NodeOf);
 }
 StatusOr<NodeView> ParseNode(std::string_view body) { return ParseOne(body, "node", NodeOf); }
+StatusOr<DeviceView> ParseDevice(std::string_view body) {
+  return ParseOne(body, "device", DeviceOf);
+}
 StatusOr<std::vector<DeviceView>> ParseDevices(std::string_view body) {
   return ParseMany(body, "devices", DeviceOf);
 }
@@ -298,6 +319,7 @@ StatusOr<ClusterView> ParseCluster(std::string_view body) {
   const Fields f(document.get_object());
   ClusterView c;
   c.name = f.Text("name");
+  c.program_version = f.Text("program_version");
   c.started = f.Text("started");
   c.policy = f.Text("policy");
   c.term = f.Count("term");

@@ -39,6 +39,14 @@ struct JobView {
   bool done() const { return phase == "finished"; }
 };
 
+// Out of service, or on probation, for failing jobs or by an operator's word.
+struct QuarantineView {
+  std::string by, since, until, why;
+  bool probation = false;
+  int64_t strikes = 0;
+  std::optional<double> until_seconds;
+};
+
 struct NodeView {
   std::string name, address, version, isolation;
   bool alive = false, draining = false, emulated = false;
@@ -46,6 +54,8 @@ struct NodeView {
   std::optional<double> cpus_total, cpus_free, last_heard_seconds;
   std::optional<int64_t> memory_total_bytes, memory_free_bytes;
   int64_t devices_total = 0, devices_free = 0, tasks = 0, replicas = 0;
+  int64_t devices_quarantined = 0;
+  std::optional<QuarantineView> quarantine;  // of the node as a whole
   std::vector<std::string> losses, warnings;
 };
 
@@ -54,6 +64,7 @@ struct DeviceView {
   std::string isolation, source, parent, uuid, endpoint;
   std::vector<std::string> health;
   bool emulated = false;
+  std::optional<QuarantineView> quarantine;
   std::optional<int64_t> memory_bytes, memory_used_bytes;
   std::optional<double> price_usd_per_hour, power_watts, temperature_celsius, utilization_ratio,
       power_max_watts;
@@ -90,7 +101,7 @@ struct GatewayRef {
 };
 
 struct ClusterView {
-  std::string name, started, policy;
+  std::string name, program_version, started, policy;
   int64_t term = 0;
   std::vector<GatewayRef> gateways;
   int64_t nodes_alive = 0, nodes_lost = 0, nodes_draining = 0;
@@ -145,6 +156,7 @@ StatusOr<JobView> ParseJob(std::string_view body);
 StatusOr<JobPage> ParseJobs(std::string_view body);
 StatusOr<std::vector<NodeView>> ParseNodes(std::string_view body);
 StatusOr<NodeView> ParseNode(std::string_view body);
+StatusOr<DeviceView> ParseDevice(std::string_view body);
 StatusOr<std::vector<DeviceView>> ParseDevices(std::string_view body);
 StatusOr<std::vector<DeploymentView>> ParseDeployments(std::string_view body);
 StatusOr<DeploymentView> ParseDeployment(std::string_view body);

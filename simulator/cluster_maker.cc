@@ -178,6 +178,9 @@ Policy MakePolicy(Rng& rng) {
   policy.prices.other_gpu = {static_cast<int64_t>(rng.Below(9'000'000))};
   policy.prices.other_asic = {static_cast<int64_t>(rng.Below(3'000'000))};
   policy.prices.other_cpu_core = {40'000};
+  policy.quarantine.failures = rng.OneIn(8) ? 0 : 1 + static_cast<uint32_t>(rng.Below(3));
+  policy.quarantine.within = rng.OneIn(2) ? 5s : 60s;
+  policy.quarantine.probation_after = Duration(1s) * static_cast<int64_t>(1 + rng.Below(20));
   return policy;
 }
 

@@ -2,7 +2,7 @@
 
 namespace allot::simulator {
 
-static_assert(static_cast<size_t>(Fault::kSchedulerPause) + 1 == kFaultKinds);
+static_assert(static_cast<size_t>(Fault::kBlackHole) + 1 == kFaultKinds);
 
 std::string_view ToString(Fault fault) {
   constexpr std::array<std::string_view, kFaultKinds> kNames = {
@@ -12,7 +12,7 @@ std::string_view ToString(Fault fault) {
       "node_wipe",        "task_failure",  "task_ignores_term",  "spawn_failure",
       "replica_crash",    "replica_sick",  "device_change",      "clock_skew",
       "tick_jitter",      "gateway_crash", "gateway_link_break", "client_gone",
-      "scheduler_pause"};
+      "scheduler_pause",  "black_hole"};
   return kNames[static_cast<size_t>(fault)];
 }
 

@@ -42,8 +42,9 @@ enum class Fault : uint8_t {
   kGatewayLinkBreak,
   kClientGone,
   kSchedulerPause,  // it stands still for a while: its messages wait unread, its timers are late
+  kBlackHole,       // a device, or a node, fails each task within a second, for a while
 };
-inline constexpr size_t kFaultKinds = 25;
+inline constexpr size_t kFaultKinds = 26;
 std::string_view ToString(Fault fault);
 
 class FaultSet {

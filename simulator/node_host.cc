@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "simulator/checkers/black_hole.h"
 #include "simulator/checkers/fencing.h"
 #include "simulator/describe.h"
 #include "simulator/gateway_host.h"
@@ -150,6 +151,7 @@ void NodeHost::ChangeDevices() {
 }
 
 void NodeHost::Heal() {
+  CloseBlackHole();
   cut_until_ = Time();
   info_.devices = whole_info_.devices;
   for (auto& [id, replica] : replicas_) replica.sick_until = Time();
@@ -274,7 +276,12 @@ void NodeHost::TaskUp(const TaskKey& key, uint64_t number) {
   const uint64_t failures = command.size() > 2 ? std::stoull(command[2]) : 0;
   int32_t code = key.attempt.value() <= failures ? 1 : 0;
   if (world_.faults.Strikes(Fault::kTaskFailure, 30)) code = 3;
-  world_.loop.After(runs, [this, key, number, code] { TaskEnds(key, number, code, 0); });
+  const auto& devices = folder.launch.device_ids;
+  const bool swallowed = hole_ && (hole_->empty() || std::find(devices.begin(), devices.end(),
+                                                               *hole_) != devices.end());
+  if (swallowed) code = BlackHole::kCode;
+  const Duration lives = swallowed ? world_.Between(1ms, 900ms) : runs;
+  world_.loop.After(lives, [this, key, number, code] { TaskEnds(key, number, code, 0); });
   if (!agent_alive()) return;
   Step(agent::TaskSpawned{key, process.pid, folder.started});
   if (agent_alive() && tasks_.contains(key) && world_.rng.OneIn(4))

@@ -42,6 +42,9 @@ class NodeHost {
   void ChangeDevices();
   void CrashReplica();
   void SickenReplica();
+  // Every task that comes up there from now on fails within a second. `device` empty: on the node.
+  void OpenBlackHole(std::string device) { hole_ = std::move(device); }
+  void CloseBlackHole() { hole_.reset(); }
   void SkewClock(Duration skew) {
     skew_ = std::max(skew_, skew);
   }  // a shell's clock never goes back
@@ -115,6 +118,7 @@ class NodeHost {
   bool connected_ = false;
   Time cut_until_;
   Duration skew_{};
+  std::optional<std::string> hole_;
   Wire to_scheduler_;
 
   uint64_t boot_ = 0;                                   // on disk

@@ -23,6 +23,7 @@ constexpr uint64_t kFailuresMax = 10;  // then the rest is not worth waiting for
 struct Board {
   std::atomic<uint64_t> next{0}, failed{0};
   std::atomic<uint64_t> seeds{0}, steps{0}, jobs{0}, spawned{0}, requests{0}, lives{0};
+  std::atomic<uint64_t> black_holes{0};
   std::atomic<int64_t> slowest{0};  // µs
   std::array<std::atomic<uint64_t>, kFaultKinds> faults{};
   std::array<std::atomic<uint64_t>, kWorkersMax> running{};  // seed a worker is at; 0: none
@@ -53,6 +54,7 @@ void Work(Board& board, uint32_t worker, const RunOptions& options, const FaultS
     board.spawned += result.spawned;
     board.requests += result.requests;
     board.lives += result.scheduler_lives;
+    board.black_holes += result.black_holes;
     const int64_t finish = result.finished_after.count();
     for (int64_t seen = board.slowest; finish > seen;)
       if (board.slowest.compare_exchange_weak(seen, finish)) break;
@@ -133,6 +135,7 @@ StatusOr<RunTotals> RunSeeds(const RunOptions& options) {
   totals.spawned = board.spawned;
   totals.requests = board.requests;
   totals.scheduler_lives = board.lives;
+  totals.black_holes = board.black_holes;
   for (size_t i = 0; i < kFaultKinds; ++i) totals.faults[i] = board.faults[i];
   totals.failed = board.failed;
   totals.slowest_finish = Duration(board.slowest.load());
@@ -144,7 +147,8 @@ StatusOr<RunTotals> RunSeeds(const RunOptions& options) {
 std::string Summary(const RunTotals& totals) {
   std::string text = fmt::format(
       "{} seeds, {} events ({:.0f} a seed), {:.1f} s, {:.0f} events/s, {} failed\n"
-      "{} jobs acknowledged, {} tasks spawned, {} requests ended, {} lives of the scheduler\n"
+      "{} jobs acknowledged, {} tasks spawned, {} requests ended, {} lives of the scheduler, "
+      "{} black holes found out\n"
       "after the heal all finished within {} of virtual time\n"
       "faults injected:",
       totals.seeds, totals.steps,
@@ -152,7 +156,7 @@ std::string Summary(const RunTotals& totals) {
                         : static_cast<double>(totals.steps) / static_cast<double>(totals.seeds),
       totals.seconds, totals.seconds > 0 ? static_cast<double>(totals.steps) / totals.seconds : 0.0,
       totals.failed, totals.jobs, totals.spawned, totals.requests, totals.scheduler_lives,
-      FormatDuration(totals.slowest_finish));
+      totals.black_holes, FormatDuration(totals.slowest_finish));
   for (size_t i = 0; i < kFaultKinds; ++i)
     text += fmt::format("{}{}={}", i % 6 == 0 ? "\n  " : " ", ToString(static_cast<Fault>(i)),
                         totals.faults[i]);

@@ -19,6 +19,7 @@ struct RunOptions {
 
 struct RunTotals {
   uint64_t seeds = 0, steps = 0, jobs = 0, spawned = 0, requests = 0, scheduler_lives = 0;
+  uint64_t black_holes = 0;
   FaultCounts faults{};
   uint64_t failed = 0;
   Duration slowest_finish{};     // virtual, from the heal to all finished

@@ -198,6 +198,7 @@ void SchedulerHost::MakeDurable(const std::vector<scheduler::Record>& records) {
   for (const auto& record : records) {
     world_.job_ledger.Kept(record);
     world_.lease_ledger.Kept(record);
+    world_.black_hole.Kept(record);
   }
   disk_.Append(records);
 }

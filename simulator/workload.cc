@@ -20,6 +20,7 @@ Workload::Workload(World& world) : world_(world) {
 }
 
 void Workload::Start() {
+  SwitchPolicy();
   world_.loop.After(pace_, [this] { ActOnce(); });
   world_.loop.After(request_pace_, [this] { RequestsOnce(); });
 }
@@ -62,11 +63,27 @@ void Workload::ActOnce() {
     return;
   }
   if (dice < 95) {
-    const std::string node = world_.nodes[world_.rng.Below(world_.nodes.size())]->name();
-    return Drain(node, world_.rng.OneIn(2));
+    const NodeHost& node = *world_.nodes[world_.rng.Below(world_.nodes.size())];
+    if (world_.rng.OneIn(2)) return Drain(node.name(), world_.rng.OneIn(2));
+    const auto& devices = node.info().devices;
+    return TakeDevice(node.name(), devices[world_.rng.Below(devices.size())].id,
+                      world_.rng.OneIn(2));
   }
+  SwitchPolicy();
+}
+
+void Workload::SwitchPolicy() {
   auto policy = std::make_shared<const Policy>(MakePolicy(world_.rng));
   Insist([=](auto token) { return scheduler::PolicyApplied{token, policy}; }, [](const auto&) {});
+}
+
+// A node that has not registered yet, or lacks the device now, refuses; people take that as answer.
+void Workload::TakeDevice(const std::string& node, const std::string& device, bool in_service) {
+  Insist(
+      [=](auto token) {
+        return scheduler::DeviceServiceRequested{token, node, device, in_service, "olga"};
+      },
+      [](const auto&) {});
 }
 
 void Workload::Submit() {
@@ -158,6 +175,12 @@ void Workload::Finish() {
     std::vector<std::string> deployed;
     for (const auto& [name, deployment] : state.deployments()) deployed.push_back(name);
     for (const auto& node : world_.nodes) Drain(node->name(), false);
+    // What jobs have failed on comes back by itself; an operator's word needs another.
+    for (const scheduler::NodeState& node : state.nodes()) {
+      for (const auto& [device, held] : node.quarantines) {
+        if (held.strikes == 0) TakeDevice(node.info->name, device, true);
+      }
+    }
     for (const JobId id : hopeless) Cancel(id);
     for (const std::string& name : deployed) DeleteDeployment(name);
   });

@@ -35,6 +35,8 @@ class Workload {
   void ApplyDeployment();
   void DeleteDeployment(const std::string& name);
   void Drain(const std::string& node, bool drain);
+  void TakeDevice(const std::string& node, const std::string& device, bool in_service);
+  void SwitchPolicy();
   void Request();
   void RequestsOnce();
 

@@ -84,12 +84,14 @@ WorldResult World::Run() {
   const Time healed = now();
   Heal();
   Time next_look = now();
+  Time last_quarantine = healed;  // What is out of service comes back, in its time.
   bool settled = false;
   while (!findings.any() && !settled && loop.RunOne()) {
     if (now() < next_look) continue;
     next_look = now() + 1s;
     settled = Settled();
-    if (!settled && now() - healed > FinishWithin(options_.events)) break;
+    if (!settled) last_quarantine = std::max(last_quarantine, QuarantinedUntil());
+    if (!settled && now() - last_quarantine > FinishWithin(options_.events)) break;
   }
   if (!findings.any()) CheckEnd();
 
@@ -101,6 +103,7 @@ WorldResult World::Run() {
   result.spawned = process_ledger.spawned();
   result.requests = request_ledger.ended();
   result.scheduler_lives = scheduler->lives();
+  result.black_holes = black_hole.found_out();
   result.healed_after = healed - began;
   result.finished_after = now() - healed;
   result.faults = faults.counts();
@@ -148,6 +151,7 @@ void World::StrikeOnce() {
   if (node.replicas() > 0 && faults.Strikes(Fault::kReplicaCrash, 150)) node.CrashReplica();
   if (node.replicas() > 0 && faults.Strikes(Fault::kReplicaSick, 150)) node.SickenReplica();
   if (faults.Strikes(Fault::kDeviceChange, 50)) node.ChangeDevices();
+  if (!black_hole.open() && faults.Strikes(Fault::kBlackHole, 150)) OpenBlackHole(node);
   if (faults.Strikes(Fault::kClockSkew, 50)) node.SkewClock(Between(0s, 10min));
   if (gateway->alive() && faults.Strikes(Fault::kGatewayCrash, 40)) {
     gateway->Crash();
@@ -157,10 +161,41 @@ void World::StrikeOnce() {
     gateway->BreakLink(node.index());
 }
 
+void World::OpenBlackHole(NodeHost& node) {
+  const std::vector<Device>& devices = node.info().devices;
+  const size_t pick = rng.Below(devices.size() + 1);
+  // A third of them are whole nodes.
+  const bool whole =
+      pick == devices.size() || devices[pick].kind == DeviceKind::kCpu || rng.OneIn(4);
+  const std::string device = whole ? "" : devices[pick].id;
+  if (listening_) Say(node.name(), "is a black hole " + device);
+  node.OpenBlackHole(device);
+  black_hole.Opened(node.name(), device, now());
+  loop.After(Between(2s, rng.OneIn(3) ? 2min : 20s), [this, &node] {
+    if (faults.healed()) return;
+    node.CloseBlackHole();
+    black_hole.Closed();
+  });
+}
+
+// When the last of what jobs have failed on will be on probation.
+Time World::QuarantinedUntil() const {
+  Time last;
+  if (!scheduler->alive()) return last;
+  for (const scheduler::NodeState& node : scheduler->core().state().nodes()) {
+    for (const auto& [device, quarantine] : node.quarantines) {
+      if (!quarantine.probation && quarantine.until < kTimeMax)
+        last = std::max(last, quarantine.until);
+    }
+  }
+  return last;
+}
+
 void World::Heal() {
   if (findings.any()) return;
   if (listening_) Say("world", "heals");
   faults.Heal();
+  black_hole.Closed();
   scheduler->Boot();
   scheduler->Resume();
   gateway->Boot();
@@ -200,6 +235,13 @@ void World::CheckEnd() {
   if (!left.empty())
     findings.Add("liveness", "{} after the faults healed there is left:{}",
                  FormatDuration(FinishWithin(options_.events)), left);
+  for (const scheduler::NodeState& node : state.nodes()) {
+    for (const auto& [device, quarantine] : node.quarantines) {
+      if (!quarantine.probation && quarantine.until + 10s < now())
+        findings.Add("liveness", "{} {} should be on probation since {} ago", node.info->name,
+                     device, FormatDuration(now() - quarantine.until));
+    }
+  }
   CheckState(state, findings);
   CheckFold(scheduler->disk().fold(), state, "at the end", findings);
   acknowledged.CheckKept(state);

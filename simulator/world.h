@@ -12,6 +12,7 @@
 
 #include "common/base/rng.h"
 #include "simulator/checkers/acknowledged.h"
+#include "simulator/checkers/black_hole.h"
 #include "simulator/checkers/findings.h"
 #include "simulator/checkers/job_ledger.h"
 #include "simulator/checkers/lease_ledger.h"
@@ -42,6 +43,7 @@ struct WorldResult {
   uint64_t steps = 0;   // of all cores
   uint64_t hash = 0;
   uint64_t jobs = 0, spawned = 0, requests = 0, scheduler_lives = 0;
+  uint64_t black_holes = 0;  // found out
   Duration healed_after{}, finished_after{};  // virtual; the second counts from the first
   FaultCounts faults{};
 };
@@ -64,6 +66,7 @@ class World {
   RequestLedger request_ledger{findings};
   Acknowledged acknowledged{findings};
   Silence silence{findings};
+  BlackHole black_hole{findings};
   std::unique_ptr<SchedulerHost> scheduler;
   std::vector<std::unique_ptr<NodeHost>> nodes;
   std::unique_ptr<GatewayHost> gateway;
@@ -85,6 +88,8 @@ class World {
  private:
   void PlanFaults();
   void StrikeOnce();
+  void OpenBlackHole(NodeHost& node);
+  Time QuarantinedUntil() const;
   void Heal();
   bool Settled() const;
   void CheckEnd();

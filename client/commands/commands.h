@@ -17,7 +17,7 @@ void AddJobs(CLI::App& app, Session& session);  // jobs, job, wait, cancel
 void AddLogs(CLI::App& app, Session& session);
 void AddExplain(CLI::App& app, Session& session);
 void AddDeployments(CLI::App& app, Session& session);  // deploy, undeploy, deployments
-void AddNodes(CLI::App& app, Session& session);        // nodes, devices, drain, undrain
+void AddNodes(CLI::App& app, Session& session);        // nodes, devices, drain, undrain, doctor
 void AddTop(CLI::App& app, Session& session);
 void AddPolicy(CLI::App& app, Session& session);
 void AddKeys(CLI::App& app, Session& session);

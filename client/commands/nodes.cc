@@ -1,4 +1,7 @@
+#include <algorithm>
+
 #include "client/commands/commands.h"
+#include "client/doctor.h"
 #include "client/table.h"
 #include "client/text.h"
 
@@ -7,8 +10,21 @@ namespace {
 
 std::string StateOf(const NodeView& n) {
   if (!n.alive) return "lost";
-  return n.draining ? "draining" : "ready";
+  if (n.draining) return "draining";
+  if (!n.quarantine) return "ready";
+  if (n.quarantine->probation) return "probation";
+  return n.quarantine->by == "operator" ? "drained" : "quarantined";
 }
+
+// What is out of service says why, below the table: "n1 quarantined for 9m40s: the last 3 jobs …".
+std::string QuarantineLine(const std::string& what, const std::string& state,
+                           const QuarantineView& quarantine) {
+  std::string line = what + " " + state;
+  if (quarantine.until_seconds) line += " for " + Seconds(quarantine.until_seconds);
+  return line + ": " + quarantine.why + "\n";
+}
+
+std::string UnderTable(const std::string& lines) { return lines.empty() ? "" : "\n" + lines; }
 
 std::string NodesText(const std::vector<NodeView>& nodes) {
   if (nodes.empty()) return "no nodes; start an allot-agent that dials this scheduler\n";
@@ -30,11 +46,16 @@ std::string NodesText(const std::vector<NodeView>& nodes) {
                Memory(n.memory_free_bytes) + "/" + Memory(n.memory_total_bytes),
                std::to_string(n.tasks), std::to_string(n.replicas), n.isolation,
                Seconds(n.last_heard_seconds), n.address, n.version, n.emulated ? "emulated" : " "});
-  std::string text = table.ToString();
-  for (const NodeView& n : nodes)
+  std::string held;
+  for (const NodeView& n : nodes) {
+    if (n.quarantine) held += QuarantineLine(n.name, StateOf(n), *n.quarantine);
+    if (n.devices_quarantined > 0)
+      held += fmt::format("{}: {} of its devices quarantined or drained; see `allot doctor {}`\n",
+                          n.name, n.devices_quarantined, n.name);
     for (const std::string& loss : n.losses)
-      text += fmt::format("{}: not kept apart: {}\n", n.name, loss);
-  return text;
+      held += fmt::format("{}: not kept apart: {}\n", n.name, loss);
+  }
+  return table.ToString() + UnderTable(held);
 }
 
 std::string DevicesText(const std::vector<DeviceView>& devices) {
@@ -59,26 +80,81 @@ std::string DevicesText(const std::vector<DeviceView>& devices) {
                Ratio(d.utilization_ratio),
                d.power_watts ? fmt::format("{:.0f}W", *d.power_watts) : "",
                d.temperature_celsius ? fmt::format("{:.0f}°C", *d.temperature_celsius) : ""});
-  return table.ToString();
+  std::string held;
+  for (const DeviceView& d : devices) {
+    if (d.quarantine) held += QuarantineLine(d.node + " " + d.id, d.state, *d.quarantine);
+  }
+  return table.ToString() + UnderTable(held);
+}
+
+StatusOr<std::string> Drain(Session& session, const std::string& node, const std::string& device,
+                            bool drain) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<Api> api, session.Connect());
+  if (!device.empty()) {
+    ASSIGN_OR_RETURN(Answer<DeviceView> answer, api->DrainDevice(node, device, drain));
+    if (session.json) return std::move(answer.body);
+    if (!drain) return fmt::format("{} of {} takes work again", device, node);
+    const std::string& user = answer.view.used_by;
+    return fmt::format("{} of {} takes nothing new{}", device, node,
+                       user.empty() ? "" : "; " + user + " still runs there");
+  }
+  ASSIGN_OR_RETURN(Answer<NodeView> answer, api->Drain(node, drain));
+  if (session.json) return std::move(answer.body);
+  const NodeView& n = answer.view;
+  if (drain) {
+    return fmt::format("{} takes nothing new; {} tasks and {} replicas still run there", n.name,
+                       n.tasks, n.replicas);
+  }
+  std::string text = fmt::format("{} takes work again", n.name);
+  if (n.devices_quarantined > 0)
+    text += fmt::format("; {} of its devices do not: `allot undrain {} --device ID`",
+                        n.devices_quarantined, n.name);
+  return text;
 }
 
 void AddDrain(CLI::App& app, Session& session, bool drain) {
   CLI::App* command =
-      drain ? AddCommand(app, "drain", "Take a node out: what runs ends, nothing new starts",
-                         "  allot drain node-7 && allot nodes")
-            : AddCommand(app, "undrain", "Take a drained node in again", "  allot undrain node-7");
+      drain ? AddCommand(app, "drain",
+                         "Take a node, or a device, out: what runs ends, nothing new starts",
+                         "  allot drain node-7 && allot nodes\n"
+                         "  allot drain node-7 --device 0000:17:00.0")
+            : AddCommand(app, "undrain",
+                         "Take a node, or a device, in again: ends its drain and its quarantine",
+                         "  allot undrain node-7\n"
+                         "  allot undrain node-7 --device 0000:17:00.0");
   auto name = std::make_shared<std::string>();
+  auto device = std::make_shared<std::string>();
   AddName(command, "NODE", *name, "Its name in `allot nodes`");
+  command->add_option("--device", *device, "Only this device of it, by its id in `allot devices`");
   AddJson(command, session);
-  OnRun(command, session, [&session, name, drain]() -> StatusOr<int> {
+  OnRun(command, session, [&session, name, device, drain]() -> StatusOr<int> {
+    ASSIGN_OR_RETURN(const std::string text, Drain(session, *name, *device, drain));
+    Print(text);
+    return kOk;
+  });
+}
+
+void AddDoctor(CLI::App& app, Session& session) {
+  CLI::App* command = AddCommand(
+      app, "doctor", "Tell what is wrong with a node, or with all, and what to do about it",
+      "  allot doctor             one line a node; exit code 7 if one is not well\n"
+      "  allot doctor node-7");
+  auto name = std::make_shared<std::string>();
+  command->add_option("NODE", *name, "Its name in `allot nodes`; none: all of them");
+  AddJson(command, session);
+  OnRun(command, session, [&session, name]() -> StatusOr<int> {
     ASSIGN_OR_RETURN(const std::unique_ptr<Api> api, session.Connect());
-    ASSIGN_OR_RETURN(const Answer<NodeView> answer, api->Drain(*name, drain));
-    const NodeView& n = answer.view;
-    Print(session.json ? answer.body
-          : drain ? fmt::format("{} takes nothing new; {} tasks and {} replicas still run there",
-                                n.name, n.tasks, n.replicas)
-                  : fmt::format("{} takes work again", n.name));
-    return 0;
+    ASSIGN_OR_RETURN(const Answer<ClusterView> cluster, api->Cluster());
+    ASSIGN_OR_RETURN(const Answer<std::vector<NodeView>> nodes, api->Nodes());
+    ASSIGN_OR_RETURN(const Answer<std::vector<DeviceView>> devices, api->Devices());
+    std::vector<Diagnosis> all = Diagnose(cluster.view, nodes.view, devices.view);
+    if (!name->empty()) {
+      std::erase_if(all, [&](const Diagnosis& d) { return d.node != *name; });
+      if (all.empty()) return NotFound("there is no node \"{}\"; `allot nodes` lists them", *name);
+    }
+    Print(session.json ? DoctorJson(all) : name->empty() ? DoctorLines(all) : DoctorText(all[0]));
+    const bool well = std::all_of(all.begin(), all.end(), [](const auto& d) { return d.well(); });
+    return well ? kOk : kUnwell;
   });
 }
 
@@ -109,6 +185,7 @@ void AddNodes(CLI::App& app, Session& session) {
   });
   AddDrain(app, session, true);
   AddDrain(app, session, false);
+  AddDoctor(app, session);
 }
 
 }  // namespace allot::client

@@ -182,7 +182,9 @@ void ClusterState::Fold(const DeviceQuarantined& r) {
 
 void ClusterState::Fold(const DeviceOnProbation& r) {
   NodeState& node = MutableNode(r.node);
-  node.quarantines.at(r.device).probation = true;
+  Quarantine& quarantine = node.quarantines.at(r.device);
+  quarantine.probation = true;
+  quarantine.since = r.at;
   ComputeFree(node);
 }
 

@@ -80,7 +80,8 @@ struct ForgottenKey {
 
 // A device, or a node, that is out of service for failing jobs or by an operator's word.
 struct Quarantine {
-  Time since, until;
+  Time since;  // that it is out, or on probation
+  Time until;
   uint32_t strikes = 0;
   bool probation = false;  // it takes work again, and its next failure is its next strike
   std::string why;
@@ -106,6 +107,11 @@ struct NodeState {
   bool Quarantined(const std::string& device) const {
     const auto it = quarantines.find(device);
     return it != quarantines.end() && !it->second.probation;
+  }
+  // As a whole on probation: it gets one task at a time.
+  const Quarantine* Probation() const {
+    const auto it = quarantines.find("");
+    return it != quarantines.end() && it->second.probation ? &it->second : nullptr;
   }
 };
 

@@ -29,16 +29,16 @@ std::string_view ToString(RequeueReason reason) {
 }
 
 // The dispatcher: an event goes to the machine it concerns; then, in this order, what time and the
-// change have made due: leases and limits, replicas, jobs, messages, routes.
+// change have made due: leases and limits, probations, replicas, jobs, messages, routes.
 class Core::Impl {
  public:
   explicit Impl(CoreOptions options)
       : ledger(std::move(options)),
         delivery(ledger),
-        jobs(ledger, delivery),
-        deployments(ledger, delivery),
-        nodes(ledger, delivery, jobs, deployments),
         quarantine(ledger),
+        jobs(ledger, delivery, quarantine),
+        deployments(ledger, delivery),
+        nodes(ledger, delivery, jobs, deployments, quarantine),
         planner(ledger, delivery),
         routes(ledger),
         explainer(ledger, planner) {
@@ -54,6 +54,7 @@ class Core::Impl {
     std::visit([&](const auto& e) { On(e, out); }, event);
     nodes.ExpireLeases(out);
     jobs.StopOverdue(out);
+    quarantine.Run(out);
     bool more = deployments.Reconcile(out);
     // Replicas come before jobs: as long as some of a round wait for their turn, jobs do too.
     if (!more) {
@@ -70,6 +71,7 @@ class Core::Impl {
     CHECK(!started);
     started = true;
     ledger.Rebuild();
+    quarantine.Rebuild();
     delivery.Clear();
     planner.Clear();
     deployments.Clear();
@@ -95,6 +97,7 @@ class Core::Impl {
     if (status.ok()) {
       ledger.Remember(PolicySet{ledger.now, e.policy}, out);
       deployments.PolicyChanged();
+      quarantine.PolicyChanged();
     }
     Answer(e.token, std::move(status), JobId(), out);
   }
@@ -109,6 +112,7 @@ class Core::Impl {
     consider(nodes.NextCheck());
     consider(delivery.NextDue());
     consider(routes.NextDue());
+    consider(quarantine.NextDue());
     if (!ledger.time_limits().empty()) consider(ledger.time_limits().begin()->first);
     return next;
   }
@@ -117,10 +121,10 @@ class Core::Impl {
   bool unfinished = false;  // the last step stopped at a budget
   Ledger ledger;
   Delivery delivery;
+  QuarantineMachine quarantine;
   JobMachine jobs;
   DeploymentMachine deployments;
   NodeMachine nodes;
-  QuarantineMachine quarantine;
   Planner planner;
   RouteKeeper routes;
   Explainer explainer;

@@ -14,9 +14,11 @@ enum class WaitReason : uint8_t {
   kNoMatchingDevice,  // nodes have no device of the model or kind asked for
   kDevicesBusy,       // they have, but leased
   kDevicesUnhealthy,
+  kDevicesQuarantined,  // out of service for failing jobs, or by an operator's word
   kTooLittleMemory,
   kTooFewCpus,
   kNodesDraining,
+  kNodesQuarantined,  // the same, or on probation with the one task it may have
   kNodesLost,
   kGangTooWide,      // some tasks fit, not all at once
   kBehindInQueue,    // jobs ahead in its queue or tenant

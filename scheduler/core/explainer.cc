@@ -7,6 +7,7 @@ namespace allot::scheduler {
 namespace {
 
 constexpr size_t kCandidates = 8;
+constexpr size_t kQuarantinesTold = 3;
 
 std::string Plural(uint64_t count, std::string_view thing) {
   return fmt::format("{} {}{}", count, thing, count == 1 ? "" : "s");
@@ -35,6 +36,17 @@ bool MeansProcessorOnly(const Demand& demand) {
                      [](const DeviceRequest& r) { return r.kind == DeviceKind::kCpu; });
 }
 
+// Accelerators of a part that are out of service although the node says that they are ready.
+uint32_t QuarantinedOf(const NodeState& node, const DeviceSet& all) {
+  if (node.quarantines.empty()) return 0;
+  uint32_t count = 0;
+  all.ForEach([&](uint32_t i) {
+    const Device& device = node.info->devices[i];
+    count += device.state == DeviceState::kReady && node.Quarantined(device.id);
+  });
+  return count;
+}
+
 // "nvidia/h100* or GPU": what all alternatives ask for.
 std::string Wishes(const Demand& demand) {
   if (demand.devices.empty()) return "processors";
@@ -58,12 +70,16 @@ std::string_view ToString(WaitReason reason) {
       return "devices_busy";
     case WaitReason::kDevicesUnhealthy:
       return "devices_unhealthy";
+    case WaitReason::kDevicesQuarantined:
+      return "devices_quarantined";
     case WaitReason::kTooLittleMemory:
       return "too_little_memory";
     case WaitReason::kTooFewCpus:
       return "too_few_cpus";
     case WaitReason::kNodesDraining:
       return "nodes_draining";
+    case WaitReason::kNodesQuarantined:
+      return "nodes_quarantined";
     case WaitReason::kNodesLost:
       return "nodes_lost";
     case WaitReason::kGangTooWide:
@@ -108,8 +124,12 @@ Explainer::NodeVerdict Explainer::Judge(const Demand& demand, uint32_t node,
         verdict.obstacle = Obstacle::kLost;
       } else if (state.draining) {
         verdict.obstacle = Obstacle::kDraining;
+      } else if (!row.open) {  // Quarantined, or on probation with a task.
+        verdict.obstacle = Obstacle::kQuarantined;
       } else if (option.count > 0 && part->total < option.count) {
-        verdict.obstacle = Obstacle::kUnhealthy;
+        const uint32_t mended = part->total + QuarantinedOf(state, part->all);
+        verdict.obstacle =
+            mended < option.count ? Obstacle::kUnhealthy : Obstacle::kDevicesQuarantined;
       } else if (!devices) {
         verdict.obstacle = Obstacle::kBusy;
       } else if (!cpus) {
@@ -120,7 +140,7 @@ Explainer::NodeVerdict Explainer::Judge(const Demand& demand, uint32_t node,
         verdict.obstacle = Obstacle::kPriceCap;
       } else {
         verdict.obstacle = Obstacle::kNone;
-        verdict.tasks = tasks;
+        verdict.tasks = row.single ? 1 : tasks;
       }
       const bool nearer = nearest.option == nullptr || verdict.obstacle > nearest.obstacle ||
                           (verdict.obstacle == nearest.obstacle && verdict.score < nearest.score);
@@ -152,8 +172,11 @@ Explainer::Survey Explainer::Look(const Demand& demand, std::optional<PriceRate>
                          : fmt::format("without {}", wishes));
   add(Obstacle::kLost, WaitReason::kNodesLost, "would do but lost");
   add(Obstacle::kDraining, WaitReason::kNodesDraining, "would do but draining");
+  add(Obstacle::kQuarantined, WaitReason::kNodesQuarantined, "would do but quarantined");
   add(Obstacle::kUnhealthy, WaitReason::kDevicesUnhealthy,
       fmt::format("with {}, not enough of them healthy", wishes));
+  add(Obstacle::kDevicesQuarantined, WaitReason::kDevicesQuarantined,
+      fmt::format("with {}, too many of them quarantined", wishes));
   add(Obstacle::kBusy, WaitReason::kDevicesBusy,
       plain ? fmt::format("with {}, fewer than {} free", wishes, count)
             : fmt::format("with {}, too few free", wishes));
@@ -188,6 +211,16 @@ JobExplanation::Candidate Explainer::CandidateOf(const Demand& demand,
     case Obstacle::kUnhealthy:
       candidate.verdict = fmt::format("{} of {} devices healthy", part->total, count);
       break;
+    case Obstacle::kDevicesQuarantined:
+      candidate.verdict = fmt::format(
+          "{} of {} devices in service, {} quarantined", part->total, count,
+          QuarantinedOf(ledger_.state().nodes()[verdict.node], part->all));
+      break;
+    case Obstacle::kQuarantined:
+      candidate.verdict = ledger_.state().nodes()[verdict.node].Probation() != nullptr
+                              ? "on probation, and has its one task"
+                              : "quarantined";
+      break;
     case Obstacle::kCpus:
       candidate.verdict = fmt::format("{} of {} processors free", Cores(row.cpus_free),
                                       Cores(demand.resources.cpus));
@@ -212,7 +245,40 @@ JobExplanation::Candidate Explainer::CandidateOf(const Demand& demand,
   return candidate;
 }
 
-void Explainer::Remedies(const Demand& demand, const Survey& survey, JobExplanation& out) const {
+void Explainer::QuarantineRemedies(Time now, const Survey& survey, JobExplanation& out) const {
+  size_t told = 0;
+  const auto tell = [&](const std::string& node, const std::string& device, const Quarantine& held) {
+    if (told++ >= kQuarantinesTold) return;
+    const std::string what = device.empty() ? node : fmt::format("{} of {}", device, node);
+    const std::string command =
+        device.empty() ? fmt::format("`allot undrain {}`", node)
+                       : fmt::format("`allot undrain {} --device {}`", node, device);
+    std::string when = command;
+    if (held.probation) {
+      when = "the task it is tried with to end, or " + command;
+    } else if (held.until < kTimeMax) {
+      when = fmt::format("probation in {}, or {}",
+                         FormatDuration(std::max(held.until - now, Duration{})), command);
+    }
+    out.remedies.push_back(fmt::format("{} to be given back: {} ({})", what, when, held.why));
+  };
+  for (const NodeVerdict& verdict : survey.nodes) {
+    const NodeState& node = ledger_.state().nodes()[verdict.node];
+    if (verdict.obstacle == Obstacle::kQuarantined) {
+      if (const auto it = node.quarantines.find(""); it != node.quarantines.end())
+        tell(node.info->name, "", it->second);
+    }
+    if (verdict.obstacle != Obstacle::kDevicesQuarantined) continue;
+    const PlacementIndex::Part* part = ledger_.index().row(verdict.node).Find(verdict.device_class);
+    part->all.ForEach([&](uint32_t i) {
+      const std::string& id = node.info->devices[i].id;
+      if (node.Quarantined(id)) tell(node.info->name, id, node.quarantines.at(id));
+    });
+  }
+}
+
+void Explainer::Remedies(Time now, const Demand& demand, const Survey& survey,
+                         JobExplanation& out) const {
   const uint64_t missing = demand.tasks > survey.tasks ? demand.tasks - survey.tasks : 0;
   if (missing == 0) return;
   // Of the first alternative: the one the user wished for most.
@@ -239,9 +305,10 @@ void Explainer::Remedies(const Demand& demand, const Survey& survey, JobExplanat
                     Plural(std::min<uint64_t>(missing, holders.size()), "running job")));
   if (draining > 0)
     out.remedies.push_back(fmt::format("{} to be undrained", Plural(draining, "node")));
+  QuarantineRemedies(now, survey, out);
 }
 
-void Explainer::ExplainPending(const JobState& job, JobExplanation& out) const {
+void Explainer::ExplainPending(Time now, const JobState& job, JobExplanation& out) const {
   Demand demand = Demand::Of(*job.spec);
   Resolve(ledger_.classes(), demand);
   const auto& nodes = ledger_.state().nodes();
@@ -274,7 +341,7 @@ void Explainer::ExplainPending(const JobState& job, JobExplanation& out) const {
   }
   if (alive > 0) {
     out.reasons.insert(out.reasons.end(), survey.reasons.begin(), survey.reasons.end());
-    Remedies(demand, survey, out);
+    Remedies(now, demand, survey, out);
   }
   std::stable_sort(survey.nodes.begin(), survey.nodes.end(),
                    [](const NodeVerdict& a, const NodeVerdict& b) {
@@ -321,7 +388,7 @@ StatusOr<JobExplanation> Explainer::Explain(Time now, JobId id) const {
   switch (job->phase) {
     case JobPhase::kPending:
       out.waited = now - job->queued;
-      ExplainPending(*job, out);
+      ExplainPending(now, *job, out);
       break;
     case JobPhase::kRunning:
     case JobPhase::kStopping:

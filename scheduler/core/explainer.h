@@ -24,7 +24,9 @@ class Explainer {
     kNoDevice,
     kLost,
     kDraining,
+    kQuarantined,
     kUnhealthy,
+    kDevicesQuarantined,
     kBusy,
     kCpus,
     kMemory,
@@ -48,9 +50,11 @@ class Explainer {
 
   NodeVerdict Judge(const Demand& demand, uint32_t node, std::optional<PriceRate> cap) const;
   Survey Look(const Demand& demand, std::optional<PriceRate> cap) const;
-  void Remedies(const Demand& demand, const Survey& survey, JobExplanation& out) const;
+  void Remedies(Time now, const Demand& demand, const Survey& survey, JobExplanation& out) const;
+  // What is out of service and would do, and how it comes back.
+  void QuarantineRemedies(Time now, const Survey& survey, JobExplanation& out) const;
   JobExplanation::Candidate CandidateOf(const Demand& demand, const NodeVerdict& verdict) const;
-  void ExplainPending(const JobState& job, JobExplanation& out) const;
+  void ExplainPending(Time now, const JobState& job, JobExplanation& out) const;
   void ExplainPlaced(const JobState& job, JobExplanation& out) const;
 
   const Ledger& ledger_;

@@ -96,6 +96,7 @@ void JobMachine::Finish(const JobState& job, JobOutcome outcome, int32_t code, E
   const JobId id = job.id;
   Cost cost = job.cost;
   if (job.phase != JobPhase::kPending) cost += CostOf(job.price, ledger_.now - job.placed);
+  quarantine_.JobEnded(id);
   ledger_.Remember(JobFinished{ledger_.now, id, outcome, code, cost}, out);
   out.commands.emplace_back(std::in_place_type<JobEnded>, JobEnded{id});
 }
@@ -144,14 +145,17 @@ bool JobMachine::TaskSaid(NodeId node, const TaskStatus& status, Effects& out) {
     return true;
   }
   const TaskState& task = ledger_.state().FindJob(key.task.job)->tasks[key.task.index];
-  if (status.phase == TaskPhase::kRunning && task.phase == TaskPhase::kAssigned)
+  if (status.phase == TaskPhase::kRunning && task.phase == TaskPhase::kAssigned) {
     ledger_.Remember(TaskStarted{ledger_.now, key, status.pid}, out);
+    quarantine_.Started(*ledger_.state().FindJob(key.task.job), key.task.index);
+  }
   return false;
 }
 
 void JobMachine::TaskEnded(const TaskKey& key, const TaskExit& exit, Effects& out) {
   ledger_.Remember(TaskExited{ledger_.now, key, exit}, out);
   const JobState& job = *ledger_.state().FindJob(key.task.job);
+  quarantine_.Exited(job, key.task.index, job.phase == JobPhase::kRunning, out);
   if (job.phase == JobPhase::kStopping) return Settle(job.id, out);
   if (exit.succeeded()) {
     if (AllOver(job)) Finish(job, JobOutcome::kSucceeded, 0, out);
@@ -177,6 +181,7 @@ void JobMachine::TaskEnded(const TaskKey& key, const TaskExit& exit, Effects& ou
 void JobMachine::Abandon(const TaskKey& key, RequeueReason reason, Effects& out) {
   ledger_.Remember(TaskAbandoned{ledger_.now, key}, out);
   const JobState& job = *ledger_.state().FindJob(key.task.job);
+  quarantine_.Abandoned(job, key.task.index);
   if (job.phase != JobPhase::kRunning) return;
   JobStopping record{ledger_.now, job.id};
   record.requeue = reason;

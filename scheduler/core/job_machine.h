@@ -5,6 +5,7 @@
 
 #include "scheduler/core/delivery.h"
 #include "scheduler/core/ledger.h"
+#include "scheduler/core/quarantine.h"
 
 namespace allot::scheduler {
 
@@ -14,7 +15,8 @@ int32_t CodeOf(const std::vector<TaskState>& tasks);
 
 class JobMachine {
  public:
-  JobMachine(Ledger& ledger, Delivery& delivery) : ledger_(ledger), delivery_(delivery) {}
+  JobMachine(Ledger& ledger, Delivery& delivery, QuarantineMachine& quarantine)
+      : ledger_(ledger), delivery_(delivery), quarantine_(quarantine) {}
 
   void Submit(const JobSubmitted& event, Effects& out);
   void Cancel(const JobCancelRequested& event, Effects& out);
@@ -36,6 +38,7 @@ class JobMachine {
 
   Ledger& ledger_;
   Delivery& delivery_;
+  QuarantineMachine& quarantine_;
 };
 
 }  // namespace allot::scheduler

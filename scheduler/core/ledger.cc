@@ -34,7 +34,7 @@ void Ledger::Rebuild() {
   time_limit_of_.clear();
   links_.clear();
   links_.resize(state_.nodes().size());
-  for (const NodeState& node : state_.nodes()) index_.Describe(node);
+  for (const NodeState& node : state_.nodes()) DescribeNode(node.id);
   for (const auto& [id, job] : state_.jobs()) {
     switch (job.phase) {
       case JobPhase::kPending:
@@ -113,9 +113,8 @@ void Ledger::Observe(const PolicySet&, JobPhase) {
 
 void Ledger::Observe(const NodeRegistered& r, JobPhase) {
   if (links_.size() < state_.nodes().size()) links_.resize(state_.nodes().size());
-  const NodeState& node = *state_.FindNode(r.node);
-  index_.Describe(node);
-  DirtyReplicasOf(node);
+  DescribeNode(r.node);
+  DirtyReplicasOf(*state_.FindNode(r.node));
 }
 
 void Ledger::Observe(const NodeLost& r, JobPhase) {
@@ -128,7 +127,18 @@ void Ledger::Observe(const NodeDrainSet& r, JobPhase) {
   DirtyReplicasOf(*state_.FindNode(r.node));
 }
 
-void Ledger::DescribeNode(NodeId node) { index_.Describe(*state_.FindNode(node)); }
+void Ledger::DescribeNode(NodeId node) { index_.Describe(*state_.FindNode(node), OnTrial(node)); }
+
+// Tasks from before run on and decide nothing.
+bool Ledger::OnTrial(NodeId id) const {
+  const NodeState& node = *state_.FindNode(id);
+  const Quarantine* probation = node.Probation();
+  if (probation == nullptr) return false;
+  return std::any_of(node.tasks.begin(), node.tasks.end(), [&](const TaskKey& key) {
+    return state_.FindJob(key.task.job)->placed >= probation->since;
+  });
+}
+
 void Ledger::Observe(const DeviceQuarantined& r, JobPhase) { DescribeNode(r.node); }
 void Ledger::Observe(const DeviceOnProbation& r, JobPhase) { DescribeNode(r.node); }
 void Ledger::Observe(const DeviceCleared& r, JobPhase) { DescribeNode(r.node); }

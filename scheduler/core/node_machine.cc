@@ -125,7 +125,9 @@ void NodeMachine::Register(const std::string& name, const RegisterNode& message,
       // The Welcome was lost. What the message lists may be old by now, so only what is true for
       // good is taken from it: that something started or ended, not that something is missing.
       Welcome(*known, out);
+      quarantine_.Registering(true);
       Take(known->id, TaskReport{known->epoch, message.tasks}, out);
+      quarantine_.Registering(false);
       return;
     }
   }
@@ -145,8 +147,11 @@ void NodeMachine::Register(const std::string& name, const RegisterNode& message,
   link.stray_replicas.clear();
   Watch(id, link.lease_end);
   const NodeState& node = *ledger_.state().FindNode(id);
+  quarantine_.NodeChanged(id);
   Welcome(node, out);
+  quarantine_.Registering(true);
   Reconcile(node, message, out);
+  quarantine_.Registering(false);
 }
 
 // Compares what the node holds with what it should hold.
@@ -220,7 +225,13 @@ void NodeMachine::Take(NodeId id, const TaskReport& message, Effects& out) {
 }
 
 void NodeMachine::Take(NodeId node, const ReplicaReport& message, Effects& out) {
-  for (const ReplicaStatus& status : message.replicas) deployments_.ReplicaSaid(node, status, out);
+  for (const ReplicaStatus& status : message.replicas) {
+    deployments_.ReplicaSaid(node, status, out);
+    if (status.phase != ReplicaPhase::kReady) continue;
+    const auto it = ledger_.state().replicas().find(status.id);
+    if (it != ledger_.state().replicas().end() && it->second.placement.node == node)
+      quarantine_.ReplicaReady(it->second, out);
+  }
 }
 
 void NodeMachine::Welcome(const NodeState& node, Effects& out) {
@@ -248,6 +259,7 @@ void NodeMachine::Drain(const NodeDrainRequested& event, Effects& out) {
   }
   if (node->draining != event.drain)
     ledger_.Remember(NodeDrainSet{ledger_.now, node->id, event.drain}, out);
+  if (!event.drain) quarantine_.TakeIn(node->id, out);
   Answer(event.token, absl::OkStatus(), JobId(), out);
 }
 

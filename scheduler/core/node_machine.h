@@ -13,13 +13,19 @@
 #include "scheduler/core/deployment_machine.h"
 #include "scheduler/core/job_machine.h"
 #include "scheduler/core/ledger.h"
+#include "scheduler/core/quarantine.h"
 
 namespace allot::scheduler {
 
 class NodeMachine {
  public:
-  NodeMachine(Ledger& ledger, Delivery& delivery, JobMachine& jobs, DeploymentMachine& deployments)
-      : ledger_(ledger), delivery_(delivery), jobs_(jobs), deployments_(deployments) {}
+  NodeMachine(Ledger& ledger, Delivery& delivery, JobMachine& jobs, DeploymentMachine& deployments,
+              QuarantineMachine& quarantine)
+      : ledger_(ledger),
+        delivery_(delivery),
+        jobs_(jobs),
+        deployments_(deployments),
+        quarantine_(quarantine) {}
 
   // First in every step: `now` may be later than NextCheck asked for.
   void Woken(Time now, Effects& out);
@@ -47,6 +53,7 @@ class NodeMachine {
   Delivery& delivery_;
   JobMachine& jobs_;
   DeploymentMachine& deployments_;
+  QuarantineMachine& quarantine_;
   // When to look at each alive node's lease next, on the listening clock; the lease itself moves
   // with every message.
   std::set<std::pair<Time, NodeId>> checks_;

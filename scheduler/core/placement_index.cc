@@ -98,13 +98,13 @@ PriceRate PlacementIndex::PriceOf(const Row& row) const {
   return price;
 }
 
-void PlacementIndex::Describe(const NodeState& node) {
+void PlacementIndex::Describe(const NodeState& node, bool on_trial) {
   const uint32_t i = node.id.value() - 1;
   Row sketch = Sketch(node);
   if (i >= rows_.size()) {
     rows_.resize(i + 1);
   } else if (rows_[i].SameTotals(sketch)) {  // An agent that only lost its link.
-    return Refresh(node);
+    return Refresh(node, on_trial);
   } else {
     if (rows_[i].open) Leave(i);
     for (const Part& part : rows_[i].parts) members_[part.device_class].Erase(i);
@@ -124,17 +124,31 @@ void PlacementIndex::Describe(const NodeState& node) {
   MutableBuckets(row.cpu_class);
   members_[row.cpu_class].Insert(i);
   ++capacity_version_;
-  Refresh(node);
+  Refresh(node, on_trial);
+}
+
+void PlacementIndex::SetSuspects(NodeId node, bool whole, const DeviceSet& devices) {
+  Row& row = rows_[node.value() - 1];
+  row.suspect = whole;
+  row.suspects = devices;
+}
+
+void PlacementIndex::ForgetSuspects() {
+  for (Row& row : rows_) {
+    row.suspect = false;
+    row.suspects = DeviceSet();
+  }
 }
 
 void PlacementIndex::Reprice() {
   for (Row& row : rows_) row.price = PriceOf(row);
 }
 
-void PlacementIndex::Refresh(const NodeState& node) {
+void PlacementIndex::Refresh(const NodeState& node, bool on_trial) {
   const uint32_t i = node.id.value() - 1;
   Row& row = rows_[i];
-  const bool open = node.alive && !node.draining && !node.Quarantined("");
+  const bool open = node.alive && !node.draining && !node.Quarantined("") && !on_trial;
+  row.single = node.Probation() != nullptr;
   if (row.open && open) {  // The hot path: a lease came or went.
     bool grown = node.cpus_free > row.cpus_free || node.memory_free > row.memory_free;
     row.cpus_free = node.cpus_free;
@@ -251,7 +265,8 @@ bool PlacementIndex::PossibleWhenEmpty(const Demand& demand) const {
         if (!rows_[i].open) continue;
         const Part* part = rows_[i].Find(c);
         const uint32_t devices = part != nullptr ? part->total : 0;
-        tasks += TasksWhenEmpty(rows_[i], devices, option.count, demand.resources, demand.tasks);
+        tasks += TasksWhenEmpty(rows_[i], devices, option.count, demand.resources,
+                                rows_[i].single ? 1 : demand.tasks);
         if (tasks >= demand.tasks) return true;
       }
     }

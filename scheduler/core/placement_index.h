@@ -2,7 +2,8 @@
 // accelerators of the class, or by whole free cores for a class of processors.
 //
 // Derived from ClusterState and kept up to date by Ledger; a search walks buckets, never all nodes.
-// Only open nodes (alive, not draining, not quarantined) are in buckets. Row i is the node with id i + 1.
+// Only open nodes (alive, not draining, not quarantined, not on trial already) are in buckets. Row i
+// is the node with id i + 1.
 #pragma once
 
 #include <vector>
@@ -30,6 +31,9 @@ class PlacementIndex {
   // All a search looks at, side by side in memory.
   struct Row {
     bool open = false;
+    bool single = false;   // on probation: one task at a time
+    bool suspect = false;  // the node as a whole, and devices, that fail jobs: better elsewhere
+    DeviceSet suspects;
     ClassId cpu_class = 0;
     uint32_t cpu_bucket = 0;
     MilliCpu cpus_free = 0, cpus_total = 0;
@@ -50,9 +54,13 @@ class PlacementIndex {
 
   void Clear();
   // The node's info is new: interns its devices. Implies Refresh.
-  void Describe(const NodeState& node);
-  // What the node has free, or whether it is open, may have changed.
-  void Refresh(const NodeState& node);
+  void Describe(const NodeState& node, bool on_trial = false);
+  // What the node has free, or whether it is open, may have changed. `on_trial`: it is on probation
+  // and has its one task.
+  void Refresh(const NodeState& node, bool on_trial = false);
+  // A preference for searches, nothing more: a suspect takes work when nothing else has room.
+  void SetSuspects(NodeId node, bool whole, const DeviceSet& devices);
+  void ForgetSuspects();
   // Prices of classes have changed.
   void Reprice();
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <tuple>
 
 namespace allot::scheduler {
 namespace {
@@ -19,6 +20,13 @@ DeviceSet Lowest(const DeviceSet& set, uint32_t count) {
     --count;
   });
   return lowest;
+}
+
+// The lowest, but suspects last.
+DeviceSet Choose(const DeviceSet& free, const DeviceSet& suspects, uint32_t count) {
+  const DeviceSet good = free.Minus(suspects);
+  if (good.Count() >= count) return Lowest(good, count);
+  return good | Lowest(free.Minus(good), count - good.Count());
 }
 
 uint32_t FirstBucket(const Demand& demand, const DemandOption& option) {
@@ -57,10 +65,20 @@ bool PlacementSearch::Fits(const Demand& demand, const DemandOption& option, Cla
   const PlacementIndex::Row& row = index_.row(node);
   const int64_t tasks = taken.tasks;
   const Resources& each = demand.resources;
+  if (row.single && tasks > 0) return false;
   if (each.cpus > 0 && row.cpus_free - tasks * each.cpus < each.cpus) return false;
   if (each.memory > 0 && row.memory_free - tasks * each.memory < each.memory) return false;
   if (option.count == 0) return true;
   return row.Find(c)->free >= (taken.of_class + 1) * option.count;
+}
+
+bool PlacementSearch::Suspect(const DemandOption& option, ClassId c, uint32_t node,
+                              Taken taken) const {
+  const PlacementIndex::Row& row = index_.row(node);
+  if (row.suspect) return true;
+  if (option.count == 0 || row.suspects.Empty()) return false;
+  const DeviceSet good = (row.Find(c)->all & row.devices_free).Minus(row.suspects);
+  return good.Count() < (taken.of_class + 1) * option.count;
 }
 
 bool PlacementSearch::FitsOn(const Demand& demand, const Limits& limits, uint32_t node) const {
@@ -147,8 +165,9 @@ void PlacementSearch::Refill(const Demand& demand, const DemandOption& option, c
     const PriceRate price = PriceOf(demand, option, walk.device_class, node);
     if (limits.price_cap && price > *limits.price_cap) continue;
     const Cost score = Score(demand, option, walk.device_class, node, none, price);
-    window_.push_back(Candidate{score, node, walk_index, 0});
-    ++walk.fresh;
+    const bool suspect = Suspect(option, walk.device_class, node, none);
+    window_.push_back(Candidate{suspect, score, node, walk_index, 0});
+    walk.fresh += !suspect;
   }
 }
 
@@ -176,8 +195,9 @@ bool PlacementSearch::PlaceOption(const Demand& demand, const DemandOption& opti
     size_t best = window_.size();
     for (size_t i = 0; i < window_.size(); ++i) {
       const Candidate& c = window_[i];
-      if (best == window_.size() || c.score < window_[best].score ||
-          (c.score == window_[best].score && c.node < window_[best].node))
+      if (best == window_.size() || std::tie(c.suspect, c.score.micros, c.node) <
+                                        std::tie(window_[best].suspect, window_[best].score.micros,
+                                                 window_[best].node))
         best = i;
     }
     if (best == window_.size()) return false;
@@ -187,11 +207,11 @@ bool PlacementSearch::PlaceOption(const Demand& demand, const DemandOption& opti
     // Another class of the same node may have taken what this candidate counted on.
     const auto taken = [&] { return Taken{taken_[chosen.node], chosen.taken}; };
     if (!Fits(demand, option, walk.device_class, chosen.node, taken())) {
-      if (chosen.taken == 0) --walk.fresh;
+      if (chosen.taken == 0) walk.fresh -= !chosen.suspect;
       window_.erase(window_.begin() + static_cast<std::ptrdiff_t>(best));
       continue;
     }
-    if (chosen.taken == 0) --walk.fresh;
+    if (chosen.taken == 0) walk.fresh -= !chosen.suspect;
     total_ += chosen.score;
     ++chosen.taken;
     ++taken_[chosen.node];
@@ -199,6 +219,7 @@ bool PlacementSearch::PlaceOption(const Demand& demand, const DemandOption& opti
     if (Fits(demand, option, walk.device_class, chosen.node, taken())) {
       chosen.score = Score(demand, option, walk.device_class, chosen.node, taken(),
                            PriceOf(demand, option, walk.device_class, chosen.node));
+      chosen.suspect = Suspect(option, walk.device_class, chosen.node, taken());
     } else {
       window_.erase(window_.begin() + static_cast<std::ptrdiff_t>(best));
     }
@@ -226,7 +247,8 @@ PlacementSearch::Found PlacementSearch::Collect(const Demand& demand,
     found.price = found.price + classes_.PriceOfShare(row.cpu_class, demand.resources.cpus);
     if (option.count == 0) continue;
     placement.devices =
-        Lowest((row.Find(pick.device_class)->all & row.devices_free).Minus(used), option.count);
+        Choose((row.Find(pick.device_class)->all & row.devices_free).Minus(used), row.suspects,
+               option.count);
     used = used | placement.devices;
     found.price.micros_per_hour +=
         classes_.Get(pick.device_class).price.micros_per_hour * option.count;

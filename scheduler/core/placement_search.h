@@ -2,7 +2,8 @@
 //
 // For each class that would do, buckets are walked in the order the policy likes (fullest first or
 // emptiest first) and a window of up to kWindow untouched nodes is scored; the least score wins and
-// ties go to the smaller node id. A node that got a task is scored again for the next one.
+// ties go to the smaller node id. What is suspected of failing jobs (quarantine.h) comes after
+// everything else. A node that got a task is scored again for the next one.
 // Complete: if it finds nothing, nothing fits.
 #pragma once
 
@@ -46,6 +47,7 @@ class PlacementSearch {
 
  private:
   struct Candidate {
+    bool suspect = false;  // taken only if nothing else fits
     Cost score;
     uint32_t node = 0;
     uint32_t walk = 0;
@@ -56,7 +58,7 @@ class PlacementSearch {
     ClassId device_class = 0;
     const std::vector<NodeSet>* buckets = nullptr;
     uint32_t first_bucket = 0, bucket = 0, next = 0;
-    uint32_t fresh = 0;  // untouched candidates of it in the window
+    uint32_t fresh = 0;  // untouched candidates of it in the window that are no suspects
     bool over = false;
   };
 
@@ -71,6 +73,8 @@ class PlacementSearch {
   };
   bool Fits(const Demand& demand, const DemandOption& option, ClassId c, uint32_t node,
             Taken taken) const;
+  // Would the next task there be on a device, or a node, that fails jobs?
+  bool Suspect(const DemandOption& option, ClassId c, uint32_t node, Taken taken) const;
   PriceRate PriceOf(const Demand& demand, const DemandOption& option, ClassId c,
                     uint32_t node) const;
   Cost Score(const Demand& demand, const DemandOption& option, ClassId c, uint32_t node,

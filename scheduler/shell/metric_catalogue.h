@@ -38,6 +38,14 @@ inline const Row kNodes{"allotrope_nodes", "Nodes by state: alive, draining or l
 inline const Row kDevices{"allotrope_devices", "Devices of nodes that are alive.", Kind::kGauge};
 inline const Row kDevicesLeased{"allotrope_devices_leased", "Accelerators that hold work.",
                                 Kind::kGauge};
+inline const Row kDevicesQuarantined{
+    "allotrope_devices_quarantined",
+    "Devices out of service for failing jobs or by an operator's word; those on probation apart.",
+    Kind::kGauge};
+inline const Row kNodesQuarantined{"allotrope_nodes_quarantined", "The same of whole nodes.",
+                                   Kind::kGauge};
+inline const Row kQuarantines{"allotrope_quarantines_total",
+                              "Devices and nodes taken out of service, by cause.", Kind::kCounter};
 inline const Row kCpusTotal{"allotrope_cpus", "Processor cores offered by nodes that are alive.",
                             Kind::kGauge};
 inline const Row kCpusLeased{"allotrope_cpus_leased", "Processor cores leased.", Kind::kGauge};

@@ -39,6 +39,8 @@ struct Metrics::Families {
   MirroredCounter envelopes_in, envelopes_out, bytes_in, bytes_out, unroutable;
   GaugeFamily jobs{rows::kJobs}, nodes{rows::kNodes}, devices{rows::kDevices};
   GaugeFamily leased{rows::kDevicesLeased}, replicas{rows::kReplicas};
+  GaugeFamily devices_quarantined{rows::kDevicesQuarantined};
+  GaugeFamily nodes_quarantined{rows::kNodesQuarantined};
 };
 
 Metrics::Metrics()
@@ -62,6 +64,8 @@ Metrics::Metrics()
                                    JobOutcome::kCancelled, JobOutcome::kTimedOut}) {
     registry.GetCounter(rows::kJobsFinished, {{"outcome", std::string(ToString(outcome))}});
   }
+  for (const char* cause : {"failures", "operator"})
+    registry.GetCounter(rows::kQuarantines, {{"cause", cause}});
 }
 
 Metrics::~Metrics() = default;
@@ -89,6 +93,12 @@ void Metrics::Requeued(RequeueReason reason) {
   registry.GetCounter(rows::kJobsRequeued, {{"reason", std::string(ToString(reason))}}).Add();
 }
 
+void Metrics::Quarantined(const DeviceQuarantined& record) {
+  registry
+      .GetCounter(rows::kQuarantines, {{"cause", record.strikes == 0 ? "operator" : "failures"}})
+      .Add();
+}
+
 void Metrics::Refused(const std::string& reason) {
   registry.GetCounter(rows::kRefused, {{"reason", reason}}).Add();
 }
@@ -109,6 +119,7 @@ void Metrics::Take(const Sample& sample) {
   jobs[{{"phase", "finished"}}] = counts.finished;
   f.jobs.Publish(registry, jobs);
   TakeDevices(state);
+  TakeQuarantines(state);
   TakeReplicas(sample.core);
   registry.GetGauge(rows::kTerm).Set(static_cast<double>(state.term().value()));
   registry.GetGauge(rows::kGateways).Set(static_cast<double>(sample.gateways));
@@ -177,6 +188,23 @@ void Metrics::TakeDevices(const ClusterState& state) {
   families_->leased.Publish(registry, leased);
   registry.GetGauge(rows::kCpusTotal).Set(static_cast<double>(cpus) / 1000);
   registry.GetGauge(rows::kCpusLeased).Set(static_cast<double>(cpus - cpus_free) / 1000);
+}
+
+// Also of nodes that are lost: they come back with them.
+void Metrics::TakeQuarantines(const ClusterState& state) {
+  std::map<Labels, double> devices, nodes;
+  for (const char* word : {"quarantined", "probation"}) {
+    devices[{{"state", word}}] = 0;
+    nodes[{{"state", word}}] = 0;
+  }
+  for (const NodeState& node : state.nodes()) {
+    for (const auto& [device, quarantine] : node.quarantines)
+      (device.empty() ? nodes
+                      : devices)[{{"state", quarantine.probation ? "probation" : "quarantined"}}] +=
+          1;
+  }
+  families_->devices_quarantined.Publish(registry, devices);
+  families_->nodes_quarantined.Publish(registry, nodes);
 }
 
 void Metrics::TakeReplicas(const Core& core) {

@@ -32,6 +32,7 @@ class Metrics {
   void JobEnded(JobOutcome outcome, const std::string& tenant, Cost cost);
   void Spent(const std::string& tenant, Cost cost);
   void Requeued(RequeueReason reason);
+  void Quarantined(const DeviceQuarantined& record);
   void Refused(const std::string& reason);  // a closed list: see peers.cc
   void HttpAnswered(const std::string& route, int status);
 
@@ -50,6 +51,7 @@ class Metrics {
  private:
   struct Families;
   void TakeDevices(const ClusterState& state);
+  void TakeQuarantines(const ClusterState& state);
   void TakeReplicas(const Core& core);
   std::unique_ptr<Families> families_;
 };

@@ -186,6 +186,8 @@ void Pipeline::Count(const Record& record) {
     metrics_.nodes_lost.Add();
   } else if (const auto* requeued = std::get_if<JobRequeued>(&record)) {
     metrics_.Requeued(requeued->reason);
+  } else if (const auto* quarantined = std::get_if<DeviceQuarantined>(&record)) {
+    metrics_.Quarantined(*quarantined);
   } else if (std::holds_alternative<ReplicaGone>(record)) {
     metrics_.Spent("deployments", census_.TakeReplicaCost());
   }

@@ -41,12 +41,18 @@ void LeaseLedger::Take(const scheduler::TaskPlacement& placement, const std::str
   if (node.draining)
     findings_.Add(kName, "{} placed on {}, which is draining", owner.empty() ? "a task" : owner,
                   node.info->name);
+  if (node.out.contains(""))
+    findings_.Add(kName, "{} placed on {}, which is quarantined", owner.empty() ? "a task" : owner,
+                  node.info->name);
   placement.devices.ForEach([&](uint32_t i) {
     if (i >= node.info->devices.size()) {
       findings_.Add(kName, "{} leases device {} of {}, which has {}", owner, i, node.info->name,
                     node.info->devices.size());
       return;
     }
+    if (node.out.contains(node.info->devices[i].id))
+      findings_.Add(kName, "{} leases {} of {}, which is quarantined", owner,
+                    node.info->devices[i].id, node.info->name);
     const auto [held, fresh] = node.owners.try_emplace(node.info->devices[i].id, owner);
     if (!fresh)
       findings_.Add(kName, "device {} of {} leased to {} while {} has it", held->first,
@@ -58,17 +64,46 @@ void LeaseLedger::Free(NodeId node, const std::string& owner) {
   std::erase_if(nodes_[node].owners, [&](const auto& held) { return held.second == owner; });
 }
 
+void LeaseLedger::On(const scheduler::DeviceQuarantined& r) {
+  Node& node = nodes_[r.node];
+  node.out.insert(r.device);
+  if (r.device.empty()) node.probation = false;
+}
+
+void LeaseLedger::On(const scheduler::DeviceOnProbation& r) {
+  Node& node = nodes_[r.node];
+  if (node.out.erase(r.device) == 0)
+    findings_.Add(kName, "{} of node {} on probation without having been quarantined", r.device,
+                  r.node.value());
+  if (!r.device.empty()) return;
+  node.probation = true;
+  node.tried.clear();
+}
+
+void LeaseLedger::On(const scheduler::DeviceCleared& r) {
+  Node& node = nodes_[r.node];
+  node.out.erase(r.device);
+  if (r.device.empty()) node.probation = false;
+}
+
 void LeaseLedger::On(const scheduler::JobPlaced& r) {
   for (uint32_t i = 0; i < r.tasks.size(); ++i) {
     const TaskKey key{{r.job, i}, r.attempt};
     tasks_[key] = r.tasks[i].node;
     Take(r.tasks[i], r.tasks[i].devices.Empty() ? std::string() : ToString(key));
+    Node& node = nodes_[r.tasks[i].node];
+    if (!node.probation) continue;
+    node.tried.insert(key);
+    if (node.tried.size() > 1)
+      findings_.Add(kName, "{} has {} tasks at once on probation", node.info->name,
+                    node.tried.size());
   }
 }
 
 void LeaseLedger::EndTask(const TaskKey& key) {
   const auto it = tasks_.find(key);
   if (it == tasks_.end()) return;  // The job ledger says more.
+  nodes_[it->second].tried.erase(key);
   if (!nodes_[it->second].owners.empty()) Free(it->second, ToString(key));
   tasks_.erase(it);
 }

@@ -1,11 +1,13 @@
 // Reads the durable records as an outsider would and keeps its own books on devices and epochs.
 //
 // Promises: no device has two leases; a lease is taken only on a node that is alive and not
-// draining; the epochs of a node only grow. Leases follow a device's id when a node's list of
-// devices changes; the lease of a device that is gone ends.
+// draining, and of that and of each device only if it is not quarantined; a node on probation has
+// one task at a time; the epochs of a node only grow. Leases follow a device's id when a node's
+// list of devices changes; the lease of a device that is gone ends.
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -26,6 +28,9 @@ class LeaseLedger {
     bool draining = false;
     scheduler::NodeInfoPtr info;
     std::map<std::string, std::string> owners;  // device id → who
+    std::set<std::string> out;                  // quarantined: device ids, "" is the node
+    bool probation = false;                     // the node as a whole
+    std::set<TaskKey> tried;                    // placed there since, and not over
   };
   static constexpr std::string_view kName = "lease ledger";
   void Take(const scheduler::TaskPlacement& placement, const std::string& owner);
@@ -33,6 +38,9 @@ class LeaseLedger {
   void On(const scheduler::NodeRegistered& r);
   void On(const scheduler::NodeLost& r);
   void On(const scheduler::NodeDrainSet& r) { nodes_[r.node].draining = r.drain; }
+  void On(const scheduler::DeviceQuarantined& r);
+  void On(const scheduler::DeviceOnProbation& r);
+  void On(const scheduler::DeviceCleared& r);
   void On(const scheduler::JobPlaced& r);
   void On(const scheduler::TaskExited& r) { EndTask(r.key); }
   void On(const scheduler::TaskAbandoned& r) { EndTask(r.key); }

@@ -1,3 +1,4 @@
+#include "common/base/version.h"
 #include "scheduler/shell/api/api.h"
 #include "scheduler/shell/api/openapi.h"
 
@@ -28,7 +29,8 @@ void GetCluster(Services& services, Call& call) {
       ++(node.alive ? alive : lost);
       draining += node.alive && node.draining ? 1 : 0;
     }
-    json.Field("name", services.name).Field("term", state.term().value());
+    json.Field("name", services.name).Field("program_version", std::string_view(kVersion));
+    json.Field("term", state.term().value());
     json.Field("started", services.started).Field("policy", state.policy()->name);
     json.Key("gateways").Array([&] {
       for (const Peers::Gateway& gateway : services.peers.gateways()) {

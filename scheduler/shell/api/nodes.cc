@@ -4,21 +4,38 @@
 namespace allot::scheduler::api {
 namespace {
 
+// Answers with the node, and with the device if the query names one.
+Waiters::RenderReply ShowNode(Services& services, const std::string& name,
+                              const std::string& device) {
+  return [&services, name, device](const Reply&) {
+    return JsonResponse(200, [&](JsonWriter& json) {
+      const Core& core = services.pipeline.core();
+      const NodeState& node = *core.state().FindNode(name);
+      json.Key("node");
+      RenderNode(core, services.pipeline.Now(), node, json);
+      const std::vector<Device>& devices = node.info->devices;
+      for (size_t i = 0; i < devices.size(); ++i) {
+        if (devices[i].id != device || device.empty()) continue;
+        json.Key("device");
+        RenderDevice(core, services.pipeline.Now(), node, i, json);
+      }
+    });
+  };
+}
+
 void SetDrain(Services& services, Call& call, bool drain) {
   const std::string name(call.arg());
+  const std::string device(call.request.Query("device"));
   if (services.pipeline.core().state().FindNode(name) == nullptr) {
     return Refuse(call, NotFound("there is no node \"{}\"; `allot nodes` lists them", name));
   }
-  Decide(
-      services, call,
-      [&services, name](const Reply&) {
-        return JsonResponse(200, [&](JsonWriter& json) {
-          const Core& core = services.pipeline.core();
-          json.Key("node");
-          RenderNode(core, services.pipeline.Now(), *core.state().FindNode(name), json);
-        });
-      },
-      NodeDrainRequested{.node = name, .drain = drain});
+  if (device.empty()) {
+    return Decide(services, call, ShowNode(services, name, ""),
+                  NodeDrainRequested{.node = name, .drain = drain});
+  }
+  Decide(services, call, ShowNode(services, name, device),
+         DeviceServiceRequested{
+             .node = name, .device = device, .in_service = !drain, .user = call.principal.name});
 }
 
 }  // namespace
@@ -38,7 +55,8 @@ void ListDevices(Services& services, Call& call) {
   AnswerJson(services, call, [&](JsonWriter& json) {
     const Core& core = services.pipeline.core();
     json.Key("devices").Array([&] {
-      for (const NodeState& node : core.state().nodes()) RenderDevices(core, node, json);
+      for (const NodeState& node : core.state().nodes())
+        RenderDevices(core, services.pipeline.Now(), node, json);
     });
   });
 }

@@ -9,7 +9,10 @@ namespace allot::scheduler {
 
 void RenderJob(const Core& core, Time now, const JobState& job, JsonWriter& json);
 void RenderNode(const Core& core, Time now, const NodeState& node, JsonWriter& json);
-void RenderDevices(const Core& core, const NodeState& node, JsonWriter& json);  // array elements
+void RenderDevices(const Core& core, Time now, const NodeState& node,
+                   JsonWriter& json);  // array elements
+void RenderDevice(const Core& core, Time now, const NodeState& node, size_t position,
+                  JsonWriter& json);
 void RenderDeployment(const Core& core, const DeploymentState& deployment, WaitDetail detail,
                       JsonWriter& json);
 void RenderReason(const Reason& reason, JsonWriter& json);

@@ -37,9 +37,69 @@ std::optional<Isolation> LeastIsolation(const NodeInfo& info) {
   return least;
 }
 
-void Texts(std::string_view key, const std::vector<std::string>& texts, JsonWriter& json) {
+void RenderQuarantine(const Quarantine& quarantine, Time now, JsonWriter& json) {
+  json.Object([&] {
+    json.Field("by", quarantine.strikes == 0 ? "operator" : "failures");
+    json.Field("probation", quarantine.probation).Field("since", quarantine.since);
+    if (!quarantine.probation && quarantine.until < kTimeMax) {
+      json.Field("until", quarantine.until);
+      json.Field("until_seconds", Duration(std::max(Duration(0), quarantine.until - now)));
+    }
+    json.Field("strikes", quarantine.strikes).Field("why", quarantine.why);
+  });
+}
+
+// What the scheduler has decided comes before what the node says: "drained" by an operator,
+// "quarantined" or on "probation" for failing jobs.
+std::string_view StateOf(const NodeState& node, const Device& device) {
+  if (!node.alive) return "lost";
+  const auto it = node.quarantines.find(device.id);
+  if (device.state != DeviceState::kReady || it == node.quarantines.end())
+    return ToString(device.state);
+  if (it->second.probation) return "probation";
+  return it->second.strikes == 0 ? "drained" : "quarantined";
+}
+
+template <class Texts>
+void RenderTexts(std::string_view key, const Texts& texts, JsonWriter& json) {
+  if (texts.empty()) return;
   json.Key(key).Array([&] {
     for (const std::string& text : texts) json.Value(text);
+  });
+}
+
+void RenderDevice(const Core& core, Time now, const NodeState& node, size_t position,
+                  const std::string& holder, JsonWriter& json) {
+  const Device& device = node.info->devices[position];
+  const NodeSoftState* soft = core.SoftState(node.id);
+  json.Object([&] {
+    json.Field("node", node.info->name).Field("id", device.id);
+    json.Field("kind", ToString(device.kind)).Field("vendor", device.vendor);
+    json.Field("model", device.model).Field("memory_bytes", device.memory);
+    json.Field("state", StateOf(node, device));
+    RenderTexts("health", device.health, json);
+    if (const auto it = node.quarantines.find(device.id); it != node.quarantines.end()) {
+      json.Key("quarantine");
+      RenderQuarantine(it->second, now, json);
+    }
+    json.Field("emulated", device.emulated);
+    json.Field("isolation", ToString(device.isolation));
+    json.Field("source", device.configured ? "configured" : "detected");
+    if (!device.parent.empty()) json.Field("parent", device.parent);
+    if (!device.uuid.empty()) json.Field("uuid", device.uuid);
+    if (!device.endpoint.empty()) json.Field("endpoint", device.endpoint);
+    if (device.power_max)
+      json.Field("power_max_watts", static_cast<double>(*device.power_max) / 1000);
+    if (!holder.empty()) json.Field("used_by", holder);
+    json.Field("price_usd_per_hour", PriceOf(core.state().policy()->prices, device));
+    if (soft == nullptr || !node.alive) return;
+    for (const DeviceTelemetry& sample : soft->telemetry) {
+      if (sample.id != device.id) continue;
+      json.Field("power_watts", sample.power_watts);
+      json.Field("temperature_celsius", sample.temperature_celsius);
+      json.Field("utilization_ratio", sample.utilization_ratio);
+      json.Field("memory_used_bytes", sample.memory_used);
+    }
   });
 }
 
@@ -60,6 +120,16 @@ void RenderNode(const Core& core, Time now, const NodeState& node, JsonWriter& j
     json.Field("memory_total_bytes", info.memory).Field("memory_free_bytes", node.memory_free);
     json.Field("devices_total", node.accelerators.Count());
     json.Field("devices_free", node.devices_free.Count());
+    json.Field("devices_quarantined",
+               static_cast<uint32_t>(
+                   std::count_if(info.devices.begin(), info.devices.end(),
+                                 [&](const Device& d) { return node.Quarantined(d.id); })));
+    if (const auto it = node.quarantines.find(""); it != node.quarantines.end()) {
+      json.Key("quarantine");
+      RenderQuarantine(it->second, now, json);
+    }
+    RenderTexts("losses", info.losses, json);
+    RenderTexts("warnings", info.warnings, json);
     json.Field("tasks", node.tasks.size()).Field("replicas", node.replicas.size());
     if (soft != nullptr && soft->last_heard != Time()) {
       json.Field("last_heard_seconds", Duration(std::max(Duration(0), now - soft->last_heard)));
@@ -67,42 +137,17 @@ void RenderNode(const Core& core, Time now, const NodeState& node, JsonWriter& j
     json.Field("emulated", std::any_of(info.devices.begin(), info.devices.end(),
                                        [](const Device& device) { return device.emulated; }));
     if (const auto least = LeastIsolation(info)) json.Field("isolation", ToString(*least));
-    Texts("losses", info.losses, json);
-    Texts("warnings", info.warnings, json);
   });
 }
 
-void RenderDevices(const Core& core, const NodeState& node, JsonWriter& json) {
+void RenderDevices(const Core& core, Time now, const NodeState& node, JsonWriter& json) {
   const std::vector<std::string> holders = Holders(core.state(), node);
-  const NodeSoftState* soft = core.SoftState(node.id);
-  for (size_t i = 0; i < node.info->devices.size(); ++i) {
-    const Device& device = node.info->devices[i];
-    json.Object([&] {
-      json.Field("node", node.info->name).Field("id", device.id);
-      json.Field("kind", ToString(device.kind)).Field("vendor", device.vendor);
-      json.Field("model", device.model).Field("memory_bytes", device.memory);
-      json.Field("state", node.alive ? ToString(device.state) : std::string_view("lost"));
-      json.Field("emulated", device.emulated);
-      json.Field("isolation", ToString(device.isolation));
-      json.Field("source", device.configured ? "configured" : "detected");
-      if (!device.parent.empty()) json.Field("parent", device.parent);
-      if (!device.uuid.empty()) json.Field("uuid", device.uuid);
-      if (!device.endpoint.empty()) json.Field("endpoint", device.endpoint);
-      if (device.power_max)
-        json.Field("power_max_watts", static_cast<double>(*device.power_max) / 1000);
-      if (!device.health.empty()) Texts("health", device.health, json);
-      if (!holders[i].empty()) json.Field("used_by", holders[i]);
-      json.Field("price_usd_per_hour", PriceOf(core.state().policy()->prices, device));
-      if (soft == nullptr || !node.alive) return;
-      for (const DeviceTelemetry& sample : soft->telemetry) {
-        if (sample.id != device.id) continue;
-        json.Field("power_watts", sample.power_watts);
-        json.Field("temperature_celsius", sample.temperature_celsius);
-        json.Field("utilization_ratio", sample.utilization_ratio);
-        json.Field("memory_used_bytes", sample.memory_used);
-      }
-    });
-  }
+  for (size_t i = 0; i < holders.size(); ++i) RenderDevice(core, now, node, i, holders[i], json);
+}
+
+void RenderDevice(const Core& core, Time now, const NodeState& node, size_t position,
+                  JsonWriter& json) {
+  RenderDevice(core, now, node, position, Holders(core.state(), node)[position], json);
 }
 
 }  // namespace allot::scheduler

@@ -47,6 +47,11 @@ void RenderPolicy(const Policy& policy, JsonWriter& json) {
     json.Field("value_usd_per_waiting_job_hour", Cost{prices.micros_per_waiting_job_hour});
     json.Field("value_usd_per_second", NanoDollars(prices.value_nanos_per_second));
   });
+  json.Key("quarantine").Object([&] {
+    json.Field("failures", policy.quarantine.failures);
+    json.Field("within_seconds", policy.quarantine.within);
+    json.Field("probation_after_seconds", policy.quarantine.probation_after);
+  });
 }
 
 std::string PolicyYaml(const Policy& policy) {
@@ -87,6 +92,10 @@ std::string PolicyYaml(const Policy& policy) {
   line("  energy_usd_per_kwh", Dollars(prices.energy_micros_per_kwh));
   line("  value_usd_per_waiting_job_hour", Dollars(prices.micros_per_waiting_job_hour));
   line("  value_usd_per_second", fmt::format("{}", NanoDollars(prices.value_nanos_per_second)));
+  out += "quarantine:\n";
+  line("  failures", fmt::format("{}", policy.quarantine.failures));
+  line("  within", Micros(policy.quarantine.within));
+  line("  probation_after", Micros(policy.quarantine.probation_after));
   return out;
 }
 

@@ -26,6 +26,10 @@ class Chaos {
   void Heal() {
     for (uint32_t i = 0; i < kNodes; ++i) {
       world_.Step(NodeDrainRequested{0, Name(i), false});
+      // What chance has quarantined would come back too, but not within this test.
+      const std::map<std::string, Quarantine> held = world_.state().FindNode(Name(i))->quarantines;
+      for (const auto& [device, quarantine] : held)
+        world_.Step(DeviceServiceRequested{0, Name(i), device, true, ""});
       Register(i);  // After a restart of the scheduler every agent is asked to.
     }
     // What is left to wait for is then a gang wider than the cluster: a few rounds show that.
@@ -161,7 +165,13 @@ class Chaos {
         world_.Advance(std::chrono::seconds(rng_.Below(12)));
         break;
       case 11:
-        world_.Step(NodeDrainRequested{0, Name(i), rng_.OneIn(2)});
+        if (rng_.OneIn(2)) {
+          world_.Step(NodeDrainRequested{0, Name(i), rng_.OneIn(2)});
+        } else {
+          const std::vector<Device>& devices = node->info->devices;
+          const std::string device = rng_.OneIn(3) ? "" : devices[rng_.Below(devices.size())].id;
+          world_.Step(DeviceServiceRequested{0, Name(i), device, rng_.OneIn(2), "olga"});
+        }
         break;
       case 12:
         rng_.OneIn(4) ? void(world_.Step(DeploymentDeleteRequested{0, "chat"})) : Deploy();
@@ -182,6 +192,9 @@ class Chaos {
           policy.queue.algorithm = rng_.OneIn(2) ? "fair_share" : "fifo";
           policy.placement.algorithm = rng_.OneIn(2) ? "spread" : "best_fit";
           policy.queue.head_hold_after = std::chrono::seconds(rng_.Below(20));
+          policy.quarantine.failures = static_cast<uint32_t>(rng_.Below(4));
+          policy.quarantine.within = std::chrono::seconds(1 + rng_.Below(60));
+          policy.quarantine.probation_after = std::chrono::seconds(1 + rng_.Below(20));
           world_.Step(PolicyApplied{0, std::make_shared<const Policy>(std::move(policy))});
         } else if (rng_.OneIn(3)) {
           world_.Crash();

@@ -176,7 +176,7 @@ class Scenario {
     JobSpec spec;
     spec.name = line.words[0];
     spec.tasks = static_cast<uint32_t>(line.Number("tasks", 1));
-    spec.command = {"train"};
+    spec.command = {line.Text("command", "train")};
     spec.tenant = line.Text("tenant", "default");
     spec.priority = static_cast<int32_t>(line.Number("priority", 0));
     spec.restarts_max = static_cast<uint32_t>(line.Number("restarts", 0));
@@ -187,7 +187,8 @@ class Scenario {
     for (const std::string& device : Split(line.Text("devices"), ','))
       spec.devices.push_back(ParseDevice(device));
     const std::string name = spec.name;
-    const Effects effects = world_.Submit(std::move(spec), line.Text("key"));
+    const Effects effects =
+        world_.Submit(std::move(spec), line.Text("key"), line.Text("user", "ann"));
     for (const Command& command : effects.commands) {
       const auto* reply = std::get_if<Reply>(&command);
       if (reply != nullptr && reply->job.valid()) jobs_.try_emplace(name, reply->job);
@@ -238,6 +239,13 @@ class Scenario {
   void Undrain(const Line& line) {
     Print(world_.Step(NodeDrainRequested{1, line.words[0], false}));
   }
+  // take-out n1 [device=h200-0], give-back n1 [device=h200-0]: an operator's word.
+  void TakeOut(const Line& line) { Service(line, false); }
+  void GiveBack(const Line& line) { Service(line, true); }
+  void Service(const Line& line, bool in_service) {
+    Print(world_.Step(
+        DeviceServiceRequested{1, line.words[0], line.Text("device"), in_service, "olga"}));
+  }
   // deploy chat groups=h200:1x2,groq:1x1 [cap=3] [version=2]: device:per replica x replicas
   void Deploy(const Line& line) {
     DeploymentSpec spec;
@@ -273,6 +281,10 @@ class Scenario {
     policy.queue.algorithm = line.Text("queue", "priority");
     policy.placement.algorithm = line.Text("placement", "best_fit");
     if (line.Has("hold")) policy.queue.head_hold_after = ParseTime(line.Text("hold"));
+    QuarantineKnobs& quarantine = policy.quarantine;
+    quarantine.failures = static_cast<uint32_t>(line.Number("failures", 3));
+    if (line.Has("within")) quarantine.within = ParseTime(line.Text("within"));
+    if (line.Has("probation")) quarantine.probation_after = ParseTime(line.Text("probation"));
     for (const auto& [key, value] : line.options) {
       if (key.starts_with("share.")) policy.queue.shares[key.substr(6)] = std::stod(value);
     }
@@ -346,6 +358,7 @@ const std::map<std::string, Scenario::Verb> Scenario::kVerbs = {
     {"explain", &Scenario::Explain},
     {"explain-deployment", &Scenario::ExplainDeployment},
     {"gateways", &Scenario::Gateways},
+    {"give-back", &Scenario::GiveBack},
     {"jobs", &Scenario::Jobs},
     {"node", &Scenario::Node},
     {"policy", &Scenario::SetPolicy},
@@ -353,6 +366,7 @@ const std::map<std::string, Scenario::Verb> Scenario::kVerbs = {
     {"reregister", &Scenario::Reregister},
     {"running", &Scenario::TaskRuns},
     {"submit", &Scenario::Submit},
+    {"take-out", &Scenario::TakeOut},
     {"undrain", &Scenario::Undrain},
 };
 

@@ -114,9 +114,9 @@ Effects World::Register(const NodeShape& shape, std::vector<TaskStatus> tasks,
                                                  std::move(tasks), std::move(replicas)}});
 }
 
-Effects World::Submit(JobSpec spec, std::string key) {
-  return Step(
-      JobSubmitted{1, std::make_shared<const JobSpec>(std::move(spec)), "ann", std::move(key)});
+Effects World::Submit(JobSpec spec, std::string key, std::string user) {
+  return Step(JobSubmitted{1, std::make_shared<const JobSpec>(std::move(spec)), std::move(user),
+                           std::move(key)});
 }
 
 Effects World::Report(const std::string& node, TaskStatus status, std::optional<Epoch> epoch) {

@@ -46,7 +46,7 @@ class World {
 
   Effects Register(const NodeShape& shape, std::vector<TaskStatus> tasks = {},
                    std::vector<ReplicaStatus> replicas = {});
-  Effects Submit(JobSpec spec, std::string key = "");
+  Effects Submit(JobSpec spec, std::string key = "", std::string user = "ann");
   Effects Report(const std::string& node, TaskStatus status, std::optional<Epoch> epoch = {});
   Effects Report(const std::string& node, ReplicaStatus status);
   Effects Beat(const std::string& node);

@@ -294,6 +294,41 @@ TEST(Api, NodesDrainAndComeBack) {
   EXPECT_EQ(Wait(cluster, id).at("outcome").as_string(), "succeeded");
 }
 
+TEST(Api, ADeviceIsTakenOutAndGivenBack) {
+  Cluster cluster;
+  cluster.Start();
+  FakeAgent agent(cluster, {});
+  ASSERT_TRUE(agent.WaitForWelcome());
+  const json::value listed = cluster.Get("/v1/devices").json();
+  std::string id;
+  for (const json::value& device : listed.at("devices").as_array()) {
+    if (device.at("kind").as_string() != "CPU") id = device.at("id").as_string();
+    EXPECT_FALSE(device.as_object().contains("quarantine"));
+  }
+  const std::string query = "?device=" + id;
+  const Answer out = cluster.Fetch("POST", "/v1/nodes/n1/drain" + query);
+  ASSERT_EQ(out.status, 200) << out.body;
+  const json::value answer = out.json();
+  EXPECT_EQ(answer.at("device").at("id").as_string(), id);
+  EXPECT_EQ(answer.at("device").at("state").as_string(), "drained");
+  EXPECT_EQ(answer.at("device").at("quarantine").at("by").as_string(), "operator");
+  EXPECT_FALSE(answer.at("device").at("quarantine").as_object().contains("until"));
+  EXPECT_EQ(answer.at("node").at("devices_quarantined").as_int64(), 1);
+  EXPECT_EQ(answer.at("node").at("devices_total").as_int64(), 3);
+  EXPECT_FALSE(answer.at("node").at("draining").as_bool());
+  const std::string metrics = cluster.Get("/metrics").body;
+  EXPECT_NE(metrics.find("allotrope_devices_quarantined{state=\"quarantined\"} 1"),
+            std::string::npos);
+  EXPECT_NE(metrics.find("allotrope_quarantines_total{cause=\"operator\"} 1"), std::string::npos);
+  EXPECT_NE(metrics.find("allotrope_quarantines_total{cause=\"failures\"} 0"), std::string::npos);
+  EXPECT_EQ(cluster.Fetch("POST", "/v1/nodes/n1/drain?device=none").status, 404);
+  EXPECT_EQ(cluster.Fetch("POST", "/v1/nodes/n9/drain" + query).status, 404);
+  const Answer in = cluster.Fetch("POST", "/v1/nodes/n1/undrain" + query);
+  ASSERT_EQ(in.status, 200) << in.body;
+  EXPECT_EQ(in.json().at("device").at("state").as_string(), "ready");
+  EXPECT_EQ(in.json().at("node").at("devices_total").as_int64(), 4);
+}
+
 TEST(Api, ADeploymentIsPutShownAndDeleted) {
   Cluster cluster;
   cluster.Start();

@@ -1,6 +1,7 @@
 // Every checker can fail: each is fed what must never happen.
 #include "gtest/gtest.h"
 #include "simulator/checkers/acknowledged.h"
+#include "simulator/checkers/black_hole.h"
 #include "simulator/checkers/fencing.h"
 #include "simulator/checkers/fold.h"
 #include "simulator/checkers/job_ledger.h"
@@ -66,6 +67,68 @@ std::string Find(const std::vector<scheduler::Record>& records) {
 }
 
 #define EXPECT_FINDS(finding, part) EXPECT_NE((finding).find(part), std::string::npos) << (finding)
+
+// A cluster of two nodes whose n1 is a black hole from second 10 on; work runs well on n2.
+class BlackHoleTest : public testing::Test {
+ protected:
+  BlackHoleTest() {
+    ledger.Kept(Registered(1, 1));
+    ledger.Kept(Registered(2, 1));
+    Run(1, 2, 0);
+    ledger.Opened("n1", "gpu0", Second(10));
+    second = 10;
+  }
+  static Time Second(int64_t s) { return kAt + std::chrono::seconds(s); }
+  // One job on gpu0 of a node, a second long.
+  void Run(uint64_t job, uint32_t node, int32_t code) {
+    ledger.Kept(Accepted(JobId(job)));
+    scheduler::JobPlaced placed = Placed(JobId(job), 1, {On(node, 0)});
+    placed.at = Second(++second);
+    ledger.Kept(placed);
+    scheduler::TaskExited exited = Exited(Key(JobId(job), 0, 1), code);
+    exited.at = Second(++second);
+    ledger.Kept(exited);
+    ledger.Kept(scheduler::JobFinished{exited.at, JobId(job)});
+  }
+  void Quarantine(uint32_t node) {
+    ledger.Kept(scheduler::DeviceQuarantined{Second(second), NodeId(node), "gpu0", kTimeMax, 1,
+                                             "the last 3 jobs"});
+  }
+  Findings findings;
+  BlackHole ledger{findings};
+  int64_t second = 0;
+};
+
+TEST_F(BlackHoleTest, FindsAFourthJob) {
+  for (uint64_t job = 2; job <= 4; ++job) Run(job, 1, BlackHole::kCode);
+  EXPECT_EQ(findings.first(), "");
+  Run(5, 1, BlackHole::kCode);
+  EXPECT_FINDS(findings.first(), "job-5 placed on n1 gpu0, which has failed 3 jobs");
+}
+
+TEST_F(BlackHoleTest, AcceptsOneThatIsQuarantinedInTime) {
+  for (uint64_t job = 2; job <= 4; ++job) Run(job, 1, BlackHole::kCode);
+  Quarantine(1);
+  ledger.Kept(scheduler::DeviceOnProbation{Second(second), NodeId(1), "gpu0"});
+  Run(5, 1, BlackHole::kCode);
+  EXPECT_EQ(findings.first(), "");
+  EXPECT_EQ(ledger.found_out(), 1u);
+}
+
+TEST_F(BlackHoleTest, FindsAQuarantineWithoutAsManyFailures) {
+  for (uint64_t job = 2; job <= 3; ++job) Run(job, 1, BlackHole::kCode);
+  Quarantine(1);
+  EXPECT_FINDS(findings.first(), "quarantined after 2 of 3 jobs");
+}
+
+// Where the work fails elsewhere as well, or the scheduler has forgotten, nothing is promised.
+TEST_F(BlackHoleTest, PromisesNothingWhereNobodyCouldKnow) {
+  Run(2, 2, 1);
+  for (uint64_t job = 3; job <= 7; ++job) Run(job, 1, BlackHole::kCode);
+  ledger.Kept(scheduler::TermBegun{Second(second), Term(2)});
+  for (uint64_t job = 8; job <= 12; ++job) Run(job, 1, BlackHole::kCode);
+  EXPECT_EQ(findings.first(), "");
+}
 
 TEST(JobLedger, AcceptsAnHonestLife) {
   EXPECT_EQ(Find<JobLedger>({scheduler::TermBegun{kAt, Term(1)}, Accepted(kJob, 2),
@@ -164,6 +227,23 @@ TEST(LeaseLedger, FindsAnEpochThatDoesNotGrow) {
 TEST(LeaseLedger, FindsADeviceTheNodeDoesNotHave) {
   EXPECT_FINDS(Find<LeaseLedger>({Registered(1, 1, 1), Placed(kJob, 1, {On(1, 1)})}),
                "which has 1");
+}
+
+TEST(LeaseLedger, FindsALeaseOnWhatIsQuarantined) {
+  const scheduler::DeviceQuarantined device{kAt, NodeId(1), "gpu0", kTimeMax, 1, ""};
+  const scheduler::DeviceQuarantined node{kAt, NodeId(1), "", kTimeMax, 1, ""};
+  EXPECT_FINDS(Find<LeaseLedger>({Registered(1, 1), device, Placed(kJob, 1, {On(1, 0)})}),
+               "gpu0 of n1, which is quarantined");
+  EXPECT_EQ(Find<LeaseLedger>({Registered(1, 1), device, Placed(kJob, 1, {On(1, 1)})}), "");
+  EXPECT_FINDS(Find<LeaseLedger>({Registered(1, 1), node, Placed(kJob, 1, {On(1, 1)})}),
+               "n1, which is quarantined");
+  EXPECT_EQ(Find<LeaseLedger>({Registered(1, 1), node, scheduler::DeviceCleared{kAt, NodeId(1), ""},
+                               Placed(kJob, 1, {On(1, 1)})}),
+            "");
+  const scheduler::DeviceOnProbation probation{kAt, NodeId(1), ""};
+  EXPECT_FINDS(
+      Find<LeaseLedger>({Registered(1, 1), node, probation, Placed(kJob, 1, {On(1, 0), On(1, 1)})}),
+      "2 tasks at once on probation");
 }
 
 TEST(ProcessLedger, FindsAKeySpawnedTwice) {
