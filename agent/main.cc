@@ -4,6 +4,7 @@
 // supervisors, and the next agent on the same state folder takes them over.
 #include <csignal>
 #include <cstdio>
+#include <functional>
 #include <iostream>
 
 #include <malloc.h>
@@ -91,6 +92,17 @@ int Run(const std::string& config_path) {
     SPDLOG_INFO("stopping signal={}; tasks and model servers run on", signal);
     loop.stop();
   });
+  // As a service manager's "reload": an operator has mended what health rules had quarantined.
+  boost::asio::signal_set reload(loop, SIGHUP);
+  std::function<void()> await_reload = [&] {
+    reload.async_wait([&](const boost::system::error_code& error, int) {
+      if (error) return;
+      SPDLOG_INFO("SIGHUP: quarantined devices are judged again");
+      (*agent)->ClearHealth();
+      await_reload();
+    });
+  };
+  await_reload();
   malloc_trim(0);  // What start-up needed once.
   loop.run();
   return 0;

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "agent/devices/amd/amd_vendor.h"
+#include "agent/devices/health/monitor.h"
 #include "agent/devices/inventory.h"
 #include "agent/devices/registry.h"
 #include "benchmarks/report.h"
@@ -49,16 +50,22 @@ void MeasureDiscovery(benchmarks::Report& report, const char* figure, const char
   report.Add(std::string(figure) + ", processor time", "ms", (CpuSeconds() - before) * 1e3);
 }
 
-// Eight GPUs with five files each, sampled `kRounds` times; told as the share of a core that one
-// sample a second takes.
+// Eight GPUs with five files each, sampled `kRounds` times with the signals of their health; told
+// as the share of a core that one sample a second takes.
 void MeasureSampling(benchmarks::Report& report) {
   constexpr int kRounds = 200;
   AmdVendor vendor;
   (void)vendor.Discover(*Snapshot::Take(Machine("amd-8xmi300x-spx")));
   const double before = CpuSeconds();
-  size_t samples = 0;
-  for (int i = 0; i < kRounds; ++i) samples += vendor.Sample().size();
-  if (samples != 8u * kRounds) std::exit(1);
+  size_t samples = 0, signals = 0;
+  HealthMonitor monitor(HealthRules::BuiltIn());
+  for (int i = 0; i < kRounds; ++i) {
+    samples += vendor.Sample().size();
+    const std::vector<HealthSignal> told = vendor.Signals();
+    signals += told.size();
+    monitor.Observed(std::chrono::seconds(i), vendor.name(), told);
+  }
+  if (samples != 8u * kRounds || signals < 16u * kRounds) std::exit(1);
   report.Add("sampling 8 GPUs each second, share of a core", "%",
              (CpuSeconds() - before) / kRounds * 100);
 }

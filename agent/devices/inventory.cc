@@ -1,5 +1,6 @@
 #include "agent/devices/inventory.h"
 
+#include <algorithm>
 #include <condition_variable>
 #include <functional>
 #include <mutex>
@@ -7,7 +8,9 @@
 #include <set>
 #include <thread>
 
+#include "agent/devices/health/kernel_events.h"
 #include "common/base/status.h"
+#include "fmt/ranges.h"
 
 namespace allot::agent {
 namespace {
@@ -16,19 +19,22 @@ enum class Job { kNone, kDiscover, kSample, kEnd };
 
 // What the thread and the loop share; it outlives whichever of them goes first.
 struct Shared {
-  Shared(std::unique_ptr<Vendor> v, std::shared_ptr<SnapshotSource> m)
-      : vendor(std::move(v)), machine(std::move(m)) {}
+  Shared(std::unique_ptr<Vendor> v, std::shared_ptr<SnapshotSource> m, bool with_signals)
+      : vendor(std::move(v)), machine(std::move(m)), wants_signals(with_signals) {}
   const std::unique_ptr<Vendor> vendor;  // used by the thread only
   const std::shared_ptr<SnapshotSource> machine;
+  const bool wants_signals;
   std::mutex mutex;
   std::condition_variable changed;
   Job job = Job::kNone;     // asked for; kNone once done
   bool in_vendor = false;   // the thread is in a call of the vendor
-  bool found = false;       // the first step of a discovery is done; `discovery` has it
+  bool found = false;       // what a discovery has so far is in `discovery`
   bool discovered = false;  // a discovery is done and not taken
   bool sampled = false;
   Discovery discovery;
   std::vector<DeviceTelemetry> telemetry;
+  std::chrono::steady_clock::time_point sampled_at;
+  std::vector<HealthSignal> signals;  // read with either job
 };
 
 void Work(const std::shared_ptr<Shared>& shared) {
@@ -41,24 +47,34 @@ void Work(const std::shared_ptr<Shared>& shared) {
     lock.unlock();
     Discovery discovery;
     std::vector<DeviceTelemetry> telemetry;
+    const auto begun = std::chrono::steady_clock::now();
     if (job == Job::kDiscover) {
-      discovery = shared->vendor->Discover(*shared->machine->Get());
-      if (shared->vendor->enriches()) {
-        lock.lock();
+      // What is found so far stands if the next step never comes back.
+      const auto keep = [&] {
+        const std::lock_guard keeping(shared->mutex);
         shared->discovery = discovery;
         shared->found = true;
-        lock.unlock();
+      };
+      discovery = shared->vendor->Discover(*shared->machine->Get());
+      if (shared->vendor->enriches()) {
+        keep();
         shared->vendor->Enrich(&discovery);
       }
+      if (shared->wants_signals) keep();
     }
     if (job == Job::kSample) telemetry = shared->vendor->Sample();
+    const auto ended = std::chrono::steady_clock::now();
+    std::vector<HealthSignal> signals;
+    if (shared->wants_signals) signals = shared->vendor->Signals();
     lock.lock();
     shared->in_vendor = false;
+    shared->signals = std::move(signals);
     if (job == Job::kDiscover) {
       shared->discovery = std::move(discovery);
       shared->discovered = true;
     } else {
       shared->telemetry = std::move(telemetry);
+      shared->sampled_at = begun + (ended - begun) / 2;
       shared->sampled = true;
     }
     if (shared->job != Job::kEnd) shared->job = Job::kNone;
@@ -71,10 +87,11 @@ void Work(const std::shared_ptr<Shared>& shared) {
 // One vendor, on its own thread if it may hang, else on the caller's.
 class Inventory::Worker {
  public:
-  Worker(std::unique_ptr<Vendor> vendor, std::shared_ptr<SnapshotSource> machine)
+  Worker(std::unique_ptr<Vendor> vendor, std::shared_ptr<SnapshotSource> machine,
+         bool wants_signals)
       : name_(vendor->name()),
         threaded_(vendor->may_hang()),
-        shared_(std::make_shared<Shared>(std::move(vendor), std::move(machine))) {
+        shared_(std::make_shared<Shared>(std::move(vendor), std::move(machine), wants_signals)) {
     if (threaded_) thread_ = std::thread([shared = shared_] { Work(shared); });
   }
   ~Worker() { Leave(std::chrono::steady_clock::now()); }
@@ -108,7 +125,12 @@ class Inventory::Worker {
         discovery_ = shared_->vendor->Discover(*shared_->machine->Get());
         shared_->vendor->Enrich(&discovery_);
       }
-      if (job == Job::kSample) telemetry_ = shared_->vendor->Sample();
+      if (job == Job::kSample) {
+        telemetry_ = shared_->vendor->Sample();
+        sampled_at_ = std::chrono::steady_clock::now();
+        fresh_ = true;
+      }
+      if (shared_->wants_signals) signals_ = shared_->vendor->Signals();
       return;
     }
     {
@@ -146,6 +168,15 @@ class Inventory::Worker {
   const std::vector<DeviceTelemetry>& telemetry() const { return telemetry_; }
   std::vector<std::string> TakeWarnings() { return std::exchange(discovery_.warnings, {}); }
   void DropTelemetry() { telemetry_.clear(); }
+  // Those of the job that was taken last, once.
+  std::optional<std::vector<HealthSignal>> TakeSignals() {
+    return std::exchange(signals_, std::nullopt);
+  }
+  // When the telemetry was read; nothing if it is no other than before.
+  std::optional<std::chrono::steady_clock::time_point> TakeSampledAt() {
+    if (!std::exchange(fresh_, false)) return std::nullopt;
+    return sampled_at_;
+  }
 
   Job asked() const { return asked_; }
   Duration asked_at() const { return asked_at_; }
@@ -155,8 +186,16 @@ class Inventory::Worker {
  private:
   bool TakeLocked() {
     if (shared_->job != Job::kNone) return false;
-    if (std::exchange(shared_->discovered, false)) discovery_ = std::move(shared_->discovery);
-    if (std::exchange(shared_->sampled, false)) telemetry_ = std::move(shared_->telemetry);
+    if (std::exchange(shared_->discovered, false)) {
+      discovery_ = std::move(shared_->discovery);
+      signals_ = std::move(shared_->signals);
+    }
+    if (std::exchange(shared_->sampled, false)) {
+      telemetry_ = std::move(shared_->telemetry);
+      sampled_at_ = shared_->sampled_at;
+      fresh_ = true;
+      signals_ = std::move(shared_->signals);
+    }
     return true;
   }
 
@@ -168,6 +207,9 @@ class Inventory::Worker {
   Duration asked_at_{};
   Discovery discovery_;
   std::vector<DeviceTelemetry> telemetry_;
+  std::chrono::steady_clock::time_point sampled_at_;
+  bool fresh_ = false;
+  std::optional<std::vector<HealthSignal>> signals_;
 };
 
 Inventory::Inventory(std::vector<std::unique_ptr<Vendor>> vendors, std::shared_ptr<const Host> host,
@@ -175,8 +217,13 @@ Inventory::Inventory(std::vector<std::unique_ptr<Vendor>> vendors, std::shared_p
     : options_(std::move(options)),
       host_(std::move(host)),
       machine_(std::make_shared<SnapshotSource>(host_)) {
+  if (options_.health != nullptr) {
+    health_ = std::make_unique<HealthMonitor>(options_.health);
+    kernel_log_ = KernelLog::Open(*host_);
+  }
   for (auto& vendor : vendors)
-    workers_.push_back(std::make_unique<Worker>(std::move(vendor), machine_));
+    workers_.push_back(
+        std::make_unique<Worker>(std::move(vendor), machine_, options_.health != nullptr));
 }
 Inventory::~Inventory() {
   for (const auto& worker : workers_) worker->End();
@@ -214,6 +261,52 @@ void Inventory::ListIgnored(Discovery* all) {
         all->ignored.push_back({function.address, *std::move(why)});
 }
 
+// ---- health -------------------------------------------------------------------------------------
+
+void Inventory::TakeSignals(Duration now) {
+  for (const auto& worker : workers_)
+    if (const auto signals = worker->TakeSignals(); signals && health_ != nullptr)
+      health_->Observed(now, worker->name(), *signals);
+}
+
+void Inventory::ReadKernelLog(Duration now) {
+  if (kernel_log_ == nullptr) return;
+  for (const std::string& message : kernel_log_->Read()) {
+    const auto event = ReadKernelMessage(message);
+    // Of devices that are not ours nothing is kept.
+    if (event && std::any_of(told_.begin(), told_.end(), [&](const Device& device) {
+          return device.id.starts_with(event->signal.device) ||
+                 device.parent.starts_with(event->signal.device);
+        }))
+      health_->Happened(now, event->vendor, event->signal);
+  }
+}
+
+void Inventory::ApplyHealth(Duration now, Discovery* all) const {
+  if (health_ == nullptr) return;
+  for (FoundDevice& found : all->devices) health_->Apply(now, &found.device);
+}
+
+void Inventory::TellHealth(const std::vector<Device>& before, const std::vector<Device>& now,
+                           std::vector<std::string>* warnings) const {
+  for (const Device& device : now) {
+    const auto was = std::find_if(before.begin(), before.end(),
+                                  [&](const Device& d) { return d.id == device.id; });
+    if (was == before.end() ? device.health.empty() : was->health == device.health) continue;
+    warnings->push_back(
+        device.health.empty()
+            ? fmt::format("device {} is well again: {}", device.id, ToString(device.state))
+            : fmt::format("device {} is {} with {}", device.id, ToString(device.state),
+                          fmt::join(device.health, ", ")));
+  }
+}
+
+void Inventory::ClearHealth() {
+  if (health_ != nullptr) health_->Clear();
+}
+
+// ---- discovery and samples ----------------------------------------------------------------------
+
 Discovery Inventory::DiscoverAll() {
   std::vector<std::string> warnings;
   machine_->Forget();
@@ -227,16 +320,21 @@ Discovery Inventory::DiscoverAll() {
     for (std::string& warning : worker->TakeWarnings()) warnings.push_back(std::move(warning));
   }
   Discovery all = Gather();
+  TakeSignals(Duration{});
+  ApplyHealth(Duration{}, &all);
+  std::vector<Device> devices;
+  for (const FoundDevice& found : all.devices) devices.push_back(found.device);
+  TellHealth({}, devices, &warnings);
   all.warnings.insert(all.warnings.begin(), warnings.begin(), warnings.end());
   ListIgnored(&all);
-  told_.clear();
-  for (const FoundDevice& found : all.devices) told_.push_back(found.device);
+  told_ = std::move(devices);
   told_groups_ = all.groups;
   return all;
 }
 
 Inventory::Update Inventory::Poll(Duration steady) {
   Update update;
+  const auto now = std::chrono::steady_clock::now();
   for (const auto& worker : workers_) {
     if (worker->Take()) {
       if (std::exchange(worker->said_late, false))
@@ -259,11 +357,20 @@ Inventory::Update Inventory::Poll(Duration steady) {
     }
     update.telemetry.insert(update.telemetry.end(), worker->telemetry().begin(),
                             worker->telemetry().end());
+    if (const auto at = worker->TakeSampledAt()) {
+      const Duration age = std::chrono::duration_cast<Duration>(now - *at);
+      for (const DeviceTelemetry& values : worker->telemetry())
+        update.fresh.push_back({steady - std::max(age, Duration{}), values});
+    }
   }
+  TakeSignals(steady);
+  ReadKernelLog(steady);
   Discovery all = Gather();
+  ApplyHealth(steady, &all);
   std::vector<Device> devices;
   for (const FoundDevice& found : all.devices) devices.push_back(found.device);
   if (devices != told_ || all.groups != told_groups_) {
+    TellHealth(told_, devices, &update.warnings);
     told_ = std::move(devices);
     told_groups_ = all.groups;
     update.changed = std::move(all);

@@ -6,6 +6,9 @@
 // is late. A thread that never comes back is left behind at the end: there is no safe way to stop
 // one.
 //
+// With health rules, what vendors and the kernel log tell of a device becomes its state and the
+// reasons beside it; without them a device is what its vendor says.
+//
 // All methods on one thread.
 #pragma once
 
@@ -14,6 +17,8 @@
 #include <vector>
 
 #include "agent/devices/compose.h"
+#include "agent/devices/health/monitor.h"
+#include "agent/devices/host/kernel_log.h"
 #include "agent/devices/vendor.h"
 #include "common/base/units.h"
 
@@ -24,6 +29,7 @@ struct InventoryOptions {
   Duration sample_deadline = std::chrono::seconds(5);
   Duration rediscover_every = std::chrono::minutes(1);
   Composition composition;  // what is made of all that the vendors find
+  std::shared_ptr<const HealthRules> health;  // null: none
 };
 
 class Inventory {
@@ -37,8 +43,13 @@ class Inventory {
   // declared devices win).
   Discovery DiscoverAll();
 
+  struct Measured {
+    Duration at{};  // on the clock of Poll, near the moment it was read
+    DeviceTelemetry values;
+  };
   struct Update {
-    std::vector<DeviceTelemetry> telemetry;
+    std::vector<DeviceTelemetry> telemetry;  // the newest of each device, until it is too old
+    std::vector<Measured> fresh;             // those that nobody was told before
     std::vector<std::string> warnings;
     // Set when the devices or their groups are not those told before: all of them.
     std::optional<Discovery> changed;
@@ -47,9 +58,18 @@ class Inventory {
   // clock that only goes forward.
   Update Poll(Duration steady);
 
+  // An operator says that quarantined devices are well again.
+  void ClearHealth();
+
  private:
   class Worker;
   Discovery Gather() const;
+  // What has come since: signals of the vendors, messages of the kernel.
+  void TakeSignals(Duration now);
+  void ReadKernelLog(Duration now);
+  void ApplyHealth(Duration now, Discovery* all) const;
+  void TellHealth(const std::vector<Device>& before, const std::vector<Device>& now,
+                  std::vector<std::string>* warnings) const;
   std::string LateDiscovery(Worker& worker) const;
   void ListIgnored(Discovery* all);
 
@@ -59,6 +79,8 @@ class Inventory {
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<Device> told_;
   std::vector<DeviceGroup> told_groups_;
+  std::unique_ptr<HealthMonitor> health_;
+  std::unique_ptr<KernelLog> kernel_log_;
 };
 
 }  // namespace allot::agent

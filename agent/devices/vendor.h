@@ -1,10 +1,10 @@
 // The seam for device vendors: a folder here and one line in registry.cc.
 //
-// A vendor finds its devices and samples them. Finding has two steps. `Discover` reads what the
-// kernel shows and calls nothing of the vendor's. `Enrich` adds what only the vendor's library
-// (opened at run time, never linked) or tool knows; it may hang, and then the result of the first
-// step stands. Calls of vendors that may hang are made on a thread of the vendor's own, and the
-// inventory stops waiting at a deadline; a vendor itself needs no locks.
+// A vendor finds its devices, samples them, and reads the signals of their health. Finding has two
+// steps. `Discover` reads what the kernel shows and calls nothing of the vendor's. `Enrich` adds
+// what only the vendor's library (opened at run time, never linked) or tool knows; it may hang, and
+// then the result of the first step stands. Calls of vendors that may hang are made on a thread of
+// the vendor's own, and the inventory stops waiting at a deadline; a vendor itself needs no locks.
 #pragma once
 
 #include <memory>
@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "agent/devices/health/signal.h"
 #include "agent/devices/snapshot.h"
 #include "common/model/device.h"
 
@@ -80,6 +81,9 @@ class Vendor {
   virtual void Enrich(Discovery*) {}
   // Of the devices of the last Discover; only what is really measured.
   virtual std::vector<DeviceTelemetry> Sample() = 0;
+  // Everything that health rules may ask of these devices, read now: as cheap as a sample, and
+  // asked for as often.
+  virtual std::vector<HealthSignal> Signals() { return {}; }
   // Reads drivers' files or calls a library that is not ours, so it may hang.
   virtual bool may_hang() const { return false; }
 };

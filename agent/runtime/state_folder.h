@@ -6,8 +6,9 @@
 //   processes/<id>          a record per process (process_record.h)
 //   scratch/<id>/           its working folder, unless it was given one; progress file
 //   logs/<id>.log           its output; stays `logs_kept` after the end
-//   garbage/                what could not be understood, set aside
-//   trash/                  scratch folders on their way out, emptied by a thread
+//   energy/<id>             first readings of the energy counters of its devices
+//   (agent/shell/energy.h) garbage/                what could not be understood, set aside trash/
+//   scratch folders on their way out, emptied by a thread
 //
 // Belongs to the loop's thread. Local file system expected: locks decide who is alive.
 #pragma once

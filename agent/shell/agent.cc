@@ -88,6 +88,7 @@ class Agent::Impl {
   Status Start();
   const Core& core() const { return *core_; }
   std::string http_address() const { return http_->address(); }
+  void ClearHealth() { inventory_->ClearHealth(); }
 
  private:
   Status Describe(const Confinement& confinement, NodeInfo* info);
@@ -124,14 +125,18 @@ class Agent::Impl {
 };
 
 Status Agent::Impl::Describe(const Confinement& confinement, NodeInfo* info) {
-  const std::shared_ptr<const Host> host = Host::Live();
+  std::shared_ptr<const Host> host = Host::Live();
+  if (!options_.machine.empty()) {
+    ASSIGN_OR_RETURN(host, Host::Recorded(options_.machine));
+  }
   ASSIGN_OR_RETURN(auto vendors, MakeVendors(options_.devices, options_.catalogue, host));
   const HostIsolation isolation{.device_filter = confinement.abilities().devices,
                                 .memory_limit = confinement.abilities().memory};
   inventory_ = std::make_unique<Inventory>(
       std::move(vendors), host,
-      InventoryOptions{.composition =
-                           MakeComposition(options_.devices, options_.catalogue, isolation)});
+      InventoryOptions{
+          .composition = MakeComposition(options_.devices, options_.catalogue, isolation),
+          .health = options_.health_rules});
   const Discovery discovery = inventory_->DiscoverAll();
   Warn(discovery.warnings);
   info->devices = DevicesOf(discovery.devices);
@@ -174,7 +179,7 @@ Status Agent::Impl::Start() {
   std::unique_ptr<Confinement> confinement =
       Confinement::Open(options_.isolation, folder_->instance());
   RETURN_IF_ERROR(Describe(*confinement, &started.info));
-  metrics_.SetDevices(kVersion, started.info.devices);
+  metrics_.SetDevices(options_.name, kVersion, started.info.devices);
   RETURN_IF_ERROR(Listen());
   started.info.metrics_address = http_->address();
   // One that listens everywhere is found where its peers find it.
@@ -296,11 +301,17 @@ void Agent::Impl::SampleDevices() {
   if (update.changed) {
     std::vector<Device> devices = DevicesOf(update.changed->devices);
     SPDLOG_WARN("devices have changed devices={}; registering anew", devices.size());
-    metrics_.SetDevices(kVersion, devices);
+    metrics_.SetDevices(options_.name, kVersion, devices);
     work_->SetDevices(devices, update.changed->groups);
     Feed(DevicesChanged{std::move(devices), std::move(update.changed->groups),
                         Shown(std::move(update.changed->warnings))});
   }
+  const Time now = clock_.Now();
+  const Duration since_start = clock_.SinceStart();
+  for (const Inventory::Measured& fresh : update.fresh)
+    work_->Measured(now - (since_start - fresh.at), fresh.values);
+  for (const auto& [deployment, joules] : work_->TakeReplicaJoules())
+    metrics_.AddReplicaEnergy(deployment, joules);
   metrics_.SetTelemetry(update.telemetry);
   if (!update.telemetry.empty()) Feed(TelemetrySampled{std::move(update.telemetry)});
   telemetry_.expires_after(options_.telemetry_every);
@@ -373,6 +384,7 @@ StatusOr<std::unique_ptr<Agent>> Agent::Start(asio::io_context& loop, AgentOptio
 Agent::Agent(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Agent::~Agent() = default;
 const Core& Agent::core() const { return impl_->core(); }
+void Agent::ClearHealth() { impl_->ClearHealth(); }
 std::string Agent::http_address() const { return impl_->http_address(); }
 
 }  // namespace allot::agent

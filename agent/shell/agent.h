@@ -25,6 +25,8 @@ class Agent {
   ~Agent();
 
   const Core& core() const;
+  // An operator says that devices which health rules have quarantined are well again.
+  void ClearHealth();
   std::string http_address() const;  // host:port
 
  private:

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <set>
 
+#include "agent/devices/pci/bus.h"
+
 namespace allot::agent {
 namespace {
 
@@ -57,6 +59,18 @@ const Row kTemperature{"allotrope_device_temperature_celsius", "Temperature of t
                        Kind::kGauge};
 const Row kUtilization{"allotrope_device_utilization_ratio", "Share of time the device was busy.",
                        Kind::kGauge};
+const Row kMemoryTemperature{"allotrope_device_memory_temperature_celsius",
+                             "Temperature of the device's memory.", Kind::kGauge};
+const Row kPowerMax{"allotrope_device_power_max_watts", "What the device draws at most.",
+                    Kind::kGauge};
+const Row kIdentity{"allotrope_agent_device_info",
+                    "1 per device, with the names that other exporters give it.", Kind::kGauge};
+const Row kState{"allotrope_agent_device_state", "1 per device, with the state it is in.",
+                 Kind::kGauge};
+const Row kHealth{"allotrope_agent_device_health",
+                  "1 for each reason that health rules have to look at a device.", Kind::kGauge};
+const Row kReplicaEnergy{"allotrope_agent_replica_energy_joules_total",
+                         "Energy that the devices of replicas have used while they had them."};
 const Row kEnergy{"allotrope_device_energy_joules_total",
                   "Energy the device has used, as its own counter says."};
 
@@ -74,9 +88,34 @@ Labels InfoLabelsOf(const Device& device) {
   return labels;
 }
 
+Labels IdentityLabelsOf(const std::string& node, const Device& device) {
+  return {{"node", node},
+          {"device", device.id},
+          {"uuid", device.uuid},
+          {"pci_bus_id", PciBusId(device)},
+          {"model", device.model},
+          {"vendor", device.vendor},
+          {"kind", std::string(ToString(device.kind))},
+          {"emulated", device.emulated ? "true" : "false"},
+          {"isolation", std::string(ToString(device.isolation))},
+          {"source", device.configured ? "configured" : "detected"}};
+}
+
 }  // namespace
 
-AgentMetrics::AgentMetrics() { registry_.AddProcessMetrics(); }
+std::string PciBusId(const Device& device) {
+  const std::string& of = device.parent.empty() ? device.id : device.parent;
+  std::string address = of.substr(0, of.find('/'));
+  if (!pci::IsAddress(address)) return "";
+  for (char& c : address)
+    if (c >= 'a' && c <= 'f') c = static_cast<char>(c - 'a' + 'A');
+  const size_t domain = address.find(':');
+  return domain < 8 ? std::string(8 - domain, '0') + address : address;
+}
+
+AgentMetrics::AgentMetrics() : identities_(kIdentity), states_(kState), health_(kHealth) {
+  registry_.AddProcessMetrics();
+}
 
 void AgentMetrics::SetOrRemove(const Row& row, const Labels& labels, std::optional<double> value) {
   if (value) {
@@ -114,11 +153,13 @@ void AgentMetrics::Set(const Totals& totals, const Levels& levels) {
   for (const Row* row : {&kStale, &kSilent, &kRestarts}) registry_.GetCounter(*row);
 }
 
-void AgentMetrics::SetDevices(const std::string& version, const std::vector<Device>& devices) {
+void AgentMetrics::SetDevices(const std::string& node, const std::string& version,
+                              const std::vector<Device>& devices) {
   registry_.GetGauge(kInfo, {{"version", version}}).Set(1);
   for (const Device& gone : devices_) {
     registry_.RemoveGauge(kDeviceInfo, InfoLabelsOf(gone));
-    for (const Row* row : {&kDeviceMemory, &kMemoryUsed, &kPower, &kTemperature, &kUtilization})
+    for (const Row* row : {&kDeviceMemory, &kMemoryUsed, &kPower, &kPowerMax, &kTemperature,
+                           &kMemoryTemperature, &kUtilization})
       registry_.RemoveGauge(*row, LabelsOf(gone));
   }
   devices_ = devices;
@@ -126,7 +167,20 @@ void AgentMetrics::SetDevices(const std::string& version, const std::vector<Devi
     registry_.GetGauge(kDeviceInfo, InfoLabelsOf(device)).Set(1);
     if (device.memory)
       registry_.GetGauge(kDeviceMemory, LabelsOf(device)).Set(static_cast<double>(*device.memory));
+    if (device.power_max)
+      registry_.GetGauge(kPowerMax, LabelsOf(device))
+          .Set(static_cast<double>(*device.power_max) / 1e3);
   }
+  std::map<Labels, double> identities, states, health;
+  for (const Device& device : devices_) {
+    identities[IdentityLabelsOf(node, device)] = 1;
+    states[{{"device", device.id}, {"state", std::string(ToString(device.state))}}] = 1;
+    for (const std::string& reason : device.health)
+      health[{{"device", device.id}, {"reason", reason}}] = 1;
+  }
+  identities_.Publish(registry_, identities);
+  states_.Publish(registry_, states);
+  health_.Publish(registry_, health);
 }
 
 void AgentMetrics::SetTelemetry(const std::vector<DeviceTelemetry>& telemetry) {
@@ -138,6 +192,7 @@ void AgentMetrics::SetTelemetry(const std::vector<DeviceTelemetry>& telemetry) {
     const Labels labels = LabelsOf(device);
     SetOrRemove(kPower, labels, now.power_watts);
     SetOrRemove(kTemperature, labels, now.temperature_celsius);
+    SetOrRemove(kMemoryTemperature, labels, now.memory_temperature_celsius);
     SetOrRemove(kUtilization, labels, now.utilization_ratio);
     SetOrRemove(kMemoryUsed, labels,
                 now.memory_used ? std::optional<double>(static_cast<double>(*now.memory_used))
@@ -145,6 +200,10 @@ void AgentMetrics::SetTelemetry(const std::vector<DeviceTelemetry>& telemetry) {
     if (now.energy_joules)
       mirror_.Follow(kEnergy, labels, static_cast<uint64_t>(*now.energy_joules));
   }
+}
+
+void AgentMetrics::AddReplicaEnergy(const std::string& deployment, double joules) {
+  registry_.GetCounter(kReplicaEnergy, {{"deployment", deployment}}).Add(joules);
 }
 
 void AgentMetrics::Noted(const Note& note) {

@@ -29,8 +29,10 @@ class AgentMetrics {
     bool connected = false, registered = false;
   };
   void Set(const Totals& totals, const Levels& levels);
-  void SetDevices(const std::string& version, const std::vector<Device>& devices);
+  void SetDevices(const std::string& node, const std::string& version,
+                  const std::vector<Device>& devices);
   void SetTelemetry(const std::vector<DeviceTelemetry>& telemetry);
+  void AddReplicaEnergy(const std::string& deployment, double joules);
   void Noted(const Note& note);
   std::string Text() const { return registry_.Text(); }
 
@@ -41,6 +43,11 @@ class AgentMetrics {
   metrics::Registry registry_;
   metrics::Mirror mirror_{registry_};
   std::vector<Device> devices_;
+  metrics::GaugeFamily identities_, states_, health_;
 };
+
+// As NVML, nvidia-smi and the DCGM exporter write it: "00000000:1B:00.0" for device 0000:1b:00.0
+// and for parts of it; empty for devices that are named otherwise.
+std::string PciBusId(const Device& device);
 
 }  // namespace allot::agent

@@ -30,6 +30,12 @@ StatusOr<AgentOptions> ToAgentOptions(const config::Agent& config) {
     ASSIGN_OR_RETURN(const Catalogue more, Catalogue::Parse(csv, file));
     options.catalogue.Override(more);
   }
+  if (const std::string& file = config.devices().health_rules_file(); !file.empty()) {
+    ASSIGN_OR_RETURN(const std::string tsv, ReadWholeFile(file));
+    ASSIGN_OR_RETURN(const HealthRules first, HealthRules::Parse(tsv, file));
+    options.health_rules =
+        std::make_shared<const HealthRules>(HealthRules::Joined(first, *HealthRules::BuiltIn()));
+  }
   if (!config.offer().cpus().empty()) {
     ASSIGN_OR_RETURN(options.offer_cpus, config::ParseMilliCpus(config.offer().cpus()));
   }

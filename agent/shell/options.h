@@ -4,6 +4,7 @@
 #include <map>
 #include <string>
 
+#include "agent/devices/health/rules.h"
 #include "agent/shell/confinement.h"
 #include "common/base/status.h"
 #include "common/base/units.h"
@@ -21,6 +22,8 @@ struct AgentOptions {
   std::string http_listen = "127.0.0.1:0";
   config::AgentDevices devices;
   Catalogue catalogue;
+  std::shared_ptr<const HealthRules> health_rules = HealthRules::BuiltIn();
+  std::string machine;  // tests only: a recorded machine in place of this one
   std::optional<MilliCpu> offer_cpus;
   std::optional<Bytes> offer_memory;
   std::map<std::string, std::string> labels;

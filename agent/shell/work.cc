@@ -24,7 +24,9 @@ Work::Work(boost::asio::io_context& loop, StateFolder& folder, EnvironmentBase e
       confinement_(std::move(confinement)),
       emit_(std::move(emit)),
       prober_(loop),
-      progress_timer_(loop) {}
+      progress_timer_(loop) {
+  energy_.SetDevices(environment_.devices);
+}
 
 StatusOr<std::unique_ptr<Work>> Work::Create(boost::asio::io_context& loop, StateFolder& folder,
                                              std::string supervisor, EnvironmentBase environment,
@@ -63,7 +65,8 @@ std::vector<std::string> Work::FindEarlier(AgentStarted* event, Time now) {
       }
       if (found.alive) {
         task.status.phase = record.running ? TaskPhase::kRunning : TaskPhase::kAssigned;
-        AddTask(start->key, start->launch.resources, record.running.has_value());
+        AddTask(start->key, start->launch, record.running.has_value());
+        if (record.running) ResumeEnergy(found.id, record.running->at);
         runtime_->Adopt(found);
       } else {
         task.status.phase = TaskPhase::kExited;
@@ -88,6 +91,7 @@ std::vector<std::string> Work::FindEarlier(AgentStarted* event, Time now) {
     }
     if (found.alive) {
       AddReplica({start.id, number}, record.launch.port, start.launch, record.running.has_value());
+      if (record.running) ResumeEnergy(found.id, record.running->at);
       runtime_->Adopt(found);
     }
     if (older == ProcessOf(start.id, 0)) continue;
@@ -103,6 +107,7 @@ std::vector<std::string> Work::FindEarlier(AgentStarted* event, Time now) {
   std::set<ProcessId> alive;
   for (const auto& [id, process] : alive_) alive.insert(id);
   confinement_->LeaveAllBut(alive);
+  SweepEnergyFiles();
   return std::move(scan.warnings);
 }
 
@@ -116,11 +121,12 @@ ProcessFiles Work::FilesOf(const ProcessId& id) const {
   return files;
 }
 
-void Work::AddTask(const TaskKey& key, const Resources& resources, bool running) {
+void Work::AddTask(const TaskKey& key, const TaskLaunch& launch, bool running) {
   const ProcessId id = ProcessOf(key);
   AliveProcess& alive = alive_[id];
   alive.task = key;
-  alive.resources = resources;
+  alive.resources = launch.resources;
+  alive.device_ids = launch.device_ids;
   alive.running = running;
   alive.progress = std::make_unique<ProgressFile>(FilesOf(id).progress_file);
 }
@@ -163,7 +169,7 @@ void Work::Perform(const SpawnTask& command) {
     emit_(TaskSpawnFailed{command.key, MessageOf(status)});
     return;
   }
-  AddTask(command.key, command.launch.resources, false);
+  AddTask(command.key, command.launch, false);
 }
 
 void Work::Perform(const SignalTask& command) {
@@ -200,6 +206,8 @@ void Work::AddReplica(const ReplicaStart& start, uint16_t port, const ReplicaLau
   AliveProcess& alive = alive_[ProcessOf(start.id, start.start)];
   alive.replica = start;
   alive.port = port;
+  alive.deployment = launch.deployment;
+  alive.device_ids = launch.device_ids;
   alive.resources = launch.resources;
   alive.running = running;
   health_[start.id] = launch.health;
@@ -288,12 +296,59 @@ size_t Work::replicas_alive() const {
                                            [](const auto& entry) { return !entry.second.task; }));
 }
 
+// ---- energy -------------------------------------------------------------------------------------
+
+void Work::SetDevices(std::vector<Device> devices, std::vector<DeviceGroup> groups) {
+  energy_.SetDevices(devices);
+  environment_.devices = std::move(devices);
+  environment_.groups = std::move(groups);
+}
+
+std::string Work::EnergyFileOf(const ProcessId& id) const {
+  return fmt::format("{}/energy/{}", folder_.path(), id);
+}
+
+void Work::ResumeEnergy(const ProcessId& id, Time at) {
+  const StatusOr<std::string> saved = ReadWholeFile(EnergyFileOf(id), 64 << 10);
+  energy_.Resume(id, alive_.at(id).device_ids, at, saved.ok() ? *saved : "");
+}
+
+void Work::EndEnergy(const ProcessId& id, TaskExit* exit) {
+  exit->energy = energy_.End(id, exit->started, exit->finished);
+  std::error_code ignored;
+  std::filesystem::remove(EnergyFileOf(id), ignored);
+}
+
+void Work::SweepEnergyFiles() {
+  std::error_code error;
+  std::vector<std::filesystem::path> ended;
+  for (std::filesystem::directory_iterator it(folder_.path() + "/energy", error), end;
+       !error && it != end; it.increment(error))
+    if (!Alive(it->path().filename().string())) ended.push_back(it->path());
+  for (const auto& path : ended) std::filesystem::remove(path, error);
+}
+
+std::map<std::string, double> Work::TakeReplicaJoules() {
+  for (const auto& [id, text] : energy_.TakeSaves()) {
+    // Without it the energy of this process is unknown after a restart, and nothing else is.
+    Status saved = MakeFolder(folder_.path() + "/energy");
+    if (saved.ok()) saved = ReplaceFileUnsynced(EnergyFileOf(id), text);
+    if (!saved.ok()) SPDLOG_DEBUG("cannot keep the energy of {}: {}", id, MessageOf(saved));
+  }
+  std::map<std::string, double> joules;
+  for (const auto& [id, process] : alive_)
+    if (!process.task)
+      if (const double more = energy_.TakeJoules(id); more > 0) joules[process.deployment] += more;
+  return joules;
+}
+
 // ---- what happens to them -----------------------------------------------------------------------
 
 void Work::OnRunning(const ProcessId& id, int64_t pid, Time at) {
   const auto it = alive_.find(id);
   if (it == alive_.end()) return;
   it->second.running = true;
+  energy_.Begin(id, it->second.device_ids, at);
   if (unwanted_.contains(id)) return;
   if (it->second.task) {
     emit_(TaskSpawned{*it->second.task, pid, at});
@@ -309,6 +364,7 @@ void Work::OnExited(const ProcessId& id, TaskExit exit) {
   if (const std::string why = confinement_->WhyKilled(id, alive.resources); !why.empty())
     exit.message = why;
   confinement_->Leave(id);
+  EndEnergy(id, &exit);
   if (unwanted_.erase(id) > 0) {
     runtime_->Forget(id);
     return;

@@ -20,6 +20,7 @@
 #include "agent/runtime/progress.h"
 #include "agent/runtime/state_folder.h"
 #include "agent/shell/confinement.h"
+#include "agent/shell/energy.h"
 
 namespace allot::agent {
 
@@ -43,10 +44,11 @@ class Work {
   void Perform(const ProbeReplica& command);
   void Perform(const ForgetReplica& command);
 
-  void SetDevices(std::vector<Device> devices, std::vector<DeviceGroup> groups) {
-    environment_.devices = std::move(devices);
-    environment_.groups = std::move(groups);
-  }
+  void SetDevices(std::vector<Device> devices, std::vector<DeviceGroup> groups);
+  // Readings of devices, for the energy of what runs on them.
+  void Measured(Time at, const DeviceTelemetry& values) { energy_.Read(at, values); }
+  // Joules of replicas by deployment since the call before; keeps what a restart needs.
+  std::map<std::string, double> TakeReplicaJoules();
 
   // For logs: the process that wrote last, and whether it may write more.
   ProcessId LastOf(ReplicaId id) const;
@@ -60,6 +62,8 @@ class Work {
     std::optional<TaskKey> task;
     ReplicaStart replica;
     uint16_t port = 0;  // replicas
+    std::string deployment;
+    std::vector<std::string> device_ids;
     bool running = false;
     Resources resources;
     std::unique_ptr<ProgressFile> progress;  // tasks
@@ -69,7 +73,7 @@ class Work {
        std::unique_ptr<Confinement> confinement, Emit emit);
   void OnRunning(const ProcessId& id, int64_t pid, Time at);
   void OnExited(const ProcessId& id, TaskExit exit);
-  void AddTask(const TaskKey& key, const Resources& resources, bool running);
+  void AddTask(const TaskKey& key, const TaskLaunch& launch, bool running);
   void AddReplica(const ReplicaStart& start, uint16_t port, const ReplicaLaunch& launch,
                   bool running);
   ProcessFiles FilesOf(const ProcessId& id) const;
@@ -79,6 +83,10 @@ class Work {
   Status TrySpawn(const SpawnTask& command);
   StatusOr<uint16_t> TrySpawn(const SpawnReplica& command);
   void PollProgress();
+  std::string EnergyFileOf(const ProcessId& id) const;
+  void ResumeEnergy(const ProcessId& id, Time at);
+  void EndEnergy(const ProcessId& id, TaskExit* exit);
+  void SweepEnergyFiles();
 
   boost::asio::io_context& loop_;
   StateFolder& folder_;
@@ -88,6 +96,7 @@ class Work {
   std::map<ProcessId, AliveProcess> alive_;
   std::map<ReplicaId, uint32_t> last_start_;
   std::map<ReplicaId, HealthCheck> health_;
+  EnergyMeter energy_;
   std::set<ProcessId> unwanted_;  // starts of a replica that a later one has replaced
   std::unique_ptr<ProcessRuntime> runtime_;
   HealthProber prober_;

@@ -86,6 +86,7 @@ struct DeviceTelemetry {
   std::string id;
   std::optional<double> power_watts, temperature_celsius, utilization_ratio, energy_joules;
   std::optional<Bytes> memory_used;
+  std::optional<double> memory_temperature_celsius;  // for the agent's own metrics; does not travel
 };
 
 // A wish for devices. Empty fields match anything; `model` may hold * and ?.

@@ -26,16 +26,27 @@ std::optional<Bytes> VramTotal(const Host& host, const std::string& path) {
   return *total;
 }
 
-// Blocks that hold memory; the links (xgmi, pcie) count transmission errors, which are repeated.
-bool HasMemoryErrors(const Host& host, const std::string& path) {
-  for (const std::string& file : host.List(path + "/ras")) {
-    if (!file.ends_with("_err_count") || file.starts_with("xgmi") || file.starts_with("pcie"))
-      continue;
-    const std::string text = host.Read(path + "/ras/" + file).value_or("");
-    const auto uncorrected = FindField(text, "ue", ':');
-    if (uncorrected && ParseInt(*uncorrected).value_or(0) > 0) return true;
+// RAS counters of blocks that hold memory; the links (xgmi, pcie) count transmission errors, which
+// are repeated.
+std::vector<std::string> MemoryErrorFiles(const Host& host, const std::string& path) {
+  std::vector<std::string> files;
+  for (const std::string& file : host.List(path + "/ras"))
+    if (file.ends_with("_err_count") && !file.starts_with("xgmi") && !file.starts_with("pcie"))
+      files.push_back(path + "/ras/" + file);
+  return files;
+}
+
+// Sum of "ue: 1" or "ce: 12" over the blocks that tell.
+std::optional<double> MemoryErrors(const Host& host, const std::vector<std::string>& files,
+                                   std::string_view kind) {
+  std::optional<double> sum;
+  for (const std::string& file : files) {
+    const std::string text = host.Read(file).value_or("");
+    const auto field = FindField(text, kind, ':');
+    const auto count = field ? ParseInt(*field) : std::nullopt;
+    if (count && *count >= 0) sum = sum.value_or(0) + static_cast<double>(*count);
   }
-  return false;
+  return sum;
 }
 
 struct Mode {
@@ -132,9 +143,15 @@ void AmdVendor::Find(const Snapshot& machine, Discovery* discovery) {
     whole.device.kind = DeviceKind::kGpu;
     whole.family = "gpu";
     const std::string path = function.path();
-    if (HasMemoryErrors(host, path)) {
-      whole.warnings.emplace_back("ecc_uncorrected");
-      if (whole.device.state == DeviceState::kReady) whole.device.state = DeviceState::kUnhealthy;
+    if (const std::vector<std::string> files = MemoryErrorFiles(host, path); !files.empty()) {
+      WatchSignal(function.address, "ecc_uncorrected",
+                  [files](const Host& h) { return MemoryErrors(h, files, "ue"); });
+      WatchSignal(function.address, "ecc_corrected",
+                  [files](const Host& h) { return MemoryErrors(h, files, "ce"); });
+      if (MemoryErrors(host, files, "ue").value_or(0) > 0) {
+        whole.warnings.emplace_back("ecc_uncorrected");
+        if (whole.device.state == DeviceState::kReady) whole.device.state = DeviceState::kUnhealthy;
+      }
     }
     const Reading<std::string> unique = host.Line(path + "/unique_id");
     if (unique) whole.uuid = *unique;

@@ -35,6 +35,13 @@ std::map<std::string, Managed> ReadManaged(const Host& host) {
   return by_address;
 }
 
+// Anything but 1 is not alive; no file at all says nothing.
+std::optional<double> NotAlive(const Host& host, const std::string& path) {
+  const Reading<int64_t> alive = host.Int(path);
+  if (alive.state == Reading<int64_t>::kAbsent) return std::nullopt;
+  return alive && *alive == 1 ? 0 : 1;
+}
+
 }  // namespace
 
 void FuriosaVendor::Find(const Snapshot& machine, Discovery* discovery) {
@@ -57,13 +64,14 @@ void FuriosaVendor::Find(const Snapshot& machine, Discovery* discovery) {
       found.Tell("visible_env", "sysfs management class");
       if (const Reading<std::string> uuid = host.Line(npu.path + "/device_uuid"))
         found.uuid = *uuid;
-      const Reading<int64_t> alive = host.Int(npu.path + "/alive");
-      if (device.state == DeviceState::kReady && alive.state != Reading<int64_t>::kAbsent &&
-          (alive.garbage() || *alive != 1)) {
+      WatchSignal(device.id, "not_alive",
+                  [path = npu.path + "/alive"](const Host& h) { return NotAlive(h, path); });
+      if (device.state == DeviceState::kReady && NotAlive(host, npu.path + "/alive") == 1) {
         device.state = DeviceState::kUnhealthy;
         found.Tell("state", "sysfs management class alive");
       }
     }
+    Watch(machine, FindSensors(host, function->path()), &found);
     discovery->devices.push_back(std::move(found));
   }
 }

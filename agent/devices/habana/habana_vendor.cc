@@ -19,16 +19,32 @@ void AddNodes(const Snapshot& machine, const pci::Function& function, FoundDevic
   found->Tell("dev_nodes", "sysfs accel class, /dev");
 }
 
-void AddHealth(const Host& host, const std::string& path, FoundDevice* found) {
-  // Only the word of the driver that all is well makes it ready; no file at all says nothing.
+// Only the word of the driver that all is well makes it ready; no file at all says nothing.
+std::optional<double> StatusBad(const Host& host, const std::string& path) {
   const Reading<std::string> status = host.Line(path + "/status");
-  if (found->device.state == DeviceState::kReady && status.state != Reading<std::string>::kAbsent &&
-      *status != "Operational") {
+  if (status.state == Reading<std::string>::kAbsent) return std::nullopt;
+  return *status == "Operational" ? 0 : 1;
+}
+
+std::optional<double> Resets(const Host& host, const std::string& path) {
+  const Reading<int64_t> resets = host.Int(path + "/hard_reset_cnt");
+  if (!resets || *resets < 0) return std::nullopt;
+  return static_cast<double>(*resets);
+}
+
+void AddHealth(const Host& host, const std::string& path, FoundDevice* found) {
+  if (found->device.state == DeviceState::kReady && StatusBad(host, path) == 1) {
     found->device.state = DeviceState::kUnhealthy;
     found->Tell("state", "sysfs status");
   }
-  if (const Reading<int64_t> resets = host.Int(path + "/hard_reset_cnt"); resets && *resets > 0)
-    found->warnings.emplace_back("resets");
+  if (Resets(host, path).value_or(0) > 0) found->warnings.emplace_back("resets");
+}
+
+// The driver's limit, in milliwatts (sysfs-driver-habanalabs).
+std::optional<MilliWatt> PowerLimit(const Host& host, const std::string& path) {
+  const Reading<int64_t> limit = host.Int(path + "/max_power");
+  if (!limit || *limit < 1'000 || *limit > 100'000'000) return std::nullopt;
+  return *limit;
 }
 
 // "98304 MiB"
@@ -50,6 +66,9 @@ void HabanaVendor::Find(const Snapshot& machine, Discovery* discovery) {
     found.family = "gaudi";
     const std::string path = function->path();
     AddHealth(*machine.host, path, &found);
+    WatchSignal(found.device.id, "status_bad",
+                [path](const Host& h) { return StatusBad(h, path); });
+    WatchSignal(found.device.id, "resets", [path](const Host& h) { return Resets(h, path); });
     if (found.driver == "habanalabs") {
       AddNodes(machine, *function, &found);
       if (const Reading<int64_t> module = machine.host->Int(path + "/module_id");
@@ -59,6 +78,10 @@ void HabanaVendor::Find(const Snapshot& machine, Discovery* discovery) {
         found.Tell("visible_env", "sysfs module_id");
       }
       Watch(machine, FindSensors(*machine.host, path), &found);
+      if (const auto limit = PowerLimit(*machine.host, path)) {
+        found.device.power_max = limit;
+        found.Tell("power_max", "sysfs max_power");
+      }
       members.push_back(found.device.id);
     }
     discovery->devices.push_back(std::move(found));

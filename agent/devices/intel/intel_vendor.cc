@@ -1,5 +1,7 @@
 #include "agent/devices/intel/intel_vendor.h"
 
+#include <algorithm>
+
 namespace allot::agent {
 namespace {
 
@@ -26,6 +28,30 @@ std::optional<Bytes> LocalMemory(const Host& host, const std::string& path) {
   return std::nullopt;
 }
 
+// One file for each graphics tile that says whether heat slows it down: of i915 below its DRM card,
+// of xe below its tile.
+std::vector<std::string> ThrottleFiles(const Host& host, const std::string& path) {
+  std::vector<std::string> files;
+  for (const std::string& card : host.List(path + "/drm"))
+    if (card.starts_with("card"))
+      for (const std::string& gt : host.List(fmt::format("{}/drm/{}/gt", path, card)))
+        files.push_back(fmt::format("{}/drm/{}/gt/{}/throttle_reason_thermal", path, card, gt));
+  for (const std::string& tile : host.List(path))
+    if (NumberAfter(tile, "tile"))
+      for (const std::string& gt : host.List(fmt::format("{}/{}", path, tile)))
+        if (NumberAfter(gt, "gt"))
+          files.push_back(fmt::format("{}/{}/{}/freq0/throttle/reason_thermal", path, tile, gt));
+  return files;
+}
+
+std::optional<double> AnySet(const Host& host, const std::vector<std::string>& files) {
+  std::optional<double> any;
+  for (const std::string& file : files)
+    if (const Reading<int64_t> set = host.Int(file))
+      any = std::max(any.value_or(0), *set != 0 ? 1.0 : 0.0);
+  return any;
+}
+
 }  // namespace
 
 void IntelVendor::Find(const Snapshot& machine, Discovery* discovery) {
@@ -47,6 +73,10 @@ void IntelVendor::Find(const Snapshot& machine, Discovery* discovery) {
         found.memory_source = "sysfs";
         found.Tell("memory_bytes", "sysfs");
       }
+      WatchSignal(device.id, "throttle_thermal",
+                  [files = ThrottleFiles(*machine.host, function->path())](const Host& host) {
+                    return AnySet(host, files);
+                  });
       Watch(machine, FindSensors(*machine.host, function->path()), &found);
     }
     discovery->devices.push_back(std::move(found));

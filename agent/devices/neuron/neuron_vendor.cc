@@ -51,6 +51,27 @@ bool IsPositive(const Host& host, const std::string& path) {
   return count && *count > 0;
 }
 
+std::optional<double> Count(const Host& host, const std::string& path) {
+  const Reading<int64_t> count = host.Int(path);
+  if (!count || *count < 0) return std::nullopt;
+  return static_cast<double>(*count);
+}
+
+// Executions that failed because of the hardware, of each core.
+std::vector<std::string> ErrorFiles(const Host& host, const Chip& chip) {
+  std::vector<std::string> files;
+  for (const std::string& name : host.List(chip.path))
+    if (NumberAfter(name, "neuron_core"))
+      files.push_back(fmt::format("{}/{}/stats/status/hw_error/total", chip.path, name));
+  return files;
+}
+std::optional<double> SumOf(const Host& host, const std::vector<std::string>& files) {
+  std::optional<double> sum;
+  for (const std::string& file : files)
+    if (const auto count = Count(host, file)) sum = sum.value_or(0) + *count;
+  return sum;
+}
+
 // All functions alike tell what the chips are; else the product name does.
 const pci::Function* FunctionOf(const std::vector<const pci::Function*>& functions,
                                 const std::string& product) {
@@ -179,6 +200,14 @@ void NeuronVendor::Find(const Snapshot& machine, Discovery* discovery) {
       found.Tell("visible_env", "core counts in order of numbers");
       next_core += logical;
     }
+    for (const char* counter :
+         {"mem_ecc_uncorrected", "sram_ecc_uncorrected", "mem_ecc_repairable_uncorrected"})
+      WatchSignal(device.id, counter,
+                  [path = fmt::format("{}/stats/hardware/{}", chip.path, counter)](const Host& h) {
+                    return Count(h, path);
+                  });
+    WatchSignal(device.id, "hw_error",
+                [files = ErrorFiles(host, chip)](const Host& h) { return SumOf(h, files); });
     Sensors sensors;
     if (host.Read(chip.path + "/stats/power/utilization"))
       sensors.power_status = chip.path + "/stats/power/utilization";

@@ -1,7 +1,7 @@
 // What NVML adds to what the kernel driver shows, and telemetry.
 #include <algorithm>
 
-#include "agent/devices/nvidia/nvidia_vendor.h"
+#include "agent/devices/nvidia/nvidia_gpu.h"
 #include "agent/devices/nvidia/nvml.h"
 
 namespace allot::agent {
@@ -67,6 +67,18 @@ void EnrichInstances(const nvml::Api& api, nvml::Handle gpu, const std::string& 
   }
 }
 
+// Only boards with HBM have a sensor there; NVML marks a number it does not have.
+std::optional<double> MemoryTemperature(const nvml::Api& api, nvml::Handle gpu) {
+  nvml::FieldValue field{};
+  field.field_id = nvml::kFieldMemoryTemperature;
+  if (api.DeviceGetFieldValues == nullptr ||
+      api.DeviceGetFieldValues(gpu, 1, &field) != nvml::kSuccess || field.result != nvml::kSuccess)
+    return std::nullopt;
+  const unsigned celsius = field.value.u;
+  if (celsius == 0 || celsius > 250) return std::nullopt;
+  return celsius;
+}
+
 bool HasInstances(const std::string& parent, const Discovery& discovery) {
   return std::any_of(discovery.devices.begin(), discovery.devices.end(),
                      [&](const FoundDevice& found) {
@@ -75,14 +87,6 @@ bool HasInstances(const std::string& parent, const Discovery& discovery) {
 }
 
 }  // namespace
-
-struct NvidiaVendor::Gpu {
-  nvml::Handle handle;
-  std::string id;
-};
-
-NvidiaVendor::NvidiaVendor(NvidiaSources sources) : sources_(std::move(sources)) {}
-NvidiaVendor::~NvidiaVendor() = default;
 
 void NvidiaVendor::Enrich(Discovery* discovery) {
   gpus_.clear();
@@ -109,6 +113,7 @@ void NvidiaVendor::Enrich(Discovery* discovery) {
   if (const nvml::Result result = api.DeviceGetCount(&count); result != nvml::kSuccess) {
     discovery->warnings.push_back(
         fmt::format("NVML does not tell its GPUs: {}", api.Describe(result)));
+    ForgetEvents();
     library_.reset();  // A driver that was replaced wants a new start.
     return;
   }
@@ -127,6 +132,7 @@ void NvidiaVendor::Enrich(Discovery* discovery) {
     }
     const std::string address = PciAddress(pci);
     gpus_.push_back({handle, address});
+    ListenForEvents(gpus_.back());
     unsigned mig = 0, mig_pending = 0;
     const bool is_mig = api.DeviceGetMigMode != nullptr &&
                         api.DeviceGetMigMode(handle, &mig, &mig_pending) == nvml::kSuccess &&
@@ -158,6 +164,15 @@ void NvidiaVendor::Enrich(Discovery* discovery) {
     if (api.DeviceGetCudaComputeCapability != nullptr &&
         api.DeviceGetCudaComputeCapability(handle, &major, &minor) == nvml::kSuccess)
       device.features.push_back(fmt::format("sm_{}{}", major, minor));
+    // What an administrator allows; the limit in force may move below it all the time, and each
+    // move would be another device.
+    unsigned milliwatts = 0;
+    if (api.DeviceGetPowerManagementLimit != nullptr &&
+        api.DeviceGetPowerManagementLimit(handle, &milliwatts) == nvml::kSuccess &&
+        milliwatts > 0) {
+      device.power_max = milliwatts;
+      found.Tell("power_max", source);
+    }
     unsigned number = 0;
     if (device.nodes.empty() && api.DeviceGetMinorNumber != nullptr &&
         api.DeviceGetMinorNumber(handle, &number) == nvml::kSuccess)
@@ -183,6 +198,7 @@ std::vector<DeviceTelemetry> NvidiaVendor::Sample() {
   for (const Gpu& gpu : gpus_) {
     DeviceTelemetry sample;
     sample.id = gpu.id;
+    sample.memory_temperature_celsius = MemoryTemperature(api, gpu.handle);
     unsigned value = 0;
     unsigned long long energy = 0;
     nvml::Utilization utilization{};

@@ -33,13 +33,21 @@ class NvidiaVendor : public SysfsVendor {
   bool enriches() const override { return !sources_.library.empty(); }
   void Enrich(Discovery* discovery) override;
   std::vector<DeviceTelemetry> Sample() override;
+  std::vector<HealthSignal> Signals() override;
 
  private:
   void Find(const Snapshot& machine, Discovery* discovery) override;
   struct Gpu;
+  void ListenForEvents(const Gpu& gpu);
+  void ForgetEvents();
+  void ReadEvents(std::vector<HealthSignal>* signals);
+
   const NvidiaSources sources_;
   std::unique_ptr<nvml::Library> library_;
   std::vector<Gpu> gpus_;
+  // Xids, of the GPUs named here; without it only the kernel log tells of them.
+  struct Events;
+  std::unique_ptr<Events> events_;
 };
 
 }  // namespace allot::agent

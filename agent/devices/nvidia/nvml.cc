@@ -48,6 +48,18 @@ StatusOr<std::unique_ptr<Library>> Library::Open(const std::string& file) {
   Find(handle, "nvmlDeviceGetTemperature", &api.DeviceGetTemperature);
   Find(handle, "nvmlDeviceGetUtilizationRates", &api.DeviceGetUtilizationRates);
   Find(handle, "nvmlDeviceGetTotalEnergyConsumption", &api.DeviceGetTotalEnergyConsumption);
+  Find(handle, "nvmlDeviceGetPowerManagementLimit", &api.DeviceGetPowerManagementLimit);
+  Find(handle, "nvmlDeviceGetTemperatureThreshold", &api.DeviceGetTemperatureThreshold);
+  Find(handle, "nvmlDeviceGetTotalEccErrors", &api.DeviceGetTotalEccErrors);
+  Find(handle, "nvmlDeviceGetRemappedRows", &api.DeviceGetRemappedRows);
+  Find(handle, "nvmlDeviceGetRetiredPagesPendingStatus", &api.DeviceGetRetiredPagesPendingStatus);
+  Find(handle, "nvmlDeviceGetCurrentClocksThrottleReasons",
+       &api.DeviceGetCurrentClocksThrottleReasons);
+  Find(handle, "nvmlDeviceGetFieldValues", &api.DeviceGetFieldValues);
+  Find(handle, "nvmlEventSetCreate", &api.EventSetCreate);
+  Find(handle, "nvmlEventSetFree", &api.EventSetFree);
+  Find(handle, "nvmlEventSetWait_v2", &api.EventSetWait);
+  Find(handle, "nvmlDeviceRegisterEvents", &api.DeviceRegisterEvents);
   const Result result = api.Init();
   if (result != kSuccess) return Unavailable("{} does not start: {}", file, api.Describe(result));
   library->initialized_ = true;

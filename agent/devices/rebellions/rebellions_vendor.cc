@@ -18,6 +18,13 @@ std::optional<Partition> VirtualFunction(const Host& host, const pci::Function& 
   return partition;
 }
 
+// Anything but 0 is bad; no file at all says nothing.
+std::optional<double> StatusBad(const Host& host, const std::string& path) {
+  const Reading<int64_t> status = host.Int(path);
+  if (status.state == Reading<int64_t>::kAbsent) return std::nullopt;
+  return status && *status == 0 ? 0 : 1;
+}
+
 }  // namespace
 
 void RebellionsVendor::Find(const Snapshot& machine, Discovery* discovery) {
@@ -37,13 +44,14 @@ void RebellionsVendor::Find(const Snapshot& machine, Discovery* discovery) {
       device.visible_variable = "RBLN_DEVICES";
       device.visible_value = std::to_string(*number);
       found.Tell("visible_env", "sysfs rebellions class");
-      const Reading<int64_t> status = host.Int(entry.path + "/status");
-      if (device.state == DeviceState::kReady && status.state != Reading<int64_t>::kAbsent &&
-          (status.garbage() || *status != 0)) {
+      WatchSignal(device.id, "status_bad",
+                  [path = entry.path + "/status"](const Host& h) { return StatusBad(h, path); });
+      if (device.state == DeviceState::kReady && StatusBad(host, entry.path + "/status") == 1) {
         device.state = DeviceState::kUnhealthy;
         found.Tell("state", "sysfs rebellions status");
       }
     }
+    Watch(machine, FindSensors(host, function->path()), &found);
     if (!found.partition) cards[std::string(function->slot())].push_back(device.id);
     discovery->devices.push_back(std::move(found));
   }

@@ -1,5 +1,7 @@
 #include "agent/devices/sysfs/sensors.h"
 
+#include <algorithm>
+
 namespace allot::agent {
 namespace {
 
@@ -13,6 +15,15 @@ std::optional<double> Scaled(const Host& host, const std::string& path, double u
   const double scaled = static_cast<double>(*value) / unit;
   if (scaled < low || scaled > high) return std::nullopt;
   return scaled;
+}
+
+// "temp2_input" → "temp2_crit", else "temp2_max".
+std::string LimitOf(const Host& host, const std::string& input) {
+  if (input.empty()) return "";
+  const std::string stem = input.substr(0, input.rfind('_'));
+  for (const char* limit : {"_crit", "_max"})
+    if (host.Read(stem + limit)) return stem + limit;
+  return "";
 }
 
 void FindTemperatures(const Host& host, const std::string& folder, Sensors* sensors) {
@@ -31,6 +42,8 @@ void FindTemperatures(const Host& host, const std::string& folder, Sensors* sens
     if (*label == "edge") edge = input;
   }
   if (sensors->temp_mc.empty()) sensors->temp_mc = edge.empty() ? unlabelled : edge;
+  sensors->temp_limit_mc = LimitOf(host, sensors->temp_mc);
+  sensors->mem_temp_limit_mc = LimitOf(host, sensors->mem_temp_mc);
 }
 
 }  // namespace
@@ -48,6 +61,9 @@ Sensors FindSensors(const Host& host, const std::string& device_path) {
     // What flows now is preferred to a driver's own average.
     for (const char* file : {"/power1_input", "/power1_average"})
       if (sensors.power_uw.empty() && host.Read(folder + file)) sensors.power_uw = folder + file;
+    for (const char* file : {"/power1_cap", "/power1_max"})
+      if (sensors.power_limit_uw.empty() && host.Read(folder + file))
+        sensors.power_limit_uw = folder + file;
     if (host.Read(folder + "/energy1_input")) sensors.energy_uj = folder + "/energy1_input";
     if (sensors.Any()) break;
   }
@@ -69,6 +85,24 @@ Readings ReadSensors(const Host& host, const Sensors& sensors) {
         readings.power_pct_of_max = percent;
   }
   return readings;
+}
+
+std::optional<double> ReadTemperatureOverLimit(const Host& host, const Sensors& sensors) {
+  std::optional<double> over;
+  const auto compare = [&](const std::string& input, const std::string& limit) {
+    const auto now = Scaled(host, input, 1e3, -100, 250);
+    const auto most = Scaled(host, limit, 1e3, 30, 200);
+    if (now && most) over = std::max(over.value_or(-1e3), *now - *most);
+  };
+  compare(sensors.temp_mc, sensors.temp_limit_mc);
+  compare(sensors.mem_temp_mc, sensors.mem_temp_limit_mc);
+  return over;
+}
+
+std::optional<MilliWatt> ReadPowerLimit(const Host& host, const Sensors& sensors) {
+  const auto watts = Scaled(host, sensors.power_limit_uw, 1e6, 1, 1e5);
+  if (!watts) return std::nullopt;
+  return static_cast<MilliWatt>(*watts * 1e3 + 0.5);
 }
 
 std::optional<Bytes> ReadMemoryUsed(const Host& host, const Sensors& sensors) {

@@ -1,23 +1,31 @@
 #include "agent/devices/sysfs/sysfs_vendor.h"
 
 #include <algorithm>
+#include <set>
 
 namespace allot::agent {
 namespace {
 
 // An x16 card in an x8 slot, or a lane that did not train. Speed is not looked at: idle links slow
 // down. Virtual functions and lost links show 0 or 255.
-bool IsWidthDegraded(const Host& host, const std::string& path) {
+std::optional<bool> IsWidthDegraded(const Host& host, const std::string& path) {
   const Reading<int64_t> now = host.Int(path + "/current_link_width");
   const Reading<int64_t> best = host.Int(path + "/max_link_width");
-  return now && best && *now > 0 && *best <= 64 && *now < *best;
+  if (!now || !best || *now <= 0 || *best > 64) return std::nullopt;
+  return *now < *best;
 }
 
-bool HasFatalErrors(const Host& host, const std::string& path) {
-  const std::string text = host.Read(path + "/aer_dev_fatal").value_or("");
-  const auto total = FindField(text, "TOTAL_ERR_FATAL", ' ');
-  const auto count = total ? ParseInt(*total) : std::nullopt;
-  return count && *count > 0;
+// "TOTAL_ERR_FATAL 2" among the errors of one kind since boot.
+std::optional<int64_t> BusErrors(const Host& host, const std::string& file, const char* total) {
+  const std::string text = host.Read(file).value_or("");
+  const auto field = FindField(text, total, ' ');
+  return field ? ParseInt(*field) : std::nullopt;
+}
+std::optional<int64_t> FatalErrors(const Host& host, const std::string& path) {
+  return BusErrors(host, path + "/aer_dev_fatal", "TOTAL_ERR_FATAL");
+}
+std::optional<int64_t> NonfatalErrors(const Host& host, const std::string& path) {
+  return BusErrors(host, path + "/aer_dev_nonfatal", "TOTAL_ERR_NONFATAL");
 }
 
 std::string JoinSources(const std::vector<Fact>& facts) {
@@ -35,15 +43,28 @@ Discovery SysfsVendor::Discover(const Snapshot& machine) {
   Discovery discovery;
   host_ = machine.host;
   watched_.clear();
+  signals_.clear();
   Find(machine, &discovery);
-  for (FoundDevice& found : discovery.devices)
+  std::set<std::string> functions;
+  for (FoundDevice& found : discovery.devices) {
     if (found.source.empty()) found.source = JoinSources(found.facts);
+    const std::string& id = found.device.id;
+    const std::string address = id.substr(0, id.find('/'));
+    if (pci::IsAddress(address) && functions.insert(address).second) WatchLink(address);
+  }
   return discovery;
 }
 
 void SysfsVendor::Watch(const Snapshot& machine, Sensors sensors, FoundDevice* found) {
   if (!sensors.Any()) return;
   found->readings = ReadSensors(*machine.host, sensors);
+  if (const auto limit = ReadPowerLimit(*machine.host, sensors)) {
+    found->device.power_max = limit;
+    found->Tell("power_max", "sysfs");
+  }
+  if (!sensors.temp_limit_mc.empty() || !sensors.mem_temp_limit_mc.empty())
+    WatchSignal(found->device.id, "temperature_over_limit",
+                [sensors](const Host& host) { return ReadTemperatureOverLimit(host, sensors); });
   found->Tell("telemetry", "sysfs");
   watched_.push_back({found->device.id, std::move(sensors)});
 }
@@ -56,12 +77,41 @@ std::vector<DeviceTelemetry> SysfsVendor::Sample() {
     sample.id = watched.id;
     sample.power_watts = now.power_w;
     sample.temperature_celsius = now.temp_c;
+    sample.memory_temperature_celsius = now.mem_temp_c;
     sample.energy_joules = now.energy_j;
     if (now.util_pct) sample.utilization_ratio = *now.util_pct / 100;
     sample.memory_used = ReadMemoryUsed(*host_, watched.sensors);
     samples.push_back(std::move(sample));
   }
   return samples;
+}
+
+void SysfsVendor::WatchSignal(std::string device, std::string name, ReadSignal read) {
+  signals_.push_back({std::move(device), std::move(name), std::move(read)});
+}
+
+// Of every PCI function; each only where its file is there, which costs nothing later.
+void SysfsVendor::WatchLink(const std::string& address) {
+  const std::string path = "/sys/bus/pci/devices/" + address;
+  if (IsWidthDegraded(*host_, path))
+    WatchSignal(address, "pcie_width_degraded", [path](const Host& host) -> std::optional<double> {
+      const auto degraded = IsWidthDegraded(host, path);
+      if (!degraded) return std::nullopt;
+      return *degraded ? 1 : 0;
+    });
+  if (FatalErrors(*host_, path))
+    WatchSignal(address, "aer_fatal", [path](const Host& host) { return FatalErrors(host, path); });
+  if (NonfatalErrors(*host_, path))
+    WatchSignal(address, "aer_nonfatal",
+                [path](const Host& host) { return NonfatalErrors(host, path); });
+}
+
+std::vector<HealthSignal> SysfsVendor::Signals() {
+  std::vector<HealthSignal> signals;
+  for (const WatchedSignal& watched : signals_)
+    if (const auto value = watched.read(*host_))
+      signals.push_back({.device = watched.device, .name = watched.name, .value = *value});
+  return signals;
 }
 
 bool IsReserving(std::string_view driver) {
@@ -110,8 +160,9 @@ FoundDevice FromFunction(const Snapshot& machine, const pci::Function& function,
   } else {
     device.state = IsReserving(found.driver) ? DeviceState::kReserved : DeviceState::kUnsupported;
   }
-  if (IsWidthDegraded(host, path)) found.warnings.emplace_back("pcie_width_degraded");
-  if (HasFatalErrors(host, path)) found.warnings.emplace_back("aer_fatal");
+  if (IsWidthDegraded(host, path).value_or(false))
+    found.warnings.emplace_back("pcie_width_degraded");
+  if (FatalErrors(host, path).value_or(0) > 0) found.warnings.emplace_back("aer_fatal");
   return found;
 }
 

@@ -1,7 +1,8 @@
 // What vendors that are read from sysfs have in common: the facts every PCI function has, the
-// device nodes of a class, and sampling of the sensors found at discovery.
+// device nodes of a class, sampling of the sensors found at discovery, and the signals of a link.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -16,20 +17,30 @@ class SysfsVendor : public Vendor {
  public:
   Discovery Discover(const Snapshot& machine) final;
   std::vector<DeviceTelemetry> Sample() override;
+  std::vector<HealthSignal> Signals() override;
   bool may_hang() const override { return true; }
 
  protected:
   virtual void Find(const Snapshot& machine, Discovery* discovery) = 0;
   // Reads the sensors now, and again whenever samples are taken.
   void Watch(const Snapshot& machine, Sensors sensors, FoundDevice* found);
+  // Read whenever signals are; what it cannot read is absent.
+  using ReadSignal = std::function<std::optional<double>(const Host&)>;
+  void WatchSignal(std::string device, std::string name, ReadSignal read);
 
  private:
   struct Watched {
     std::string id;
     Sensors sensors;
   };
+  struct WatchedSignal {
+    std::string device, name;
+    ReadSignal read;
+  };
+  void WatchLink(const std::string& address);
   std::shared_ptr<const Host> host_;
   std::vector<Watched> watched_;
+  std::vector<WatchedSignal> signals_;
 };
 
 // Id, ids, class, NUMA node, driver, product and nominal memory by the table, and warnings about

@@ -54,6 +54,13 @@ void TenstorrentVendor::Find(const Snapshot& machine, Discovery* discovery) {
       found.Tell("visible_env", "sysfs tenstorrent class");
       const Reading<std::string> type = machine.host->Line(entry.path + "/tt_card_type");
       if (type && IsPlainWord(*type)) DescribeCard(*type, &found);
+      WatchSignal(
+          device.id, "thermal_trips",
+          [path = entry.path + "/tt_therm_trip_count"](const Host& host) -> std::optional<double> {
+            const Reading<int64_t> trips = host.Int(path);
+            if (!trips || *trips < 0) return std::nullopt;
+            return static_cast<double>(*trips);
+          });
       if (const Reading<std::string> serial = machine.host->Line(entry.path + "/tt_serial"))
         found.uuid = *serial;
     }

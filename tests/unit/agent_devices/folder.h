@@ -26,6 +26,9 @@ class Folder {
     std::filesystem::create_directories(file.parent_path());
     std::ofstream(file) << text;
   }
+  void Append(const std::string& relative, const std::string& text) {
+    std::ofstream(std::filesystem::path(path_) / relative, std::ios::app) << text;
+  }
   const std::string& path() const { return path_; }
   // This folder as a machine. What is written later is seen too, links.txt apart.
   std::shared_ptr<const Host> host() const { return *Host::Recorded(path_); }

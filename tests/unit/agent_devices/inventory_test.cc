@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <future>
+#include <mutex>
 #include <set>
 
 #include <gtest/gtest.h>
@@ -9,6 +10,7 @@
 #include "agent/devices/claims.h"
 #include "agent/devices/emulated/emulated_vendor.h"
 #include "agent/devices/registry.h"
+#include "folder.h"
 
 namespace allot::agent {
 namespace {
@@ -162,6 +164,135 @@ TEST(Inventory, ALibraryThatHangsDropsNoDevice) {
   Inventory::Update update;
   while (!update.changed) update = inventory.Poll(Duration{});
   EXPECT_EQ(update.changed->devices[0].device.memory, kGiB);
+}
+
+// Tells what the test says; with a gate, its signals wait for it.
+class SickVendor : public Vendor {
+ public:
+  struct Said {
+    std::mutex mutex;
+    std::vector<HealthSignal> signals;
+    void Say(std::vector<HealthSignal> s) {
+      const std::lock_guard lock(mutex);
+      signals = std::move(s);
+    }
+  };
+  explicit SickVendor(std::shared_ptr<Said> said, std::shared_ptr<Gate> gate = nullptr)
+      : said_(std::move(said)), gate_(std::move(gate)) {}
+  std::string_view name() const override { return "sick"; }
+  Discovery Discover(const Snapshot&) override {
+    Discovery found;
+    for (const char* id : {"0000:01:00.0", "0000:02:00.0"}) found.devices.push_back(Named(id));
+    return found;
+  }
+  std::vector<DeviceTelemetry> Sample() override { return {}; }
+  std::vector<HealthSignal> Signals() override {
+    if (gate_ != nullptr) gate_->opened.wait();
+    const std::lock_guard lock(said_->mutex);
+    return said_->signals;
+  }
+  bool may_hang() const override { return gate_ != nullptr; }
+
+ private:
+  std::shared_ptr<Said> said_;
+  std::shared_ptr<Gate> gate_;
+};
+
+InventoryOptions WithRules(const std::string& tsv) {
+  return {.discover_deadline = std::chrono::milliseconds(200),
+          .health = std::make_shared<const HealthRules>(*HealthRules::Parse(tsv, "test"))};
+}
+
+TEST(Inventory, ASignalDrainsADeviceAndItComesBack) {
+  const auto said = std::make_shared<SickVendor::Said>();
+  Inventory inventory(Vendors(std::make_unique<SickVendor>(said)), Host::Live(),
+                      WithRules("sick\tfever\t>= 39\tdrain\t10s\ts\n"));
+  ASSERT_EQ(inventory.DiscoverAll().devices[0].device.state, DeviceState::kReady);
+  EXPECT_FALSE(inventory.Poll(std::chrono::seconds(1)).changed);
+
+  said->Say({{"0000:02:00.0", "fever", 40, false}});
+  const Inventory::Update sick = inventory.Poll(std::chrono::seconds(2));
+  ASSERT_TRUE(sick.changed);
+  EXPECT_EQ(sick.changed->devices[0].device.state, DeviceState::kReady);
+  EXPECT_EQ(sick.changed->devices[1].device.state, DeviceState::kDraining);
+  EXPECT_EQ(sick.changed->devices[1].device.health, std::vector<std::string>{"fever"});
+  ASSERT_EQ(sick.warnings.size(), 1u);
+  EXPECT_EQ(sick.warnings[0], "device 0000:02:00.0 is draining with fever");
+  EXPECT_FALSE(inventory.Poll(std::chrono::seconds(3)).changed);
+
+  said->Say({{"0000:02:00.0", "fever", 37, false}});
+  EXPECT_FALSE(inventory.Poll(std::chrono::seconds(4)).changed);
+  const Inventory::Update well = inventory.Poll(std::chrono::seconds(14));
+  ASSERT_TRUE(well.changed);
+  EXPECT_EQ(well.changed->devices[1].device.state, DeviceState::kReady);
+  EXPECT_EQ(well.warnings.at(0), "device 0000:02:00.0 is well again: ready");
+}
+
+TEST(Inventory, WhatIsSickAtTheStartIsToldSickAtOnce) {
+  const auto said = std::make_shared<SickVendor::Said>();
+  said->Say({{"0000:02:00.0", "fever", 40, false}});
+  Inventory inventory(Vendors(std::make_unique<SickVendor>(said)), Host::Live(),
+                      WithRules("*\tfever\t>= 39\tquarantine\t-\ts\n"));
+  EXPECT_EQ(inventory.DiscoverAll().devices[1].device.state, DeviceState::kQuarantined);
+  said->Say({});
+  EXPECT_FALSE(inventory.Poll(std::chrono::hours(100)).changed);
+  inventory.ClearHealth();
+  EXPECT_TRUE(inventory.Poll(std::chrono::hours(101)).changed);
+}
+
+TEST(Inventory, WithoutRulesSignalsAreNotAskedFor) {
+  const auto said = std::make_shared<SickVendor::Said>();
+  const auto gate = std::make_shared<Gate>();  // stays closed: asking would hang
+  Inventory inventory(Vendors(std::make_unique<SickVendor>(said, gate)), Host::Live());
+  EXPECT_EQ(inventory.DiscoverAll().devices.size(), 2u);
+  gate->open.set_value();
+}
+
+TEST(Inventory, SignalsThatHangHideNoDevice) {
+  const auto said = std::make_shared<SickVendor::Said>();
+  const auto gate = std::make_shared<Gate>();
+  said->Say({{"0000:02:00.0", "fever", 40, false}});
+  Inventory inventory(Vendors(std::make_unique<SickVendor>(said, gate)), Host::Live(),
+                      WithRules("*\tfever\t>= 39\tdrain\t10s\ts\n"));
+  EXPECT_EQ(inventory.DiscoverAll().devices.size(), 2u);
+  gate->open.set_value();
+  Inventory::Update update;
+  while (!update.changed) update = inventory.Poll(Duration{});
+  EXPECT_EQ(update.changed->devices[1].device.state, DeviceState::kDraining);
+}
+
+TEST(Inventory, TheKernelLogTellsOfDevicesThatAreOurs) {
+  Folder machine;
+  machine.Write("dev/kmsg", "3,1,1,-;NVRM: Xid (PCI:0000:01:00): 79, before our time\n");
+  const auto said = std::make_shared<SickVendor::Said>();
+  Inventory inventory(Vendors(std::make_unique<SickVendor>(said)), machine.host(),
+                      {.health = HealthRules::BuiltIn()});
+  inventory.DiscoverAll();
+  EXPECT_FALSE(inventory.Poll(std::chrono::seconds(1)).changed);
+  machine.Append("dev/kmsg",
+                 "3,2,2,-;NVRM: Xid (PCI:0000:09:00): 79, of no device here\n"
+                 "3,3,3,-;NVRM: Xid (PCI:0000:01:00): 43, pid=1, a program's own fault\n");
+  EXPECT_FALSE(inventory.Poll(std::chrono::seconds(2)).changed);
+  machine.Append("dev/kmsg", "3,4,4,-;NVRM: Xid (PCI:0000:01:00): 79, pid=1, fallen off\n");
+  const Inventory::Update update = inventory.Poll(std::chrono::seconds(3));
+  ASSERT_TRUE(update.changed);
+  EXPECT_EQ(update.changed->devices[0].device.state, DeviceState::kQuarantined);
+  EXPECT_EQ(update.changed->devices[0].device.health, std::vector<std::string>{"xid_79"});
+  EXPECT_EQ(update.changed->devices[1].device.state, DeviceState::kReady);
+}
+
+TEST(Inventory, ReadingsAreFreshOnceAndCarryTheirTime) {
+  const auto gate = std::make_shared<Gate>();
+  gate->open.set_value();
+  Inventory inventory(Vendors(std::make_unique<SlowVendor>(gate, false)), Host::Live());
+  inventory.DiscoverAll();
+  Inventory::Update update;
+  int64_t second = 1;
+  for (; update.fresh.empty(); ++second) update = inventory.Poll(std::chrono::seconds(second));
+  ASSERT_EQ(update.fresh.size(), 1u);
+  EXPECT_EQ(update.fresh[0].values.id, "slow0");
+  EXPECT_LE(update.fresh[0].at, std::chrono::seconds(second));
+  EXPECT_EQ(update.telemetry.size(), 1u);
 }
 
 TEST(Inventory, IsDestroyedWhileALibraryHangs) {

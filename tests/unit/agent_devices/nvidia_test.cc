@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "folder.h"
 
 namespace allot::agent {
@@ -11,7 +13,19 @@ namespace {
 
 class Nvidia : public testing::Test {
  protected:
-  ~Nvidia() override { unsetenv("FAKE_NVML"); }
+  ~Nvidia() override {
+    unsetenv("FAKE_NVML");
+    unsetenv("FAKE_NVML_XID");
+  }
+  // What the vendor tells now, by device and signal.
+  std::map<std::string, std::map<std::string, double>> Signals(NvidiaVendor& vendor) {
+    std::map<std::string, std::map<std::string, double>> values;
+    for (const HealthSignal& signal : vendor.Signals()) {
+      EXPECT_EQ(signal.event, signal.name == "xid");
+      values[signal.device][signal.name] = signal.value;
+    }
+    return values;
+  }
   // Both steps, as the inventory makes them.
   Discovery Discover(NvidiaVendor& vendor) {
     Discovery discovery = vendor.Discover(*machine_.snapshot());
@@ -38,6 +52,7 @@ TEST_F(Nvidia, FindsGpusByAddressWithWhatTheDriverTells) {
   expected.visible_value = "GPU-aaaa";
   expected.nodes = {"/dev/nvidia0"};
   expected.features = {"sm_90"};
+  expected.power_max = 700'000;
   EXPECT_EQ(h100.device, expected);
 }
 
@@ -69,8 +84,55 @@ TEST_F(Nvidia, SamplesInBaseUnitsAndLeavesOutWhatIsUnknown) {
   EXPECT_DOUBLE_EQ(*samples[0].utilization_ratio, 0.37);
   EXPECT_DOUBLE_EQ(*samples[0].energy_joules, 5000.5);
   EXPECT_EQ(*samples[0].memory_used, 1000);
+  EXPECT_DOUBLE_EQ(*samples[0].memory_temperature_celsius, 57);
+  EXPECT_FALSE(samples[1].memory_temperature_celsius);
   EXPECT_FALSE(samples[1].utilization_ratio);
   EXPECT_FALSE(samples[2].power_watts || samples[2].memory_used);
+}
+
+TEST_F(Nvidia, AWellGpuTellsThatItIs) {
+  NvidiaVendor vendor({ALLOT_FAKE_NVML});
+  EXPECT_TRUE(vendor.Signals().empty());
+  Discover(vendor);
+  const auto h100 = Signals(vendor).at("0000:97:00.0");
+  for (const char* name :
+       {"ecc_uncorrected", "ecc_corrected", "row_remap_pending", "row_remap_failure",
+        "throttle_thermal", "throttle_power_brake", "gpu_lost"})
+    EXPECT_EQ(h100.at(name), 0) << name;
+  EXPECT_EQ(h100.at("temperature_over_limit"), 41 - 92);
+  EXPECT_FALSE(h100.contains("retired_pages_pending"));  // not supported
+  EXPECT_FALSE(h100.contains("xid"));
+}
+
+TEST_F(Nvidia, ErrorsLimitsAndThrottlingAreSignals) {
+  NvidiaVendor vendor({ALLOT_FAKE_NVML});
+  Discover(vendor);
+  setenv("FAKE_NVML", "sick", 1);
+  const auto signals = Signals(vendor);
+  const auto& h100 = signals.at("0000:97:00.0");
+  EXPECT_EQ(h100.at("ecc_uncorrected"), 2);
+  EXPECT_EQ(h100.at("ecc_corrected"), 5000);
+  for (const char* name :
+       {"row_remap_pending", "row_remap_failure", "throttle_thermal", "throttle_power_brake"})
+    EXPECT_EQ(h100.at(name), 1) << name;
+  EXPECT_EQ(h100.at("temperature_over_limit"), 1);
+  EXPECT_EQ(signals.at("0000:17:00.0").at("ecc_uncorrected"), 0);
+}
+
+TEST_F(Nvidia, ALostGpuTellsNothingElse) {
+  NvidiaVendor vendor({ALLOT_FAKE_NVML});
+  Discover(vendor);
+  const auto lost = Signals(vendor).at("0000:31:00.0");
+  EXPECT_EQ(lost, (std::map<std::string, double>{{"gpu_lost", 1}}));
+}
+
+TEST_F(Nvidia, AnXidIsToldOnceAlsoIfItComesBetweenTwoDiscoveries) {
+  NvidiaVendor vendor({ALLOT_FAKE_NVML});
+  Discover(vendor);
+  setenv("FAKE_NVML_XID", "79", 1);
+  Discover(vendor);
+  EXPECT_EQ(Signals(vendor).at("0000:97:00.0").at("xid"), 79);
+  EXPECT_FALSE(Signals(vendor).at("0000:97:00.0").contains("xid"));
 }
 
 TEST_F(Nvidia, NoLibraryAndNoGpuIsNoNews) {

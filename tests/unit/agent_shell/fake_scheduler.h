@@ -69,6 +69,7 @@ class FakeScheduler {
       row->set_mode("time_slice");
       row->set_shares(shares_of_a_device);
     }
+    if (adjust) adjust(&options);
     return options;
   }
   void StartAgent() {
@@ -129,6 +130,7 @@ class FakeScheduler {
   uint32_t shares_of_a_device = 1;  // emu0, by turns
   std::string folder;
   transport::KeyPair agent_keys;
+  std::function<void(AgentOptions*)> adjust;  // before an agent starts
   std::unique_ptr<Agent> agent;
   Epoch epoch{7};
   uint64_t term = 3;
@@ -137,6 +139,7 @@ class FakeScheduler {
   std::map<TaskKey, TaskProgress> progress;
   std::map<ReplicaId, ReplicaStatus> replicas;
   std::vector<DeviceTelemetry> telemetry;
+  size_t telemetry_count = 0;  // how often it came
   std::vector<wire::LogChunk> chunks;
 
  private:
@@ -175,7 +178,10 @@ class FakeScheduler {
       } else if (const auto* m = std::get_if<ReplicaReport>(&*decoded)) {
         for (const ReplicaStatus& status : m->replicas) replicas[status.id] = status;
       } else if (const auto* m = std::get_if<Heartbeat>(&*decoded)) {
-        if (!m->devices.empty()) telemetry = m->devices;
+        if (!m->devices.empty()) {
+          telemetry = m->devices;
+          ++telemetry_count;
+        }
         for (const TaskStatus& status : m->progress)
           if (status.progress) progress[status.key] = *status.progress;
       }

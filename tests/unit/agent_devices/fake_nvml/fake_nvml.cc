@@ -1,7 +1,8 @@
 // A stand-in for libnvidia-ml.so.1 with three GPUs: an H100, one in MIG mode, one that has fallen
 // off the bus. FAKE_NVML in the environment changes it: "no-driver" fails to start, "empty" has no
-// GPU. Written from NVML's public documentation, apart from our own declarations on purpose: a
-// layout wrong in both would go unnoticed otherwise.
+// GPU, "sick": the H100 has errors of every kind. FAKE_NVML_XID gives one event of that code.
+// Written from NVML's public documentation, apart from our own declarations on purpose: a layout
+// wrong in both would go unnoticed otherwise.
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -35,9 +36,12 @@ enum {
   kSuccess = 0,
   kInvalidArgument = 2,
   kNotSupported = 3,
+  kTimeout = 10,
   kDriverNotLoaded = 9,
   kGpuIsLost = 15
 };
+
+bool h100_listened_to = false;
 
 }  // namespace
 
@@ -126,6 +130,90 @@ int nvmlDeviceGetUtilizationRates(void* device, nvmlUtilization_t* utilization) 
 int nvmlDeviceGetTotalEnergyConsumption(void* device, unsigned long long* millijoules) {
   if (Of(device)->lost) return kGpuIsLost;
   *millijoules = 5'000'500;
+  return kSuccess;
+}
+
+int nvmlDeviceGetPowerManagementLimit(void* device, unsigned* milliwatts) {
+  if (Of(device)->lost) return kGpuIsLost;
+  *milliwatts = 700000;
+  return kSuccess;
+}
+int nvmlDeviceGetTemperatureThreshold(void* device, int threshold, unsigned* celsius) {
+  if (Of(device)->lost) return kGpuIsLost;
+  if (threshold != 1) return kInvalidArgument;  // NVML_TEMPERATURE_THRESHOLD_SLOWDOWN
+  *celsius = Of(device) == gpus && Is("sick") ? 40 : 92;
+  return kSuccess;
+}
+int nvmlDeviceGetTotalEccErrors(void* device, int type, int counter, unsigned long long* count) {
+  if (Of(device)->lost) return kGpuIsLost;
+  if (counter != 0) return kInvalidArgument;  // NVML_VOLATILE_ECC
+  *count = Of(device) == gpus && Is("sick") ? (type == 1 ? 2 : 5000) : 0;
+  return kSuccess;
+}
+int nvmlDeviceGetRemappedRows(void* device, unsigned* corrected, unsigned* uncorrected,
+                              unsigned* pending, unsigned* failed) {
+  if (Of(device)->lost) return kGpuIsLost;
+  *corrected = *uncorrected = 1;
+  *pending = *failed = Of(device) == gpus && Is("sick") ? 1 : 0;
+  return kSuccess;
+}
+int nvmlDeviceGetRetiredPagesPendingStatus(void*, int*) { return kNotSupported; }
+int nvmlDeviceGetCurrentClocksThrottleReasons(void* device, unsigned long long* reasons) {
+  if (Of(device)->lost) return kGpuIsLost;
+  // SW power cap, which is ordinary; HW slowdown with its thermal and power-brake bits.
+  *reasons = Of(device) == gpus && Is("sick") ? 0x4 | 0x8 | 0x40 | 0x80 : 0x4;
+  return kSuccess;
+}
+
+union nvmlValue_t {
+  double dVal;
+  int siVal;
+  unsigned uiVal;
+  unsigned long ulVal;
+  unsigned long long ullVal;
+  long long sllVal;
+  unsigned short usVal;
+};
+struct nvmlFieldValue_t {
+  unsigned fieldId, scopeId;
+  long long timestamp, latencyUsec;
+  unsigned valueType;
+  int nvmlReturn;
+  nvmlValue_t value;
+};
+int nvmlDeviceGetFieldValues(void* device, int count, nvmlFieldValue_t* values) {
+  for (int i = 0; i < count; ++i) {
+    const bool memory_temperature = values[i].fieldId == 82 && Of(device) == gpus;
+    values[i].nvmlReturn = memory_temperature ? kSuccess : kNotSupported;
+    values[i].valueType = 1;  // unsigned int
+    values[i].value.uiVal = memory_temperature ? 57 : 0;
+  }
+  return kSuccess;
+}
+
+struct nvmlEventData_t {
+  void* device;
+  unsigned long long eventType, eventData;
+  unsigned gpuInstanceId, computeInstanceId;
+};
+int nvmlEventSetCreate(void** set) {
+  *set = &h100_listened_to;
+  return kSuccess;
+}
+int nvmlEventSetFree(void*) {
+  h100_listened_to = false;
+  return kSuccess;
+}
+int nvmlDeviceRegisterEvents(void* device, unsigned long long types, void*) {
+  if (Of(device)->lost) return kGpuIsLost;
+  if (types == 0x8 && Of(device) == gpus) h100_listened_to = true;
+  return kSuccess;
+}
+int nvmlEventSetWait_v2(void*, nvmlEventData_t* event, unsigned milliseconds) {
+  const char* xid = getenv("FAKE_NVML_XID");
+  if (xid == nullptr || !h100_listened_to || milliseconds != 0) return kTimeout;
+  *event = {gpus, 0x8, static_cast<unsigned long long>(atoi(xid)), 0xffffffff, 0xffffffff};
+  unsetenv("FAKE_NVML_XID");
   return kSuccess;
 }
 
