@@ -37,6 +37,7 @@ void AddAll(CLI::App& app, Session& session) {
   AddKeys(app, session);
   AddLocal(app, session);
   AddLoad(app, session);
+  AddCatalogue(app, session);
   AddTools(app, session);
 }
 

@@ -38,13 +38,7 @@ void SettleClaims(Discovery* discovery) {
     }
   }
   for (const auto& [node, claimants] : nodes) {
-    // The compute instances of one GPU instance share its capability.
-    bool one_gpu = true;
-    for (const FoundDevice* found : claimants)
-      one_gpu &= found->partition && claimants[0]->partition &&
-                 found->partition->parent == claimants[0]->partition->parent &&
-                 found->partition->gi && found->partition->gi == claimants[0]->partition->gi;
-    if (claimants.size() < 2 || one_gpu) continue;
+    if (claimants.size() < 2) continue;
     Warn(node, claimants, discovery);
     for (FoundDevice* found : claimants) std::erase(found->device.nodes, node);
   }

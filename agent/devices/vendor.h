@@ -55,7 +55,9 @@ struct FoundDevice {
   Readings readings;
   std::vector<Fact> facts;
 
+  // A better source takes the place of an earlier one.
   void Tell(std::string what, std::string fact_source) {
+    std::erase_if(facts, [&](const Fact& fact) { return fact.what == what; });
     facts.push_back({std::move(what), std::move(fact_source)});
   }
 };

@@ -23,7 +23,8 @@ void AddPolicy(CLI::App& app, Session& session);
 void AddKeys(CLI::App& app, Session& session);
 void AddLocal(CLI::App& app, Session& session);
 void AddLoad(CLI::App& app, Session& session);
-void AddTools(CLI::App& app, Session& session);  // simulate, catalogue, version, completion
+void AddCatalogue(CLI::App& app, Session& session);
+void AddTools(CLI::App& app, Session& session);  // simulate, version, completion
 
 // A subcommand with its one-line description and an example shown under --help.
 CLI::App* AddCommand(CLI::App& parent, const std::string& name, const std::string& what,

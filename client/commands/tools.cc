@@ -5,11 +5,8 @@
 
 #include "client/commands/commands.h"
 #include "client/local/files.h"
-#include "client/table.h"
 #include "client/text.h"
 #include "common/base/version.h"
-#include "common/catalogue/catalogue.h"
-#include "common/json/json.h"
 
 namespace allot::client {
 namespace {
@@ -22,57 +19,6 @@ StatusOr<int> Simulate(const std::vector<std::string>& args) {
   argv.push_back(nullptr);
   execv(program.c_str(), argv.data());
   return FailedPrecondition("cannot run {}: {}", program, std::strerror(errno));
-}
-
-std::string Tera(std::optional<double> number) {
-  return number ? fmt::format("{:g}", *number) : "";
-}
-
-std::string CatalogueTable() {
-  Table table({{"MODEL"},
-               {"KIND"},
-               {"MEMORY", Table::Align::kRight},
-               {"GB/S", Table::Align::kRight},
-               {"BF16 TFLOPS", Table::Align::kRight},
-               {"WATTS", Table::Align::kRight},
-               {"PRICE", Table::Align::kRight},
-               {"ESTIMATES"}});
-  for (const CatalogueRow& row : Catalogue::BuiltIn().rows()) {
-    std::string estimates;
-    for (const std::string& column : row.estimates)
-      estimates += (estimates.empty() ? "" : ", ") + column;
-    table.Add({row.model, std::string(ToString(row.kind)), Memory(row.memory),
-               Tera(row.memory_bandwidth_gbs), Tera(row.bf16_tflops), Tera(row.watts),
-               PerHour(row.price_usd_per_hour), estimates});
-  }
-  return table.ToString();
-}
-
-std::string CatalogueJson() {
-  json::array devices;
-  for (const CatalogueRow& row : Catalogue::BuiltIn().rows()) {
-    json::object o;
-    o["model"] = row.model;
-    o["vendor"] = row.vendor;
-    const std::string_view kind = ToString(row.kind);
-    o["kind"] = json::string(kind.data(), kind.size());
-    if (row.memory) o["memory_bytes"] = *row.memory;
-    const auto number = [&](const char* key, std::optional<double> value) {
-      if (value) o[key] = *value;
-    };
-    number("memory_bandwidth_gbs", row.memory_bandwidth_gbs);
-    number("bf16_tflops", row.bf16_tflops);
-    number("fp8_tflops", row.fp8_tflops);
-    number("int8_tops", row.int8_tops);
-    number("power_watts", row.watts);
-    number("price_usd_per_hour", row.price_usd_per_hour);
-    json::array estimates;
-    for (const std::string& column : row.estimates) estimates.emplace_back(column);
-    o["estimates"] = std::move(estimates);
-    o["source"] = row.source;
-    devices.push_back(std::move(o));
-  }
-  return json::serialize(json::object{{"version", 1}, {"devices", std::move(devices)}});
 }
 
 // Words only, one level down: what a shell needs to help, nothing that would ask the cluster.
@@ -106,15 +52,6 @@ void AddTools(CLI::App& app, Session& session) {
     std::vector<std::string> args = simulate->remaining();
     args.insert(args.end(), session.trailing.begin(), session.trailing.end());
     return Simulate(args);
-  });
-
-  CLI::App* catalogue = AddCommand(
-      app, "catalogue", "List the device models known, with prices to start from",
-      "  allot catalogue --json\nESTIMATES names the columns that are estimates, not data sheets.");
-  AddJson(catalogue, session);
-  OnRun(catalogue, session, [&session]() -> StatusOr<int> {
-    Print(session.json ? CatalogueJson() : CatalogueTable());
-    return 0;
   });
 
   CLI::App* version = AddCommand(app, "version", "Print the version", "  allot version");

@@ -30,9 +30,12 @@ std::optional<Bytes> VramTotal(const Host& host, const std::string& path) {
 // are repeated.
 std::vector<std::string> MemoryErrorFiles(const Host& host, const std::string& path) {
   std::vector<std::string> files;
-  for (const std::string& file : host.List(path + "/ras"))
-    if (file.ends_with("_err_count") && !file.starts_with("xgmi") && !file.starts_with("pcie"))
+  for (const std::string& file : host.List(path + "/ras")) {
+    const std::string_view block = std::string_view(file).substr(file.starts_with("aca_") ? 4 : 0);
+    if ((file.ends_with("_err_count") || file.starts_with("aca_")) && !block.starts_with("xgmi") &&
+        !block.starts_with("pcie"))
       files.push_back(path + "/ras/" + file);
+  }
   return files;
 }
 
@@ -105,7 +108,11 @@ void Connect(const Snapshot& machine, const KfdNode& node, FoundDevice* found) {
   device.shared_nodes = machine.nodes.Existing({"/dev/kfd"});
   device.visible_variable = "ROCR_VISIBLE_DEVICES";
   device.visible_value = std::to_string(node.rank);
-  if (node.gfx) device.features.push_back(amd::GfxName(*node.gfx));
+  if (node.gfx) {
+    device.features.push_back(amd::GfxName(*node.gfx));
+    found->Tell("features", "KFD");
+  }
+  found->Tell("shared_dev_nodes", "/dev");
   found->Tell("dev_nodes", "KFD, /dev");
   found->Tell("visible_env", "KFD");
 }
@@ -150,11 +157,15 @@ void AmdVendor::Find(const Snapshot& machine, Discovery* discovery) {
                   [files](const Host& h) { return MemoryErrors(h, files, "ce"); });
       if (MemoryErrors(host, files, "ue").value_or(0) > 0) {
         whole.warnings.emplace_back("ecc_uncorrected");
+        whole.Tell("warnings", "sysfs ras");
         if (whole.device.state == DeviceState::kReady) whole.device.state = DeviceState::kUnhealthy;
       }
     }
     const Reading<std::string> unique = host.Line(path + "/unique_id");
-    if (unique) whole.uuid = *unique;
+    if (unique && !unique->empty()) {
+      whole.uuid = *unique;
+      whole.Tell("uuid", "sysfs unique_id");
+    }
     if (whole.driver != "amdgpu" && (it == by_function.end() || !whole.driver.empty())) {
       discovery->devices.push_back(std::move(whole));
       continue;

@@ -55,9 +55,13 @@ bool IsNoise(const std::string& word, std::string_view vendor) {
                                               "silver",   "bronze",    "with",     "radeon",
                                               "graphics", "genuine",   "authentic"};
   if (noise.contains(word) || word == vendor) return true;
-  // "96-core", "16-core"
-  return word.size() > 5 && word.ends_with("-core") &&
-         std::all_of(word.begin(), word.end() - 5, [](char c) { return c >= '0' && c <= '9'; });
+  // "96-core", "96-cores"
+  for (const std::string_view end : {"-core", "-cores"})
+    if (word.size() > end.size() && word.ends_with(end) &&
+        std::all_of(word.begin(), word.end() - static_cast<std::ptrdiff_t>(end.size()),
+                    [](char c) { return c >= '0' && c <= '9'; }))
+      return true;
+  return false;
 }
 
 // Memory that was plugged into a running guest can be missing in its NUMA nodes' files: on one
@@ -79,9 +83,12 @@ std::string CpuVendorKey(std::string_view vendor_id) {
   if (vendor_id == "GenuineIntel") return "intel";
   if (vendor_id == "AuthenticAMD") return "amd";
   if (vendor_id == "HygonGenuine") return "hygon";
+  // The kernel's number, and lscpu's word for it.
   if (vendor_id == "0x41" || vendor_id == "ARM") return "arm";
-  if (vendor_id == "0xc0") return "ampere";
-  if (vendor_id == "0x4e") return "nvidia";
+  if (vendor_id == "0xc0" || vendor_id == "Ampere") return "ampere";
+  if (vendor_id == "0x4e" || vendor_id == "NVIDIA") return "nvidia";
+  if (vendor_id == "0x6d" || vendor_id == "Microsoft") return "microsoft";
+  if (vendor_id == "0x48" || vendor_id == "HiSilicon") return "hisilicon";
   return "unknown";
 }
 
@@ -101,7 +108,30 @@ std::string CpuCatalogueName(std::string_view vendor_id, std::string_view model_
   return vendor + "/" + (name.empty() ? "cpu" : name);
 }
 
+namespace {
+
+// lscpu's names; the kernel prints numbers only.
+std::string ArmModel(std::string_view implementer, std::string_view part) {
+  struct Row {
+    std::string_view implementer, part, name;
+  };
+  static constexpr Row kRows[] = {
+      {"0x41", "0xd08", "Cortex-A72"},  {"0x41", "0xd0c", "Neoverse-N1"},
+      {"0x41", "0xd40", "Neoverse-V1"}, {"0x41", "0xd49", "Neoverse-N2"},
+      {"0x41", "0xd4f", "Neoverse-V2"}, {"0x41", "0xd8e", "Neoverse-N3"},
+      {"0x41", "0xd84", "Neoverse-V3"}, {"0x48", "0xd01", "Kunpeng-920"},
+      {"0x4e", "0x010", "Olympus"},     {"0x6d", "0xd49", "Azure-Cobalt-100"},
+      {"0xc0", "0xac3", "Ampere-1"},    {"0xc0", "0xac4", "Ampere-1a"},
+  };
+  for (const Row& row : kRows)
+    if (implementer == row.implementer && part == row.part) return std::string(row.name);
+  return "";
+}
+
+}  // namespace
+
 void ParseCpuInfo(std::string_view text, CpuFacts* facts) {
+  std::string part;
   // All processors of a machine are alike in what we read, so the first one is enough.
   for (size_t at = 0; at < text.size();) {
     const size_t end = std::min(text.find('\n', at), text.size());
@@ -115,10 +145,13 @@ void ParseCpuInfo(std::string_view text, CpuFacts* facts) {
       facts->vendor_id = value;
     } else if (key == "model name" && facts->model_name.empty()) {
       facts->model_name = value;
+    } else if (key == "CPU part" && part.empty()) {
+      part = value;
     } else if ((key == "flags" || key == "Features") && facts->flags.empty()) {
       facts->flags = Words(value);
     }
   }
+  if (facts->model_name.empty()) facts->model_name = ArmModel(facts->vendor_id, part);
 }
 
 std::optional<double> ParseCpuMax(std::string_view text) {
@@ -174,6 +207,11 @@ std::vector<FoundDevice> MakeCpuDevices(const CpuFacts& facts) {
     given += device.cores;
     device.numa_node = package.numa_node;
     device.features = features;
+    for (const char* fact : {"id", "cores"}) found.Tell(fact, facts.topology_source);
+    if (device.memory) found.Tell("memory_bytes", facts.topology_source);
+    if (device.numa_node >= 0) found.Tell("numa_node", facts.topology_source);
+    found.Tell("model", "/proc/cpuinfo");
+    if (!features.empty()) found.Tell("features", "/proc/cpuinfo");
     devices.push_back(std::move(found));
   }
   for (size_t i = 0; given < quota && !devices.empty(); i = (i + 1) % devices.size(), ++given)

@@ -21,8 +21,8 @@ std::optional<Bytes> MemTotal(const std::string& text, std::string_view key) {
   const auto value = FindField(text, key, ':');
   if (!value || !value->ends_with(" kB")) return std::nullopt;
   const auto kib = ParseInt(Trim(value->substr(0, value->size() - 3)));
-  if (!kib || *kib <= 0 || *kib > (int64_t{1} << 45)) return std::nullopt;
-  return *kib * kKiB;
+  if (!kib || *kib < 0 || *kib > (int64_t{1} << 45)) return std::nullopt;
+  return *kib * kKiB;  // 0 is a node without memory, such as one for a GPU's.
 }
 
 void ReadMemory(const Host& host, CpuMachine* machine) {
@@ -45,6 +45,7 @@ void ReadMemory(const Host& host, CpuMachine* machine) {
   std::sort(machine->numa_nodes.begin(), machine->numa_nodes.end(),
             [](const NumaNode& a, const NumaNode& b) { return a.id < b.id; });
   machine->memory = MemTotal(host.Read("/proc/meminfo").value_or(""), "MemTotal");
+  if (machine->memory == 0) machine->memory.reset();
   if (!machine->memory && all_known && sum > 0) machine->memory = sum;
 }
 
@@ -76,12 +77,23 @@ std::map<int64_t, Socket> ReadSockets(const Host& host) {
   return sockets;
 }
 
-uint32_t CoresOf(const Socket& socket) {
-  const auto threads = static_cast<uint32_t>(socket.threads.size());
+// `threads` are those that are online; `told` is what the processors say of themselves.
+uint32_t CoresOf(const Socket& socket, uint32_t threads, std::optional<uint64_t> told) {
   if (socket.siblings.empty()) return threads;
   // All processors are shown: as many cores as there are groups of threads, alike or not.
-  if (socket.shown >= threads) return static_cast<uint32_t>(socket.siblings.size());
-  return threads / static_cast<uint32_t>(socket.siblings.begin()->size());
+  if (socket.shown >= threads)
+    return std::min(threads, static_cast<uint32_t>(socket.siblings.size()));
+  // Some are. Where single threads are offline, the first core is not like all others.
+  const auto alike =
+      std::max<uint32_t>(1, threads / static_cast<uint32_t>(socket.siblings.begin()->size()));
+  if (told && *told > alike && *told <= threads && alike < threads)
+    return static_cast<uint32_t>(*told);
+  return alike;
+}
+
+std::optional<uint64_t> CoresTold(const std::string& cpuinfo) {
+  const auto count = FindField(cpuinfo, "cpu cores", ':');
+  return count ? ParseUnsigned(*count) : std::nullopt;
 }
 
 void ReadTopology(const Host& host, const std::string& cpuinfo, CpuMachine* machine) {
@@ -93,7 +105,8 @@ void ReadTopology(const Host& host, const std::string& cpuinfo, CpuMachine* mach
       if (!online || std::binary_search(online->begin(), online->end(), thread))
         package.threads.push_back(thread);
     if (package.threads.empty()) continue;
-    package.cores = CoresOf(socket);
+    package.cores =
+        CoresOf(socket, static_cast<uint32_t>(package.threads.size()), CoresTold(cpuinfo));
     for (const NumaNode& node : machine->numa_nodes) {
       const std::vector<uint32_t> of_node =
           ParseCpuList(node.cpulist).value_or(std::vector<uint32_t>{});
@@ -117,8 +130,7 @@ void ReadTopology(const Host& host, const std::string& cpuinfo, CpuMachine* mach
   for (const std::string_view line : CompleteLines(cpuinfo))
     if (line.starts_with("physical id") && line.find(':') != line.npos)
       ids.insert(Trim(line.substr(line.find(':') + 1)));
-  const auto per_socket = FindField(cpuinfo, "cpu cores", ':');
-  const auto count = per_socket ? ParseUnsigned(*per_socket) : std::nullopt;
+  const auto count = CoresTold(cpuinfo);
   if (ids.empty() || !count || *count > 4096) return;
   machine->sockets = static_cast<uint32_t>(ids.size());
   machine->cores = *machine->sockets * static_cast<uint32_t>(*count);
@@ -134,25 +146,19 @@ std::string PlatformOf(const Host& host) {
   if (vendor == "Google") return "gcp";
   if (vendor == "Microsoft Corporation" && product == "Virtual Machine") return "azure";
   if (field("chassis_asset_tag") == "OracleCloud.com") return "oci";
-  for (const std::string_view maker : {"QEMU", "VMware, Inc.", "Xen", "innotek GmbH", "Red Hat"})
+  for (const std::string_view maker :
+       {"QEMU", "VMware, Inc.", "Xen", "innotek GmbH", "Red Hat", "KVM", "OpenStack Foundation"})
     if (vendor == maker) return "vm";
   return vendor.empty() ? "" : "bare-metal";
 }
 
-// lscpu's names; the kernel prints numbers only.
-std::string ArmModel(const std::string& implementer, std::string_view part) {
-  struct Row {
-    const char *implementer, *part, *name;
-  };
-  static constexpr Row kRows[] = {
-      {"0x41", "0xd0c", "Neoverse-N1"}, {"0x41", "0xd40", "Neoverse-V1"},
-      {"0x41", "0xd49", "Neoverse-N2"}, {"0x41", "0xd4f", "Neoverse-V2"},
-      {"0x41", "0xd8e", "Neoverse-N3"}, {"0x41", "0xd84", "Neoverse-V3"},
-      {"0xc0", "0xac3", "Ampere-1"},    {"0xc0", "0xac4", "Ampere-1a"},
-  };
-  for (const Row& row : kRows)
-    if (implementer == row.implementer && part == row.part) return row.name;
-  return "";
+// Who made it, in lscpu's words.
+std::string ArmMaker(const std::string& implementer) {
+  if (implementer == "0x41") return "ARM";
+  if (implementer == "0x48") return "HiSilicon";
+  if (implementer == "0x4e") return "NVIDIA";
+  if (implementer == "0x6d") return "Microsoft";
+  return implementer == "0xc0" ? "Ampere" : implementer;
 }
 
 bool IsVectorSet(std::string_view flag, bool arm) {
@@ -171,14 +177,11 @@ CpuMachine ReadCpuMachine(const Host& host) {
   const bool arm = facts.vendor_id.starts_with("0x");
   if (arm) {
     machine.arch = "aarch64";
-    if (facts.model_name.empty())
-      facts.model_name =
-          ArmModel(facts.vendor_id, FindField(cpuinfo, "CPU part", ':').value_or(""));
   } else if (!facts.vendor_id.empty()) {
     machine.arch = "x86_64";
   }
   machine.name = CpuCatalogueName(facts.vendor_id, facts.model_name);
-  machine.vendor_id = facts.vendor_id == "0x41" ? "ARM" : facts.vendor_id;
+  machine.vendor_id = arm ? ArmMaker(facts.vendor_id) : facts.vendor_id;
   machine.model_name = facts.model_name;
   machine.flags = std::move(facts.flags);
   for (const std::string& flag : machine.flags)

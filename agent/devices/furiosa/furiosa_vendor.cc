@@ -62,8 +62,11 @@ void FuriosaVendor::Find(const Snapshot& machine, Discovery* discovery) {
       device.visible_variable = "FURIOSA_DEVICES";
       device.visible_value = fmt::format("npu:{}", npu.number);
       found.Tell("visible_env", "sysfs management class");
-      if (const Reading<std::string> uuid = host.Line(npu.path + "/device_uuid"))
+      if (const Reading<std::string> uuid = host.Line(npu.path + "/device_uuid");
+          uuid && !uuid->empty()) {
         found.uuid = *uuid;
+        found.Tell("uuid", "sysfs management class");
+      }
       WatchSignal(device.id, "not_alive",
                   [path = npu.path + "/alive"](const Host& h) { return NotAlive(h, path); });
       if (device.state == DeviceState::kReady && NotAlive(host, npu.path + "/alive") == 1) {

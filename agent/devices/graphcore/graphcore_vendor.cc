@@ -8,6 +8,7 @@ void GraphcoreVendor::Find(const Snapshot& machine, Discovery* discovery) {
     FoundDevice found = FromFunction(machine, *function, "graphcore", {});
     for (const ClassEntry& entry : ClassEntries(machine, *function, "ipu"))
       if (!entry.node.empty()) found.device.nodes.push_back(entry.node);
+    if (!found.device.nodes.empty()) found.Tell("dev_nodes", "sysfs ipu class, /dev");
     if (found.device.state == DeviceState::kReady) members.push_back(found.device.id);
     discovery->devices.push_back(std::move(found));
   }

@@ -25,7 +25,10 @@ void GroqVendor::Find(const Snapshot& machine, Discovery* discovery) {
   for (const pci::Function* function : functions) {
     cards.push_back(FromFunction(machine, *function, "groq", {}));
     for (const ClassEntry& entry : ClassEntries(machine, *function, "groq"))
-      if (!entry.node.empty()) cards.back().device.nodes = {entry.node};
+      if (!entry.node.empty()) {
+        cards.back().device.nodes = {entry.node};
+        cards.back().Tell("dev_nodes", "sysfs groq class, /dev");
+      }
   }
   // A wrong node gives a job someone else's card: only a full count is taken for an order.
   const size_t bound =

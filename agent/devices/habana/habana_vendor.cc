@@ -37,7 +37,8 @@ void AddHealth(const Host& host, const std::string& path, FoundDevice* found) {
     found->device.state = DeviceState::kUnhealthy;
     found->Tell("state", "sysfs status");
   }
-  if (Resets(host, path).value_or(0) > 0) found->warnings.emplace_back("resets");
+  if (Resets(host, path).value_or(0) > 0)
+    found->warnings.emplace_back("resets"), found->Tell("warnings", "sysfs hard_reset_cnt");
 }
 
 // The driver's limit, in milliwatts (sysfs-driver-habanalabs).

@@ -82,6 +82,7 @@ StatusOr<std::shared_ptr<const Host>> Host::Recorded(const std::string& root,
   auto host = std::shared_ptr<Host>(new Host());
   host->root_ = root;
   host->tools_ = options.tools;
+  host->programs_ = options.programs;
   while (host->root_.size() > 1 && host->root_.back() == '/') host->root_.pop_back();
   if (stat((root + "/sys").c_str(), &info) != 0 && stat((root + "/proc").c_str(), &info) != 0)
     return InvalidArgument("{} has neither sys nor proc in it, so it is not a recorded machine",

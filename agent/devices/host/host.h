@@ -11,6 +11,7 @@
 // Immutable once made, so any thread may use it.
 #pragma once
 
+#include <chrono>
 #include <map>
 #include <memory>
 #include <optional>
@@ -46,6 +47,9 @@ class DevNodes {
 
 struct RecordedOptions {
   bool tools = false;  // vendors' tools say what TREE/cli holds; else there are none
+  // With this, a tool that is a program in TREE/cli is run, for so long at most. For trees of our
+  // own making only: a recording may come from a stranger.
+  std::optional<std::chrono::milliseconds> programs;
 };
 
 class Host {
@@ -62,6 +66,7 @@ class Host {
   bool live() const { return root_.empty(); }
   const std::string& root() const { return root_; }
   bool tools() const { return live() || tools_; }
+  std::optional<std::chrono::milliseconds> programs() const { return programs_; }
 
   // The whole text; nothing if the file is not there, not regular, unreadable or over kFileMax.
   std::optional<std::string> Read(std::string_view path) const;
@@ -86,6 +91,7 @@ class Host {
 
   std::string root_;  // "" for the machine itself
   bool tools_ = false;
+  std::optional<std::chrono::milliseconds> programs_;
   std::map<std::string, std::string> links_;  // "/sys/…/driver" → normalized target
   std::map<std::string, std::map<std::string, bool>> linked_names_;  // folder → names of links
 };

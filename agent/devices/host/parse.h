@@ -18,6 +18,7 @@ struct Reading {
   T value{};
   explicit operator bool() const { return state == kValue; }
   const T& operator*() const { return value; }
+  const T* operator->() const { return &value; }
   bool garbage() const { return state == kGarbage; }
   std::optional<T> get() const { return state == kValue ? std::optional<T>(value) : std::nullopt; }
 };

@@ -98,16 +98,7 @@ class Child {
   int output_ = -1;
 };
 
-}  // namespace
-
-StatusOr<std::string> RunTool(const Host& host, const std::vector<std::string>& command,
-                              const std::string& sample, const ToolLimits& limits) {
-  if (!host.live()) {
-    if (!host.tools()) return NotFound("{}: no tools on a recorded machine", command[0]);
-    auto recorded = host.Read("/cli/" + sample);
-    if (!recorded) return NotFound("{} was not recorded: no cli/{}", command[0], sample);
-    return *std::move(recorded);
-  }
+StatusOr<std::string> Run(const std::vector<std::string>& command, const ToolLimits& limits) {
   const Clock::time_point deadline = Clock::now() + limits.deadline;
   Child child;
   if (const int error = child.Start(command); error != 0) {
@@ -144,6 +135,23 @@ StatusOr<std::string> RunTool(const Host& host, const std::vector<std::string>& 
                        WIFEXITED(*status) ? fmt::format("exit status {}", WEXITSTATUS(*status))
                                           : fmt::format("signal {}", WTERMSIG(*status)));
   return output;
+}
+
+}  // namespace
+
+StatusOr<std::string> RunTool(const Host& host, const std::vector<std::string>& command,
+                              const std::string& sample, const ToolLimits& limits) {
+  if (host.live()) return Run(command, limits);
+  if (!host.tools()) return NotFound("{}: no tools on a recorded machine", command[0]);
+  if (const std::string program = host.root() + "/cli/" + command[0];
+      host.programs() && access(program.c_str(), X_OK) == 0) {
+    std::vector<std::string> of_tree = command;
+    of_tree[0] = program;
+    return Run(of_tree, {.deadline = *host.programs(), .output_max = limits.output_max});
+  }
+  auto recorded = host.Read("/cli/" + sample);
+  if (!recorded) return NotFound("{} was not recorded: no cli/{}", command[0], sample);
+  return *std::move(recorded);
 }
 
 }  // namespace allot::agent

@@ -5,6 +5,8 @@
 namespace allot::agent {
 namespace {
 
+constexpr uint16_t kIntel = 0x8086;
+
 std::optional<Bytes> Size(const Host& host, const std::string& path) {
   const Reading<int64_t> size = host.Int(path);
   if (!size || *size < kMiB || *size > (int64_t{1} << 50) || *size % 4096 != 0) return std::nullopt;
@@ -52,11 +54,34 @@ std::optional<double> AnySet(const Host& host, const std::vector<std::string>& f
   return any;
 }
 
+// Does level-zero open this function? It goes by render nodes, of the processor's own graphics too.
+// One whose files cannot be read still counts, or those behind it would get its number.
+bool IsOpened(const Snapshot& machine, const pci::Function& function) {
+  if (function.vendor && *function.vendor != kIntel) return false;
+  if (function.class_code && *function.class_code >> 16 != 0x03) return false;
+  const std::string driver = machine.host->LinkName(function.path() + "/driver").value_or("");
+  if (driver.empty() ? !function.vendor : driver != "xe" && driver != "i915") return false;
+  for (const ClassEntry& entry : ClassEntries(machine, function, "drm"))
+    if (entry.name.starts_with("renderD")) return true;
+  return false;
+}
+
+size_t Tiles(const Host& host, const std::string& path) {
+  size_t tiles = 0;
+  for (const std::string& name : host.List(path)) tiles += NumberAfter(name, "tile") ? 1 : 0;
+  return tiles;
+}
+
 }  // namespace
 
 void IntelVendor::Find(const Snapshot& machine, Discovery* discovery) {
   uint32_t number = 0;
-  for (const pci::Function* function : machine.bus.Of("intel")) {
+  for (const pci::Function& opened : machine.bus.functions()) {
+    const uint32_t place = number;
+    const bool counts = IsOpened(machine, opened);
+    number += counts ? 1 : 0;
+    const pci::Function* function = &opened;
+    if (function->row == nullptr || function->row->key != "intel") continue;
     FoundDevice found = FromFunction(machine, *function, "intel", {"xe", "i915"});
     Device& device = found.device;
     if (device.state == DeviceState::kReady) {
@@ -64,10 +89,15 @@ void IntelVendor::Find(const Snapshot& machine, Discovery* discovery) {
         if (entry.name.starts_with("renderD") && !entry.node.empty())
           device.nodes.push_back(entry.node);
       found.Tell("dev_nodes", "sysfs drm class, /dev");
-      // level-zero numbers the devices it may open by PCI address.
-      device.visible_variable = "ZE_AFFINITY_MASK";
-      device.visible_value = std::to_string(number++);
-      found.Tell("visible_env", "guess: PCI order");
+      if (counts) {
+        // level-zero's documented switches: by PCI address, and a card with two tiles as one.
+        device.visible_variable = "ZE_AFFINITY_MASK";
+        device.visible_value = std::to_string(place);
+        device.environment["ZE_ENABLE_PCI_ID_DEVICE_ORDER"] = "1";
+        if (Tiles(*machine.host, function->path()) > 1)
+          device.environment["ZE_FLAT_DEVICE_HIERARCHY"] = "COMPOSITE";
+        found.Tell("visible_env", "sysfs drm class, in PCI order");
+      }
       if (const auto memory = LocalMemory(*machine.host, function->path())) {
         device.memory = memory;
         found.memory_source = "sysfs";

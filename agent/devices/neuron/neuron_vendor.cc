@@ -88,6 +88,14 @@ const pci::IdRow* RowOf(const std::string& product) {
   return nullptr;
 }
 
+// Two physical cores make a logical one on Trainium2 and 3 unless the environment says otherwise;
+// the older ones know no such setting.
+uint32_t CoresPerLogical(const FoundDevice& found, const std::optional<std::string>& configured) {
+  const bool groups =
+      found.device.model == "aws/trainium2" || found.device.model == "aws/trainium3";
+  return groups && configured != "1" ? 2 : 1;
+}
+
 std::string Range(uint32_t first, uint32_t count) {
   return count == 1 ? std::to_string(first) : fmt::format("{}-{}", first, first + count - 1);
 }
@@ -150,9 +158,8 @@ void NeuronVendor::Find(const Snapshot& machine, Discovery* discovery) {
   }
   for (const pci::Function* function : functions) discovery->claimed.push_back(function->address);
 
-  // The variable counts logical cores of the whole node: with two physical ones in each, half.
+  // The variable counts logical cores of the whole node.
   const auto configured = host.Environment("NEURON_LOGICAL_NC_CONFIG");
-  const uint32_t per_logical = configured == "2" ? 2 : 1;
   uint32_t next_core = 0;
   bool cores_known = true;
   for (const Chip& chip : chips) {
@@ -176,6 +183,9 @@ void NeuronVendor::Find(const Snapshot& machine, Discovery* discovery) {
     device.id = fmt::format("neuron{}", chip.number);
     device.numa_node = -1;  // Of some function, not of this chip.
     found.warnings.clear();
+    std::erase_if(found.facts, [](const Fact& fact) {
+      return fact.what == "numa_node" || fact.what == "warnings";
+    });
     found.family = "neuron";
     if (chip.cores) {
       found.units = *chip.cores;
@@ -184,17 +194,23 @@ void NeuronVendor::Find(const Snapshot& machine, Discovery* discovery) {
     if (const std::string node = NodeOf(machine, chip.path, "/dev/" + device.id); !node.empty())
       device.nodes = {node};
     found.Tell("dev_nodes", "sysfs neuron_device, /dev");
-    if (const Reading<std::string> serial = host.Line(chip.path + "/info/serial_number"))
+    if (const Reading<std::string> serial = host.Line(chip.path + "/info/serial_number");
+        serial && !serial->empty()) {
       found.uuid = *serial;
+      found.Tell("uuid", "sysfs serial_number");
+    }
     for (const char* counter : {"mem_ecc_uncorrected", "sram_ecc_uncorrected"})
       if (IsPositive(host, fmt::format("{}/stats/hardware/{}", chip.path, counter)) &&
           found.warnings.empty()) {
         found.warnings.emplace_back("ecc_uncorrected");
         device.state = DeviceState::kUnhealthy;
+        found.Tell("warnings", "sysfs stats/hardware");
+        found.Tell("state", "sysfs stats/hardware");
       }
     cores_known &= chip.cores || function != nullptr;
     if (cores_known) {
-      const uint32_t logical = std::max<uint32_t>(1, found.units / per_logical);
+      const uint32_t logical =
+          std::max<uint32_t>(1, found.units / CoresPerLogical(found, configured));
       device.visible_variable = "NEURON_RT_VISIBLE_CORES";
       device.visible_value = Range(next_core, logical);
       found.Tell("visible_env", "core counts in order of numbers");
@@ -240,7 +256,7 @@ void NeuronVendor::Enrich(Discovery* discovery) {
     for (FoundDevice& found : discovery->devices) {
       if (!number || found.device.id != fmt::format("neuron{}", *number)) continue;
       if (const auto node = Number(chip, "numa_node"); node && *node >= 0 && *node < 4096)
-        found.device.numa_node = static_cast<int32_t>(*node);
+        found.device.numa_node = static_cast<int32_t>(*node), found.Tell("numa_node", "neuron-ls");
       if (const json::value* bdf = chip.if_contains("bdf"); bdf != nullptr && bdf->is_string()) {
         const std::string address =
             FullAddress({bdf->get_string().data(), bdf->get_string().size()});

@@ -27,7 +27,7 @@ std::string NvidiaCatalogueName(std::string_view product, Bytes memory) {
     const int64_t box = gib > 85 ? 94 : gib > 60 ? 80 : 40;
     return fmt::format("nvidia/{}-{}-{}g", first, pcie ? "pcie" : "sxm", box);
   }
-  if (first == "h200") return pcie ? "nvidia/h200-nvl-141g" : "nvidia/h200-sxm-141g";
+  if (first == "h200") return pcie ? "nvidia/h200-nvl" : "nvidia/h200-sxm-141g";
   for (const std::string_view plain : {"b200", "gb200", "gh200", "l4", "l40s", "a10g"})
     if (first == plain) return fmt::format("nvidia/{}", plain);
   std::string words;

@@ -63,6 +63,7 @@ void EnrichInstances(const nvml::Api& api, nvml::Handle gpu, const std::string& 
       found->device.visible_variable = "CUDA_VISIBLE_DEVICES";
       found->device.visible_value = uuid;
       found->Tell("uuid", source);
+      found->Tell("visible_env", source);
     }
   }
 }
@@ -156,8 +157,13 @@ void NvidiaVendor::Enrich(Discovery* discovery) {
           fmt::format("GPU {} is unhealthy: {}", device.id, api.Describe(result)));
     }
     if (api.DeviceGetName(handle, text, sizeof text) == nvml::kSuccess && found.pci_id.empty()) {
+      // NVML packs the id of the function as device << 16 | vendor.
+      const pci::IdRow* row =
+          pci::IdTable::BuiltIn().Find(static_cast<uint16_t>(pci.pci_device_id & 0xffff),
+                                       static_cast<uint16_t>(pci.pci_device_id >> 16));
       found.name = text;
-      device.model = NvidiaCatalogueName(text, device.memory.value_or(0));
+      device.model =
+          row != nullptr ? row->name : NvidiaCatalogueName(text, device.memory.value_or(0));
     }
     if (device.model.empty()) device.model = "nvidia/gpu";
     int major = 0, minor = 0;

@@ -57,9 +57,11 @@ std::vector<FoundDevice> FindInstances(const Snapshot& machine, const FoundDevic
     const auto gi = NumberAfter(gi_name, "gi");
     if (!gi) continue;
     const size_t first = instances.size();
-    for (const std::string& ci_name : machine.host->List(mig + "/" + gi_name)) {
+    const std::string gi_folder = mig + "/" + gi_name;
+    std::vector<std::string> ci_names = machine.host->List(gi_folder);
+    std::erase_if(ci_names, [](const std::string& name) { return !NumberAfter(name, "ci"); });
+    for (const std::string& ci_name : ci_names) {
       const auto ci = NumberAfter(ci_name, "ci");
-      if (!ci) continue;
       FoundDevice found = whole;
       Device& device = found.device;
       device.id = fmt::format("{}/gi{}/ci{}", whole.device.id, *gi, *ci);
@@ -76,11 +78,13 @@ std::vector<FoundDevice> FindInstances(const Snapshot& machine, const FoundDevic
       device.shared_nodes.insert(device.shared_nodes.begin(), device.nodes.begin(),
                                  device.nodes.end());
       device.nodes.clear();
-      for (const std::string& folder : {mig + "/" + gi_name, mig + "/" + gi_name + "/" + ci_name})
-        if (std::string node = CapabilityNode(machine, folder); !node.empty())
-          device.nodes.push_back(std::move(node));
+      // The compute instances of one GPU instance all need its capability.
+      if (std::string node = CapabilityNode(machine, gi_folder); !node.empty())
+        (ci_names.size() > 1 ? device.shared_nodes : device.nodes).push_back(std::move(node));
+      if (std::string node = CapabilityNode(machine, gi_folder + "/" + ci_name); !node.empty())
+        device.nodes.push_back(std::move(node));
       std::erase_if(found.facts, [](const Fact& fact) {
-        return fact.what == "memory_bytes" || fact.what == "uuid";
+        return fact.what == "memory_bytes" || fact.what == "uuid" || fact.what == "visible_env";
       });
       found.Tell("partition", "procfs capabilities");
       instances.push_back(std::move(found));
@@ -91,6 +95,17 @@ std::vector<FoundDevice> FindInstances(const Snapshot& machine, const FoundDevic
         instances[i].device.isolation = Isolation::kNone;
   }
   return instances;
+}
+
+// The function that this one is a virtual function of, should its links be unreadable: a GPU stands
+// alone behind its port, so one with the same id at another place on the bus is none.
+std::optional<std::string> WholeOnSameBus(const Snapshot& machine, const pci::Function& function) {
+  const std::string first = function.address.substr(0, function.address.rfind(':')) + ":00.0";
+  const pci::Function* whole = machine.bus.Find(first);
+  if (first == function.address || whole == nullptr || whole->pci_id().empty() ||
+      whole->pci_id() != function.pci_id())
+    return std::nullopt;
+  return first;
 }
 
 void Describe(const Snapshot& machine, const Information& information, FoundDevice* found) {
@@ -109,12 +124,14 @@ void Describe(const Snapshot& machine, const Information& information, FoundDevi
     device.visible_variable = "CUDA_VISIBLE_DEVICES";
     device.visible_value = information.uuid;
     found->Tell("uuid", "procfs");
+    found->Tell("visible_env", "procfs");
   }
   if (information.minor)
     device.nodes = machine.nodes.Existing({fmt::format("/dev/nvidia{}", *information.minor)});
   device.shared_nodes =
       machine.nodes.Existing({"/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools"});
   found->Tell("dev_nodes", "procfs, /dev");
+  found->Tell("shared_dev_nodes", "/dev");
 }
 
 }  // namespace
@@ -140,12 +157,15 @@ void NvidiaVendor::Find(const Snapshot& machine, Discovery* discovery) {
     FoundDevice found = FromFunction(machine, function, "nvidia", {"nvidia"});
     found.device.kind = DeviceKind::kGpu;
     found.family = "gpu";
+    if (const auto whole = WholeOnSameBus(machine, function); whole && !found.partition)
+      MakePart({.scheme = "sriov", .parent = *whole}, "PCI address", &found);
     const auto information = ReadInformation(*machine.host, function.address);
     const bool bound = found.driver.empty() || found.driver == "nvidia";
     if (information && bound) Describe(machine, *information, &found);
-    // The driver tells of its GPUs, and no longer of this one: it fell off the bus.
+    // The driver tells of its GPUs, and no longer of this one: it fell off the bus. It never tells
+    // of virtual functions, which exist to be given to guests.
     if (!information && !told.empty() && found.driver == "nvidia")
-      found.device.state = DeviceState::kUnhealthy;
+      found.device.state = found.partition ? DeviceState::kReserved : DeviceState::kUnhealthy;
     std::vector<FoundDevice> instances;
     if (information && bound && information->minor)
       instances = FindInstances(machine, found, *information->minor);
@@ -154,7 +174,7 @@ void NvidiaVendor::Find(const Snapshot& machine, Discovery* discovery) {
       for (FoundDevice& instance : instances) discovery->devices.push_back(std::move(instance));
       continue;
     }
-    if (found.driver == "nvidia") joined.push_back(found.device.id);
+    if (found.driver == "nvidia" && !found.partition) joined.push_back(found.device.id);
     discovery->devices.push_back(std::move(found));
   }
   if (switched) AddGroup("nvswitch-fabric", std::move(joined), discovery);

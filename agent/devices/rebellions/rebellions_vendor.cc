@@ -5,19 +5,6 @@
 namespace allot::agent {
 namespace {
 
-// A virtual function says whose it is; which one, only its parent's virtfnN links do.
-std::optional<Partition> VirtualFunction(const Host& host, const pci::Function& function) {
-  const auto parent = host.LinkName(function.path() + "/physfn");
-  if (!parent || !pci::IsAddress(*parent)) return std::nullopt;
-  Partition partition{.scheme = "sriov", .parent = *parent};
-  const std::string path = "/sys/bus/pci/devices/" + *parent;
-  for (const std::string& name : host.List(path))
-    if (const auto index = NumberAfter(name, "virtfn");
-        index && host.LinkName(path + "/" + name) == function.address)
-      partition.index = static_cast<int>(*index);
-  return partition;
-}
-
 // Anything but 0 is bad; no file at all says nothing.
 std::optional<double> StatusBad(const Host& host, const std::string& path) {
   const Reading<int64_t> status = host.Int(path);
@@ -35,7 +22,6 @@ void RebellionsVendor::Find(const Snapshot& machine, Discovery* discovery) {
     FoundDevice found = FromFunction(machine, *function, "rebellions", {});
     Device& device = found.device;
     found.family = "npu";
-    found.partition = VirtualFunction(host, *function);
     for (const ClassEntry& entry : ClassEntries(machine, *function, "rebellions")) {
       const auto number = NumberAfter(entry.name, "rbln");
       if (!number) continue;

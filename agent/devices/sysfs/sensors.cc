@@ -57,6 +57,9 @@ Sensors FindSensors(const Host& host, const std::string& device_path) {
   Sensors sensors;
   for (const std::string& name : host.List(device_path + "/hwmon")) {
     const std::string folder = device_path + "/hwmon/" + name;
+    // i915 has one for the card ("i915") and one for each of its tiles ("i915_gt0").
+    const Reading<std::string> chip = host.Line(folder + "/name");
+    if (chip && chip->find("_gt") != std::string::npos) continue;
     FindTemperatures(host, folder, &sensors);
     // What flows now is preferred to a driver's own average.
     for (const char* file : {"/power1_input", "/power1_average"})
@@ -64,7 +67,9 @@ Sensors FindSensors(const Host& host, const std::string& device_path) {
     for (const char* file : {"/power1_cap", "/power1_max"})
       if (sensors.power_limit_uw.empty() && host.Read(folder + file))
         sensors.power_limit_uw = folder + file;
-    if (host.Read(folder + "/energy1_input")) sensors.energy_uj = folder + "/energy1_input";
+    // xe: the first is of the card, the second of the package; some cards have only that.
+    for (const char* file : {"/energy1_input", "/energy2_input"})
+      if (sensors.energy_uj.empty() && host.Read(folder + file)) sensors.energy_uj = folder + file;
     if (sensors.Any()) break;
   }
   return sensors;

@@ -120,6 +120,26 @@ bool IsReserving(std::string_view driver) {
          driver.ends_with("_vfio_pci");
 }
 
+std::optional<Partition> VirtualFunction(const Host& host, const pci::Function& function) {
+  const auto parent = host.LinkName(function.path() + "/physfn");
+  if (!parent || !pci::IsAddress(*parent)) return std::nullopt;
+  Partition partition{.scheme = "sriov", .parent = *parent};
+  const std::string path = "/sys/bus/pci/devices/" + *parent;
+  for (const std::string& name : host.List(path))
+    if (const auto index = NumberAfter(name, "virtfn");
+        index && host.LinkName(path + "/" + name) == function.address)
+      partition.index = static_cast<int>(*index);
+  return partition;
+}
+
+void MakePart(Partition partition, const std::string& source, FoundDevice* found) {
+  found->partition = std::move(partition);
+  found->device.memory.reset();
+  found->memory_source.clear();
+  std::erase_if(found->facts, [](const Fact& fact) { return fact.what == "memory_bytes"; });
+  found->Tell("partition", source);
+}
+
 FoundDevice FromFunction(const Snapshot& machine, const pci::Function& function,
                          std::string_view key, const std::vector<std::string_view>& drivers) {
   const Host& host = *machine.host;
@@ -131,6 +151,7 @@ FoundDevice FromFunction(const Snapshot& machine, const pci::Function& function,
   found.pci_id = function.pci_id();
   found.pci_class = function.pci_class();
   found.Tell("id", "sysfs");
+  if (!found.pci_id.empty()) found.Tell("pci_id", "sysfs vendor and device");
   if (const pci::IdRow* row = function.row; row != nullptr) {
     device.kind = row->kind;
     device.model = row->name;
@@ -141,14 +162,17 @@ FoundDevice FromFunction(const Snapshot& machine, const pci::Function& function,
     if (row->memory) found.memory_source = "table";
     found.Tell("model", "PCI id table");
     if (row->memory) found.Tell("memory_bytes", "PCI id table (nominal)");
+    if (row->units > 1) found.Tell("units", "PCI id table");
   } else {
     device.kind = DeviceKind::kAsic;
     device.model = fmt::format("{}/{}", key, found.pci_id.empty() ? "unknown" : found.pci_id);
     found.name = found.pci_id;
   }
   if (const Reading<int64_t> node = host.Int(path + "/numa_node");
-      node && *node >= 0 && *node < 4096)
+      node && *node >= 0 && *node < 4096) {
     device.numa_node = static_cast<int32_t>(*node);
+    found.Tell("numa_node", "sysfs");
+  }
 
   found.driver = host.LinkName(path + "/driver").value_or("");
   if (found.driver.empty()) {
@@ -160,9 +184,13 @@ FoundDevice FromFunction(const Snapshot& machine, const pci::Function& function,
   } else {
     device.state = IsReserving(found.driver) ? DeviceState::kReserved : DeviceState::kUnsupported;
   }
+  if (auto partition = VirtualFunction(host, function))
+    MakePart(*std::move(partition), "sysfs physfn", &found);
+  found.Tell("state", "sysfs driver");
   if (IsWidthDegraded(host, path).value_or(false))
     found.warnings.emplace_back("pcie_width_degraded");
   if (FatalErrors(host, path).value_or(0) > 0) found.warnings.emplace_back("aer_fatal");
+  if (!found.warnings.empty()) found.Tell("warnings", "sysfs link width, AER counters");
   return found;
 }
 

@@ -49,6 +49,13 @@ class SysfsVendor : public Vendor {
 FoundDevice FromFunction(const Snapshot& machine, const pci::Function& function,
                          std::string_view key, const std::vector<std::string_view>& drivers);
 
+// A virtual function is a part of a card: whose and which one its `physfn` link and its parent's
+// `virtfnN` links say. Nothing for a physical function, and in a guest, which sees no parent.
+// FromFunction has asked already.
+std::optional<Partition> VirtualFunction(const Host& host, const pci::Function& function);
+// Many virtual functions have the id of their card, and none of them its memory.
+void MakePart(Partition partition, const std::string& source, FoundDevice* found);
+
 // Does this driver only keep the device for a guest?
 bool IsReserving(std::string_view driver);
 

@@ -3,15 +3,18 @@
 namespace allot::agent {
 namespace {
 
+// What one PCI function of a card reaches: an n300 has two chips behind one function, a p300 a
+// function for each of its two.
 struct Card {
   const char* type;
   uint32_t chips;
-  int64_t gib;  // of the card, from the vendor's pages
+  int64_t gib;  // from the vendor's pages
 };
 constexpr Card kCards[] = {
-    {"n150", 1, 12},  {"n150d", 1, 12}, {"n150s", 1, 12}, {"n300", 2, 24},  {"n300d", 2, 24},
-    {"n300s", 2, 24}, {"p100", 1, 28},  {"p100a", 1, 28}, {"p150", 1, 32},  {"p150a", 1, 32},
-    {"p150b", 1, 32}, {"p150c", 1, 32}, {"p300", 2, 64},  {"p300a", 2, 64}, {"p300c", 2, 64},
+    {"n150", 1, 12},  {"n150d", 1, 12}, {"n150s", 1, 12}, {"n300", 2, 24},
+    {"n300d", 2, 24}, {"n300s", 2, 24}, {"p100", 1, 28},  {"p100a", 1, 28},
+    {"p150", 1, 32},  {"p150a", 1, 32}, {"p150b", 1, 32}, {"p150c", 1, 32},
+    {"p300", 1, 32},  {"p300a", 1, 32}, {"p300b", 1, 32}, {"p300c", 1, 32},
 };
 
 // "Wormhole (n150 12 GiB / …)" in the table is a note; the first word is the family.
@@ -61,8 +64,11 @@ void TenstorrentVendor::Find(const Snapshot& machine, Discovery* discovery) {
             if (!trips || *trips < 0) return std::nullopt;
             return static_cast<double>(*trips);
           });
-      if (const Reading<std::string> serial = machine.host->Line(entry.path + "/tt_serial"))
+      if (const Reading<std::string> serial = machine.host->Line(entry.path + "/tt_serial");
+          serial && !serial->empty()) {
         found.uuid = *serial;
+        found.Tell("uuid", "sysfs tt_serial");
+      }
     }
     Watch(machine, FindSensors(*machine.host, function->path()), &found);
     discovery->devices.push_back(std::move(found));

@@ -57,6 +57,7 @@ void TpuVendor::Find(const Snapshot& machine, Discovery* discovery) {
       if (group && NumberAfter(*group, ""))
         device.nodes = machine.nodes.Existing({"/dev/vfio/" + *group});
       device.shared_nodes = machine.nodes.Existing({"/dev/vfio/vfio"});
+      found.Tell("shared_dev_nodes", "/dev");
       found.Tell("dev_nodes", "sysfs iommu_group, /dev");
     } else if (device.state == DeviceState::kReady) {
       for (const ClassEntry& entry : ClassEntries(machine, function, "accel")) {

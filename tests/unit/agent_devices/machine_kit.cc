@@ -212,6 +212,13 @@ void Copy::Write(const std::string& file, const std::string& text) const {
   std::ofstream(fs::path(folder_) / file) << text;
 }
 
+void Copy::WriteProgram(const std::string& file, const std::string& text) const {
+  Write(file, text);
+  fs::permissions(fs::path(folder_) / file, fs::perms::owner_all);
+}
+
+bool Copy::Has(const std::string& path) const { return fs::exists(fs::path(folder_) / path); }
+
 void Copy::Remove(const std::string& path) const { fs::remove_all(fs::path(folder_) / path); }
 
 void Copy::MakeLinksReal() const {
@@ -224,6 +231,40 @@ void Copy::MakeLinksReal() const {
     fs::create_symlink(line.substr(arrow + 4), link);
   }
   Remove("links.txt");
+}
+
+Unplugged::Unplugged(const Copy& copy, const std::string& part) : copy_(copy) {
+  for (const std::string& file : copy.Files())
+    if (("/" + file).find("/" + part + "/") != std::string::npos || file == "links.txt")
+      taken_[file] = copy.Read(file);
+  for (const auto& [file, text] : taken_) copy.Remove(file);
+  // Folders too, as a driver would take them away.
+  for (const char* folder :
+       {"sys/bus/pci/devices/", "proc/driver/nvidia/gpus/", "sys/devices/virtual/neuron_device/"})
+    copy.Remove(folder + part);
+  std::string kept;
+  std::istringstream lines(taken_["links.txt"]);
+  for (std::string line; std::getline(lines, line);)
+    if (line.find(part) == std::string::npos) kept += line + "\n";
+  copy.Write("links.txt", kept);
+}
+
+void Unplugged::PlugIn() const {
+  for (const auto& [file, text] : taken_) copy_.Write(file, text);
+}
+
+std::vector<std::string> BrokenTexts(const std::string& text, Rng& rng) {
+  std::string noise(64, ' ');
+  for (char& c : noise) c = static_cast<char>(rng.Below(256));
+  return {"",
+          text.substr(0, text.size() / 2),
+          text.substr(0, text.size() - std::min<size_t>(text.size(), 1)),
+          noise,
+          "garbage\n",
+          "99999999999999999999999\n",
+          "-1\n",
+          "0\n",
+          "12345\n"};
 }
 
 }  // namespace allot::agent::kit

@@ -2,12 +2,14 @@
 // hold of any discovery on any of them.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <ostream>
 #include <string>
 #include <vector>
 
 #include "agent/devices/inventory.h"
+#include "common/base/rng.h"
 #include "common/json/json.h"
 
 namespace allot::agent::kit {
@@ -44,6 +46,9 @@ class Copy {
   std::vector<std::string> Files() const;  // relative, sorted, without expected.json
   std::string Read(const std::string& file) const;
   void Write(const std::string& file, const std::string& text) const;
+  // One that may be run.
+  void WriteProgram(const std::string& file, const std::string& text) const;
+  bool Has(const std::string& path) const;
   void Remove(const std::string& path) const;
   // Makes the links of links.txt real and removes it.
   void MakeLinksReal() const;
@@ -51,5 +56,20 @@ class Copy {
  private:
   std::string folder_;
 };
+
+// Takes away everything whose path names the device (`part`: a PCI address, "neuron3"), and the
+// links of it, as a driver would.
+class Unplugged {
+ public:
+  Unplugged(const Copy& copy, const std::string& part);
+  void PlugIn() const;
+
+ private:
+  const Copy& copy_;
+  std::map<std::string, std::string> taken_;
+};
+
+// The ways a file may be broken; the last one, after these, is that it is not there.
+std::vector<std::string> BrokenTexts(const std::string& text, Rng& rng);
 
 }  // namespace allot::agent::kit

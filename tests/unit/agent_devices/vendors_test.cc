@@ -247,6 +247,47 @@ TEST_F(Slots, AnUncorrectedMemoryErrorMakesAnAmdGpuUnhealthy) {
   EXPECT_EQ(gpu.memory_source, "table");
 }
 
+TEST_F(Slots, AVirtualFunctionWhoseLinksAreLostIsStillNoWholeGpu) {
+  Plug("0000:41:00.0", "10de", "2235", "030200", "nvidia");
+  Plug("0000:41:00.4", "10de", "2235", "030200", "nvidia");
+  Plug("0000:42:00.0", "10de", "2235", "030200", "nvidia");
+  const Discovery found = Discover(NvidiaVendor({""}));
+  ASSERT_EQ(found.devices.size(), 3u);
+  EXPECT_TRUE(found.devices[0].device.memory);
+  EXPECT_FALSE(found.devices[1].device.memory);
+  EXPECT_EQ(found.devices[1].partition->parent, "0000:41:00.0");
+  EXPECT_TRUE(found.devices[2].device.memory);
+}
+
+TEST_F(Slots, ChipsOfAP300AreDevicesOfTheirOwn) {
+  for (const char* at : {"0", "1"}) {
+    const std::string card =
+        Plug(std::string("0000:0") + at + ":00.0", "1e52", "b140", "120000", "tenstorrent");
+    machine_.Write(card + "/tenstorrent/tenstorrent!" + at + "/dev",
+                   std::string("240:") + at + "\n");
+    machine_.Write(card + "/tenstorrent/tenstorrent!" + at + "/tt_card_type", "p300c\n");
+    Node(std::string("/dev/tenstorrent/") + at, std::string("240:") + at);
+  }
+  const Discovery found = Discover(TenstorrentVendor());
+  ASSERT_EQ(found.devices.size(), 2u);
+  for (const FoundDevice& chip : found.devices) {
+    EXPECT_EQ(chip.units, 1u);
+    EXPECT_EQ(chip.device.memory, 32 * kGiB);  // and 64 on the card
+  }
+}
+
+TEST_F(Slots, TheProcessorsGraphicsTakesALevelZeroNumber) {
+  const std::string inside = Plug("0000:00:02.0", "8086", "a780", "030000", "i915");
+  machine_.Write(inside + "/drm/renderD128/dev", "226:128\n");
+  const std::string card = Plug("0000:29:00.0", "8086", "56c0", "038000", "i915");
+  machine_.Write(card + "/drm/renderD129/dev", "226:129\n");
+  const Discovery found = Discover(IntelVendor());
+  ASSERT_EQ(found.devices.size(), 1u);
+  EXPECT_EQ(found.devices[0].device.visible_value, "1");
+  EXPECT_EQ(found.devices[0].device.environment.at("ZE_ENABLE_PCI_ID_DEVICE_ORDER"), "1");
+  EXPECT_FALSE(found.devices[0].device.environment.contains("ZE_FLAT_DEVICE_HIERARCHY"));
+}
+
 TEST(AmdMemorySources, TwoThatAgreeWin) {
   const Bytes real = 206141652992, nominal = 192 * kGiB, cut = 20614164480;
   const auto choose = [](std::optional<Bytes> sysfs, std::optional<Bytes> kfd,
