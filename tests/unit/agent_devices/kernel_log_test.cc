@@ -1,5 +1,8 @@
 #include "agent/devices/host/kernel_log.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -84,10 +87,14 @@ TEST(KernelLog, AMachineWithoutOneHasNone) {
   EXPECT_EQ(KernelLog::Open(*machine.host()), nullptr);
 }
 
+// Without the right to read it there is none; with it, a log with nothing new in it must not be
+// waited for, or this test does not end.
 TEST(KernelLog, TheMachinesOwnIsReadWithoutWaiting) {
   const auto log = KernelLog::Open(*Host::Live());
-  if (log == nullptr) GTEST_SKIP() << "no right to read /dev/kmsg here";
-  for (int i = 0; i < 3; ++i) (void)log->Read();  // It ends, or the test does not.
+  const int file = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  EXPECT_EQ(log != nullptr, file >= 0);
+  if (file >= 0) close(file);
+  for (int i = 0; i < 3 && log != nullptr; ++i) (void)log->Read();
 }
 
 }  // namespace

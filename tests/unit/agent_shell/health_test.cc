@@ -192,5 +192,28 @@ TEST_F(AgentHealth, AReplicaAddsItsEnergyToItsDeployment) {
   EXPECT_TRUE(s_.Until([&] { return s_.replicas[ReplicaId(3)].phase == ReplicaPhase::kGone; }));
 }
 
+TEST_F(AgentHealth, RowsOfASitesOwnComeFirstAndItsMistakesAreNamed) {
+  config::Agent config;
+  config.set_name("n1");
+  config.set_state_dir(s_.folder + "/state");
+  config.set_scheduler("tcp://127.0.0.1:1");
+  config.set_scheduler_public_key(s_.agent_keys.public_key);
+  config.set_key_file(s_.folder + "/agent.key");
+  ASSERT_TRUE(transport::SaveKeyFile(config.key_file(), s_.agent_keys).ok());
+  const std::string file = s_.folder + "/rules.tsv";
+  config.mutable_devices()->set_health_rules_file(file);
+
+  std::ofstream(file) << "# ours\nnvidia\txid\tin 79\twarn\t1h\tours\n";
+  const auto options = ToAgentOptions(config);
+  ASSERT_TRUE(options.ok()) << options.status();
+  const HealthRules& rules = *options->health_rules;
+  EXPECT_EQ(rules.rows()[rules.For("xid").front()].source, "ours");
+  EXPECT_EQ(rules.rows().size(), HealthRules::BuiltIn()->rows().size() + 1);
+
+  std::ofstream(file) << "# ours\nnvidia\txid\tin 79\tpanic\t1h\tours\n";
+  EXPECT_EQ(MessageOf(ToAgentOptions(config).status()),
+            file + ":2: action is \"panic\"; it must be ignore, warn, drain or quarantine");
+}
+
 }  // namespace
 }  // namespace allot::agent
