@@ -30,6 +30,16 @@ struct RecordText {
   std::string operator()(const scheduler::NodeDrainSet& r) const {
     return fmt::format("NodeDrainSet {} {}", r.node.value(), r.drain);
   }
+  std::string operator()(const scheduler::DeviceQuarantined& r) const {
+    return fmt::format("DeviceQuarantined {}/{} strikes={} for {}: {}", r.node.value(), r.device,
+                       r.strikes, FormatDuration(r.until - r.at), r.why);
+  }
+  std::string operator()(const scheduler::DeviceOnProbation& r) const {
+    return fmt::format("DeviceOnProbation {}/{}", r.node.value(), r.device);
+  }
+  std::string operator()(const scheduler::DeviceCleared& r) const {
+    return fmt::format("DeviceCleared {}/{}", r.node.value(), r.device);
+  }
   std::string operator()(const scheduler::JobAccepted& r) const {
     return fmt::format("JobAccepted {} {}", ToString(r.job), r.spec->name);
   }
@@ -104,6 +114,10 @@ struct SchedulerEventText {
   }
   std::string operator()(const scheduler::NodeDrainRequested& e) const {
     return fmt::format("NodeDrainRequested {} {}", e.node, e.drain);
+  }
+  std::string operator()(const scheduler::DeviceServiceRequested& e) const {
+    return fmt::format("DeviceServiceRequested {}/{} in_service={}", e.node, e.device,
+                       e.in_service);
   }
   std::string operator()(const scheduler::AgentSaid& e) const {
     return fmt::format("{} said {}", e.node, agent::Describe(e.message));

@@ -174,13 +174,15 @@ void Workload::Finish() {
       if (!EndsByItself(*job.spec) || !FitsEmptyCluster(*job.spec, nodes)) hopeless.push_back(id);
     std::vector<std::string> deployed;
     for (const auto& [name, deployment] : state.deployments()) deployed.push_back(name);
-    for (const auto& node : world_.nodes) Drain(node->name(), false);
     // What jobs have failed on comes back by itself; an operator's word needs another.
+    std::vector<std::pair<std::string, std::string>> taken;
     for (const scheduler::NodeState& node : state.nodes()) {
       for (const auto& [device, held] : node.quarantines) {
-        if (held.strikes == 0) TakeDevice(node.info->name, device, true);
+        if (held.strikes == 0) taken.emplace_back(node.info->name, device);
       }
     }
+    for (const auto& node : world_.nodes) Drain(node->name(), false);
+    for (const auto& [node, device] : taken) TakeDevice(node, device, true);
     for (const JobId id : hopeless) Cancel(id);
     for (const std::string& name : deployed) DeleteDeployment(name);
   });
