@@ -12,7 +12,7 @@ find_package(fmt REQUIRED)
 find_package(prometheus-cpp REQUIRED COMPONENTS core)
 pkg_check_modules(HWLOC REQUIRED IMPORTED_TARGET hwloc)
 find_path(CLI11_INCLUDE_DIR CLI/CLI.hpp REQUIRED)
-find_package(OpenSSL REQUIRED)  # SHA-256 of tokens
+find_package(OpenSSL REQUIRED)  # SHA-256 of tokens; TLS towards endpoints
 if(ALLOT_TESTS)
   find_package(GTest REQUIRED)
   find_package(rapidcheck REQUIRED)

@@ -95,7 +95,9 @@ struct EventText {
     return fmt::format("TaskProgressed {} {}", ToString(e.key), DescribeProgress(e.progress));
   }
   std::string operator()(const ReplicaSpawned& e) const {
-    return fmt::format("ReplicaSpawned {} pid={} port={}", ProcessOf(e.id, e.start), e.pid, e.port);
+    const std::string who = ProcessOf(e.id, e.start);
+    if (e.remote) return fmt::format("ReplicaSpawned {} remote", who);
+    return fmt::format("ReplicaSpawned {} pid={} port={}", who, e.pid, e.port);
   }
   std::string operator()(const ReplicaSpawnFailed& e) const {
     return fmt::format("ReplicaSpawnFailed {} \"{}\"", ProcessOf(e.id, e.start), e.message);

@@ -47,7 +47,9 @@ struct TaskSpawned { TaskKey key; int64_t pid = 0; Time at; };
 struct TaskSpawnFailed { TaskKey key; std::string message; };
 struct TaskProcessExited { TaskKey key; TaskExit exit; };
 struct TaskProgressed { TaskKey key; TaskProgress progress; };
-struct ReplicaSpawned { ReplicaId id; uint32_t start = 0; int64_t pid = 0; uint16_t port = 0; };
+// `remote`: nothing runs here for it, its devices are an endpoint's. It is probed like a model server
+// and never signalled: neither a start of it ends, nor is there anything to end.
+struct ReplicaSpawned { ReplicaId id; uint32_t start = 0; int64_t pid = 0; uint16_t port = 0; bool remote = false; };
 struct ReplicaSpawnFailed { ReplicaId id; uint32_t start = 0; std::string message; };
 struct ReplicaProcessExited { ReplicaId id; uint32_t start = 0; TaskExit exit; };
 struct HealthProbed { ReplicaId id; uint32_t start = 0; bool healthy = false; std::string message; };

@@ -95,6 +95,7 @@ void ReplicaMachine::Stop(Time now, const StopReplica& command, Effects& out) {
       return;
     case Life::kStarting:
     case Life::kReady:
+    case Life::kAway:
       return AskToEnd(now, replica, out);
     case Life::kEnding:
       if (replica.kill_sent) return;
@@ -108,6 +109,7 @@ void ReplicaMachine::Spawned(Time now, const ReplicaSpawned& event, Effects& out
   if (replica == nullptr || replica->life != Life::kSpawning) return;
   replica->pid = event.pid;
   replica->port = event.port;
+  replica->remote = event.remote;
   Changed(*replica);
   if (replica->stop) return AskToEnd(now, *replica, out);
   Live(now, *replica, out);
@@ -150,10 +152,15 @@ void ReplicaMachine::Probed(Time now, const HealthProbed& event, Effects& out) {
     replica->message = event.message;  // Why it is not ready yet; start_timeout decides.
     return;
   }
+  if (replica->life == Life::kAway) {
+    if (replica->message != event.message) Changed(*replica);
+    replica->message = event.message;
+    return;
+  }
   if (++replica->failures < std::max(replica->launch.health.failures_max, 1u)) return;
   replica->message = fmt::format("{} health checks in a row failed, the last: {}",
                                  replica->failures, event.message);
-  AskToEnd(now, *replica, out);
+  Unhealthy(now, *replica, out);
 }
 
 void ReplicaMachine::Tick(Time now, Effects& out) {
@@ -216,8 +223,18 @@ void ReplicaMachine::Live(Time now, Replica& replica, Effects& out) {
   Advance(now, replica, out);
 }
 
+// It must not be asked any more; a process gets another chance in a next life.
+void ReplicaMachine::Unhealthy(Time now, Replica& replica, Effects& out) {
+  if (!replica.remote) return AskToEnd(now, replica, out);
+  LeaveReady(now, replica, out);
+  replica.life = Life::kAway;
+  Changed(replica);
+  Plan(replica);
+}
+
 void ReplicaMachine::AskToEnd(Time now, Replica& replica, Effects& out) {
   LeaveReady(now, replica, out);
+  if (replica.remote) return Gone(replica.id, out);  // Nothing runs here that could end.
   replica.life = Life::kEnding;
   replica.kill_sent = false;
   replica.deadline = now + (replica.stop ? replica.grace : replica.launch.grace);
@@ -274,10 +291,12 @@ void ReplicaMachine::Advance(Time now, Replica& replica, Effects& out) {
             fmt::format("not healthy {} after its start{}{}",
                         FormatDuration(replica.launch.health.start_timeout),
                         replica.message.empty() ? "" : "; the last check: ", replica.message);
-        return AskToEnd(now, replica, out);
+        Unhealthy(now, replica, out);
+        if (!replica.remote) return;
       }
       [[fallthrough]];
     case Life::kReady:
+    case Life::kAway:
       if (!replica.probing && now >= replica.probe_at) {
         replica.probing = true;
         replica.probe_at = now + replica.launch.health.interval;
@@ -302,7 +321,9 @@ void ReplicaMachine::Advance(Time now, Replica& replica, Effects& out) {
 
 void ReplicaMachine::Plan(const Replica& replica) {
   std::optional<Time> next;
-  if (replica.life != Life::kReady && replica.life != Life::kSpawning) next = replica.deadline;
+  if (replica.life == Life::kStarting || replica.life == Life::kEnding ||
+      replica.life == Life::kWaiting)
+    next = replica.deadline;
   if (Watched(replica) && !replica.probing) next = Earlier(next, replica.probe_at);
   if (next) {
     due_.Set(replica.id, *next);
@@ -341,6 +362,7 @@ ReplicaStatus ReplicaMachine::StatusOf(const Replica& replica) const {
     case Life::kReady:
       status.phase = ReplicaPhase::kReady;
       break;
+    case Life::kAway:
     case Life::kEnding:
     case Life::kWaiting:
       status.phase = ReplicaPhase::kUnhealthy;

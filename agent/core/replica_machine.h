@@ -5,6 +5,14 @@
 //      └──────────────── backoff over: next start ─────────────────────────────────────┘
 //   any ─StopReplica─► stopping ─exit─► gone (told once, then told again whenever asked)
 //
+// A remote one (its devices are an endpoint's) has no process, so nothing of it can be started
+// again or ended: where the others are ended for their health it is away, and probed until it is
+// back.
+//
+//   starting ─healthy─► ready ─failures_max probes─► away ─healthy─► ready
+//      └─start_timeout───────────────────────────────▲
+//   any ─StopReplica─► gone
+//
 // Its devices are the replica's from before its first start until it is gone.
 #pragma once
 
@@ -46,11 +54,12 @@ class ReplicaMachine {
 
  private:
   // What the process of the present start does, or what is waited for.
-  enum class Life { kBlocked, kSpawning, kStarting, kReady, kEnding, kWaiting };
+  enum class Life { kBlocked, kSpawning, kStarting, kReady, kAway, kEnding, kWaiting };
   struct Replica {
     ReplicaId id;
     ReplicaLaunch launch;
     Life life = Life::kSpawning;
+    bool remote = false;
     bool stop = false;  // the scheduler wants it gone
     bool kill_sent = false, serving = false, probing = false, in_report = false;
     uint32_t start = 1;     // number of the present process
@@ -60,7 +69,7 @@ class ReplicaMachine {
     Duration grace{};
     Duration backoff{};  // before the next start
     Time ready_since;
-    Time probe_at;  // while kStarting or kReady and no probe is out
+    Time probe_at;  // while it is watched and no probe is out
     Time deadline;  // kStarting: start_timeout; kEnding: SIGKILL; kWaiting: restart
     Duration report_pause{};
     std::string message;
@@ -68,6 +77,7 @@ class ReplicaMachine {
 
   void Spawn(Replica& replica, Effects& out);
   void Live(Time now, Replica& replica, Effects& out);
+  void Unhealthy(Time now, Replica& replica, Effects& out);
   void AskToEnd(Time now, Replica& replica, Effects& out);
   void Ended(Time now, Replica& replica, const std::string& why, Effects& out);
   void Gone(ReplicaId id, Effects& out);
@@ -79,7 +89,8 @@ class ReplicaMachine {
   Replica* Find(ReplicaId id, uint32_t start);
   ReplicaStatus StatusOf(const Replica& replica) const;
   static bool Watched(const Replica& replica) {
-    return replica.life == Life::kStarting || replica.life == Life::kReady;
+    return replica.life == Life::kStarting || replica.life == Life::kReady ||
+           replica.life == Life::kAway;
   }
 
   const CoreOptions options_;

@@ -48,7 +48,11 @@ void Work(const std::shared_ptr<Shared>& shared) {
     Discovery discovery;
     std::vector<DeviceTelemetry> telemetry;
     const auto begun = std::chrono::steady_clock::now();
-    if (job == Job::kDiscover) {
+    if (job == Job::kSample) telemetry = shared->vendor->Sample();
+    const auto sampled = std::chrono::steady_clock::now();
+    const bool discover =
+        job == Job::kDiscover || (job == Job::kSample && shared->vendor->changed());
+    if (discover) {
       // What is found so far stands if the next step never comes back.
       const auto keep = [&] {
         const std::lock_guard keeping(shared->mutex);
@@ -62,19 +66,18 @@ void Work(const std::shared_ptr<Shared>& shared) {
       }
       if (shared->wants_signals) keep();
     }
-    if (job == Job::kSample) telemetry = shared->vendor->Sample();
-    const auto ended = std::chrono::steady_clock::now();
     std::vector<HealthSignal> signals;
     if (shared->wants_signals) signals = shared->vendor->Signals();
     lock.lock();
     shared->in_vendor = false;
     shared->signals = std::move(signals);
-    if (job == Job::kDiscover) {
+    if (discover) {
       shared->discovery = std::move(discovery);
       shared->discovered = true;
-    } else {
+    }
+    if (job == Job::kSample) {
       shared->telemetry = std::move(telemetry);
-      shared->sampled_at = begun + (ended - begun) / 2;
+      shared->sampled_at = begun + (sampled - begun) / 2;
       shared->sampled = true;
     }
     if (shared->job != Job::kEnd) shared->job = Job::kNone;
@@ -121,7 +124,8 @@ class Inventory::Worker {
     asked_at_ = now;
     asked_ = job;
     if (!threaded_) {
-      if (job == Job::kDiscover) {
+      if (job == Job::kSample) telemetry_ = shared_->vendor->Sample();
+      if (job == Job::kDiscover || shared_->vendor->changed()) {
         discovery_ = shared_->vendor->Discover(*shared_->machine->Get());
         shared_->vendor->Enrich(&discovery_);
       }

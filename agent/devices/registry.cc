@@ -3,6 +3,7 @@
 #include <set>
 
 #include "agent/devices/amd/amd_vendor.h"
+#include "agent/devices/cerebras/cerebras_vendor.h"
 #include "agent/devices/cpu/cpu_vendor.h"
 #include "agent/devices/declared/declared_vendor.h"
 #include "agent/devices/emulated/emulated_vendor.h"
@@ -12,6 +13,8 @@
 #include "agent/devices/habana/habana_vendor.h"
 #include "agent/devices/intel/intel_vendor.h"
 #include "agent/devices/listed/listed_vendor.h"
+#include "agent/devices/maia/maia_vendor.h"
+#include "agent/devices/mtia/mtia_vendor.h"
 #include "agent/devices/neuron/neuron_vendor.h"
 #include "agent/devices/nvidia/nvidia_vendor.h"
 #include "agent/devices/qualcomm/qualcomm_vendor.h"
@@ -21,13 +24,33 @@
 #include "agent/devices/tpu/tpu_vendor.h"
 
 namespace allot::agent {
+namespace {
+
+// Takes from `endpoints` those of one vendor of the catalogue.
+Endpoints TakeOf(const std::string& vendor, Endpoints* endpoints) {
+  Endpoints taken;
+  for (const auto& endpoint : *endpoints)
+    if (endpoint->vendor == vendor) taken.push_back(endpoint);
+  std::erase_if(*endpoints, [&](const auto& endpoint) { return endpoint->vendor == vendor; });
+  return taken;
+}
+
+}  // namespace
 
 StatusOr<std::vector<std::unique_ptr<Vendor>>> MakeVendors(const config::AgentDevices& devices,
                                                            const Catalogue& catalogue,
-                                                           std::shared_ptr<const Host> host) {
+                                                           std::shared_ptr<const Host> host,
+                                                           const Endpoints* endpoints) {
   const auto wanted = [](bool has, bool value) { return !has || value; };
   NvidiaSources nvml;
   if (!host->live()) nvml.library.clear();
+  Endpoints others;
+  if (endpoints != nullptr) {
+    others = *endpoints;
+  } else {
+    ASSIGN_OR_RETURN(others, ReadEndpoints(devices, catalogue));
+  }
+  const EndpointVendor::Options ask{.probes = host->live()};
   std::vector<std::unique_ptr<Vendor>> vendors;
   if (wanted(devices.has_cpu(), devices.cpu()))
     vendors.push_back(std::make_unique<CpuVendor>(CpuSources{.host = std::move(host)}));
@@ -48,6 +71,11 @@ StatusOr<std::vector<std::unique_ptr<Vendor>>> MakeVendors(const config::AgentDe
   accelerators.push_back(std::make_unique<GraphcoreVendor>());
   accelerators.push_back(std::make_unique<ListedVendor>("d-matrix"));
   accelerators.push_back(std::make_unique<ListedVendor>("etched"));
+  accelerators.push_back(
+      std::make_unique<CerebrasVendor>(TakeOf(CerebrasVendor::kKey, &others), ask));
+  accelerators.push_back(std::make_unique<MaiaVendor>(TakeOf(MaiaVendor::kKey, &others), ask));
+  accelerators.push_back(std::make_unique<MtiaVendor>(TakeOf(MtiaVendor::kKey, &others), ask));
+  accelerators.push_back(std::make_unique<EndpointVendor>("endpoint", std::move(others), ask));
 
   std::set<std::string> without(devices.without().begin(), devices.without().end());
   if (!wanted(devices.has_nvidia(), devices.nvidia())) without.insert("nvidia");

@@ -6,18 +6,21 @@
 #include <vector>
 
 #include "agent/devices/compose.h"
+#include "agent/devices/endpoint/endpoint.h"
 #include "agent/devices/vendor.h"
 #include "common/catalogue/catalogue.h"
 #include "common/proto/config.pb.h"
 
 namespace allot::agent {
 
-// Those that look at `host`. On a recorded one no library is opened, and tools are not run.
-// InvalidArgument names an emulated model that the catalogue does not have, or a vendor we do not
-// know.
+// Those that look at `host`. On a recorded one no library is opened, tools are not run, and no
+// endpoint is asked. `endpoints`: those of `devices`, where the caller has read them already.
+// InvalidArgument names an emulated model or an endpoint's that the catalogue does not have, or a
+// vendor we do not know.
 StatusOr<std::vector<std::unique_ptr<Vendor>>> MakeVendors(const config::AgentDevices& devices,
                                                            const Catalogue& catalogue,
-                                                           std::shared_ptr<const Host> host);
+                                                           std::shared_ptr<const Host> host,
+                                                           const Endpoints* endpoints = nullptr);
 
 // What the inventory makes of all they find.
 Composition MakeComposition(const config::AgentDevices& devices, const Catalogue& catalogue,

@@ -86,6 +86,9 @@ class Vendor {
   // Everything that health rules may ask of these devices, read now: as cheap as a sample, and
   // asked for as often.
   virtual std::vector<HealthSignal> Signals() { return {}; }
+  // Asked after Sample: it has found that the devices are not as the last Discover told them, which
+  // is then called again at once.
+  virtual bool changed() const { return false; }
   // Reads drivers' files or calls a library that is not ours, so it may hang.
   virtual bool may_hang() const { return false; }
 };

@@ -42,6 +42,25 @@ void AddVisible(const EnvironmentBase& base, const std::vector<const Device*>& l
     (*out)[variable] = fmt::format("{}", fmt::join(values, ","));
 }
 
+// Where a task finds the endpoints that it leased, each once, in the order of its devices. The
+// token itself stays in its file: an environment is shown by ps and kept in crash reports.
+void AddEndpoints(const EnvironmentBase& base, const std::vector<const Device*>& leased,
+                  Environment* out) {
+  std::vector<std::string> urls, files;
+  for (const Device* device : leased) {
+    if (device->endpoint.empty() ||
+        std::find(urls.begin(), urls.end(), device->endpoint) != urls.end())
+      continue;
+    urls.push_back(device->endpoint);
+    const auto file = base.endpoint_token_files.find(device->id);
+    files.push_back(file == base.endpoint_token_files.end() ? "" : file->second);
+  }
+  if (urls.empty()) return;
+  (*out)["ALLOT_ENDPOINT_URL"] = fmt::format("{}", fmt::join(urls, ","));
+  if (std::any_of(files.begin(), files.end(), [](const auto& file) { return !file.empty(); }))
+    (*out)["ALLOT_ENDPOINT_TOKEN_FILE"] = fmt::format("{}", fmt::join(files, ","));
+}
+
 void AddDevices(const EnvironmentBase& base, const std::vector<std::string>& ids,
                 Environment* out) {
   const std::vector<const Device*> leased = Leased(base, ids);
@@ -61,6 +80,7 @@ void AddDevices(const EnvironmentBase& base, const std::vector<std::string>& ids
     for (const auto& [name, value] : device->environment) (*out)[name] = value;
   if (base.join)
     for (const auto& [name, value] : base.join(leased, base.groups)) (*out)[name] = value;
+  AddEndpoints(base, leased, out);
 }
 
 Environment Base(const EnvironmentBase& base, const Resources& resources,

@@ -27,6 +27,8 @@ struct EnvironmentBase {
                             const std::vector<DeviceGroup>& groups)>
       join;
   std::string path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+  // By device, of those that are endpoints with a token: where it is.
+  std::map<std::string, std::string> endpoint_token_files;
   std::string home = "/";
   std::string node_name;
 };

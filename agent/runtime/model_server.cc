@@ -42,18 +42,32 @@ void HealthProber::Probe(const ProcessId& id, uint16_t port, const HealthCheck& 
     target->client = std::make_unique<http::Client>(loop_, fmt::format("127.0.0.1:{}", port), 1);
     target->port = port;
   }
+  http::ClientRequest question;
+  question.target = health.path;
+  question.timeout = question.idle_timeout = health.timeout;
+  Ask(target, std::move(question), std::move(done));
+}
+
+void HealthProber::Probe(const ProcessId& id, const Connect& connect, http::ClientRequest question,
+                         Done done) {
+  std::shared_ptr<Target>& target = targets_[id];
+  if (!target) target = std::make_shared<Target>();
+  target->call.reset();
+  if (!target->client) target->client = connect(loop_);
+  Ask(target, std::move(question), std::move(done));
+}
+
+void HealthProber::Ask(const std::shared_ptr<Target>& target, http::ClientRequest question,
+                       Done done) {
   target->status = 0;
   const uint64_t number = ++target->number;
-  http::ClientRequest request;
-  request.target = health.path;
-  request.timeout = request.idle_timeout = health.timeout;
   http::Client::Callbacks callbacks;
   const std::weak_ptr<Target> weak = target;
   callbacks.head = [weak, number](int status, http::Headers) {
     if (const auto alive = weak.lock(); alive && alive->number == number) alive->status = status;
   };
   callbacks.body = [](std::string) {};
-  callbacks.done = [weak, number, done = std::move(done), path = health.path,
+  callbacks.done = [weak, number, done = std::move(done), path = question.target,
                     loop = &loop_](Status result) {
     const auto alive = weak.lock();
     if (!alive || alive->number != number) return;
@@ -67,7 +81,7 @@ void HealthProber::Probe(const ProcessId& id, uint16_t port, const HealthCheck& 
       return done(false, fmt::format("{} answers {}", path, status));
     done(true, "");
   };
-  target->call = target->client->Start(std::move(request), std::move(callbacks));
+  target->call = target->client->Start(std::move(question), std::move(callbacks));
 }
 
 void HealthProber::Forget(const ProcessId& id) { targets_.erase(id); }

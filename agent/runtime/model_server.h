@@ -16,7 +16,7 @@ namespace allot::agent {
 // model server does; then that one fails to start and the next start gets another port.
 StatusOr<uint16_t> FreeLoopbackPort();
 
-// One health check: GET health.path answered with 2xx within health.timeout.
+// One health check: a question (GET health.path of a model server) answered with 2xx in time.
 // Belongs to the loop's thread. `done` is called once, from the loop, unless the prober or the
 // probe is gone before.
 class HealthProber {
@@ -26,10 +26,14 @@ class HealthProber {
   ~HealthProber();
   // A probe of the same process that is still under way is given up.
   void Probe(const ProcessId& id, uint16_t port, const HealthCheck& health, Done done);
+  // Of a server elsewhere: `connect` makes the client that the first probe and all later ones use.
+  using Connect = std::function<std::unique_ptr<http::Client>(boost::asio::io_context&)>;
+  void Probe(const ProcessId& id, const Connect& connect, http::ClientRequest question, Done done);
   void Forget(const ProcessId& id);
 
  private:
   struct Target;
+  void Ask(const std::shared_ptr<Target>& target, http::ClientRequest question, Done done);
   boost::asio::io_context& loop_;
   std::map<ProcessId, std::shared_ptr<Target>> targets_;
 };

@@ -106,6 +106,7 @@ class Agent::Impl {
   const AgentOptions options_;
   const AgentClock clock_;
   AgentMetrics metrics_;
+  Endpoints endpoints_;
   std::unique_ptr<StateFolder> folder_;
   std::unique_ptr<Inventory> inventory_;
   std::unique_ptr<Core> core_;
@@ -129,7 +130,9 @@ Status Agent::Impl::Describe(const Confinement& confinement, NodeInfo* info) {
   if (!options_.machine.empty()) {
     ASSIGN_OR_RETURN(host, Host::Recorded(options_.machine));
   }
-  ASSIGN_OR_RETURN(auto vendors, MakeVendors(options_.devices, options_.catalogue, host));
+  ASSIGN_OR_RETURN(endpoints_, ReadEndpoints(options_.devices, options_.catalogue));
+  ASSIGN_OR_RETURN(auto vendors,
+                   MakeVendors(options_.devices, options_.catalogue, host, &endpoints_));
   const HostIsolation isolation{.device_filter = confinement.abilities().devices,
                                 .memory_limit = confinement.abilities().memory};
   inventory_ = std::make_unique<Inventory>(
@@ -180,6 +183,7 @@ Status Agent::Impl::Start() {
       Confinement::Open(options_.isolation, folder_->instance());
   RETURN_IF_ERROR(Describe(*confinement, &started.info));
   metrics_.SetDevices(options_.name, kVersion, started.info.devices);
+  metrics_.SetEndpoints(endpoints_);
   RETURN_IF_ERROR(Listen());
   started.info.metrics_address = http_->address();
   // One that listens everywhere is found where its peers find it.
@@ -201,10 +205,16 @@ Status Agent::Impl::Start() {
   ASSIGN_OR_RETURN(
       work_, Work::Create(loop_, *folder_, options_.supervisor, std::move(environment),
                           std::move(confinement), [this](Event event) { Feed(std::move(event)); }));
+  work_->SetEndpoints(endpoints_);
   ASSIGN_OR_RETURN(context_,
                    transport::Context::Create({.allow_file = "", .sockets_max = kSocketsMax}));
   gateways_ = std::make_unique<GatewayLinks>(
-      loop_, *context_, GatewayLinks::Options{.node = options_.name, .keys = options_.keys});
+      loop_, *context_,
+      GatewayLinks::Options{.node = options_.name,
+                            .keys = options_.keys,
+                            .endpoint_request_done = [this](const EndpointRequestDone& request) {
+                              metrics_.EndpointRequest(request);
+                            }});
   SchedulerLink::Handlers handlers;
   handlers.up = [this] { Feed(LinkUp{}); };
   handlers.down = [this](const std::string&) {
@@ -257,14 +267,15 @@ void Agent::Impl::Feed(Event event) {
 }
 
 void Agent::Impl::Perform(const Command& command) {
-  std::visit(Overloaded{
-                 [this](const SendToScheduler& c) { scheduler_->Say(c.message); },
-                 [this](const Reconnect&) { scheduler_->Dial(); },
-                 [this](const SetGateways& c) { gateways_->SetGateways(c.gateways); },
-                 [this](const ReplicaServing& c) { gateways_->SetServing(c); },
-                 [this](const auto& c) { work_->Perform(c); },
-             },
-             command);
+  std::visit(
+      Overloaded{
+          [this](const SendToScheduler& c) { scheduler_->Say(c.message); },
+          [this](const Reconnect&) { scheduler_->Dial(); },
+          [this](const SetGateways& c) { gateways_->SetGateways(c.gateways); },
+          [this](const ReplicaServing& c) { gateways_->SetServing(c, work_->RemoteOf(c.id)); },
+          [this](const auto& c) { work_->Perform(c); },
+      },
+      command);
 }
 
 void Agent::Impl::Noted(const Note& note) {
@@ -371,6 +382,7 @@ std::string Agent::Impl::MetricsText() {
                 .log_readers = logs_->waiting(),
                 .connected = scheduler_->up(),
                 .registered = core_->registered()});
+  metrics_.FollowEndpointLoads();
   return metrics_.Text();
 }
 

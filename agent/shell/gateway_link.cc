@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <boost/asio/post.hpp>
+#include <set>
 
 #include "common/base/logging.h"
+#include "common/http/text.h"
 #include "common/wire/codec.h"
 
 namespace allot::agent {
@@ -14,10 +16,25 @@ constexpr auto kSilenceMax = std::chrono::seconds(5);
 constexpr auto kBackoffMin = std::chrono::milliseconds(200),
                kBackoffMax = std::chrono::milliseconds(5000);
 
-// Headers of one connection do not belong to the next (RFC 9110, 7.6.1).
-bool EndsHere(const std::string& name) {
-  return name == "connection" || name == "transfer-encoding" || name == "keep-alive" ||
-         name == "content-length" || name == "upgrade" || name == "te" || name == "trailer";
+// Headers of one connection do not belong to the next (RFC 9110, 7.6.1): those that are known to be
+// its own, and those that "Connection" names. Names are in lower case.
+void EndHere(http::Headers* headers) {
+  std::set<std::string, std::less<>> named;
+  for (const auto& [name, value] : *headers) {
+    if (name != "connection") continue;
+    std::string word;
+    for (const char c : value + ",") {
+      if (c == ',') {
+        http::ToLower(&word);
+        named.insert(std::exchange(word, ""));
+      } else if (c != ' ' && c != '\t') {
+        word += c;
+      }
+    }
+  }
+  std::erase_if(*headers, [&named](const auto& header) {
+    return http::IsConnectionHeader(header.first) || named.contains(header.first);
+  });
 }
 
 }  // namespace
@@ -121,7 +138,7 @@ void GatewayLink::Receive(transport::ClientLink::Incoming in) {
 
 void GatewayLink::Start(const wire::ForwardRequest& request, std::string body) {
   const uint64_t id = request.request();
-  http::Client* server = replicas_.Find(ReplicaId(request.replica()));
+  const ReplicaServer* server = replicas_.Find(ReplicaId(request.replica()));
   if (server == nullptr)
     return Fail(id, false,
                 fmt::format("replica-{} does not serve on {}", request.replica(), options_.node));
@@ -132,25 +149,42 @@ void GatewayLink::Start(const wire::ForwardRequest& request, std::string body) {
   http::ClientRequest out{
       .method = request.method(), .target = request.path(), .headers = {}, .body = std::move(body)};
   for (const wire::Header& header : request.headers())
-    if (!EndsHere(header.name())) out.headers.emplace_back(header.name(), header.value());
+    out.headers.emplace_back(header.name(), header.value());
+  EndHere(&out.headers);
   if (request.timeout() > 0) out.timeout = Duration(request.timeout());
-  it->second.call =
-      server->Start(std::move(out),
-                    {.head =
-                         [this, id](int status, http::Headers headers) {
-                           const auto found = forwards_.find(id);
-                           if (found == forwards_.end()) return;
-                           found->second.status = status;
-                           found->second.headers = std::move(headers);
-                         },
-                     .body = [this, id](std::string piece) { Piece(id, std::move(piece), false); },
-                     .done = [this, id](const Status& status) { Done(id, status); }});
+  if (server->endpoint != nullptr) {
+    it->second.endpoint =
+        std::make_unique<EndpointExchange>(server->endpoint, options_.endpoint_request_done);
+    it->second.endpoint->Prepare(&out);
+  }
+  it->second.call = server->client->Start(
+      std::move(out),
+      {.head = [this, id](int status,
+                          http::Headers headers) { Head(id, status, std::move(headers)); },
+       .body = [this, id](std::string piece) { Piece(id, std::move(piece), false); },
+       .done = [this, id](const Status& status) { Done(id, status); }});
+}
+
+void GatewayLink::Head(uint64_t request, int status, http::Headers headers) {
+  const auto it = forwards_.find(request);
+  if (it == forwards_.end()) return;
+  Forward& forward = it->second;
+  EndHere(&headers);
+  if (forward.endpoint != nullptr) {
+    if (const Status ours = forward.endpoint->TakeHead(status, &headers); !ours.ok()) {
+      forward.call->Cancel();  // The rest of it is nobody's.
+      return Done(request, ours);
+    }
+  }
+  forward.status = status;
+  forward.headers = std::move(headers);
 }
 
 void GatewayLink::Piece(uint64_t request, std::string piece, bool last) {
   const auto it = forwards_.find(request);
   if (it == forwards_.end()) return;
   Forward& forward = it->second;
+  if (forward.endpoint != nullptr) forward.endpoint->TakePiece(piece);
   // The head waits for the first piece, so that a short answer is one message.
   if (!forward.head_sent) {
     forward.head_sent = true;
@@ -159,7 +193,6 @@ void GatewayLink::Piece(uint64_t request, std::string piece, bool last) {
     head->set_request(request);
     head->set_status(forward.status);
     for (auto& [name, value] : forward.headers) {
-      if (EndsHere(name)) continue;
       auto* header = head->add_headers();
       header->set_name(std::move(name));
       header->set_value(std::move(value));
@@ -185,6 +218,7 @@ void GatewayLink::Done(uint64_t request, const Status& status) {
     Fail(request, it->second.head_sent, MessageOf(status));
     --counters_.in_flight;
   }
+  if (it->second.endpoint != nullptr) it->second.endpoint->End(status.ok());
   // The call is what is calling us.
   boost::asio::post(loop_, [call = std::shared_ptr(std::move(it->second.call))] {});
   forwards_.erase(it);

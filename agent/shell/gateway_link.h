@@ -22,9 +22,10 @@ class GatewayLink {
   bool connected() const { return connected_; }
 
  private:
-  // A request between the gateway and a model server.
+  // A request between the gateway and a model server or endpoint.
   struct Forward {
     std::unique_ptr<http::Client::Call> call;
+    std::unique_ptr<EndpointExchange> endpoint;  // null: it is at a model server of this node
     int status = 0;
     http::Headers headers;
     bool head_sent = false;
@@ -36,6 +37,7 @@ class GatewayLink {
   void SayHello();
   void Receive(transport::ClientLink::Incoming in);
   void Start(const wire::ForwardRequest& request, std::string body);
+  void Head(uint64_t request, int status, http::Headers headers);
   void Cancel(uint64_t request);
   void CancelAll();
   void Piece(uint64_t request, std::string piece, bool last);

@@ -6,21 +6,35 @@
 
 namespace allot::agent {
 
-void ServingReplicas::Set(const ReplicaServing& serving) {
+void ServingReplicas::Set(const ReplicaServing& serving,
+                          std::shared_ptr<const EndpointLease> endpoint) {
+  const auto concurrency = [](const ReplicaServer& server, uint32_t requests) {
+    if (server.endpoint == nullptr) return;
+    for (const auto& load : server.endpoint->loads) load->concurrency = requests;
+  };
   if (!serving.serving) {
-    servers_.erase(serving.id);
+    if (const auto it = servers_.find(serving.id); it != servers_.end()) {
+      concurrency(it->second, 0);
+      servers_.erase(it);
+    }
     return;
   }
-  Server& server = servers_[serving.id];
-  if (server.client != nullptr && server.port == serving.port) return;
+  const size_t idle_max = std::max<size_t>(serving.concurrency, 1);
+  ReplicaServer& server = servers_[serving.id];
+  if (server.client != nullptr && server.port == serving.port && server.endpoint == endpoint)
+    return;
   server.port = serving.port;
-  server.client = std::make_unique<http::Client>(loop_, fmt::format("127.0.0.1:{}", serving.port),
-                                                 std::max<size_t>(serving.concurrency, 1));
+  server.endpoint = std::move(endpoint);
+  server.client = server.endpoint != nullptr
+                      ? server.endpoint->endpoint->Connect(loop_, idle_max)
+                      : std::make_unique<http::Client>(
+                            loop_, fmt::format("127.0.0.1:{}", serving.port), idle_max);
+  concurrency(server, serving.concurrency);
 }
 
-http::Client* ServingReplicas::Find(ReplicaId id) const {
+const ReplicaServer* ServingReplicas::Find(ReplicaId id) const {
   const auto it = servers_.find(id);
-  return it == servers_.end() ? nullptr : it->second.client.get();
+  return it == servers_.end() ? nullptr : &it->second;
 }
 
 GatewayLinks::GatewayLinks(boost::asio::io_context& loop, transport::Context& context,

@@ -1,7 +1,8 @@
 // The node's links to gateways, and the requests that travel over them to model servers.
 //
 // One DEALER link to each gateway the scheduler names, redialled with backoff for as long as it is
-// named. A ForwardRequest becomes an HTTP request to the replica's model server on loopback; its
+// named. A ForwardRequest becomes an HTTP request to the replica's model server on loopback, or to
+// the endpoint behind the replica's device; its
 // answer goes back piece by piece as it is produced. CancelRequest, or the link going down, closes
 // the connection to the model server at once, which is how a model server learns to stop.
 // docs/protocol.md, "Gateways". All on the loop's thread.
@@ -15,6 +16,7 @@
 #include <vector>
 
 #include "agent/core/events.h"
+#include "agent/shell/endpoint_exchange.h"
 #include "common/http/client.h"
 #include "common/transport/link.h"
 
@@ -22,21 +24,24 @@ namespace allot::agent {
 
 class GatewayLink;
 
-// Model servers that may be asked now.
+// Where a replica is asked: its model server on loopback, or an endpoint.
+struct ReplicaServer {
+  uint16_t port = 0;
+  std::shared_ptr<const EndpointLease> endpoint;  // null: a model server of this node
+  std::unique_ptr<http::Client> client;
+};
+
+// Replicas that may be asked now.
 class ServingReplicas {
  public:
   explicit ServingReplicas(boost::asio::io_context& loop) : loop_(loop) {}
-  void Set(const ReplicaServing& serving);
+  void Set(const ReplicaServing& serving, std::shared_ptr<const EndpointLease> endpoint);
   // Null if the replica does not serve here.
-  http::Client* Find(ReplicaId id) const;
+  const ReplicaServer* Find(ReplicaId id) const;
 
  private:
-  struct Server {
-    uint16_t port = 0;
-    std::unique_ptr<http::Client> client;
-  };
   boost::asio::io_context& loop_;
-  std::map<ReplicaId, Server> servers_;
+  std::map<ReplicaId, ReplicaServer> servers_;
 };
 
 // Counted since the start.
@@ -50,13 +55,18 @@ class GatewayLinks {
   struct Options {
     std::string node;
     transport::KeyPair keys;
+    EndpointExchange::Done endpoint_request_done = nullptr;
   };
   GatewayLinks(boost::asio::io_context& loop, transport::Context& context, Options options);
   ~GatewayLinks();
 
   // Links to those no longer named are dropped, and their requests with them.
   void SetGateways(const std::vector<GatewayAddress>& gateways);
-  void SetServing(const ReplicaServing& serving) { replicas_.Set(serving); }
+  // `endpoint`: what a remote replica leased.
+  void SetServing(const ReplicaServing& serving,
+                  std::shared_ptr<const EndpointLease> endpoint = nullptr) {
+    replicas_.Set(serving, std::move(endpoint));
+  }
 
   size_t connected() const;
   const ForwardCounters& counters() const { return counters_; }

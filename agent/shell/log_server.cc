@@ -32,7 +32,14 @@ bool LogServer::TryAnswer(const wire::ReadLog& question, bool last_chance) {
   chunk.set_offset(std::max<int64_t>(question.offset(), 0));
   ProcessId id;
   if (question.replica() != 0) {
-    id = work_.LastOf(ReplicaId(question.replica()));
+    const ReplicaId replica(question.replica());
+    if (const auto remote = work_.RemoteOf(replica); remote != nullptr) {
+      chunk.set_error(fmt::format("{} is served by {}, which keeps its logs to itself",
+                                  ToString(replica), ToString(remote->endpoint->url)));
+      answer_(std::move(chunk));
+      return true;
+    }
+    id = work_.LastOf(replica);
   } else if (const StatusOr<TaskKey> key = wire::Decode(question.key()); key.ok()) {
     id = ProcessOf(*key);
   } else {

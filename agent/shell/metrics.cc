@@ -74,6 +74,23 @@ const Row kReplicaEnergy{"allotrope_agent_replica_energy_joules_total",
 const Row kEnergy{"allotrope_device_energy_joules_total",
                   "Energy the device has used, as its own counter says."};
 
+// What is known of a device that is not in this machine: what requests through it told.
+const Row kEndpointInFlight{"allotrope_endpoint_requests_in_flight",
+                            "Requests at the endpoint through the device.", Kind::kGauge};
+const Row kEndpointRequests{
+    "allotrope_endpoint_requests_total",
+    "Requests through the device that ended, by outcome: answered, refused (4xx), error (5xx), "
+    "failed (no answer or half of one), cancelled."};
+const Row kEndpointSeconds{
+    "allotrope_endpoint_request_seconds",
+    "From sending a request to the end of its answer; cancelled ones left out.", Kind::kHistogram,
+    metrics::LatencyBuckets()};
+const Row kEndpointTokens{"allotrope_endpoint_tokens_total",
+                          "Tokens as the answers' usage tells them, by direction."};
+constexpr EndpointOutcome kOutcomes[] = {EndpointOutcome::kAnswered, EndpointOutcome::kRefused,
+                                         EndpointOutcome::kError, EndpointOutcome::kFailed,
+                                         EndpointOutcome::kCancelled};
+
 Labels LabelsOf(const Device& device) {
   return {{"device", device.id},
           {"model", device.model},
@@ -204,6 +221,43 @@ void AgentMetrics::SetTelemetry(const std::vector<DeviceTelemetry>& telemetry) {
 
 void AgentMetrics::AddReplicaEnergy(const std::string& deployment, double joules) {
   registry_.GetCounter(kReplicaEnergy, {{"deployment", deployment}}).Add(joules);
+}
+
+void AgentMetrics::SetEndpoints(const Endpoints& endpoints) {
+  endpoints_ = endpoints;
+  for (const auto& endpoint : endpoints_) {
+    for (const std::string& device : endpoint->devices) {
+      registry_.GetHistogram(kEndpointSeconds, {{"device", device}});
+      for (const EndpointOutcome outcome : kOutcomes)
+        registry_.GetCounter(kEndpointRequests,
+                             {{"device", device}, {"outcome", std::string(ToString(outcome))}});
+    }
+  }
+}
+
+void AgentMetrics::EndpointRequest(const EndpointRequestDone& request) {
+  const std::string& device = request.device;
+  registry_
+      .GetCounter(kEndpointRequests,
+                  {{"device", device}, {"outcome", std::string(ToString(request.outcome))}})
+      .Add();
+  if (request.outcome != EndpointOutcome::kCancelled)
+    registry_.GetHistogram(kEndpointSeconds, {{"device", device}})
+        .Observe(std::chrono::duration<double>(request.took).count());
+  if (!request.tokens) return;
+  const auto add = [&](const char* direction, uint64_t tokens) {
+    registry_.GetCounter(kEndpointTokens, {{"device", device}, {"direction", direction}})
+        .Add(static_cast<double>(tokens));
+  };
+  add("input", request.tokens->input);
+  add("output", request.tokens->output);
+}
+
+void AgentMetrics::FollowEndpointLoads() {
+  for (const auto& endpoint : endpoints_)
+    for (size_t i = 0; i < endpoint->devices.size(); ++i)
+      registry_.GetGauge(kEndpointInFlight, {{"device", endpoint->devices[i]}})
+          .Set(endpoint->loads[i]->in_flight.load());
 }
 
 void AgentMetrics::Noted(const Note& note) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "agent/core/events.h"
+#include "agent/shell/endpoint_exchange.h"
 #include "common/metrics/metrics.h"
 #include "common/metrics/mirror.h"
 #include "common/model/node.h"
@@ -34,6 +35,9 @@ class AgentMetrics {
   void SetTelemetry(const std::vector<DeviceTelemetry>& telemetry);
   void AddReplicaEnergy(const std::string& deployment, double joules);
   void Noted(const Note& note);
+  void SetEndpoints(const Endpoints& endpoints);  // once
+  void EndpointRequest(const EndpointRequestDone& request);
+  void FollowEndpointLoads();
   std::string Text() const { return registry_.Text(); }
 
  private:
@@ -44,6 +48,7 @@ class AgentMetrics {
   metrics::Mirror mirror_{registry_};
   std::vector<Device> devices_;
   metrics::GaugeFamily identities_, states_, health_;
+  Endpoints endpoints_;
 };
 
 // As NVML, nvidia-smi and the DCGM exporter write it: "00000000:1B:00.0" for device 0000:1b:00.0

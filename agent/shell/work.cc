@@ -228,17 +228,42 @@ StatusOr<uint16_t> Work::TrySpawn(const SpawnReplica& command) {
   return port;
 }
 
+void Work::SetEndpoints(const Endpoints& endpoints) {
+  endpoints_ = EndpointDirectory(endpoints);
+  for (const auto& endpoint : endpoints)
+    if (endpoint->token)
+      for (const std::string& device : endpoint->devices)
+        environment_.endpoint_token_files[device] = endpoint->token->path();
+}
+
+std::shared_ptr<const EndpointLease> Work::RemoteOf(ReplicaId id) const {
+  const auto it = remotes_.find(id);
+  return it == remotes_.end() ? nullptr : it->second.lease;
+}
+
+void Work::ForgetStart(ReplicaId id, uint32_t start) {
+  const ProcessId process = ProcessOf(id, start);
+  prober_.Forget(process);
+  if (remotes_.contains(id)) return;  // Nothing else is kept of it.
+  alive_.erase(process);
+  runtime_->Forget(process);
+  confinement_->Leave(process);
+}
+
 void Work::Perform(const SpawnReplica& command) {
   const auto last = last_start_.find(command.id);
-  if (last != last_start_.end() && last->second != command.start) {
-    const ProcessId before = ProcessOf(command.id, last->second);
-    alive_.erase(before);
-    prober_.Forget(before);
-    runtime_->Forget(before);
-    confinement_->Leave(before);
-  }
+  if (last != last_start_.end() && last->second != command.start)
+    ForgetStart(command.id, last->second);
   last_start_[command.id] = command.start;
-  const StatusOr<uint16_t> port = TrySpawn(command);
+  remotes_.erase(command.id);
+  const auto lease = endpoints_.Lease(command.launch.device_ids);
+  if (lease.ok() && *lease != nullptr) {
+    health_[command.id] = command.launch.health;
+    remotes_[command.id] = {command.start, *lease};
+    emit_(ReplicaSpawned{command.id, command.start, 0, 0, /*remote=*/true});
+    return;
+  }
+  const StatusOr<uint16_t> port = lease.ok() ? TrySpawn(command) : lease.status();
   if (!port.ok()) {
     SPDLOG_WARN("cannot start replica={} start={} why=\"{}\"", ToString(command.id), command.start,
                 MessageOf(port.status()));
@@ -254,25 +279,26 @@ void Work::Perform(const SignalReplica& command) {
 
 void Work::Perform(const ProbeReplica& command) {
   const ProcessId id = ProcessOf(command.id, command.start);
-  const auto alive = alive_.find(id);
-  if (alive == alive_.end()) {
-    emit_(HealthProbed{command.id, command.start, false, "the model server does not run"});
+  const auto done = [this, command](bool healthy, std::string message) {
+    emit_(HealthProbed{command.id, command.start, healthy, std::move(message)});
+  };
+  if (const auto lease = RemoteOf(command.id); lease != nullptr) {
+    // The endpoint's own path: the deployment's is for the model server that it would run.
+    prober_.Probe(
+        id, [lease](boost::asio::io_context& loop) { return lease->endpoint->Connect(loop, 1); },
+        lease->endpoint->HealthQuestion(health_[command.id].timeout), done);
     return;
   }
-  prober_.Probe(id, alive->second.port, health_[command.id],
-                [this, command](bool healthy, std::string message) {
-                  emit_(HealthProbed{command.id, command.start, healthy, std::move(message)});
-                });
+  const auto alive = alive_.find(id);
+  if (alive == alive_.end()) return done(false, "the model server does not run");
+  prober_.Probe(id, alive->second.port, health_[command.id], done);
 }
 
 void Work::Perform(const ForgetReplica& command) {
   const auto last = last_start_.find(command.id);
   if (last == last_start_.end()) return;
-  const ProcessId id = ProcessOf(command.id, last->second);
-  alive_.erase(id);
-  prober_.Forget(id);
-  runtime_->Forget(id);
-  confinement_->Leave(id);
+  ForgetStart(command.id, last->second);
+  remotes_.erase(command.id);
   last_start_.erase(last);
   health_.erase(command.id);
 }

@@ -1,6 +1,9 @@
 // The processes of the node: performs the core's commands on them and turns what happens to
 // them into events. Owns the runtime, health probes and progress files.
 //
+// A replica whose devices are an endpoint's has no process and leaves nothing in the state folder:
+// it is "spawned" by knowing where to ask, and after a restart the scheduler says it again.
+//
 // One thread. `emit` may be called from inside Perform; the receiver queues.
 #pragma once
 
@@ -14,6 +17,7 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include "agent/core/events.h"
+#include "agent/devices/endpoint/endpoint.h"
 #include "agent/runtime/environment.h"
 #include "agent/runtime/model_server.h"
 #include "agent/runtime/process_runtime.h"
@@ -49,6 +53,10 @@ class Work {
   void Measured(Time at, const DeviceTelemetry& values) { energy_.Read(at, values); }
   // Joules of replicas by deployment since the call before; keeps what a restart needs.
   std::map<std::string, double> TakeReplicaJoules();
+  void SetEndpoints(const Endpoints& endpoints);  // once, before any command
+
+  // Where a remote replica is served; null for those that are processes.
+  std::shared_ptr<const EndpointLease> RemoteOf(ReplicaId id) const;
 
   // For logs: the process that wrote last, and whether it may write more.
   ProcessId LastOf(ReplicaId id) const;
@@ -58,6 +66,10 @@ class Work {
   const ProcessRuntime::Counters& counters() const { return runtime_->counters(); }
 
  private:
+  struct Remote {
+    uint32_t start = 0;
+    std::shared_ptr<const EndpointLease> lease;
+  };
   struct AliveProcess {
     std::optional<TaskKey> task;
     ReplicaStart replica;
@@ -82,6 +94,7 @@ class Work {
                        const std::vector<std::string>& devices);
   Status TrySpawn(const SpawnTask& command);
   StatusOr<uint16_t> TrySpawn(const SpawnReplica& command);
+  void ForgetStart(ReplicaId id, uint32_t start);
   void PollProgress();
   std::string EnergyFileOf(const ProcessId& id) const;
   void ResumeEnergy(const ProcessId& id, Time at);
@@ -94,6 +107,8 @@ class Work {
   std::unique_ptr<Confinement> confinement_;
   Emit emit_;
   std::map<ProcessId, AliveProcess> alive_;
+  EndpointDirectory endpoints_;
+  std::map<ReplicaId, Remote> remotes_;
   std::map<ReplicaId, uint32_t> last_start_;
   std::map<ReplicaId, HealthCheck> health_;
   EnergyMeter energy_;

@@ -3,6 +3,7 @@
 #include <set>
 
 #include "common/base/loopback.h"
+#include "common/base/url.h"
 #include "common/config/checks.h"
 
 namespace allot::config {
@@ -152,6 +153,24 @@ Status CheckSharing(const AgentDevices& devices) {
   return absl::OkStatus();
 }
 
+Status CheckEndpoint(std::string_view key, const EndpointDevice& endpoint) {
+  const StatusOr<Url> url = ParseUrl(endpoint.url());
+  if (!url.ok()) return InvalidArgument("{}.url {}", key, MessageOf(url.status()));
+  if (url->path.ends_with("/v1")) {
+    return InvalidArgument("{}.url is \"{}\"; leave out /v1, requests bring it along", key,
+                           endpoint.url());
+  }
+  if (!url->secure && !endpoint.ca_file().empty()) {
+    return InvalidArgument("{}.ca_file is set, but its url is not https://", key);
+  }
+  const std::string& path = endpoint.health_path();
+  if (!path.empty() &&
+      (!path.starts_with('/') || path.find_first_of(" \t\r\n#") != std::string::npos)) {
+    return InvalidArgument("{}.health_path is \"{}\"; give a path like /v1/models", key, path);
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 Status Check(const Scheduler& scheduler) {
@@ -239,7 +258,23 @@ Status Check(const Agent& agent) {
                            DeviceSet::kMax);
   }
   RETURN_IF_ERROR(CheckStatic(agent.devices()));
-  return CheckSharing(agent.devices());
+  RETURN_IF_ERROR(CheckSharing(agent.devices()));
+  uint64_t remote = 0;
+  std::set<std::string_view> names;
+  for (int i = 0; i < agent.devices().endpoints_size(); ++i) {
+    const EndpointDevice& endpoint = agent.devices().endpoints(i);
+    const std::string key = fmt::format("devices.endpoints[{}]", i);
+    if (!names.insert(endpoint.name()).second) {
+      return InvalidArgument("{}: the name \"{}\" is here twice", key, endpoint.name());
+    }
+    RETURN_IF_ERROR(CheckEndpoint(key, endpoint));
+    remote += std::max<uint32_t>(endpoint.capacity(), 1);
+  }
+  if (remote > DeviceSet::kMax) {
+    return InvalidArgument("devices.endpoints have a capacity of {}; a node has {} devices at most",
+                           remote, DeviceSet::kMax);
+  }
+  return absl::OkStatus();
 }
 
 Status Check(const Tokens& tokens) {

@@ -10,6 +10,8 @@
 #include <boost/asio/connect.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/ssl/context.hpp>
+#include <boost/asio/ssl/stream.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/write.hpp>
 
@@ -31,11 +33,31 @@ using Timer = asio::basic_waitable_timer<Clock, asio::wait_traits<Clock>, Execut
 
 constexpr size_t kReadSize = 16 << 10;
 
+using Tls = asio::ssl::stream<Socket&>;
+
 struct Connection {
   explicit Connection(asio::io_context& loop) : socket(loop), buffer(kReadSize) {}
+  template <class Handler>
+  void ReadSome(Handler handler) {
+    if (tls) return tls->async_read_some(asio::buffer(buffer), std::move(handler));
+    socket.async_read_some(asio::buffer(buffer), std::move(handler));
+  }
+  template <class Buffers, class Handler>
+  void WriteAll(const Buffers& buffers, Handler handler) {
+    if (tls) return asio::async_write(*tls, buffers, std::move(handler));
+    asio::async_write(socket, buffers, std::move(handler));
+  }
   Socket socket;
+  std::unique_ptr<Tls> tls;  // once shaken hands, all goes through it
   std::vector<char> buffer;
   bool idle = false;
+};
+
+// Who is asked.
+struct Peer {
+  std::string name;  // for the Host header and in messages: "127.0.0.1:8000", "api.example.com"
+  StatusOr<HostPort> address;
+  std::shared_ptr<const TlsTrust> trust;  // null: in the clear
 };
 
 std::string BuildRequest(const ClientRequest& request, const std::string& host_port) {
@@ -67,8 +89,8 @@ std::string BuildRequest(const ClientRequest& request, const std::string& host_p
 
 class ConnectionPool : public std::enable_shared_from_this<ConnectionPool> {
  public:
-  ConnectionPool(asio::io_context& loop, std::string host_port, size_t idle_max)
-      : loop(loop), host_port(std::move(host_port)), idle_max_(idle_max) {}
+  ConnectionPool(asio::io_context& loop, Peer peer, size_t idle_max)
+      : loop(loop), peer(std::move(peer)), idle_max_(idle_max) {}
 
   // Null if none. The newest first: the older ones may then time out and go.
   std::shared_ptr<Connection> TakeIdle() {
@@ -100,7 +122,7 @@ class ConnectionPool : public std::enable_shared_from_this<ConnectionPool> {
   }
 
   asio::io_context& loop;
-  const std::string host_port;
+  const Peer peer;
 
  private:
   const size_t idle_max_;
@@ -113,7 +135,7 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
  public:
   Exchange(std::shared_ptr<ConnectionPool> pool, ClientRequest request, Client::Callbacks callbacks)
       : pool_(std::move(pool)),
-        head_(BuildRequest(request, pool_->host_port)),
+        head_(BuildRequest(request, pool_->peer.name)),
         body_(std::move(request.body)),
         head_request_(request.method == "HEAD"),
         head_timeout_(request.timeout),
@@ -153,7 +175,7 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
 
   void Connect() {
     connection_ = std::make_shared<Connection>(pool_->loop);
-    StatusOr<HostPort> target = ParseHostPort(pool_->host_port);
+    const StatusOr<HostPort>& target = pool_->peer.address;
     if (!target.ok()) {  // Told on the next turn of the loop: no callback comes out of Start.
       asio::post(pool_->loop,
                  [self = shared_from_this(), status = target.status()] { self->Finish(status); });
@@ -185,30 +207,44 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
     if (over_) return;
     if (error) {
       return Finish(
-          Unavailable("cannot connect to {}: {}", pool_->host_port, Lower(error.message())));
+          Unavailable("cannot connect to {}: {}", pool_->peer.name, Lower(error.message())));
     }
     error_code ignored;
     SetCloseOnExec(connection_->socket.native_handle());
     KeepAlive(connection_->socket.native_handle());
     connection_->socket.set_option(Tcp::no_delay(true), ignored);
+    if (pool_->peer.trust) return ShakeHands();
     Write();
+  }
+
+  void ShakeHands() {
+    connection_->tls = std::make_unique<Tls>(connection_->socket, pool_->peer.trust->context());
+    ssl_st* const session = connection_->tls->native_handle();
+    if (const Status status = TlsTrust::Expect(session, pool_->peer.address->host); !status.ok())
+      return Finish(status);
+    connection_->tls->async_handshake(
+        asio::ssl::stream_base::client,
+        [self = shared_from_this(), connection = connection_](const error_code& e) {
+          if (self->over_ || self->connection_ != connection) return;
+          if (!e) return self->Write();
+          self->Finish(TlsTrust::Explain(connection->tls->native_handle(), self->pool_->peer.name,
+                                         Lower(e.message())));
+        });
   }
 
   void Write() {
     written_ = false;
     const std::array<asio::const_buffer, 2> parts = {asio::buffer(head_), asio::buffer(body_)};
-    asio::async_write(
-        connection_->socket, parts,
-        [self = shared_from_this(), connection = connection_](const error_code& error, size_t) {
-          // What went wrong, and an answer sent early, shows when reading.
-          if (!error && self->connection_ == connection) self->written_ = true;
-        });
+    connection_->WriteAll(parts, [self = shared_from_this(), connection = connection_](
+                                     const error_code& error, size_t) {
+      // What went wrong, and an answer sent early, shows when reading.
+      if (!error && self->connection_ == connection) self->written_ = true;
+    });
     Read();
   }
 
   void Read() {
-    connection_->socket.async_read_some(
-        asio::buffer(connection_->buffer),
+    connection_->ReadSome(
         [self = shared_from_this(), connection = connection_](const error_code& error, size_t got) {
           if (self->over_ || self->connection_ != connection) return;
           self->Received(error, got);
@@ -224,7 +260,7 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
     const ResponseParser::Result result = parser_->Feed(pending_, &consumed);
     pending_.erase(0, consumed);
     if (result == ResponseParser::Result::kMalformed) {
-      return Finish(Unavailable("{} did not answer in HTTP/1.1", pool_->host_port));
+      return Finish(Unavailable("{} did not answer in HTTP/1.1", pool_->peer.name));
     }
     if (!Deliver()) return;
     if (result == ResponseParser::Result::kDone) return Complete();
@@ -254,13 +290,15 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
       ArmTimer();
       return Connect();
     }
+    // Over TLS a clean end is the server's word; a cut connection is another error, so nobody on
+    // the way can pass off half an answer as a whole one.
     if (error == asio::error::eof && parser_->FinishAtEof()) {
       if (Deliver()) Complete();
       return;
     }
     const std::string_view when =
         head_given_ ? "before the answer was complete" : "before it answered";
-    Finish(Unavailable("{} closed the connection {}", pool_->host_port, when));
+    Finish(Unavailable("{} closed the connection {}", pool_->peer.name, when));
   }
 
   void Complete() {
@@ -293,9 +331,9 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   void TimedOut() {
     if (head_given_) {
       return Finish(DeadlineExceeded("{} fell silent for {} in the middle of its answer",
-                                     pool_->host_port, FormatDuration(idle_timeout_)));
+                                     pool_->peer.name, FormatDuration(idle_timeout_)));
     }
-    Finish(DeadlineExceeded("{} did not answer within {}", pool_->host_port,
+    Finish(DeadlineExceeded("{} did not answer within {}", pool_->peer.name,
                             FormatDuration(head_timeout_)));
   }
 
@@ -337,7 +375,15 @@ class Client::Impl {
 
 Client::Client(asio::io_context& loop, std::string host_port, size_t idle_connections_max)
     : impl_(std::make_shared<Impl>()) {
-  impl_->pool = std::make_shared<ConnectionPool>(loop, std::move(host_port), idle_connections_max);
+  Peer peer{host_port, ParseHostPort(host_port), nullptr};
+  impl_->pool = std::make_shared<ConnectionPool>(loop, std::move(peer), idle_connections_max);
+}
+Client::Client(asio::io_context& loop, const Url& url, std::shared_ptr<const TlsTrust> trust,
+               size_t idle_connections_max)
+    : impl_(std::make_shared<Impl>()) {
+  CHECK(url.secure == (trust != nullptr));
+  Peer peer{url.Authority(), HostPort{url.host, url.port}, std::move(trust)};
+  impl_->pool = std::make_shared<ConnectionPool>(loop, std::move(peer), idle_connections_max);
 }
 Client::~Client() { impl_->pool->Close(); }
 

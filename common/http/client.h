@@ -1,5 +1,5 @@
-// HTTP/1.1 clients: an asynchronous one with pooled connections and streaming answers (agent →
-// model server), and a blocking one (command line, tests).
+// HTTP/1.1 clients: an asynchronous one with pooled connections and streaming answers, in the clear
+// or over TLS (agent → model server or endpoint), and a blocking one (command line, tests).
 #pragma once
 
 #include <functional>
@@ -11,7 +11,9 @@
 
 #include "common/base/status.h"
 #include "common/base/units.h"
+#include "common/base/url.h"
 #include "common/http/server.h"
+#include "common/http/tls.h"
 
 namespace allot::http {
 
@@ -42,6 +44,11 @@ class Client {
   };
 
   Client(boost::asio::io_context& loop, std::string host_port, size_t idle_connections_max = 32);
+  // The service at `url`; requests say the whole path. `trust` is needed for https. A server whose
+  // certificate is not trusted, or is another's, ends a call with PermissionDenied, before anything
+  // of the request was sent.
+  Client(boost::asio::io_context& loop, const Url& url, std::shared_ptr<const TlsTrust> trust,
+         size_t idle_connections_max = 32);
   ~Client();
   std::unique_ptr<Call> Start(ClientRequest request, Callbacks callbacks);
 

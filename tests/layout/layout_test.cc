@@ -117,6 +117,7 @@ TEST(Layout, EachOutsideLibraryHasOneHome) {
       {R"([<"]zmq)", {"common/transport/", "tests/unit/transport/"}},
       {R"([<"]prometheus/)", {"common/metrics/"}},
       {R"(<boost/beast)", {"common/http/", "common/asio/"}},
+      {R"(<boost/asio/ssl)", {"common/http/", "common/asio/", "tests/tls/"}},
       {R"(<yaml-cpp/)", {"common/config/"}},
       {R"(<sqlite3)", {"scheduler/shell/", "tests/unit/scheduler_shell/"}},
       {R"(<hwloc)", {"agent/devices/cpu/"}},

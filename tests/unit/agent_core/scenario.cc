@@ -259,7 +259,7 @@ void Scenario::RunLine(const std::string& text) {
   } else if (verb == "replica-spawned") {
     Step(ReplicaSpawned{ParseReplica(word(1)), ParseStart(word(1)),
                         static_cast<int64_t>(line.Number("pid", 100)),
-                        static_cast<uint16_t>(line.Number("port", 8000))});
+                        static_cast<uint16_t>(line.Number("port", 8000)), line.Has("remote")});
   } else if (verb == "replica-spawn-failed") {
     Step(ReplicaSpawnFailed{ParseReplica(word(1)), ParseStart(word(1)), line.tail});
   } else if (verb == "replica-exited") {

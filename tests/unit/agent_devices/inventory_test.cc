@@ -398,7 +398,7 @@ std::set<std::string> VendorNames(const config::AgentDevices& devices) {
 
 TEST(Registry, ConfigSwitchesVendorsOff) {
   config::AgentDevices devices;
-  EXPECT_EQ(VendorNames(devices).size(), 17u);
+  EXPECT_EQ(VendorNames(devices).size(), 21u);
   devices.set_cpu(false);
   devices.set_nvidia(false);
   devices.add_without("amd");

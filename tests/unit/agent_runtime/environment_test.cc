@@ -152,6 +152,34 @@ TEST(TaskEnvironment, DevicesBringVariablesAndTheSetHasTheLastWord) {
   EXPECT_FALSE(env.contains("NEIGHBOUR"));
 }
 
+TEST(TaskEnvironment, TellsWhereLeasedEndpointsAnswerAndNeverTheirTokens) {
+  const auto endpoint = [](std::string id, std::string url) {
+    Device device;
+    device.id = std::move(id);
+    device.kind = DeviceKind::kAsic;
+    device.endpoint = std::move(url);
+    return device;
+  };
+  EnvironmentBase base;
+  base.devices = {endpoint("a/0", "https://a"), endpoint("a/1", "https://a"),
+                  endpoint("b", "http://b"), Gpu("g0", "GPU-0", false)};
+  base.endpoint_token_files = {{"a/0", "/etc/a.token"}, {"a/1", "/etc/a.token"}};
+  TaskLaunch launch = Launch();
+  launch.environment["ALLOT_ENDPOINT_URL"] = "https://mine";
+  const auto with = [&](std::vector<std::string> ids) {
+    launch.device_ids = std::move(ids);
+    const Environment env =
+        TaskEnvironment(base, TaskKey{{JobId(1), 0}, Attempt(1)}, launch, kFiles);
+    const auto file = env.find("ALLOT_ENDPOINT_TOKEN_FILE");
+    return env.at("ALLOT_ENDPOINT_URL") + " " + (file == env.end() ? "none" : file->second);
+  };
+  EXPECT_EQ(with({"a/1"}), "https://a /etc/a.token");
+  EXPECT_EQ(with({"a/0", "a/1"}), "https://a /etc/a.token") << "one place, said once";
+  EXPECT_EQ(with({"b"}), "http://b none");
+  EXPECT_EQ(with({"b", "a/0"}), "http://b,https://a ,/etc/a.token");
+  EXPECT_EQ(with({"g0"}), "https://mine none") << "no endpoint leased: the user's own affair";
+}
+
 TEST(ReplicaEnvironment, TellsPortAndModel) {
   ReplicaLaunch launch;
   launch.deployment = "chat";

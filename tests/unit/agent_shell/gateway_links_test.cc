@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
+#include <fstream>
 #include <functional>
 #include <optional>
 
@@ -125,11 +126,19 @@ class LinksToGateways : public ::testing::Test {
                                       asked_.push_back(std::move(request));
                                       responders_.push_back(std::move(responder));
                                     });
-    links_ = std::make_unique<GatewayLinks>(loop_, *context_,
-                                            GatewayLinks::Options{.node = "n1", .keys = keys});
+    links_ = std::make_unique<GatewayLinks>(
+        loop_, *context_,
+        GatewayLinks::Options{.node = "n1",
+                              .keys = keys,
+                              .endpoint_request_done = [this](const EndpointRequestDone& done) {
+                                ended_.push_back(done);
+                              }});
   }
   ~LinksToGateways() override {
     links_.reset();
+    if (endpoint_) {
+      EXPECT_EQ(InFlight(), 0u);
+    }
     gateway_.reset();
     responders_.clear();
     server_.reset();
@@ -151,6 +160,20 @@ class LinksToGateways : public ::testing::Test {
     const int port = std::stoi(address.substr(address.rfind(':') + 1));
     links_->SetServing({kReplica, serving, static_cast<uint16_t>(port), 4});
   }
+  // As above, but the server is an endpoint behind two devices, and wants a token.
+  void ServeEndpoint() {
+    auto endpoint = std::make_shared<Endpoint>();
+    endpoint->name = "far";
+    endpoint->url = *ParseUrl("http://" + server_->address() + "/openai");
+    endpoint->remote_model = "far/model";
+    std::ofstream(folder_ + "/token") << "sesame\n";
+    endpoint->token = *TokenFile::Open(folder_ + "/token");
+    endpoint->devices = {"far/0", "far/1"};
+    endpoint->loads = {std::make_shared<EndpointLoad>(), std::make_shared<EndpointLoad>()};
+    endpoint_ = endpoint;
+    links_->SetServing({kReplica, true, 0, 4}, *EndpointDirectory({endpoint}).Lease({"far/1"}));
+  }
+  uint32_t InFlight() const { return endpoint_->loads[1]->in_flight; }
   void Link() {
     links_->SetGateways({gateway_->address()});
     ASSERT_TRUE(Until([&] { return !gateway_->hellos.empty(); }));
@@ -176,6 +199,8 @@ class LinksToGateways : public ::testing::Test {
   std::vector<http::Request> asked_;
   std::vector<http::ResponderPtr> responders_;
   int clients_gone_ = 0;
+  std::vector<EndpointRequestDone> ended_;
+  std::shared_ptr<const Endpoint> endpoint_;
   std::unique_ptr<GatewayLinks> links_;
 };
 
@@ -273,6 +298,105 @@ TEST_F(LinksToGateways, AReplicaThatDoesNotServeHereIsSaidSoAndWasNotStarted) {
   EXPECT_TRUE(Until([&] { return gateway_->answers[8].failed.has_value(); }));
   EXPECT_TRUE(asked_.empty());
   EXPECT_EQ(links_->counters().failed, 2u);
+}
+
+// RFC 9110, 7.6.1: what "Connection" names belongs to the connection, whatever it is.
+TEST_F(LinksToGateways, WhatAConnectionNamesAsItsOwnGoesNoFurther) {
+  Link();
+  Serve(true);
+  gateway_->Ask(7, "{}",
+                {{"connection", "X-Hop, close"}, {"x-hop", "1"}, {"x-end", "2"}, {"te", "gzip"}});
+  ASSERT_TRUE(Until([&] { return !responders_.empty(); }));
+  EXPECT_EQ(asked_[0].Header("x-hop"), "");
+  EXPECT_EQ(asked_[0].Header("x-end"), "2");
+  responders_[0]->Send({.headers = {{"Keep-Alive", "timeout=5"}, {"X-End", "3"}}, .body = "x"});
+  ASSERT_TRUE(Until([&] { return answer().last; }));
+  EXPECT_EQ(answer().headers["x-end"], "3");
+  for (const char* name : {"keep-alive", "connection", "content-length", "transfer-encoding"})
+    EXPECT_FALSE(answer().headers.contains(name)) << name;
+}
+
+TEST_F(LinksToGateways, AnEndpointIsAskedUnderItsOwnPathNameAndToken) {
+  Link();
+  ServeEndpoint();
+  EXPECT_EQ(endpoint_->loads[1]->concurrency, 4u);
+  gateway_->Ask(7, R"({"model":"chat","prompt":"x","n":1.0})",
+                {{"content-type", "application/json"},
+                 {"authorization", "Bearer ours"},
+                 {"cookie", "session=1"},
+                 {"accept-encoding", "gzip"},
+                 {"traceparent", "00-1"}});
+  ASSERT_TRUE(Until([&] { return !responders_.empty(); }));
+  EXPECT_EQ(asked_[0].path, "/openai/v1/completions");
+  EXPECT_EQ(asked_[0].body, R"({"model":"far/model","prompt":"x","n":1.0})");
+  EXPECT_EQ(asked_[0].Header("authorization"), "Bearer sesame");
+  EXPECT_EQ(asked_[0].Header("content-type"), "application/json");
+  EXPECT_EQ(asked_[0].Header("traceparent"), "00-1");
+  for (const char* name : {"cookie", "accept-encoding"})
+    EXPECT_EQ(asked_[0].Header(name), "") << name;
+  EXPECT_EQ(InFlight(), 1u);
+  responders_[0]->Send(
+      {.headers = {{"x-ratelimit-remaining", "9"}, {"set-cookie", "a=1"}},
+       .body = R"({"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":5}})"});
+  ASSERT_TRUE(Until([&] { return answer().last; }));
+  EXPECT_EQ(answer().headers["x-ratelimit-remaining"], "9");
+  EXPECT_FALSE(answer().headers.contains("set-cookie"));
+  EXPECT_EQ(InFlight(), 0u);
+  ASSERT_EQ(ended_.size(), 1u);
+  EXPECT_EQ(ended_[0].device, "far/1");
+  EXPECT_EQ(ended_[0].outcome, EndpointOutcome::kAnswered);
+  EXPECT_GE(ended_[0].took.count(), 0);
+  EXPECT_EQ(ended_[0].tokens, (TokenUsage{3, 5}));
+}
+
+TEST_F(LinksToGateways, HowRequestsAtAnEndpointEndIsCounted) {
+  Link();
+  ServeEndpoint();
+  const struct {
+    int status;
+    EndpointOutcome outcome;
+  } rows[] = {{200, EndpointOutcome::kAnswered},
+              {429, EndpointOutcome::kRefused},
+              {503, EndpointOutcome::kError}};
+  uint64_t request = 10;
+  for (const auto& row : rows) {
+    gateway_->Ask(++request, "{}");
+    ASSERT_TRUE(Until([&] { return responders_.size() == request - 10; }));
+    responders_.back()->Send({.status = row.status, .body = "x"});
+    ASSERT_TRUE(Until([&] { return gateway_->answers[request].last; }));
+    EXPECT_EQ(gateway_->answers[request].status, row.status) << "as at a model server of our own";
+    EXPECT_EQ(ended_.back().outcome, row.outcome);
+  }
+  gateway_->Ask(20, "{}");
+  ASSERT_TRUE(Until([&] { return responders_.size() == 4; }));
+  responders_.back()->Abort();  // On a kept connection, so it is sent once more.
+  ASSERT_TRUE(Until([&] { return responders_.size() == 5; }));
+  responders_.back()->Abort();
+  ASSERT_TRUE(Until([&] { return gateway_->answers[20].failed.has_value(); }));
+  EXPECT_EQ(ended_.back().outcome, EndpointOutcome::kFailed);
+  gateway_->Ask(21, "{}");
+  ASSERT_TRUE(Until([&] { return responders_.size() == 6; }));
+  gateway_->Cancel(21);
+  ASSERT_TRUE(Until([&] { return clients_gone_ == 1; }));
+  EXPECT_EQ(ended_.back().outcome, EndpointOutcome::kCancelled);
+  EXPECT_EQ(ended_.size(), 5u);
+  links_->SetServing({kReplica, false, 0, 4});
+  EXPECT_EQ(endpoint_->loads[1]->concurrency, 0u);
+}
+
+// Which key is refused there is our affair; a client told 401 would look for the fault at its own.
+TEST_F(LinksToGateways, ATokenThatTheEndpointRefusesIsOurFaultNotTheClients) {
+  Link();
+  ServeEndpoint();
+  gateway_->Ask(7, "{}");
+  ASSERT_TRUE(Until([&] { return !responders_.empty(); }));
+  responders_[0]->Send({.status = 401, .body = R"({"error":"bad key sesame"})"});
+  ASSERT_TRUE(Until([&] { return answer().failed.has_value(); }));
+  EXPECT_FALSE(answer().failed->started()) << "so another replica may be tried";
+  EXPECT_EQ(answer().failed->message(), "the endpoint far refuses this node's token (401)");
+  EXPECT_TRUE(answer().pieces.empty());
+  EXPECT_EQ(ended_.at(0).outcome, EndpointOutcome::kFailed);
+  EXPECT_EQ(links_->counters().in_flight, 0u);
 }
 
 TEST_F(LinksToGateways, AModelServerThatBreaksOffFailsARequestThatHadStarted) {

@@ -147,6 +147,42 @@ TEST(CheckAgent, SaysWhatIsWrongWithDeclaredAndSharedDevices) {
               testing::StartsWith("f.yaml:11:10: devices.static[0].pci is \"nonsense\""));
 }
 
+TEST(CheckAgent, RefusesEndpointsThatCannotBeReached) {
+  const auto checked = [](const std::string& endpoints) {
+    return Checked<Agent>(
+        "{name: n, state_dir: s, key_file: k, scheduler: 'tcp://h:7400', scheduler_public_key: " +
+        kKey + ", devices: {endpoints: [" + endpoints + "]}}");
+  };
+  const std::string start = "{name: a, model: groq/lpu-v1, url: '";
+  EXPECT_EQ(checked(start + "https://api.groq.com/openai'}"), "");
+  EXPECT_EQ(checked(start + "http://[::1]:8000/', health_path: /health}"), "");
+  struct Row {
+    const char* rest;
+    const char* message;
+  };
+  const Row rows[] = {
+      {"api.groq.com'}",
+       "devices.endpoints[0].url is \"api.groq.com\"; write it like https://host or "
+       "http://host:8000"},
+      {"https://api.groq.com/openai/v1/'}",
+       "devices.endpoints[0].url is \"https://api.groq.com/openai/v1/\"; leave out /v1, requests "
+       "bring it along"},
+      {"https://me:secret@host'}",
+       "devices.endpoints[0].url names a user; put a token into a file of its own"},
+      {"https://host:0'}",
+       "devices.endpoints[0].url is \"https://host:0\"; a port is a number from 1 to 65535"},
+      {"http://host', ca_file: /ca.pem}",
+       "devices.endpoints[0].ca_file is set, but its url is not https://"},
+      {"http://host', health_path: models}",
+       "devices.endpoints[0].health_path is \"models\"; give a path like /v1/models"},
+      {"http://host'}, {name: a, model: m, url: 'http://host'}",
+       "devices.endpoints[1]: the name \"a\" is here twice"},
+      {"http://host', capacity: 100}, {name: b, model: m, url: 'http://host', capacity: 29}",
+       "devices.endpoints have a capacity of 129; a node has 128 devices at most"},
+  };
+  for (const Row& row : rows) EXPECT_EQ(checked(start + row.rest), row.message);
+}
+
 TEST(CheckTokens, RefusesDigestsThatAreNoneAndNamesTwice) {
   const std::string digest(64, 'a'), other(64, 'b');
   const auto token = [](const std::string& name, const std::string& sha) {
