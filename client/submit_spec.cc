@@ -36,6 +36,8 @@ StatusOr<config::DeviceRequest> DeviceOfFlag(const std::string& text) {
   out.set_count(checked->count);
   if (checked->min_memory) out.set_min_memory(std::to_string(*checked->min_memory));
   out.set_worth(checked->worth);
+  if (checked->isolation) out.set_isolation(std::string(ToString(*checked->isolation)));
+  out.set_joined(checked->joined);
   return out;
 }
 

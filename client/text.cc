@@ -61,6 +61,14 @@ std::string Devices(const std::vector<DeviceRef>& devices) {
   return out;
 }
 
+std::string LeastIsolation(const std::vector<DeviceRef>& devices) {
+  for (const char* level : {"shared", "none", "memory", "hard"})
+    if (std::any_of(devices.begin(), devices.end(),
+                    [level](const DeviceRef& d) { return d.isolation == level; }))
+      return level;
+  return "";
+}
+
 bool AnyEmulated(const std::vector<DeviceRef>& devices) {
   return std::any_of(devices.begin(), devices.end(), [](const DeviceRef& d) { return d.emulated; });
 }

@@ -21,6 +21,7 @@ std::string Millis(std::optional<double> seconds);           // "12.3ms"
 std::string Emulated(bool emulated);                         // "emulated" or ""
 std::string Devices(const std::vector<DeviceRef>& devices);  // "2×nvidia/h100-sxm-80g"
 bool AnyEmulated(const std::vector<DeviceRef>& devices);
-std::string Shell(const std::vector<std::string>& argv);  // quoted where needed
+std::string LeastIsolation(const std::vector<DeviceRef>& devices);  // "hard"; empty if unknown
+std::string Shell(const std::vector<std::string>& argv);            // quoted where needed
 
 }  // namespace allot::client

@@ -67,7 +67,7 @@ class Fields {
 };
 
 DeviceRef DeviceRefOf(const Fields& f) {
-  return {f.Text("id"), f.Text("model"), f.Text("kind"), f.Flag("emulated")};
+  return {f.Text("id"), f.Text("model"), f.Text("kind"), f.Flag("emulated"), f.Text("isolation")};
 }
 
 TaskView TaskOf(const Fields& f) {
@@ -225,6 +225,7 @@ JobCandidate JobCandidateOf(const Fields& f) {
   JobCandidate c;
   c.node = f.Text("node");
   c.device_model = f.Text("device_model");
+  c.isolation = f.Text("isolation");
   c.verdict = f.Text("verdict");
   c.emulated = f.Flag("emulated");
   c.price_usd_per_hour = f.Number("price_usd_per_hour");

@@ -16,6 +16,7 @@ namespace allot::client {
 struct DeviceRef {
   std::string id, model, kind;
   bool emulated = false;
+  std::string isolation;
 };
 
 struct TaskView {
@@ -110,7 +111,7 @@ struct ClusterView {
 };
 
 struct JobCandidate {
-  std::string node, device_model, verdict;
+  std::string node, device_model, isolation, verdict;
   bool emulated = false;
   std::optional<double> price_usd_per_hour, score_usd;
 };

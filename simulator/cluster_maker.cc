@@ -51,7 +51,73 @@ DeviceRequest MakeRequest(Rng& rng) {
       break;
   }
   if (rng.OneIn(40)) request.model = "acme/none";
+  request.joined = rng.OneIn(5);
+  if (rng.OneIn(8)) request.isolation = rng.OneIn(2) ? Isolation::kHard : Isolation::kNone;
   return request;
+}
+
+// How the accelerators of a node stand to each other, and to strangers.
+void Arrange(Rng& rng, NodeInfo& node) {
+  DeviceGroup all;
+  const auto isolation = static_cast<Isolation>(rng.Below(4));
+  const bool contract = rng.OneIn(6);
+  for (Device& device : node.devices) {
+    if (device.kind == DeviceKind::kCpu) continue;
+    all.members.push_back(device.id);
+    device.isolation = isolation;
+    if (contract) device.price = PriceRate{static_cast<int64_t>(1'000'000)};
+  }
+  const size_t count = all.members.size();
+  if (rng.OneIn(2)) {
+    for (size_t i = 0; i < count; ++i)
+      node.devices[node.devices.size() - count + i].numa_node = static_cast<int32_t>(2 * i / count);
+  }
+  const size_t side = rng.OneIn(2) ? 2 : 4;
+  switch (rng.Below(5)) {
+    case 0:  // Nothing joins them.
+      return;
+    case 1:
+      all.kind = "neuronlink-ring";
+      if (rng.OneIn(3)) all.shape = "line";
+      break;
+    case 2:
+      if (count != 4 && count != 8) return;
+      all.kind = "tpu-slice";
+      all.shape = count == 4 ? "2,2,1" : "2,4,1";
+      break;
+    case 3:
+      all.kind = "xgmi-hive";
+      break;
+    case 4:
+      for (size_t i = 0; i < count; i += side) {
+        const auto begin = all.members.begin() + static_cast<ptrdiff_t>(i);
+        node.groups.push_back(
+            {"nvlink", {begin, begin + static_cast<ptrdiff_t>(std::min(side, count - i))}, ""});
+      }
+      return;
+  }
+  if (count > 1) node.groups.push_back(std::move(all));
+}
+
+// How many sets of `count` the devices at these places of the node make, were it empty: each model
+// of MakeNode stands in one piece, and in whole halves of a slice.
+uint64_t SetsOf(const std::vector<std::string>& ids, const NodeInfo& node,
+                const DeviceRequest& request) {
+  const uint64_t plain = ids.size() / request.count;
+  if (request.count == 1) return ids.size();
+  if (node.groups.empty()) return request.joined ? 0 : plain;
+  const std::string& kind = node.groups.front().kind;
+  if (kind == "neuronlink-ring") return plain;
+  if (kind == "tpu-slice") return request.count == 3 ? 0 : plain;
+  if (!request.joined) return plain;
+  uint64_t sets = 0;
+  for (const DeviceGroup& group : node.groups) {
+    const auto here = std::count_if(ids.begin(), ids.end(), [&](const std::string& id) {
+      return std::find(group.members.begin(), group.members.end(), id) != group.members.end();
+    });
+    sets += static_cast<uint64_t>(here) / request.count;
+  }
+  return sets;
 }
 
 uint64_t Slots(const JobSpec& spec, const DeviceRequest* request, const NodeInfo& node) {
@@ -64,10 +130,10 @@ uint64_t Slots(const JobSpec& spec, const DeviceRequest* request, const NodeInfo
   // All devices of a task are of one model.
   uint64_t by_device = 0;
   for (const Model& model : kModels) {
-    uint64_t devices = 0;
+    std::vector<std::string> devices;
     for (const Device& device : node.devices)
-      if (device.model == model.name && Matches(*request, device)) ++devices;
-    by_device += devices / request->count;
+      if (device.model == model.name && Matches(*request, device)) devices.push_back(device.id);
+    by_device += SetsOf(devices, node, *request);
   }
   return std::min(slots, by_device);
 }
@@ -103,6 +169,7 @@ NodeInfo MakeNode(Rng& rng, uint32_t index) {
     device.emulated = true;
     node.devices.push_back(device);
   }
+  Arrange(rng, node);
   return node;
 }
 
@@ -157,7 +224,7 @@ DeploymentSpec MakeDeployment(Rng& rng, uint64_t number) {
       group.device.kind = DeviceKind::kCpu;
     } else {
       group.device = MakeRequest(rng);
-      group.device.count = 1;
+      group.device.count = rng.OneIn(4) ? 2 : 1;
     }
     group.count = static_cast<uint32_t>(rng.Below(3));
     group.concurrency = 1 + static_cast<uint32_t>(rng.Below(4));

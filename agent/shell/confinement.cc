@@ -7,6 +7,22 @@
 
 namespace allot::agent {
 
+StatusOr<std::vector<DeviceRule>> RulesOfLease(
+    const std::vector<Device>& node, const std::vector<std::string>& leased,
+    const std::function<StatusOr<DeviceRule>(const std::string& path)>& rule) {
+  std::vector<DeviceRule> rules;
+  const LeasedFiles files = FilesOf(node, leased);
+  for (const std::string& path : files.own) {
+    ASSIGN_OR_RETURN(const DeviceRule own, rule(path));
+    rules.push_back(own);
+  }
+  for (const std::string& path : files.shared)  // Some come with the driver's first use.
+    if (const StatusOr<DeviceRule> shared = rule(path); shared.ok()) rules.push_back(*shared);
+  std::sort(rules.begin(), rules.end());
+  rules.erase(std::unique(rules.begin(), rules.end()), rules.end());
+  return rules;
+}
+
 std::unique_ptr<Confinement> Confinement::Open(const Options& options,
                                                const std::string& instance) {
   Cgroups::Options where{.name = "allotrope-" + instance};
@@ -40,14 +56,8 @@ Confinement::Confinement(Options options, std::unique_ptr<Cgroups> groups)
 StatusOr<Fd> Confinement::Enter(const ProcessId& id, const Resources& resources,
                                 const std::vector<Device>& node,
                                 const std::vector<std::string>& leased) {
-  std::vector<DeviceRule> rules = always_;
-  const LeasedFiles files = FilesOf(node, leased);
-  for (const std::string& path : files.own) {
-    ASSIGN_OR_RETURN(const DeviceRule rule, RuleOf(path));
-    rules.push_back(rule);
-  }
-  for (const std::string& path : files.shared)
-    if (const StatusOr<DeviceRule> rule = RuleOf(path); rule.ok()) rules.push_back(*rule);
+  ASSIGN_OR_RETURN(std::vector<DeviceRule> rules, RulesOfLease(node, leased));
+  rules.insert(rules.end(), always_.begin(), always_.end());
   std::sort(rules.begin(), rules.end());
   rules.erase(std::unique(rules.begin(), rules.end()), rules.end());
   CgroupLimits limits;

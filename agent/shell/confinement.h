@@ -5,6 +5,7 @@
 // One thread, the loop's. Never waits: a group that is not empty yet is taken away later.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <set>
 #include <string>
@@ -14,6 +15,13 @@
 #include "agent/isolation/cgroups.h"
 
 namespace allot::agent {
+
+// The device files of a lease: of the devices of `node` that `leased` names, their own and those
+// they share with others; `rule` says what a file is. Sorted, each once. An own file that is not
+// there is an error: the device is gone. Pure but for `rule`.
+StatusOr<std::vector<DeviceRule>> RulesOfLease(
+    const std::vector<Device>& node, const std::vector<std::string>& leased,
+    const std::function<StatusOr<DeviceRule>(const std::string& path)>& rule = RuleOf);
 
 class Confinement {
  public:

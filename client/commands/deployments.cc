@@ -35,6 +35,7 @@ std::string DeploymentsText(const std::vector<DeploymentView>& deployments) {
                   {"NODE"},
                   {"STATE"},
                   {"DEVICES"},
+                  {"ISOLATION"},
                   {""},
                   {"PRICE", Table::Align::kRight},
                   {"RESTARTS", Table::Align::kRight},
@@ -48,7 +49,7 @@ std::string DeploymentsText(const std::vector<DeploymentView>& deployments) {
                           : "starting",
                ObjectiveOf(d)});
     for (const ReplicaView& r : d.replicas)
-      replicas.Add({r.id, d.name, r.node, r.phase, Devices(r.devices),
+      replicas.Add({r.id, d.name, r.node, r.phase, Devices(r.devices), LeastIsolation(r.devices),
                     AnyEmulated(r.devices) ? "emulated" : " ", PerHour(r.price_usd_per_hour),
                     std::to_string(r.restarts), r.message});
     for (const WaitingGroup& w : d.waiting)

@@ -26,13 +26,14 @@ std::string JobText(const JobExplanation& e) {
   if (e.candidates.empty()) return out;
   Table table({{"NODE"},
                {"DEVICE"},
+               {"ISOLATION"},
                {""},
                {"PRICE", Table::Align::kRight},
                {"SCORE", Table::Align::kRight},
                {"VERDICT"}});
   for (const JobCandidate& c : e.candidates)
-    table.Add({c.node, c.device_model, c.emulated ? "emulated" : " ", PerHour(c.price_usd_per_hour),
-               Money(c.score_usd), c.verdict});
+    table.Add({c.node, c.device_model, c.isolation, c.emulated ? "emulated" : " ",
+               PerHour(c.price_usd_per_hour), Money(c.score_usd), c.verdict});
   return out + "\n" + table.ToString();
 }
 

@@ -68,6 +68,7 @@ std::string JobPageText(const JobView& job) {
                {"STEP", Table::Align::kRight},
                {"LOSS", Table::Align::kRight},
                {"DEVICES"},
+               {"ISOLATION"},
                {""},
                {"MESSAGE"}});
   for (const TaskView& t : job.tasks) {
@@ -77,7 +78,7 @@ std::string JobPageText(const JobView& job) {
     if (t.step && t.total.value_or(0) > 0) step += "/" + std::to_string(*t.total);
     table.Add({std::to_string(t.rank), t.node, t.phase, t.pid != 0 ? std::to_string(t.pid) : "",
                code, step, t.loss ? fmt::format("{:.4f}", *t.loss) : "", Devices(t.devices),
-               AnyEmulated(t.devices) ? "emulated" : " ", t.message});
+               LeastIsolation(t.devices), AnyEmulated(t.devices) ? "emulated" : " ", t.message});
   }
   if (!job.tasks.empty()) out += "\n" + table.ToString();
   if (!job.done() && job.phase == "pending")

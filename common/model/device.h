@@ -71,13 +71,13 @@ struct Device {
 
 // Devices that a fast fabric joins, or the chips of one card. Part of NodeInfo.
 //
-// `kind` says which sets of members a task may get (scheduler/core/topology.h): "neuron-ring",
-// "neuron-torus" and "tpu-slice" only those the runtime can use; the others are islands, which
-// are left whole where that is possible.
+// `kind` says which sets of members a task may get (scheduler/core/topology.h): of a
+// "neuronlink-ring", a "neuronlink-torus" and a "tpu-slice" only those the runtime can use; the
+// others are islands, which are left whole where that is possible.
 struct DeviceGroup {
   std::string kind;                  // "nvswitch-fabric", "nvlink", "xgmi-hive", "tpu-slice", …
   std::vector<std::string> members;  // device ids, in the fabric's order
-  std::string shape;                 // "2,4,1" where the fabric has one
+  std::string shape;  // "2,4,1" where the fabric has one; "line": a ring that does not close
   bool operator==(const DeviceGroup&) const = default;
 };
 

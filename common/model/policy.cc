@@ -32,7 +32,9 @@ PriceRate PriceOfWhole(const PriceBook& book, const Device& device) {
 
 }  // namespace
 
+// A device that has a price of its own (a contract's) has it whatever the book says.
 PriceRate PriceOf(const PriceBook& book, const Device& device) {
+  if (device.price) return *device.price;
   const PriceRate whole = PriceOfWhole(book, device);
   if (device.part_millis >= 1000) return whole;
   return {DivideRounded(static_cast<__int128>(whole.micros_per_hour) * device.part_millis, 1000)};

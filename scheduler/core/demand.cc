@@ -22,8 +22,8 @@ void Resolve(const DeviceClasses& classes, Demand& demand) {
   }
   for (uint32_t i = 0; i < demand.devices.size(); ++i) {
     const DeviceRequest& request = demand.devices[i];
-    DemandOption accelerators{i, std::max(request.count, 1U), request.worth, {}};
-    DemandOption processors{i, 0, request.worth, {}};
+    DemandOption accelerators{i, std::max(request.count, 1U), request.worth, request.joined, {}};
+    DemandOption processors{i, 0, request.worth, false, {}};
     for (ClassId c = 0; c < classes.size(); ++c) {
       const DeviceClass& device_class = classes.Get(c);
       if (!Matches(request, device_class.sample)) continue;

@@ -14,6 +14,7 @@ struct DemandOption {
   uint32_t alternative = 0;  // position in Demand::devices
   uint32_t count = 0;
   double worth = 1.0;
+  bool joined = false;           // the devices of a task are in one fabric
   std::vector<ClassId> classes;  // rising
 };
 

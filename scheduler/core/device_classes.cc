@@ -5,8 +5,8 @@ namespace allot::scheduler {
 ClassId DeviceClasses::Intern(const Device& device) {
   // Cores tell processors apart because a price row names a whole processor.
   const int64_t cores = device.kind == DeviceKind::kCpu ? device.cores : 0;
-  const Key key{device.kind, device.vendor,   device.model,      device.memory.value_or(-1),
-                cores,       device.emulated, device.part_millis};
+  const Key key{device.kind,     device.vendor,      device.model,     device.memory.value_or(-1), cores,
+                device.emulated, device.part_millis, device.isolation, device.price};
   const auto [it, added] = by_key_.try_emplace(key, size());
   if (added) {
     DeviceClass& added_class = classes_.emplace_back();
@@ -17,6 +17,8 @@ ClassId DeviceClasses::Intern(const Device& device) {
     added_class.sample.cores = cores;
     added_class.sample.emulated = device.emulated;
     added_class.sample.part_millis = device.part_millis;
+    added_class.sample.isolation = device.isolation;
+    added_class.sample.price = device.price;
     added_class.price = PriceOf(book_, added_class.sample);
   }
   return it->second;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -18,7 +19,8 @@ namespace allot::scheduler {
 using ClassId = uint32_t;
 
 struct DeviceClass {
-  Device sample;    // kind, vendor, model, memory, cores, emulated and part_millis are those of all
+  // Kind, vendor, model, memory, cores, emulated, part_millis, isolation and price are those of all.
+  Device sample;
   PriceRate price;  // of one whole device
   bool cpu() const { return sample.kind == DeviceKind::kCpu; }
 };
@@ -35,7 +37,8 @@ class DeviceClasses {
   PriceRate PriceOfShare(ClassId cpu_class, MilliCpu share) const;
 
  private:
-  using Key = std::tuple<DeviceKind, std::string, std::string, Bytes, int64_t, bool, int32_t>;
+  using Key = std::tuple<DeviceKind, std::string, std::string, Bytes, int64_t, bool, int32_t,
+                         Isolation, std::optional<PriceRate>>;
   std::vector<DeviceClass> classes_;
   std::map<Key, ClassId> by_key_;
   PriceBook book_;

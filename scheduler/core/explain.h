@@ -15,6 +15,8 @@ enum class WaitReason : uint8_t {
   kDevicesBusy,       // they have, but leased
   kDevicesUnhealthy,
   kDevicesQuarantined,  // out of service for failing jobs, or by an operator's word
+  kDevicesNotJoined,  // enough of them, but not in one fabric or not side by side
+  kIsolation,         // nodes have devices that would do if they isolated more
   kTooLittleMemory,
   kTooFewCpus,
   kNodesDraining,
@@ -45,6 +47,7 @@ struct JobExplanation {
     std::string node;
     std::string device_model;
     bool emulated = false;
+    Isolation isolation = Isolation::kHard;  // the least of its devices
     PriceRate price;
     Cost score;
     std::string verdict;  // "fits", "2 of 4 devices free", …

@@ -30,6 +30,10 @@ std::string Wish(const DeviceRequest& request) {
   return wish;
 }
 
+std::string Isolated(const DeviceRequest& request) {
+  return request.isolation ? fmt::format(" isolated {}", ToString(*request.isolation)) : "";
+}
+
 bool MeansProcessorOnly(const Demand& demand) {
   return demand.devices.empty() ||
          std::all_of(demand.devices.begin(), demand.devices.end(),
@@ -53,7 +57,7 @@ std::string Wishes(const Demand& demand) {
   std::string wishes;
   for (const DeviceRequest& request : demand.devices) {
     if (!wishes.empty()) wishes += " or ";
-    wishes += Wish(request);
+    wishes += Wish(request) + Isolated(request);
   }
   return wishes;
 }
@@ -72,6 +76,10 @@ std::string_view ToString(WaitReason reason) {
       return "devices_unhealthy";
     case WaitReason::kDevicesQuarantined:
       return "devices_quarantined";
+    case WaitReason::kDevicesNotJoined:
+      return "devices_not_joined";
+    case WaitReason::kIsolation:
+      return "isolation";
     case WaitReason::kTooLittleMemory:
       return "too_little_memory";
     case WaitReason::kTooFewCpus:
@@ -112,26 +120,35 @@ Explainer::NodeVerdict Explainer::Judge(const Demand& demand, uint32_t node,
                            : row.cpu_class != c)
         continue;
       verdict.score = ledger_.search().ScoreOn(demand, option, c, node, &verdict.price);
+      const auto room = [&](const DeviceSet& set) {
+        return option.count == 0 ? demand.tasks : ledger_.index().Room(node, set, option);
+      };
+      const uint64_t ever = option.count == 0 ? 1 : room(part->all);
+      const uint64_t healthy = option.count == 0 ? 1 : room(part->all & state.accelerators);
       uint64_t tasks = demand.tasks;
-      if (option.count > 0) tasks = std::min<uint64_t>(tasks, part->free / option.count);
+      if (option.count > 0) tasks = std::min<uint64_t>(tasks, room(part->all & row.devices_free));
       const bool devices = tasks > 0;
       if (each.cpus > 0)
         tasks = std::min<uint64_t>(tasks, std::max<MilliCpu>(row.cpus_free, 0) / each.cpus);
       const bool cpus = tasks > 0;
       if (each.memory > 0)
         tasks = std::min<uint64_t>(tasks, std::max<Bytes>(row.memory_free, 0) / each.memory);
-      if (!state.alive) {
+      if (ever == 0) {
+        verdict.obstacle = Obstacle::kNoFabric;
+      } else if (!state.alive) {
         verdict.obstacle = Obstacle::kLost;
       } else if (state.draining) {
         verdict.obstacle = Obstacle::kDraining;
       } else if (!row.open) {  // Quarantined, or on probation with a task.
         verdict.obstacle = Obstacle::kQuarantined;
-      } else if (option.count > 0 && part->total < option.count) {
-        const uint32_t mended = part->total + QuarantinedOf(state, part->all);
-        verdict.obstacle =
-            mended < option.count ? Obstacle::kUnhealthy : Obstacle::kDevicesQuarantined;
+      } else if (healthy == 0) {
+        const uint32_t mended =
+            option.count > 0 ? part->total + QuarantinedOf(state, part->all) : 0;
+        verdict.obstacle = part != nullptr && part->total < option.count && mended >= option.count
+                               ? Obstacle::kDevicesQuarantined
+                               : Obstacle::kUnhealthy;
       } else if (!devices) {
-        verdict.obstacle = Obstacle::kBusy;
+        verdict.obstacle = part->free < option.count ? Obstacle::kBusy : Obstacle::kScattered;
       } else if (!cpus) {
         verdict.obstacle = Obstacle::kCpus;
       } else if (tasks == 0) {
@@ -150,11 +167,57 @@ Explainer::NodeVerdict Explainer::Judge(const Demand& demand, uint32_t node,
   return nearest;
 }
 
+Explainer::NodeVerdict Explainer::JudgeIsolation(const Demand& any_isolation, uint32_t node) const {
+  const PlacementIndex::Row& row = ledger_.index().row(node);
+  NodeVerdict verdict;
+  verdict.node = node;
+  for (const DemandOption& option : any_isolation.options) {
+    for (const ClassId c : option.classes) {
+      const PlacementIndex::Part* part = row.Find(c);
+      const bool would_do =
+          option.count == 0 ? row.cpu_class == c
+                            : part != nullptr && ledger_.index().Room(node, part->all, option) > 0;
+      const Isolation isolation = ledger_.classes().Get(c).sample.isolation;
+      if (!would_do || (verdict.option != nullptr &&
+                        isolation <= ledger_.classes().Get(verdict.device_class).sample.isolation))
+        continue;
+      verdict.obstacle = Obstacle::kIsolation;
+      verdict.option = &option;
+      verdict.device_class = c;
+      verdict.score = ledger_.search().ScoreOn(any_isolation, option, c, node, &verdict.price);
+    }
+  }
+  return verdict;
+}
+
+// Enough devices, but none of the sets that may be used.
+std::string Explainer::NotTogether(const Demand& demand, Obstacle obstacle) const {
+  const bool free = obstacle == Obstacle::kScattered;
+  const std::string have = fmt::format("with enough {}{}", Wishes(demand), free ? " free" : "");
+  if (demand.devices.size() != 1) return have + ", but not together";
+  const DeviceRequest& request = demand.devices.front();
+  if (request.joined)
+    return fmt::format("{}, but no {} of them in one fabric", have, request.count);
+  return free ? fmt::format("{}, but no {} of them side by side", have, request.count)
+              : fmt::format("{}, but {} are no set that their runtime takes", have, request.count);
+}
+
 Explainer::Survey Explainer::Look(const Demand& demand, std::optional<PriceRate> cap) const {
   Survey survey;
+  survey.any_isolation = {demand.tasks, demand.resources, demand.devices, {}, 0};
+  for (DeviceRequest& request : survey.any_isolation.devices) request.isolation.reset();
+  const bool asks_isolation = !survey.any_isolation.Same(demand);
+  if (asks_isolation) Resolve(ledger_.classes(), survey.any_isolation);
   std::map<Obstacle, uint32_t> counts;
+  uint32_t less_isolated = 0;  // devices
   for (uint32_t i = 0; i < ledger_.index().node_count(); ++i) {
     survey.nodes.push_back(Judge(demand, i, cap));
+    if (asks_isolation && survey.nodes.back().obstacle == Obstacle::kNoDevice) {
+      survey.nodes.back() = JudgeIsolation(survey.any_isolation, i);
+      const NodeVerdict& verdict = survey.nodes.back();
+      if (verdict.option != nullptr && verdict.option->count > 0)
+        less_isolated += ledger_.index().row(i).Find(verdict.device_class)->all.Count();
+    }
     ++counts[survey.nodes.back().obstacle];
     survey.tasks += survey.nodes.back().tasks;
   }
@@ -170,6 +233,14 @@ Explainer::Survey Explainer::Look(const Demand& demand, std::optional<PriceRate>
   add(Obstacle::kNoDevice, WaitReason::kNoMatchingDevice,
       plain && count > 1 ? fmt::format("without {} of {}", count, wishes)
                          : fmt::format("without {}", wishes));
+  std::string level = "as much as asked";
+  if (plain && !demand.devices.empty() && demand.devices.front().isolation)
+    level = ToString(*demand.devices.front().isolation);
+  add(Obstacle::kIsolation, WaitReason::kIsolation,
+      less_isolated == 0 ? fmt::format("would do, but its processors do not isolate {}", level)
+                         : fmt::format("with {} that would do, but none isolates {}",
+                                       Plural(less_isolated, "device"), level));
+  add(Obstacle::kNoFabric, WaitReason::kDevicesNotJoined, NotTogether(demand, Obstacle::kNoFabric));
   add(Obstacle::kLost, WaitReason::kNodesLost, "would do but lost");
   add(Obstacle::kDraining, WaitReason::kNodesDraining, "would do but draining");
   add(Obstacle::kQuarantined, WaitReason::kNodesQuarantined, "would do but quarantined");
@@ -180,6 +251,8 @@ Explainer::Survey Explainer::Look(const Demand& demand, std::optional<PriceRate>
   add(Obstacle::kBusy, WaitReason::kDevicesBusy,
       plain ? fmt::format("with {}, fewer than {} free", wishes, count)
             : fmt::format("with {}, too few free", wishes));
+  add(Obstacle::kScattered, WaitReason::kDevicesNotJoined,
+      NotTogether(demand, Obstacle::kScattered));
   add(Obstacle::kCpus, WaitReason::kTooFewCpus,
       fmt::format("with fewer than {} processors free", Cores(demand.resources.cpus)));
   add(Obstacle::kMemory, WaitReason::kTooLittleMemory,
@@ -198,6 +271,7 @@ JobExplanation::Candidate Explainer::CandidateOf(const Demand& demand,
   candidate.node = ledger_.state().nodes()[verdict.node].info->name;
   candidate.device_model = device.model;
   candidate.emulated = device.emulated;
+  candidate.isolation = device.isolation;
   candidate.price = verdict.price;
   candidate.score = verdict.score;
   switch (verdict.obstacle) {
@@ -241,8 +315,51 @@ JobExplanation::Candidate Explainer::CandidateOf(const Demand& demand,
     case Obstacle::kNoDevice:
       candidate.verdict = "no such device";
       break;
+    case Obstacle::kIsolation:
+      candidate.verdict = fmt::format("isolates {} only", ToString(device.isolation));
+      break;
+    case Obstacle::kNoFabric:
+      candidate.verdict = fmt::format("never {} together", count);
+      break;
+    case Obstacle::kScattered:
+      candidate.verdict = fmt::format("{} devices free, no {} together", part->free, count);
+      break;
   }
   return candidate;
+}
+
+// What the user could ask for instead, where the devices are there.
+void Explainer::JoinRemedies(const Survey& survey, JobExplanation& out) const {
+  bool not_joined = false;
+  const NodeVerdict* restricted = nullptr;
+  std::optional<Isolation> isolation;
+  for (const NodeVerdict& verdict : survey.nodes) {
+    if (verdict.obstacle == Obstacle::kIsolation) {
+      const Isolation here = ledger_.classes().Get(verdict.device_class).sample.isolation;
+      isolation = std::max(isolation.value_or(here), here);
+    }
+    if (verdict.obstacle != Obstacle::kNoFabric && verdict.obstacle != Obstacle::kScattered)
+      continue;
+    not_joined |= verdict.option->joined;
+    if (!verdict.option->joined && verdict.obstacle == Obstacle::kNoFabric && restricted == nullptr)
+      restricted = &verdict;
+  }
+  if (not_joined) out.remedies.push_back("devices that need not be joined");
+  if (isolation) {
+    out.remedies.push_back(
+        *isolation == Isolation::kShared
+            ? "no demand for isolation"
+            : fmt::format("isolation {}, or no demand for it", ToString(*isolation)));
+  }
+  if (restricted == nullptr) return;
+  const DeviceSet& all = ledger_.index().row(restricted->node).Find(restricted->device_class)->all;
+  DemandOption option = *restricted->option;
+  std::string counts;
+  for (option.count = 1; option.count <= all.Count(); ++option.count) {
+    if (ledger_.index().Room(restricted->node, all, option) == 0) continue;
+    counts += fmt::format("{}{}", counts.empty() ? "" : ", ", option.count);
+  }
+  out.remedies.push_back(fmt::format("another count of devices for a task: one of {}", counts));
 }
 
 void Explainer::QuarantineRemedies(Time now, const Survey& survey, JobExplanation& out) const {
@@ -287,14 +404,19 @@ void Explainer::Remedies(Time now, const Demand& demand, const Survey& survey,
           ? fmt::format("{} free processors", Cores(demand.resources.cpus))
           : fmt::format("{} free {} {}", demand.devices.front().count, Wish(demand.devices.front()),
                         demand.devices.front().count == 1 ? "device" : "devices");
+  if (!MeansProcessorOnly(demand)) {
+    free += Isolated(demand.devices.front());
+    if (demand.devices.front().joined) free += " in one fabric";
+  }
   out.remedies.push_back(
       fmt::format("{} more {} with {}", missing, missing == 1 ? "node" : "nodes", free));
+  JoinRemedies(survey, out);
   std::set<JobId> holders;  // Jobs on nodes that would do if they were emptier.
   uint32_t draining = 0;
   for (const NodeVerdict& verdict : survey.nodes) {
     if (verdict.obstacle == Obstacle::kDraining) ++draining;
-    if (verdict.obstacle != Obstacle::kBusy && verdict.obstacle != Obstacle::kCpus &&
-        verdict.obstacle != Obstacle::kMemory)
+    if (verdict.obstacle != Obstacle::kBusy && verdict.obstacle != Obstacle::kScattered &&
+        verdict.obstacle != Obstacle::kCpus && verdict.obstacle != Obstacle::kMemory)
       continue;
     for (const TaskKey& key : ledger_.state().nodes()[verdict.node].tasks)
       holders.insert(key.task.job);
@@ -367,11 +489,13 @@ void Explainer::ExplainPlaced(const JobState& job, JobExplanation& out) const {
     for (const TaskState& task : job.tasks) tasks += task.placement.node == placement.node;
     for (uint32_t i = 0; i < node.info->devices.size(); ++i) {
       const Device& device = node.info->devices[i];
-      if (placement.devices.Empty() ? device.kind == DeviceKind::kCpu : placement.devices.Has(i)) {
-        candidate.device_model = device.model;
-        candidate.emulated = device.emulated;
-        break;
-      }
+      const bool is_cpu = device.kind == DeviceKind::kCpu;
+      if (placement.devices.Empty() ? !is_cpu || !candidate.device_model.empty()
+                                    : !placement.devices.Has(i))
+        continue;
+      candidate.device_model = device.model;
+      candidate.emulated = device.emulated;
+      candidate.isolation = std::min(candidate.isolation, device.isolation);
     }
     candidate.price = PriceRate{job.price.micros_per_hour / demand.tasks};
     candidate.verdict = fmt::format("{} of it", Plural(tasks, "task"));

@@ -22,12 +22,15 @@ class Explainer {
   // How near a node is to running a task, from far to near; the nearest obstacle is the one told.
   enum class Obstacle : uint8_t {
     kNoDevice,
+    kIsolation,  // devices that would do if they isolated more
+    kNoFabric,   // enough of them, but never so many together
     kLost,
     kDraining,
     kQuarantined,
     kUnhealthy,
     kDevicesQuarantined,
     kBusy,
+    kScattered,  // enough are free, but not together
     kCpus,
     kMemory,
     kPriceCap,
@@ -43,12 +46,17 @@ class Explainer {
     Cost score;
   };
   struct Survey {
+    Demand any_isolation;  // what is asked, without what it asks of isolation
     std::vector<NodeVerdict> nodes;
     uint64_t tasks = 0;  // that fit now, over all nodes
     std::vector<Reason> reasons;
   };
 
   NodeVerdict Judge(const Demand& demand, uint32_t node, std::optional<PriceRate> cap) const;
+  // The verdict on a node that has no device for it, if one that isolates less would do.
+  NodeVerdict JudgeIsolation(const Demand& any_isolation, uint32_t node) const;
+  std::string NotTogether(const Demand& demand, Obstacle obstacle) const;
+  void JoinRemedies(const Survey& survey, JobExplanation& out) const;
   Survey Look(const Demand& demand, std::optional<PriceRate> cap) const;
   void Remedies(Time now, const Demand& demand, const Survey& survey, JobExplanation& out) const;
   // What is out of service and would do, and how it comes back.

@@ -11,7 +11,8 @@ size_t PendingQueue::DemandHash::operator()(const Demand* d) const {
   size_t hash = absl::HashOf(d->tasks, d->resources.cpus, d->resources.memory, d->devices.size());
   for (const DeviceRequest& r : d->devices) {
     hash = absl::HashOf(hash, r.kind ? 1 + static_cast<int>(*r.kind) : 0, r.vendor, r.model,
-                        r.count, r.min_memory.value_or(0), r.worth);
+                        r.count, r.min_memory.value_or(0), r.worth,
+                        r.isolation ? 1 + static_cast<int>(*r.isolation) : 0, r.joined);
   }
   return hash;
 }

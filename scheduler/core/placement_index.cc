@@ -9,11 +9,10 @@ uint32_t CoreBucket(MilliCpu free) {
   return static_cast<uint32_t>(std::clamp<MilliCpu>(free / 1000, 0, PlacementIndex::kCoresMax));
 }
 
-// How many tasks an empty node takes, at most `limit`.
-uint64_t TasksWhenEmpty(const PlacementIndex::Row& row, uint32_t devices, uint32_t count,
-                        const Resources& each, uint64_t limit) {
-  uint64_t tasks = limit;
-  if (count > 0) tasks = std::min<uint64_t>(tasks, devices / count);
+// How many tasks an empty node takes whose devices have room for `by_devices`.
+uint64_t TasksWhenEmpty(const PlacementIndex::Row& row, uint64_t by_devices,
+                        const Resources& each) {
+  uint64_t tasks = by_devices;
   if (each.cpus > 0)
     tasks = std::min<uint64_t>(tasks, std::max<MilliCpu>(row.cpus_total, 0) / each.cpus);
   if (each.memory > 0)
@@ -34,6 +33,8 @@ bool PlacementIndex::Row::SameTotals(const Row& o) const {
 
 void PlacementIndex::Clear() {
   rows_.clear();
+  topologies_.clear();
+  in_service_.clear();
   buckets_.clear();
   members_.clear();
   grown_.clear();
@@ -101,10 +102,14 @@ PriceRate PlacementIndex::PriceOf(const Row& row) const {
 void PlacementIndex::Describe(const NodeState& node, bool on_trial) {
   const uint32_t i = node.id.value() - 1;
   Row sketch = Sketch(node);
+  Topology topology(*node.info);
   if (i >= rows_.size()) {
     rows_.resize(i + 1);
-  } else if (rows_[i].SameTotals(sketch)) {  // An agent that only lost its link.
-    return Refresh(node, on_trial);
+    topologies_.resize(i + 1);
+    in_service_.resize(i + 1);
+  } else if (rows_[i].SameTotals(sketch) && in_service_[i] == node.accelerators &&
+             topology == (topologies_[i] ? *topologies_[i] : Topology())) {
+    return Refresh(node, on_trial);  // An agent that only lost its link.
   } else {
     if (rows_[i].open) Leave(i);
     for (const Part& part : rows_[i].parts) members_[part.device_class].Erase(i);
@@ -112,6 +117,10 @@ void PlacementIndex::Describe(const NodeState& node, bool on_trial) {
   }
   Row& row = rows_[i];
   row.open = false;
+  row.arranged = !topology.plain();
+  row.restricted = topology.restricted();
+  topologies_[i] = row.arranged ? std::make_unique<const Topology>(std::move(topology)) : nullptr;
+  in_service_[i] = node.accelerators;
   row.cpu_class = sketch.cpu_class;
   row.cpus_total = sketch.cpus_total;
   row.memory_total = sketch.memory_total;
@@ -151,6 +160,8 @@ void PlacementIndex::Refresh(const NodeState& node, bool on_trial) {
   row.single = node.Probation() != nullptr;
   if (row.open && open) {  // The hot path: a lease came or went.
     bool grown = node.cpus_free > row.cpus_free || node.memory_free > row.memory_free;
+    // As many as before, but others, may stand better together.
+    if (row.arranged) grown |= !node.devices_free.Minus(row.devices_free).Empty();
     row.cpus_free = node.cpus_free;
     row.memory_free = node.memory_free;
     row.devices_free = node.devices_free;
@@ -241,15 +252,29 @@ std::vector<uint32_t> PlacementIndex::TakeGrownNodes() {
   return grown;
 }
 
+uint32_t PlacementIndex::Room(uint32_t i, const DeviceSet& set, const DemandOption& option) const {
+  const uint32_t by_count = set.Count() / option.count;
+  const Row& row = rows_[i];
+  if (option.count == 1 || by_count == 0 || !(option.joined || row.restricted)) return by_count;
+  return row.arranged ? topologies_[i]->Room(set, option.count, option.joined) : 0;
+}
+
+DeviceSet PlacementIndex::Pick(uint32_t i, const DeviceSet& set, const DemandOption& option) const {
+  static const Topology kPlain;
+  const Topology& topology = rows_[i].arranged ? *topologies_[i] : kPlain;
+  return topology.Pick(set, option.count, option.joined);
+}
+
 bool PlacementIndex::EverPossible(const Demand& demand) const {
   for (const DemandOption& option : demand.options) {
     for (const ClassId c : option.classes) {
       const NodeSet& members = Members(c);
       for (uint32_t i = members.NextFrom(0); i != NodeSet::kNone; i = members.NextFrom(i + 1)) {
         const Part* part = rows_[i].Find(c);
+        uint64_t by_devices = 1;
         // Devices in whatever state: an unhealthy one may be mended.
-        const uint32_t devices = part != nullptr ? part->all.Count() : 0;
-        if (TasksWhenEmpty(rows_[i], devices, option.count, demand.resources, 1) > 0) return true;
+        if (option.count > 0) by_devices = part != nullptr ? Room(i, part->all, option) : 0;
+        if (TasksWhenEmpty(rows_[i], by_devices, demand.resources) > 0) return true;
       }
     }
   }
@@ -264,9 +289,11 @@ bool PlacementIndex::PossibleWhenEmpty(const Demand& demand) const {
       for (uint32_t i = members.NextFrom(0); i != NodeSet::kNone; i = members.NextFrom(i + 1)) {
         if (!rows_[i].open) continue;
         const Part* part = rows_[i].Find(c);
-        const uint32_t devices = part != nullptr ? part->total : 0;
-        tasks += TasksWhenEmpty(rows_[i], devices, option.count, demand.resources,
-                                rows_[i].single ? 1 : demand.tasks);
+        uint64_t by_devices = rows_[i].single ? 1 : demand.tasks;
+        if (option.count > 0 && part == nullptr) continue;
+        if (option.count > 0)
+          by_devices = std::min<uint64_t>(by_devices, Room(i, part->all & in_service_[i], option));
+        tasks += TasksWhenEmpty(rows_[i], by_devices, demand.resources);
         if (tasks >= demand.tasks) return true;
       }
     }

@@ -6,6 +6,7 @@
 // is the node with id i + 1.
 #pragma once
 
+#include <memory>
 #include <vector>
 
 #include "absl/container/inlined_vector.h"
@@ -13,6 +14,7 @@
 #include "scheduler/core/demand.h"
 #include "scheduler/core/device_classes.h"
 #include "scheduler/core/node_set.h"
+#include "scheduler/core/topology.h"
 
 namespace allot::scheduler {
 
@@ -34,6 +36,8 @@ class PlacementIndex {
     bool single = false;   // on probation: one task at a time
     bool suspect = false;  // the node as a whole, and devices, that fail jobs: better elsewhere
     DeviceSet suspects;
+    bool arranged = false;    // which of its accelerators a task gets matters: has a Topology
+    bool restricted = false;  // and some sets may not be used
     ClassId cpu_class = 0;
     uint32_t cpu_bucket = 0;
     MilliCpu cpus_free = 0, cpus_total = 0;
@@ -66,6 +70,11 @@ class PlacementIndex {
 
   uint32_t node_count() const { return static_cast<uint32_t>(rows_.size()); }
   const Row& row(uint32_t i) const { return rows_[i]; }
+  // How many tasks of the option find accelerators of their own among `set`, which are of one class
+  // on the node. Option::count is not 0.
+  uint32_t Room(uint32_t i, const DeviceSet& set, const DemandOption& option) const;
+  // Those of one of them: the Room of what is left is one less. Empty iff there is none.
+  DeviceSet Pick(uint32_t i, const DeviceSet& set, const DemandOption& option) const;
   // Buckets of a class; bucket b holds nodes with b free devices (or cores). May be empty.
   const std::vector<NodeSet>& Buckets(ClassId c) const;
   // Every node ever seen with the class, open or not.
@@ -96,6 +105,8 @@ class PlacementIndex {
 
   DeviceClasses& classes_;
   std::vector<Row> rows_;
+  std::vector<std::unique_ptr<const Topology>> topologies_;  // of rows; null where not arranged
+  std::vector<DeviceSet> in_service_;                        // of rows: NodeState::accelerators
   std::vector<std::vector<NodeSet>> buckets_;  // by class
   std::vector<NodeSet> members_;               // by class
   std::vector<ClassId> grown_;

@@ -4,6 +4,8 @@
 #include <limits>
 #include <tuple>
 
+#include "common/base/check.h"
+
 namespace allot::scheduler {
 namespace {
 
@@ -11,22 +13,27 @@ bool Excluded(const PlacementSearch::Limits& limits, ClassId c) {
   return limits.excluded != nullptr && c < limits.excluded->size() && (*limits.excluded)[c];
 }
 
-// The lowest `count` devices of a set.
-DeviceSet Lowest(const DeviceSet& set, uint32_t count) {
-  DeviceSet lowest;
-  set.ForEach([&](uint32_t i) {
-    if (count == 0) return;
-    lowest.Add(i);
-    --count;
-  });
-  return lowest;
-}
-
-// The lowest, but suspects last.
-DeviceSet Choose(const DeviceSet& free, const DeviceSet& suspects, uint32_t count) {
-  const DeviceSet good = free.Minus(suspects);
-  if (good.Count() >= count) return Lowest(good, count);
-  return good | Lowest(free.Minus(good), count - good.Count());
+// Those of one task, suspects last. Never at the price of room: the tasks that were found to fit
+// beside it must still fit, so where sets are restricted one without suspects is taken only if it
+// leaves room for as many others.
+DeviceSet Choose(const PlacementIndex& index, uint32_t node, const DeviceSet& free,
+                 const DemandOption& option) {
+  const PlacementIndex::Row& row = index.row(node);
+  const DeviceSet good = free.Minus(row.suspects);
+  if (good == free) return index.Pick(node, free, option);
+  const bool any_set = option.count == 1 || !(option.joined || row.restricted);
+  if (good.Count() < option.count) {
+    if (!any_set) return index.Pick(node, free, option);
+    DemandOption rest = option;
+    rest.count -= good.Count();
+    return good | index.Pick(node, free.Minus(good), rest);
+  }
+  if (any_set) return index.Pick(node, good, option);
+  const DeviceSet pick = index.Pick(node, good, option);
+  const bool as_roomy =
+      !pick.Empty() &&
+      index.Room(node, free.Minus(pick), option) + 1 == index.Room(node, free, option);
+  return as_roomy ? pick : index.Pick(node, free, option);
 }
 
 uint32_t FirstBucket(const Demand& demand, const DemandOption& option) {
@@ -69,7 +76,10 @@ bool PlacementSearch::Fits(const Demand& demand, const DemandOption& option, Cla
   if (each.cpus > 0 && row.cpus_free - tasks * each.cpus < each.cpus) return false;
   if (each.memory > 0 && row.memory_free - tasks * each.memory < each.memory) return false;
   if (option.count == 0) return true;
-  return row.Find(c)->free >= (taken.of_class + 1) * option.count;
+  const PlacementIndex::Part* part = row.Find(c);
+  if (part->free < (taken.of_class + 1) * option.count) return false;
+  if (option.count == 1 || !(option.joined || row.restricted)) return true;
+  return index_.Room(node, part->all & row.devices_free, option) > taken.of_class;
 }
 
 bool PlacementSearch::Suspect(const DemandOption& option, ClassId c, uint32_t node,
@@ -246,9 +256,9 @@ PlacementSearch::Found PlacementSearch::Collect(const Demand& demand,
     placement.node = NodeId(pick.node + 1);
     found.price = found.price + classes_.PriceOfShare(row.cpu_class, demand.resources.cpus);
     if (option.count == 0) continue;
-    placement.devices =
-        Choose((row.Find(pick.device_class)->all & row.devices_free).Minus(used), row.suspects,
-               option.count);
+    placement.devices = Choose(
+        index_, pick.node, (row.Find(pick.device_class)->all & row.devices_free).Minus(used), option);
+    CHECK(placement.devices.Count() == option.count);
     used = used | placement.devices;
     found.price.micros_per_hour +=
         classes_.Get(pick.device_class).price.micros_per_hour * option.count;

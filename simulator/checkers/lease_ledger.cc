@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "simulator/checkers/together.h"
+
 namespace allot::simulator {
 
 void LeaseLedger::Kept(const scheduler::Record& record) {
@@ -60,6 +62,19 @@ void LeaseLedger::Take(const scheduler::TaskPlacement& placement, const std::str
   });
 }
 
+void LeaseLedger::CheckTogether(const scheduler::TaskPlacement& placement,
+                                const DeviceRequest* request, const std::string& owner) {
+  const auto it = nodes_.find(placement.node);
+  if (request == nullptr || placement.devices.Empty() || it == nodes_.end()) return;
+  const NodeInfo& node = *it->second.info;
+  std::vector<std::string> devices;
+  placement.devices.ForEach([&](uint32_t i) {
+    if (i < node.devices.size()) devices.push_back(node.devices[i].id);
+  });
+  if (const std::string why = WhyNotTogether(node, devices, *request); !why.empty())
+    findings_.Add(kName, "{} on {}: {}", owner, node.name, why);
+}
+
 void LeaseLedger::Free(NodeId node, const std::string& owner) {
   std::erase_if(nodes_[node].owners, [&](const auto& held) { return held.second == owner; });
 }
@@ -87,9 +102,14 @@ void LeaseLedger::On(const scheduler::DeviceCleared& r) {
 }
 
 void LeaseLedger::On(const scheduler::JobPlaced& r) {
+  const auto job = jobs_.find(r.job);
+  const DeviceRequest* request = job == jobs_.end() || job->second->devices.empty()
+                                     ? nullptr
+                                     : &job->second->devices[r.alternative];
   for (uint32_t i = 0; i < r.tasks.size(); ++i) {
     const TaskKey key{{r.job, i}, r.attempt};
     tasks_[key] = r.tasks[i].node;
+    CheckTogether(r.tasks[i], request, ToString(key));
     Take(r.tasks[i], r.tasks[i].devices.Empty() ? std::string() : ToString(key));
     Node& node = nodes_[r.tasks[i].node];
     if (!node.probation) continue;
@@ -111,6 +131,8 @@ void LeaseLedger::EndTask(const TaskKey& key) {
 void LeaseLedger::On(const scheduler::ReplicaPlaced& r) {
   if (!replicas_.try_emplace(r.replica, r.placement.node).second)
     findings_.Add(kName, "{} placed twice", ToString(r.replica));
+  if (const auto it = deployments_.find(r.deployment); it != deployments_.end())
+    CheckTogether(r.placement, &it->second->groups[r.group].device, ToString(r.replica));
   Take(r.placement, ToString(r.replica));
 }
 

@@ -3,7 +3,8 @@
 // Promises: no device has two leases; a lease is taken only on a node that is alive and not
 // draining, and of that and of each device only if it is not quarantined; a node on probation has
 // one task at a time; the epochs of a node only grow. Leases follow a device's id when a node's
-// list of devices changes; the lease of a device that is gone ends.
+// list of devices changes; the lease of a device that is gone ends. The accelerators of a lease are
+// those that were asked for, and may be used together (together.h).
 #pragma once
 
 #include <map>
@@ -34,6 +35,11 @@ class LeaseLedger {
   };
   static constexpr std::string_view kName = "lease ledger";
   void Take(const scheduler::TaskPlacement& placement, const std::string& owner);
+  void CheckTogether(const scheduler::TaskPlacement& placement, const DeviceRequest* request,
+                     const std::string& owner);
+  void On(const scheduler::JobAccepted& r) { jobs_[r.job] = r.spec; }
+  void On(const scheduler::JobFinished& r) { jobs_.erase(r.job); }
+  void On(const scheduler::DeploymentSet& r) { deployments_[r.spec->name] = r.spec; }
   void Free(NodeId node, const std::string& owner);
   void On(const scheduler::NodeRegistered& r);
   void On(const scheduler::NodeLost& r);
@@ -54,6 +60,8 @@ class LeaseLedger {
   std::map<NodeId, Node> nodes_;
   std::map<TaskKey, NodeId> tasks_;
   std::map<ReplicaId, NodeId> replicas_;
+  std::map<JobId, scheduler::JobSpecPtr> jobs_;
+  std::map<std::string, scheduler::DeploymentSpecPtr> deployments_;
 };
 
 }  // namespace allot::simulator

@@ -100,10 +100,54 @@ std::string Range(uint32_t first, uint32_t count) {
   return count == 1 ? std::to_string(first) : fmt::format("{}-{}", first, first + count - 1);
 }
 
+using Links = std::map<uint32_t, std::set<uint32_t>>;  // both ways, between chips that are there
+
+Links LinksOf(const std::vector<Chip>& chips) {
+  Links links;
+  for (const Chip& chip : chips) links[chip.number];
+  for (const Chip& chip : chips)  // A link may be told by one of its ends only.
+    for (const uint32_t other : chip.neighbours)
+      if (other != chip.number && links.contains(other)) {
+        links[chip.number].insert(other);
+        links[other].insert(chip.number);
+      }
+  return links;
+}
+
+// As the links go, from the end of a line with the lower number or from the lowest of a ring.
+std::vector<uint32_t> AlongTheRing(const std::vector<uint32_t>& members, const Links& links,
+                                   bool* closed) {
+  *closed = true;
+  uint32_t at = members.front();
+  for (auto it = members.rbegin(); it != members.rend(); ++it)
+    if (links.at(*it).size() < 2) at = *it, *closed = false;
+  std::vector<uint32_t> order = {at};
+  for (bool more = true; more;) {
+    more = false;
+    for (const uint32_t next : links.at(order.back())) {
+      if (std::find(order.begin(), order.end(), next) != order.end()) continue;
+      order.push_back(next);
+      more = true;
+      break;
+    }
+  }
+  return order;
+}
+
+// Chip n is linked to those before and after it in its row of four, and in its column.
+bool IsFourByFour(const std::vector<uint32_t>& members, const Links& links) {
+  if (members.size() != 16 || members.front() != 0 || members.back() != 15) return false;
+  return std::all_of(members.begin(), members.end(), [&](uint32_t n) {
+    const uint32_t row = n / 4 * 4;
+    const std::set<uint32_t> expected = {row + (n + 1) % 4, row + (n + 3) % 4, (n + 4) % 16,
+                                         (n + 12) % 16};
+    return links.at(n) == expected;
+  });
+}
+
 // Chips that reach each other. Two neighbours each is a ring, more a torus.
 void AddFabric(const std::vector<Chip>& chips, Discovery* discovery) {
-  std::map<uint32_t, const Chip*> by_number;
-  for (const Chip& chip : chips) by_number[chip.number] = &chip;
+  const Links links = LinksOf(chips);
   std::set<uint32_t> seen;
   for (const Chip& start : chips) {
     std::vector<uint32_t> members, open = {start.number};
@@ -111,19 +155,23 @@ void AddFabric(const std::vector<Chip>& chips, Discovery* discovery) {
     while (!open.empty()) {
       const uint32_t at = open.back();
       open.pop_back();
-      if (!by_number.contains(at) || !seen.insert(at).second) continue;
+      if (!seen.insert(at).second) continue;
       members.push_back(at);
-      degree = std::max(degree, by_number[at]->neighbours.size());
-      // A link may be told by one of its ends only.
-      for (const uint32_t next : by_number[at]->neighbours) open.push_back(next);
-      for (const Chip& other : chips)
-        if (std::count(other.neighbours.begin(), other.neighbours.end(), at) > 0)
-          open.push_back(other.number);
+      degree = std::max(degree, links.at(at).size());
+      open.insert(open.end(), links.at(at).begin(), links.at(at).end());
     }
+    if (members.size() < 2) continue;
     std::sort(members.begin(), members.end());
+    std::string shape = IsFourByFour(members, links) ? "4,4" : "";
+    if (degree <= 2) {
+      bool closed = true;
+      members = AlongTheRing(members, links, &closed);
+      if (!closed) shape = "line";
+    }
     std::vector<std::string> ids;
     for (const uint32_t number : members) ids.push_back(fmt::format("neuron{}", number));
     AddGroup(degree <= 2 ? "neuronlink-ring" : "neuronlink-torus", std::move(ids), discovery);
+    discovery->groups.back().shape = std::move(shape);
   }
 }
 

@@ -16,6 +16,7 @@ void RenderReplica(const Core& core, const ReplicaState& replica, JsonWriter& js
           json.Object([&] {
             json.Field("id", device.id).Field("model", device.model);
             json.Field("kind", ToString(device.kind)).Field("emulated", device.emulated);
+            json.Field("isolation", ToString(device.isolation));
           });
         };
         const auto& devices = node->info->devices;

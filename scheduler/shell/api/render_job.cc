@@ -32,6 +32,7 @@ void RenderTask(const Core& core, const JobState& job, uint32_t rank, JsonWriter
           json.Object([&] {
             json.Field("id", device.id).Field("model", device.model);
             json.Field("kind", ToString(device.kind)).Field("emulated", device.emulated);
+            json.Field("isolation", ToString(device.isolation));
           });
         });
       });
@@ -134,6 +135,7 @@ void RenderExplanation(const JobExplanation& explanation, JsonWriter& json) {
         json.Object([&] {
           json.Field("node", candidate.node).Field("device_model", candidate.device_model);
           json.Field("emulated", candidate.emulated);
+          json.Field("isolation", ToString(candidate.isolation));
           json.Field("price_usd_per_hour", candidate.price).Field("score_usd", candidate.score);
           json.Field("verdict", candidate.verdict);
         });

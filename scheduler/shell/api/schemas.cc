@@ -9,7 +9,8 @@ const char kAnswerSchemas[] = R"json({
 "Error": {"type": "object", "properties": {"error": {"type": "object", "properties": {
   "code": {"type": "string"}, "message": {"type": "string"}}}}},
 "DeviceUse": {"type": "object", "properties": {"id": {"type": "string"}, "model": {"type": "string"},
-  "kind": {"type": "string", "enum": ["GPU", "CPU", "ASIC"]}, "emulated": {"type": "boolean"}}},
+  "kind": {"type": "string", "enum": ["GPU", "CPU", "ASIC"]}, "emulated": {"type": "boolean"},
+  "isolation": {"type": "string", "enum": ["shared", "none", "memory", "hard"]}}},
 "TaskState": {"type": "object", "properties": {
   "rank": {"type": "integer"}, "node": {"type": "string"},
   "devices": {"type": "array", "items": {"$ref": "#/components/schemas/DeviceUse"}},
@@ -46,6 +47,7 @@ const char kAnswerSchemas[] = R"json({
   "remedies": {"type": "array", "items": {"type": "string"}},
   "candidates": {"type": "array", "items": {"type": "object", "properties": {
     "node": {"type": "string"}, "device_model": {"type": "string"}, "emulated": {"type": "boolean"},
+    "isolation": {"type": "string", "enum": ["shared", "none", "memory", "hard"]},
     "price_usd_per_hour": {"type": "number"}, "score_usd": {"type": "number"},
     "verdict": {"type": "string"}}}}}},
 "ReplicaState": {"type": "object", "properties": {

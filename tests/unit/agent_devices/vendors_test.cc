@@ -228,6 +228,35 @@ TEST_F(Slots, NeuronErrorsMakeAChipUnhealthyAndCoresCountOn) {
   EXPECT_THAT(found.groups[0].members, ElementsAre("neuron0", "neuron1"));
 }
 
+// In the order of the links, whatever the numbers; a ring that lost a chip is a line.
+TEST_F(Slots, NeuronChipsOfAFabricAreInItsOrder) {
+  const std::string chips = "sys/devices/virtual/neuron_device/neuron";
+  const auto link = [&](uint32_t chip, const std::string& others) {
+    machine_.Write(fmt::format("{}{}/core_count", chips, chip), "2");
+    machine_.Write(fmt::format("{}{}/connected_devices", chips, chip), others + "\n");
+  };
+  link(0, "3, 1");
+  link(1, "0, 2");
+  link(2, "1, 3");
+  link(3, "2, 0");
+  EXPECT_EQ(Discover(NeuronVendor()).groups.at(0),
+            (DeviceGroup{"neuronlink-ring", {"neuron0", "neuron1", "neuron2", "neuron3"}, ""}));
+  link(1, "2");
+  link(0, "3");
+  EXPECT_EQ(Discover(NeuronVendor()).groups.at(0),
+            (DeviceGroup{"neuronlink-ring", {"neuron0", "neuron3", "neuron2", "neuron1"}, "line"}));
+  for (uint32_t n = 0; n < 16; ++n)
+    link(n, fmt::format("{}, {}, {}, {}", (n + 12) % 16, n / 4 * 4 + (n + 3) % 4, (n + 4) % 16,
+                        n / 4 * 4 + (n + 1) % 4));
+  const DeviceGroup torus = Discover(NeuronVendor()).groups.at(0);
+  EXPECT_EQ(torus.kind, "neuronlink-torus");
+  EXPECT_EQ(torus.shape, "4,4");
+  EXPECT_EQ(torus.members.size(), 16u);
+  EXPECT_EQ(torus.members[15], "neuron15");
+  link(5, "1, 4, 9, 7");  // wired otherwise: no shape is claimed
+  EXPECT_EQ(Discover(NeuronVendor()).groups.at(0).shape, "");
+}
+
 TEST_F(Slots, AnAmdGpuWithoutComputeTopologyIsUnsupported) {
   Plug("0000:05:00.0", "1002", "74a1", "120000", "amdgpu");
   const Discovery found = Discover(AmdVendor());

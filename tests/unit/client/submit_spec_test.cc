@@ -35,7 +35,7 @@ TEST(SubmitSpec, FlagsBecomeTheJob) {
   SubmitFlags flags;
   flags.command = {"train"};
   flags.tasks = 2;
-  flags.devices = {"kind=GPU,count=2", "model=groq/*"};
+  flags.devices = {"kind=GPU,count=2,joined=true,isolation=memory", "model=groq/*"};
   flags.environment = {"A=1", "B=x=y"};
   flags.memory = "2GiB";
   flags.work_dir = "sub/../run";
@@ -45,7 +45,11 @@ TEST(SubmitSpec, FlagsBecomeTheJob) {
   ASSERT_EQ(job.devices().any_of_size(), 2);
   EXPECT_EQ(job.devices().any_of(0).kind(), "GPU");
   EXPECT_EQ(job.devices().any_of(0).count(), 2u);
+  EXPECT_TRUE(job.devices().any_of(0).joined());
+  EXPECT_EQ(job.devices().any_of(0).isolation(), "memory");
   EXPECT_EQ(job.devices().any_of(1).model(), "groq/*");
+  EXPECT_FALSE(job.devices().any_of(1).joined());
+  EXPECT_EQ(job.devices().any_of(1).isolation(), "");
   EXPECT_EQ(job.environment().at("B"), "x=y");
   EXPECT_EQ(job.resources().memory(), "2GiB");
   EXPECT_EQ(job.work_dir(), "/here/run");

@@ -10,7 +10,7 @@ TEST(Views, AJobKeepsWhatTheServerSaidAndLeavesTheRestAbsent) {
   const auto job = ParseJob(R"({"version":1,"job":{"id":"job-17","phase":"finished","code":3,
     "attempt":2,"emulated":true,"waited_seconds":0.25,"command":["sh","-c","exit 3"],
     "tasks":[{"rank":1,"node":"n1","pid":42,"devices":[{"id":"emu0","model":"m","kind":"GPU",
-    "emulated":true}],"progress":{"step":7,"total":10,"loss":1.5}}],"brand_new_field":[1]}})");
+    "emulated":true,"isolation":"none"}],"progress":{"step":7,"total":10,"loss":1.5}}],"brand_new_field":[1]}})");
   ASSERT_TRUE(job.ok()) << job.status();
   EXPECT_EQ(job->id, "job-17");
   EXPECT_TRUE(job->done());
@@ -20,6 +20,7 @@ TEST(Views, AJobKeepsWhatTheServerSaidAndLeavesTheRestAbsent) {
   EXPECT_EQ(job->tasks[0].pid, 42);
   EXPECT_EQ(job->tasks[0].loss, 1.5);
   EXPECT_TRUE(job->tasks[0].devices[0].emulated);
+  EXPECT_EQ(job->tasks[0].devices[0].isolation, "none");
 }
 
 TEST(Views, DevicesAndNodesSayHowFarTheyAreKeptApart) {

@@ -269,6 +269,12 @@ TEST(ParseDeviceRequest, ReadsTheShortForm) {
                                             .count = 2,
                                             .min_memory = 40 * kGiB,
                                             .worth = 1.5}));
+  const auto joined = ParseDeviceRequest("kind=ASIC,count=4,isolation=hard,joined=true");
+  ASSERT_TRUE(joined.ok()) << MessageOf(joined.status());
+  EXPECT_EQ(
+      *joined,
+      (allot::DeviceRequest{
+          .kind = DeviceKind::kAsic, .count = 4, .isolation = Isolation::kHard, .joined = true}));
 }
 
 TEST(ParseDeviceRequest, SaysWhatIsWrong) {

@@ -78,6 +78,22 @@ TEST(Matches, NeedsEveryFieldThatIsSet) {
   }
 }
 
+// Each asks for at least so much; "none" still means closed to strangers.
+TEST(Matches, IsolationIsAtLeastWhatWasAsked) {
+  constexpr Isolation kLevels[] = {Isolation::kShared, Isolation::kNone, Isolation::kMemory,
+                                   Isolation::kHard};
+  Device device = H100();
+  for (const Isolation has : kLevels) {
+    device.isolation = has;
+    EXPECT_TRUE(Matches({}, device));
+    for (const Isolation asked : kLevels)
+      EXPECT_EQ(Matches({.isolation = asked}, device), has >= asked)
+          << ToString(asked) << " of " << ToString(has);
+  }
+  device.isolation = Isolation::kShared;
+  EXPECT_FALSE(Matches({.isolation = Isolation::kNone}, device));
+}
+
 TEST(Matches, UnknownMemoryPromisesNone) {
   Device device = H100();
   device.memory.reset();

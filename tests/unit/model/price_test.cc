@@ -40,6 +40,12 @@ TEST(PriceOf, OfAPartIsItsPartOfTheWhole) {
   EXPECT_EQ(PriceOf(Book(), {.model = "own/box", .part_millis = 125}), PriceRate{80'000});
 }
 
+TEST(PriceOf, ADeviceWithAContractHasThePriceOfIt) {
+  EXPECT_EQ(PriceOf(Book(), {.model = "nvidia/h100-sxm-80g", .price = PriceRate{900'000}}),
+            PriceRate{900'000});
+  EXPECT_EQ(PriceOf(Book(), {.model = "own/box", .price = PriceRate{0}}), PriceRate{0});
+}
+
 TEST(PriceOfCpuShare, IsTheShareOfTheWholeDevice) {
   const Device epyc{.kind = DeviceKind::kCpu, .model = "amd/epyc-9654", .cores = 96};
   EXPECT_EQ(PriceOfCpuShare(Book(), epyc, 96'000), PriceRate{4'800'000});

@@ -5,6 +5,7 @@
 
 #include "common/base/rng.h"
 #include "gtest/gtest.h"
+#include "scheduler/core/topology.h"
 #include "tests/unit/scheduler_core/world.h"
 
 namespace allot::scheduler {
@@ -65,9 +66,19 @@ class Chaos {
     shape.name = Name(i);
     shape.cpus = 8'000;
     shape.memory = 16 * kGiB;
-    if (i == 0) shape.devices = {{4, "h200"}};
-    if (i == 1) shape.devices = {{2, "h200"}, {2, "groq"}};
-    if (i == 2) shape.devices = {{4, "a100"}};
+    if (i == 0) {
+      shape.devices = {{4, "h200"}};
+      shape.fabrics = {{"nvlink", "h200", 2, ""}};
+    }
+    if (i == 1) {
+      shape.devices = {{2, "h200"}, {2, "groq"}};
+      shape.isolation = Isolation::kNone;
+    }
+    if (i == 2) {
+      shape.devices = {{4, "a100"}};
+      shape.fabrics = {{"neuronlink-ring", "a100", 0, "line"}};
+      shape.numa_nodes = 2;
+    }
     return shape;
   }
 
@@ -111,6 +122,8 @@ class Chaos {
       DeviceRequest request;
       request.model = models[rng_.Below(3)];
       request.count = static_cast<uint32_t>(1 + rng_.Below(3));
+      request.joined = rng_.OneIn(3);
+      if (rng_.OneIn(4)) request.isolation = Isolation::kHard;
       spec.devices.push_back(request);
     }
     return spec;
@@ -125,6 +138,8 @@ class Chaos {
       ReplicaGroup group;
       group.device.kind = rng_.OneIn(2) ? DeviceKind::kCpu : DeviceKind::kGpu;
       group.count = static_cast<uint32_t>(rng_.Below(4));
+      if (rng_.OneIn(2)) group.device.count = 2;
+      group.device.joined = rng_.OneIn(3);
       spec.groups.push_back(group);
     }
     if (rng_.OneIn(4)) spec.price_cap = PriceRate{3'000'000};
@@ -268,6 +283,59 @@ TEST(CoreProperty, OnceFaultsHealAllWorkFinishes) {
         RC_FAIL("a job that is not waiting never ended");
       }
     }
+    RC_ASSERT(!testing::Test::HasFailure());
+  }));
+}
+
+// A gang is placed exactly if all of its tasks find sets of their own: topology_test.cc checks Room
+// against a search through all sets, this checks that the core makes of it what it promises.
+TEST(CoreProperty, AGangIsPlacedExactlyIfItsSetsFit) {
+  EXPECT_TRUE(rc::check("complete", [](uint64_t seed) {
+    Rng rng(seed);
+    World world;
+    static const std::vector<FabricShape> kFabrics = {
+        {"nvlink", "h200", 2, ""},    {"nvlink", "h200", 4, ""},
+        {"nvlink", "h200", 3, ""},    {"neuronlink-ring", "h200", 0, ""},
+        {"tpu-slice", "h200", 0, ""}, {"neuronlink-ring", "h200", 0, "line"}};
+    std::vector<NodeInfo> nodes;
+    for (uint32_t n = 0; n < 3; ++n) {
+      NodeShape shape;
+      shape.name = fmt::format("n{}", n + 1);
+      shape.devices = {{static_cast<uint32_t>(1 + rng.Below(8)), "h200"}};
+      if (!rng.OneIn(4)) shape.fabrics = {kFabrics[rng.Below(kFabrics.size())]};
+      if (rng.OneIn(2)) shape.numa_nodes = 2;
+      nodes.push_back(MakeInfo(shape));
+      world.Register(shape);
+    }
+    const auto make = [&rng](uint32_t tasks_max) {
+      JobSpec spec;
+      spec.command = {"train"};
+      spec.tasks = static_cast<uint32_t>(1 + rng.Below(tasks_max));
+      spec.resources.cpus = spec.resources.memory = 0;
+      DeviceRequest request;
+      request.kind = DeviceKind::kGpu;
+      request.count = static_cast<uint32_t>(1 + rng.Below(4));
+      request.joined = rng.OneIn(2);
+      spec.devices = {request};
+      return spec;
+    };
+    for (uint64_t jobs = rng.Below(8); jobs > 0; --jobs) world.Submit(make(1));
+    for (const auto& [id, job] : std::map<JobId, JobState>(world.state().jobs())) {
+      if (job.phase != JobPhase::kRunning || rng.OneIn(2)) continue;
+      const std::string& name = world.state().FindNode(job.tasks[0].placement.node)->info->name;
+      world.Report(name, Exited(KeyOf(world.state(), id, 0)));
+    }
+    const JobSpec gang = make(6);
+    const DeviceRequest& request = gang.devices.front();
+    uint64_t room = 0;
+    for (uint32_t n = 0; n < nodes.size(); ++n)
+      room += Topology(nodes[n]).Room(world.state().nodes()[n].devices_free, request.count,
+                                      request.joined);
+    const JobId before = world.last_job();
+    world.Submit(gang);
+    const bool placed =
+        world.last_job() != before && world.job(world.last_job()).phase == JobPhase::kRunning;
+    RC_ASSERT(placed == (room >= gang.tasks));
     RC_ASSERT(!testing::Test::HasFailure());
   }));
 }

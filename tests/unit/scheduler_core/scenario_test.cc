@@ -31,9 +31,15 @@ Duration ParseTime(const std::string& text) {
   return Duration(static_cast<int64_t>(value * unit));
 }
 
-// "h200:4@0.5": four of them, worth a half.
-DeviceRequest ParseDevice(const std::string& text) {
+// "h200:4@0.5": four of them, worth a half; "h200:4~joined~hard": in one fabric, isolated hard.
+DeviceRequest ParseDevice(const std::string& whole) {
   DeviceRequest request;
+  const std::vector<std::string> marks = Split(whole, '~');
+  for (size_t i = 1; i < marks.size(); ++i) {
+    request.joined |= marks[i] == "joined";
+    if (marks[i] != "joined") request.isolation = ParseIsolation(marks[i]);
+  }
+  const std::string& text = marks[0];
   const std::string head = text.substr(0, text.find('@'));
   if (head.size() < text.size())
     request.worth = std::strtod(text.c_str() + head.size() + 1, nullptr);
@@ -47,7 +53,10 @@ DeviceRequest ParseDevice(const std::string& text) {
   else if (word == "cpu")
     request.kind = DeviceKind::kCpu;
   else
-    request.model = fmt::format("*/{}*", word == "groq" ? "lpu" : word);
+    request.model = fmt::format("*/{}*", word == "groq"   ? "lpu"
+                                         : word == "inf2" ? "inferentia2"
+                                         : word == "trn1" ? "trainium1"
+                                                          : word);
   return request;
 }
 
@@ -132,6 +141,19 @@ class Scenario {
     shape.cpus = line.Number("cpus", 64) * 1000;
     shape.memory = line.Number("memory", 512) * kGiB;
     shape.instance = line.Text("instance", "i1");
+    for (const std::string& text : Split(line.Text("fabric"), '+')) {
+      const std::vector<std::string> parts = Split(text, ':');
+      const std::vector<std::string> sized = Split(parts[1], '*');
+      FabricShape& fabric = shape.fabrics.emplace_back();
+      fabric.kind = parts[0];
+      fabric.word = sized[0];
+      if (sized.size() > 1) fabric.size = static_cast<uint32_t>(std::stoul(sized[1]));
+      if (parts.size() > 2) fabric.shape = parts[2];
+    }
+    shape.numa_nodes = static_cast<uint32_t>(line.Number("numa", 0));
+    shape.isolation = ParseIsolation(line.Text("isolation"));
+    if (line.Has("price"))
+      shape.price = PriceRate{std::llround(std::stod(line.Text("price")) * 1e6)};
     return shape;
   }
 

@@ -18,6 +18,14 @@ Device MakeDevice(const std::string& word, uint32_t number) {
     device.vendor = "groq";
     device.model = "groq/lpu-v1";
     device.emulated = true;
+  } else if (word == "tpu") {
+    device.kind = DeviceKind::kAsic;
+    device.vendor = "google";
+    device.model = "google/tpu-v5e";
+  } else if (word == "inf2" || word == "trn1") {
+    device.kind = DeviceKind::kAsic;
+    device.vendor = "aws";
+    device.model = word == "inf2" ? "aws/inferentia2" : "aws/trainium1";
   } else {
     device.vendor = "nvidia";
     device.model = word == "h200" ? "nvidia/h200-sxm-141g" : "nvidia/a100-sxm-80g";
@@ -35,7 +43,23 @@ NodeInfo MakeInfo(const NodeShape& shape) {
   info.memory = shape.memory;
   info.devices.push_back(MakeDevice("xeon", 0));
   for (const auto& [count, word] : shape.devices) {
-    for (uint32_t i = 0; i < count; ++i) info.devices.push_back(MakeDevice(word, i));
+    for (uint32_t i = 0; i < count; ++i) {
+      Device& device = info.devices.emplace_back(MakeDevice(word, i));
+      if (shape.numa_nodes > 0)
+        device.numa_node = static_cast<int32_t>(i * shape.numa_nodes / count);
+      if (shape.isolation) device.isolation = *shape.isolation;
+      device.price = shape.price;
+    }
+  }
+  for (const FabricShape& fabric : shape.fabrics) {
+    uint32_t number = 0;
+    for (const Device& device : info.devices) {
+      if (!device.id.starts_with(fabric.word + "-")) continue;
+      const bool fresh = number == 0 || (fabric.size > 0 && number % fabric.size == 0);
+      if (fresh) info.groups.push_back({fabric.kind, {}, fabric.shape});
+      info.groups.back().members.push_back(device.id);
+      ++number;
+    }
   }
   return info;
 }

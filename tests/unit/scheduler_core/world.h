@@ -11,8 +11,15 @@
 
 namespace allot::scheduler {
 
-// One device of the tests: "h200", "a100", "groq" or "xeon" by the first letters of its model.
+// One device of the tests: "h200", "a100", "groq", "tpu", "inf2", "trn1" or "xeon".
 Device MakeDevice(const std::string& word, uint32_t number);
+
+// The devices of a word, in groups of `size` (0: all of them in one).
+struct FabricShape {
+  std::string kind, word;
+  uint32_t size = 0;
+  std::string shape;
+};
 
 struct NodeShape {
   std::string name;
@@ -20,6 +27,10 @@ struct NodeShape {
   MilliCpu cpus = 64'000;
   Bytes memory = 512 * kGiB;
   std::string instance = "i1";
+  std::vector<FabricShape> fabrics;
+  uint32_t numa_nodes = 0;  // the devices of a word are dealt out to so many, in order; 0: unknown
+  std::optional<Isolation> isolation;  // of the accelerators
+  std::optional<PriceRate> price;      // of each accelerator, by contract
 };
 NodeInfo MakeInfo(const NodeShape& shape);
 

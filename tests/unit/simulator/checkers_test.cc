@@ -9,6 +9,7 @@
 #include "simulator/checkers/process_ledger.h"
 #include "simulator/checkers/request_ledger.h"
 #include "simulator/checkers/silence.h"
+#include "simulator/checkers/together.h"
 
 namespace allot::simulator {
 namespace {
@@ -244,6 +245,78 @@ TEST(LeaseLedger, FindsALeaseOnWhatIsQuarantined) {
   EXPECT_FINDS(
       Find<LeaseLedger>({Registered(1, 1), node, probation, Placed(kJob, 1, {On(1, 0), On(1, 1)})}),
       "2 tasks at once on probation");
+}
+
+TEST(LeaseLedger, FindsDevicesThatCannotBeUsedTogether) {
+  struct Row {
+    DeviceGroup group;
+    std::vector<std::string> devices;
+    bool joined;
+    const char* found;  // empty: nothing is
+  };
+  const DeviceGroup slice{"tpu-slice", {"d0", "d1", "d2", "d3", "d4", "d5", "d6", "d7"}, "2,4,1"};
+  const DeviceGroup ring{"neuronlink-ring", {"d0", "d1", "d2", "d3", "d4"}, ""};
+  const DeviceGroup line{"neuronlink-ring", {"d0", "d1", "d2", "d3", "d4"}, "line"};
+  const DeviceGroup torus{"neuronlink-torus", slice.members, "4,2"};
+  const DeviceGroup island{"nvlink", {"d0", "d1", "d2"}, ""};
+  const std::vector<Row> rows = {
+      {slice, {"d0", "d1"}, false, ""},
+      {slice, {"d4", "d5", "d6", "d7"}, false, ""},
+      {slice, {"d0", "d3"}, false, "no set that a tpu-slice"},
+      {slice, {"d0", "d1", "d2"}, false, "no set that a tpu-slice"},
+      {slice, {"d1", "d2", "d3", "d4"}, false, "no set that a tpu-slice"},
+      {ring, {"d0", "d1", "d4"}, false, ""},
+      {ring, {"d0", "d2"}, false, "no set that a neuronlink-ring"},
+      {line, {"d0", "d4"}, false, "of shape \"line\""},
+      {line, {"d2", "d3", "d4"}, false, ""},
+      {torus, {"d4", "d5", "d6", "d7"}, false, ""},
+      {torus, {"d2", "d3", "d4", "d5"}, false, "no set that a neuronlink-torus"},
+      {torus, {"d0", "d1"}, false, "no set that a neuronlink-torus"},
+      {island, {"d0", "d3"}, false, ""},
+      {island, {"d0", "d3"}, true, "in no one group"},
+      {island, {"d0", "d2"}, true, ""},
+  };
+  for (const Row& row : rows) {
+    NodeInfo node;
+    for (const char* id : {"d0", "d1", "d2", "d3", "d4", "d5", "d6", "d7"})
+      node.devices.emplace_back().id = id;
+    node.groups = {row.group};
+    DeviceRequest request;
+    request.count = static_cast<uint32_t>(row.devices.size());
+    request.joined = row.joined;
+    const std::string why = WhyNotTogether(node, row.devices, request);
+    EXPECT_EQ(why.empty(), row.found[0] == '\0') << why;
+    EXPECT_NE(why.find(row.found), why.npos) << why;
+    // And the ledger hears of it.
+    JobSpec spec;
+    spec.devices = {request};
+    scheduler::TaskPlacement placement{NodeId(1), {}};
+    for (const std::string& id : row.devices)
+      placement.devices.Add(static_cast<uint32_t>(id[1] - '0'));
+    const std::string finding = Find<LeaseLedger>(
+        {scheduler::NodeRegistered{kAt, NodeId(1), Epoch(1), 1,
+                                   std::make_shared<const NodeInfo>(node)},
+         scheduler::JobAccepted{kAt, kJob, std::make_shared<const JobSpec>(spec), "", ""},
+         Placed(kJob, 1, {placement})});
+    EXPECT_EQ(finding.empty(), why.empty()) << finding;
+  }
+}
+
+TEST(LeaseLedger, FindsTheWrongDevices) {
+  NodeInfo node;
+  node.devices.resize(2);
+  node.devices[0].id = "d0";
+  node.devices[1].id = "d1";
+  node.devices[1].isolation = Isolation::kNone;
+  DeviceRequest request;
+  request.count = 2;
+  EXPECT_EQ(WhyNotTogether(node, {"d0", "d1"}, request), "");
+  EXPECT_FINDS(WhyNotTogether(node, {"d0"}, request), "2 devices were asked for, not 1");
+  request.isolation = Isolation::kHard;
+  EXPECT_FINDS(WhyNotTogether(node, {"d0", "d1"}, request), "d1 is not what was asked for");
+  request.isolation.reset();
+  node.devices[1].model = "acme/other";
+  EXPECT_FINDS(WhyNotTogether(node, {"d0", "d1"}, request), "of two models");
 }
 
 TEST(ProcessLedger, FindsAKeySpawnedTwice) {
