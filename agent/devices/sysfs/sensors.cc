@@ -17,13 +17,23 @@ std::optional<double> Scaled(const Host& host, const std::string& path, double u
   return scaled;
 }
 
-// "temp2_input" → "temp2_crit", else "temp2_max".
-std::string LimitOf(const Host& host, const std::string& input) {
+// "temp2_input" → "temp2_crit", if there is one.
+std::string LimitOf(const Host& host, const std::string& input, const char* limit) {
   if (input.empty()) return "";
-  const std::string stem = input.substr(0, input.rfind('_'));
-  for (const char* limit : {"_crit", "_max"})
-    if (host.Read(stem + limit)) return stem + limit;
-  return "";
+  const std::string file = input.substr(0, input.rfind('_')) + limit;
+  return host.Read(file) ? file : "";
+}
+
+// The worse of two sensors.
+std::optional<double> Over(const Host& host,
+                           const std::pair<const std::string&, const std::string&> (&pairs)[2]) {
+  std::optional<double> over;
+  for (const auto& [input, limit] : pairs) {
+    const auto now = Scaled(host, input, 1e3, -100, 250);
+    const auto most = Scaled(host, limit, 1e3, 30, 200);
+    if (now && most) over = std::max(over.value_or(-1e3), *now - *most);
+  }
+  return over;
 }
 
 void FindTemperatures(const Host& host, const std::string& folder, Sensors* sensors) {
@@ -42,8 +52,10 @@ void FindTemperatures(const Host& host, const std::string& folder, Sensors* sens
     if (*label == "edge") edge = input;
   }
   if (sensors->temp_mc.empty()) sensors->temp_mc = edge.empty() ? unlabelled : edge;
-  sensors->temp_limit_mc = LimitOf(host, sensors->temp_mc);
-  sensors->mem_temp_limit_mc = LimitOf(host, sensors->mem_temp_mc);
+  sensors->temp_crit_mc = LimitOf(host, sensors->temp_mc, "_crit");
+  sensors->mem_temp_crit_mc = LimitOf(host, sensors->mem_temp_mc, "_crit");
+  sensors->temp_max_mc = LimitOf(host, sensors->temp_mc, "_max");
+  sensors->mem_temp_max_mc = LimitOf(host, sensors->mem_temp_mc, "_max");
 }
 
 }  // namespace
@@ -92,16 +104,14 @@ Readings ReadSensors(const Host& host, const Sensors& sensors) {
   return readings;
 }
 
-std::optional<double> ReadTemperatureOverLimit(const Host& host, const Sensors& sensors) {
-  std::optional<double> over;
-  const auto compare = [&](const std::string& input, const std::string& limit) {
-    const auto now = Scaled(host, input, 1e3, -100, 250);
-    const auto most = Scaled(host, limit, 1e3, 30, 200);
-    if (now && most) over = std::max(over.value_or(-1e3), *now - *most);
-  };
-  compare(sensors.temp_mc, sensors.temp_limit_mc);
-  compare(sensors.mem_temp_mc, sensors.mem_temp_limit_mc);
-  return over;
+std::optional<double> ReadOverCritical(const Host& host, const Sensors& sensors) {
+  return Over(host, {{sensors.temp_mc, sensors.temp_crit_mc},
+                     {sensors.mem_temp_mc, sensors.mem_temp_crit_mc}});
+}
+
+std::optional<double> ReadOverMaximum(const Host& host, const Sensors& sensors) {
+  return Over(host, {{sensors.temp_mc, sensors.temp_max_mc},
+                     {sensors.mem_temp_mc, sensors.mem_temp_max_mc}});
 }
 
 std::optional<MilliWatt> ReadPowerLimit(const Host& host, const Sensors& sensors) {

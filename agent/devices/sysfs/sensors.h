@@ -12,8 +12,8 @@ namespace allot::agent {
 // microwatts, millidegrees, microjoules, percent, bytes.
 struct Sensors {
   std::string power_uw, temp_mc, mem_temp_mc, energy_uj, busy_pct, memory_used, memory_total;
-  // What the driver calls too much: temperatures (critical, else maximum) and the power limit.
-  std::string temp_limit_mc, mem_temp_limit_mc, power_limit_uw;
+  // What the driver calls too much: critical and highest wanted temperatures, the power limit.
+  std::string temp_crit_mc, mem_temp_crit_mc, temp_max_mc, mem_temp_max_mc, power_limit_uw;
   std::string power_status;  // AWS: "POWER_STATUS_VALID,time,min,max,average" in percent of maximum
 
   bool Any() const;
@@ -26,9 +26,10 @@ Sensors FindSensors(const Host& host, const std::string& device_path);
 
 // Values that no device has (below absolute zero, megawatts, 130 %) are left out.
 Readings ReadSensors(const Host& host, const Sensors& sensors);
-// How many degrees the hottest of chip and memory is above its limit (below it: negative). Absent
-// where nothing has a limit.
-std::optional<double> ReadTemperatureOverLimit(const Host& host, const Sensors& sensors);
+// How many degrees chip or memory, whichever is worse, is above its critical temperature or its
+// maximum (below it: negative). Absent where nothing has one.
+std::optional<double> ReadOverCritical(const Host& host, const Sensors& sensors);
+std::optional<double> ReadOverMaximum(const Host& host, const Sensors& sensors);
 // Absent where there is none, and where the limit is off (0).
 std::optional<MilliWatt> ReadPowerLimit(const Host& host, const Sensors& sensors);
 std::optional<Bytes> ReadMemoryUsed(const Host& host, const Sensors& sensors);

@@ -62,9 +62,12 @@ void SysfsVendor::Watch(const Snapshot& machine, Sensors sensors, FoundDevice* f
     found->device.power_max = limit;
     found->Tell("power_max", "sysfs");
   }
-  if (!sensors.temp_limit_mc.empty() || !sensors.mem_temp_limit_mc.empty())
+  if (!sensors.temp_crit_mc.empty() || !sensors.mem_temp_crit_mc.empty())
     WatchSignal(found->device.id, "temperature_over_limit",
-                [sensors](const Host& host) { return ReadTemperatureOverLimit(host, sensors); });
+                [sensors](const Host& host) { return ReadOverCritical(host, sensors); });
+  if (!sensors.temp_max_mc.empty() || !sensors.mem_temp_max_mc.empty())
+    WatchSignal(found->device.id, "temperature_over_max",
+                [sensors](const Host& host) { return ReadOverMaximum(host, sensors); });
   found->Tell("telemetry", "sysfs");
   watched_.push_back({found->device.id, std::move(sensors)});
 }

@@ -207,10 +207,13 @@ TEST_F(Card, TheHotterOfChipAndMemoryIsComparedWithItsLimit) {
   EXPECT_FALSE(Signals().contains("temperature_over_limit"));
   machine_.Write(card_ + "/hwmon/hwmon7/temp2_crit", "105000\n");
   EXPECT_EQ(Signals().at("temperature_over_limit"), 45 - 105);
-  machine_.Write(card_ + "/hwmon/hwmon7/temp3_max", "50000\n");
+  EXPECT_FALSE(Signals().contains("temperature_over_max"));
+  machine_.Write(card_ + "/hwmon/hwmon7/temp3_crit", "50000\n");
   EXPECT_EQ(Signals().at("temperature_over_limit"), 1);
-  machine_.Write(card_ + "/hwmon/hwmon7/temp3_max", "0\n");  // no limit
+  machine_.Write(card_ + "/hwmon/hwmon7/temp3_crit", "0\n");  // no limit
   EXPECT_EQ(Signals().at("temperature_over_limit"), 45 - 105);
+  machine_.Write(card_ + "/hwmon/hwmon7/temp2_max", "40000\n");
+  EXPECT_EQ(Signals().at("temperature_over_max"), 5);
 }
 
 TEST_F(Card, ThePowerLimitIsWhatItDrawsAtMost) {
