@@ -454,6 +454,10 @@ const Topology::Fabric* Topology::BestFabric(const DeviceSet& free, uint32_t cou
 }
 
 DeviceSet Topology::Pick(const DeviceSet& free, uint32_t count, bool joined) const {
+  if (plain()) {  // The hot path.
+    const bool none = free.Count() < count || (joined && count > 1);
+    return none ? DeviceSet() : Lowest(free, count);
+  }
   DeviceSet loose = free;
   for (const Fabric& fabric : fabrics_)
     if (fabric.rule != Rule::kIsland) loose = loose.Minus(fabric.members);

@@ -53,7 +53,7 @@ TEST(Api, AJobGoesFromSubmissionToItsEnd) {
   const json::object& task = job.at("tasks").as_array()[1].as_object();
   EXPECT_EQ(task.at("node").as_string(), "n1");
   EXPECT_EQ(task.at("devices").as_array().size(), 2u);
-  EXPECT_EQ(task.at("devices").at(0).at("isolation").as_string(), "hard");
+  EXPECT_EQ(task.at("devices").as_array()[0].as_object().at("isolation").as_string(), "hard");
   EXPECT_TRUE(job.at("emulated").as_bool());
   EXPECT_THAT(std::string(job.at("submitted").as_string()), HasSubstr("Z"));
 }
