@@ -26,9 +26,9 @@ Catalogue Small() {
 
 TEST(CatalogueView, AnEstimateHasAStarAndTheUnknownADash) {
   EXPECT_EQ(CatalogueTable(Small().rows()),
-            "MODEL       KIND     MEMORY   GB/S  BF16  FP8/INT8  WATTS    PRICE  BASIS\n"
-            "acme/one    GPU       80GiB   3350   989      1979    700  $2.95/h  list price\n"
-            "acme/three  ASIC          -      -     -         -      -        -  -\n"
+            "MODEL       KIND    MEMORY   GB/S  BF16  FP8/INT8  WATTS     PRICE  BASIS\n"
+            "acme/one    GPU      80GiB   3350   989      1979    700   $2.95/h  list price\n"
+            "acme/three  ASIC         -      -     -         -      -         -  -\n"
             "acme/two    ASIC  0.214GiB  80000     -      i750   300*  $0.80/h*  scaled\n");
 }
 
