@@ -108,7 +108,7 @@ struct NodeState {
     const auto it = quarantines.find(device);
     return it != quarantines.end() && !it->second.probation;
   }
-  // As a whole on probation: it gets one task at a time.
+  // As a whole on probation: it gets one job at a time.
   const Quarantine* Probation() const {
     const auto it = quarantines.find("");
     return it != quarantines.end() && it->second.probation ? &it->second : nullptr;

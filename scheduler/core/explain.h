@@ -20,7 +20,7 @@ enum class WaitReason : uint8_t {
   kTooLittleMemory,
   kTooFewCpus,
   kNodesDraining,
-  kNodesQuarantined,  // the same, or on probation with the one task it may have
+  kNodesQuarantined,  // the same, or on probation with the one job it may have
   kNodesLost,
   kGangTooWide,      // some tasks fit, not all at once
   kBehindInQueue,    // jobs ahead in its queue or tenant

@@ -157,7 +157,7 @@ Explainer::NodeVerdict Explainer::Judge(const Demand& demand, uint32_t node,
         verdict.obstacle = Obstacle::kPriceCap;
       } else {
         verdict.obstacle = Obstacle::kNone;
-        verdict.tasks = row.single ? 1 : tasks;
+        verdict.tasks = tasks;
       }
       const bool nearer = nearest.option == nullptr || verdict.obstacle > nearest.obstacle ||
                           (verdict.obstacle == nearest.obstacle && verdict.score < nearest.score);
@@ -292,7 +292,7 @@ JobExplanation::Candidate Explainer::CandidateOf(const Demand& demand,
       break;
     case Obstacle::kQuarantined:
       candidate.verdict = ledger_.state().nodes()[verdict.node].Probation() != nullptr
-                              ? "on probation, and has its one task"
+                              ? "on probation, and has its one job"
                               : "quarantined";
       break;
     case Obstacle::kCpus:
@@ -372,7 +372,7 @@ void Explainer::QuarantineRemedies(Time now, const Survey& survey, JobExplanatio
                        : fmt::format("`allot undrain {} --device {}`", node, device);
     std::string when = command;
     if (held.probation) {
-      when = "the task it is tried with to end, or " + command;
+      when = "the job it is tried with to end, or " + command;
     } else if (held.until < kTimeMax) {
       when = fmt::format("probation in {}, or {}",
                          FormatDuration(std::max(held.until - now, Duration{})), command);

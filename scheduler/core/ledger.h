@@ -113,7 +113,7 @@ class Ledger {
   // What of the node is in service has changed.
   void DescribeNode(NodeId node);
   void RefreshNode(NodeId node) { index_.Refresh(*state_.FindNode(node), OnTrial(node)); }
-  // On probation, and the one task that it may have is there.
+  // On probation, and the one job that it may have is there.
   bool OnTrial(NodeId node) const;
   void RefreshNodesOf(const JobState& job);
   void WatchTimeLimit(const JobState& job);

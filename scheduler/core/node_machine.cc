@@ -125,9 +125,7 @@ void NodeMachine::Register(const std::string& name, const RegisterNode& message,
       // The Welcome was lost. What the message lists may be old by now, so only what is true for
       // good is taken from it: that something started or ended, not that something is missing.
       Welcome(*known, out);
-      quarantine_.Registering(true);
       Take(known->id, TaskReport{known->epoch, message.tasks}, out);
-      quarantine_.Registering(false);
       return;
     }
   }

@@ -157,7 +157,6 @@ void PlacementIndex::Refresh(const NodeState& node, bool on_trial) {
   const uint32_t i = node.id.value() - 1;
   Row& row = rows_[i];
   const bool open = node.alive && !node.draining && !node.Quarantined("") && !on_trial;
-  row.single = node.Probation() != nullptr;
   if (row.open && open) {  // The hot path: a lease came or went.
     bool grown = node.cpus_free > row.cpus_free || node.memory_free > row.memory_free;
     // As many as before, but others, may stand better together.
@@ -289,7 +288,7 @@ bool PlacementIndex::PossibleWhenEmpty(const Demand& demand) const {
       for (uint32_t i = members.NextFrom(0); i != NodeSet::kNone; i = members.NextFrom(i + 1)) {
         if (!rows_[i].open) continue;
         const Part* part = rows_[i].Find(c);
-        uint64_t by_devices = rows_[i].single ? 1 : demand.tasks;
+        uint64_t by_devices = demand.tasks;
         if (option.count > 0 && part == nullptr) continue;
         if (option.count > 0)
           by_devices = std::min<uint64_t>(by_devices, Room(i, part->all & in_service_[i], option));

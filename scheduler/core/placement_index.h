@@ -33,7 +33,6 @@ class PlacementIndex {
   // All a search looks at, side by side in memory.
   struct Row {
     bool open = false;
-    bool single = false;   // on probation: one task at a time
     bool suspect = false;  // the node as a whole, and devices, that fail jobs: better elsewhere
     DeviceSet suspects;
     bool arranged = false;    // which of its accelerators a task gets matters: has a Topology
@@ -60,7 +59,7 @@ class PlacementIndex {
   // The node's info is new: interns its devices. Implies Refresh.
   void Describe(const NodeState& node, bool on_trial = false);
   // What the node has free, or whether it is open, may have changed. `on_trial`: it is on probation
-  // and has its one task.
+  // and has its one job.
   void Refresh(const NodeState& node, bool on_trial = false);
   // A preference for searches, nothing more: a suspect takes work when nothing else has room.
   void SetSuspects(NodeId node, bool whole, const DeviceSet& devices);

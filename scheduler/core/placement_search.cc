@@ -72,7 +72,6 @@ bool PlacementSearch::Fits(const Demand& demand, const DemandOption& option, Cla
   const PlacementIndex::Row& row = index_.row(node);
   const int64_t tasks = taken.tasks;
   const Resources& each = demand.resources;
-  if (row.single && tasks > 0) return false;
   if (each.cpus > 0 && row.cpus_free - tasks * each.cpus < each.cpus) return false;
   if (each.memory > 0 && row.memory_free - tasks * each.memory < each.memory) return false;
   if (option.count == 0) return true;

@@ -3,7 +3,7 @@
 //
 // Quarantines are facts (DeviceQuarantined, DeviceOnProbation, DeviceCleared); what leads to them
 // is soft. Work that runs on a quarantined device goes on. When its time is up the device is on
-// probation: it takes work again, a node one task at a time, and the first job decides. It fails at
+// probation: it takes work again, a node one job at a time, and the first one decides. It fails at
 // once: out again for twice as long, up to a day. It goes well, or lives for as long as failures
 // count: cleared. An operator's word lasts until another one; see DeviceServiceRequested.
 //

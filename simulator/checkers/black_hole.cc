@@ -129,16 +129,18 @@ void BlackHole::On(const scheduler::TaskExited& r) {
   const auto it = jobs_.find(r.key.task.job);
   if (it == jobs_.end()) return;
   const Job& job = it->second;
-  const Spot& spot = job.spots[r.key.task.index];
+  Spot spot = job.spots[r.key.task.index];
   if (job.stopping || job.spec->runtime == TaskRuntime::kNoop || knobs_.failures == 0 ||
       registered_[spot.node] == r.at)
     return;
-  // A device that is gone meanwhile: nobody knows where it ran.
-  for (const std::string& id : spot.devices) {
+  // Of devices that are gone meanwhile nobody knows any more.
+  const bool processors = spot.devices.empty();
+  std::erase_if(spot.devices, [&](const std::string& id) {
     const auto& devices = nodes_[spot.node]->devices;
-    if (std::none_of(devices.begin(), devices.end(), [&](const Device& d) { return d.id == id; }))
-      return;
-  }
+    return std::none_of(devices.begin(), devices.end(),
+                        [&](const Device& d) { return d.id == id; });
+  });
+  if (!processors && spot.devices.empty()) return;
   const Time started = job.started[r.key.task.index];
   Duration lived = started == Time() ? Duration{} : r.at - started;
   if (r.exit.started != Time()) lived = std::min(lived, r.exit.finished - r.exit.started);

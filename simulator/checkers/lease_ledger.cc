@@ -113,17 +113,17 @@ void LeaseLedger::On(const scheduler::JobPlaced& r) {
     Take(r.tasks[i], r.tasks[i].devices.Empty() ? std::string() : ToString(key));
     Node& node = nodes_[r.tasks[i].node];
     if (!node.probation) continue;
-    node.tried.insert(key);
-    if (node.tried.size() > 1)
-      findings_.Add(kName, "{} has {} tasks at once on probation", node.info->name,
-                    node.tried.size());
+    node.tried.insert(r.job);
+    if (node.tried.count(r.job) < node.tried.size())
+      findings_.Add(kName, "{} has two jobs at once on probation", node.info->name);
   }
 }
 
 void LeaseLedger::EndTask(const TaskKey& key) {
   const auto it = tasks_.find(key);
   if (it == tasks_.end()) return;  // The job ledger says more.
-  nodes_[it->second].tried.erase(key);
+  std::multiset<JobId>& tried = nodes_[it->second].tried;
+  if (const auto job = tried.find(key.task.job); job != tried.end()) tried.erase(job);
   if (!nodes_[it->second].owners.empty()) Free(it->second, ToString(key));
   tasks_.erase(it);
 }

@@ -2,7 +2,7 @@
 //
 // Promises: no device has two leases; a lease is taken only on a node that is alive and not
 // draining, and of that and of each device only if it is not quarantined; a node on probation has
-// one task at a time; the epochs of a node only grow. Leases follow a device's id when a node's
+// one job at a time; the epochs of a node only grow. Leases follow a device's id when a node's
 // list of devices changes; the lease of a device that is gone ends. The accelerators of a lease are
 // those that were asked for, and may be used together (together.h).
 #pragma once
@@ -31,7 +31,7 @@ class LeaseLedger {
     std::map<std::string, std::string> owners;  // device id → who
     std::set<std::string> out;                  // quarantined: device ids, "" is the node
     bool probation = false;                     // the node as a whole
-    std::set<TaskKey> tried;                    // placed there since, and not over
+    std::multiset<JobId> tried;                 // of each task placed there since, and not over
   };
   static constexpr std::string_view kName = "lease ledger";
   void Take(const scheduler::TaskPlacement& placement, const std::string& owner);

@@ -73,7 +73,7 @@ const char kAnswerSchemas[] = R"json({
   "deployments": {"type": "array", "items": {"$ref": "#/components/schemas/DeploymentState"}}}},
 "Quarantine": {"type": "object", "properties": {
   "by": {"type": "string", "enum": ["failures", "operator"]},
-  "probation": {"type": "boolean", "description": "it takes work again, one task at a time, and its next one decides"},
+  "probation": {"type": "boolean", "description": "it takes work again, a node one job at a time, and the next one decides"},
   "since": {"type": "string", "format": "date-time"}, "until": {"type": "string", "format": "date-time"},
   "until_seconds": {"type": "number"}, "strikes": {"type": "integer"}, "why": {"type": "string"}}},
 "Node": {"type": "object", "properties": {
