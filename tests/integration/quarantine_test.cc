@@ -47,7 +47,9 @@ TEST_F(Quarantine, ADeviceThatFailsJobsIsFoundOutAndComesBack) {
   Up({{"one", false, {{"nvidia/h100-sxm-80g", 2}}}, {"two", false, {{"nvidia/h100-sxm-80g", 2}}}},
      Write("policy.yaml", PolicyText("1h")));
   std::string bad;
-  for (const client::DeviceView& device : api().Devices()->view) {
+  const auto devices = api().Devices();
+  ASSERT_TRUE(devices.ok()) << devices.status();
+  for (const client::DeviceView& device : devices->view) {
     if (device.node == "one" && device.kind == "GPU") bad = device.id;
   }
   ASSERT_FALSE(bad.empty());

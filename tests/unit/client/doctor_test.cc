@@ -1,5 +1,7 @@
 #include "client/doctor.h"
 
+#include <functional>
+
 #include "common/json/json.h"
 #include "gtest/gtest.h"
 
@@ -69,8 +71,8 @@ TEST_P(Doctor, Finds) {
   EXPECT_NE(DoctorText(all[0]).find(row.what), std::string::npos);
   const json::value shown = json::parse(DoctorJson(all));
   EXPECT_EQ(shown.at("well").as_bool(), row.well);
-  EXPECT_EQ(shown.at("nodes").at(0).at("findings").at(0).at("severity").as_string(),
-            row.well ? "notice" : "problem");
+  const json::array& findings = shown.at("nodes").as_array().at(0).at("findings").as_array();
+  EXPECT_EQ(findings.at(0).at("severity").as_string(), row.well ? "notice" : "problem");
 }
 
 INSTANTIATE_TEST_SUITE_P(
