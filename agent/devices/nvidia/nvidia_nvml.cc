@@ -221,8 +221,14 @@ std::vector<DeviceTelemetry> NvidiaVendor::Sample() {
     if (api.DeviceGetTotalEnergyConsumption != nullptr &&
         api.DeviceGetTotalEnergyConsumption(gpu.handle, &energy) == nvml::kSuccess)
       sample.energy_joules = static_cast<double>(energy) / 1e3;
-    if (api.DeviceGetMemoryInfo(gpu.handle, &memory) == nvml::kSuccess)
+    // The first version counts what the driver reserves as used; nvidia-smi does not.
+    nvml::MemoryV2 exact{.version = nvml::kMemoryV2};
+    if (api.DeviceGetMemoryInfoV2 != nullptr &&
+        api.DeviceGetMemoryInfoV2(gpu.handle, &exact) == nvml::kSuccess) {
+      sample.memory_used = static_cast<Bytes>(exact.used);
+    } else if (api.DeviceGetMemoryInfo(gpu.handle, &memory) == nvml::kSuccess) {
       sample.memory_used = static_cast<Bytes>(memory.used);
+    }
     samples.push_back(std::move(sample));
   }
   return samples;

@@ -35,6 +35,7 @@ StatusOr<std::unique_ptr<Library>> Library::Open(const std::string& file) {
       Find(handle, "nvmlDeviceGetPciInfo_v3", &api.DeviceGetPciInfo) &&
       Find(handle, "nvmlDeviceGetMemoryInfo", &api.DeviceGetMemoryInfo);
   if (!complete) return FailedPrecondition("{} lacks functions every driver since 2018 has", file);
+  Find(handle, "nvmlDeviceGetMemoryInfo_v2", &api.DeviceGetMemoryInfoV2);
   Find(handle, "nvmlErrorString", &api.ErrorString);
   Find(handle, "nvmlSystemGetDriverVersion", &api.SystemGetDriverVersion);
   Find(handle, "nvmlDeviceGetCudaComputeCapability", &api.DeviceGetCudaComputeCapability);

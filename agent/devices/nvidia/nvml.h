@@ -22,6 +22,11 @@ struct PciInfo {  // nvmlPciInfo_t, v3
 struct Memory {
   unsigned long long total, free, used;
 };  // nvmlMemory_t
+struct MemoryV2 {
+  unsigned version;
+  unsigned long long total, reserved, free, used;
+};  // nvmlMemory_v2_t: used is without what the driver reserves
+inline constexpr unsigned kMemoryV2 = sizeof(MemoryV2) | 2u << 24;
 struct Utilization {
   unsigned gpu, memory;
 };  // nvmlUtilization_t, percent
@@ -62,6 +67,7 @@ struct Api {
   Result (*DeviceGetPciInfo)(Handle, PciInfo*) = nullptr;
   Result (*DeviceGetMemoryInfo)(Handle, Memory*) = nullptr;
 
+  Result (*DeviceGetMemoryInfoV2)(Handle, MemoryV2*) = nullptr;
   const char* (*ErrorString)(Result) = nullptr;
   Result (*SystemGetDriverVersion)(char*, unsigned) = nullptr;
   Result (*DeviceGetCudaComputeCapability)(Handle, int*, int*) = nullptr;
