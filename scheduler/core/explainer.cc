@@ -51,6 +51,18 @@ uint32_t QuarantinedOf(const NodeState& node, const DeviceSet& all) {
   return count;
 }
 
+// Those of them that nothing leases: free, if they were given back.
+uint32_t IdleInQuarantine(const ClusterState& cluster, const NodeState& node,
+                          const DeviceSet& all) {
+  if (node.quarantines.empty()) return 0;
+  DeviceSet leased;
+  for (const TaskKey& key : node.tasks)
+    leased = leased | cluster.FindJob(key.task.job)->tasks[key.task.index].placement.devices;
+  for (const ReplicaId id : node.replicas)
+    leased = leased | cluster.replicas().at(id).placement.devices;
+  return QuarantinedOf(node, all.Minus(leased));
+}
+
 // "nvidia/h100* or GPU": what all alternatives ask for.
 std::string Wishes(const Demand& demand) {
   if (demand.devices.empty()) return "processors";
@@ -148,7 +160,10 @@ Explainer::NodeVerdict Explainer::Judge(const Demand& demand, uint32_t node,
                                ? Obstacle::kDevicesQuarantined
                                : Obstacle::kUnhealthy;
       } else if (!devices) {
-        verdict.obstacle = part->free < option.count ? Obstacle::kBusy : Obstacle::kScattered;
+        const uint32_t mended = part->free + IdleInQuarantine(ledger_.state(), state, part->all);
+        verdict.obstacle = part->free >= option.count ? Obstacle::kScattered
+                           : mended >= option.count   ? Obstacle::kDevicesQuarantined
+                                                      : Obstacle::kBusy;
       } else if (!cpus) {
         verdict.obstacle = Obstacle::kCpus;
       } else if (tasks == 0) {

@@ -111,7 +111,8 @@ HealthVerdict HealthMonitor::Judge(Duration now, const Device& device) const {
 
 void HealthMonitor::Apply(Duration now, Device* device) const {
   HealthVerdict verdict = Judge(now, *device);
-  device->health = std::move(verdict.reasons);
+  // Those that the device came with, from its vendor, stay.
+  device->health.insert(device->health.end(), verdict.reasons.begin(), verdict.reasons.end());
   if (device->state != DeviceState::kReady && device->state != DeviceState::kUnhealthy) return;
   if (verdict.action == HealthAction::kDrain) device->state = DeviceState::kDraining;
   if (verdict.action == HealthAction::kQuarantine) device->state = DeviceState::kQuarantined;

@@ -149,9 +149,9 @@ TEST(DoctorLines, OneANode) {
   lost.alive = false;
   const std::string lines = DoctorLines(Diagnose({}, {Node(), lost}, {}));
   EXPECT_EQ(lines,
-            "NODE            PROBLEMS  NOTICES  FIRST\n"
-            "n1    well             0        0  -\n"
-            "n2    unwell           1        0  it is lost, heard 1s ago\n");
+            "NODE          PROBLEMS  NOTICES  FIRST\n"
+            "n1    well           0        0  -\n"
+            "n2    unwell         1        0  it is lost, heard 1s ago\n");
 }
 
 }  // namespace

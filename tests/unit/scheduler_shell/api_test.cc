@@ -53,7 +53,7 @@ TEST(Api, AJobGoesFromSubmissionToItsEnd) {
   const json::object& task = job.at("tasks").as_array()[1].as_object();
   EXPECT_EQ(task.at("node").as_string(), "n1");
   EXPECT_EQ(task.at("devices").as_array().size(), 2u);
-  EXPECT_EQ(task.at("devices").as_array()[0].as_object().at("isolation").as_string(), "hard");
+  EXPECT_EQ(task.at("devices").as_array()[0].as_object().at("isolation").as_string(), "none");
   EXPECT_TRUE(job.at("emulated").as_bool());
   EXPECT_THAT(std::string(job.at("submitted").as_string()), HasSubstr("Z"));
 }
@@ -274,7 +274,7 @@ TEST(Api, NodesDrainAndComeBack) {
   EXPECT_TRUE(node.at("emulated").as_bool());
   EXPECT_EQ(node.at("isolation").as_string(), "none");
   EXPECT_EQ(node.at("losses").as_array().at(0).as_string(), "device filters: not root");
-  EXPECT_TRUE(node.at("warnings").as_array().empty());
+  EXPECT_FALSE(node.contains("warnings"));
   const json::value devices = cluster.Get("/v1/devices").json();
   ASSERT_EQ(devices.at("devices").as_array().size(), 5u);
   const json::object& cpu = devices.at("devices").as_array()[0].as_object();
