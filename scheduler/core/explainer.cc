@@ -262,7 +262,7 @@ Explainer::Survey Explainer::Look(const Demand& demand, std::optional<PriceRate>
   add(Obstacle::kUnhealthy, WaitReason::kDevicesUnhealthy,
       fmt::format("with {}, not enough of them healthy", wishes));
   add(Obstacle::kDevicesQuarantined, WaitReason::kDevicesQuarantined,
-      fmt::format("with {}, too many of them quarantined", wishes));
+      fmt::format("with {}, too few free and some quarantined", wishes));
   add(Obstacle::kBusy, WaitReason::kDevicesBusy,
       plain ? fmt::format("with {}, fewer than {} free", wishes, count)
             : fmt::format("with {}, too few free", wishes));
@@ -302,7 +302,7 @@ JobExplanation::Candidate Explainer::CandidateOf(const Demand& demand,
       break;
     case Obstacle::kDevicesQuarantined:
       candidate.verdict = fmt::format(
-          "{} of {} devices in service, {} quarantined", part->total, count,
+          "{} of {} devices free, {} quarantined", part->free, count,
           QuarantinedOf(ledger_.state().nodes()[verdict.node], part->all));
       break;
     case Obstacle::kQuarantined:
@@ -430,7 +430,9 @@ void Explainer::Remedies(Time now, const Demand& demand, const Survey& survey,
   uint32_t draining = 0;
   for (const NodeVerdict& verdict : survey.nodes) {
     if (verdict.obstacle == Obstacle::kDraining) ++draining;
-    if (verdict.obstacle != Obstacle::kBusy && verdict.obstacle != Obstacle::kScattered &&
+    if (verdict.obstacle != Obstacle::kBusy &&
+        verdict.obstacle != Obstacle::kDevicesQuarantined &&
+        verdict.obstacle != Obstacle::kScattered &&
         verdict.obstacle != Obstacle::kCpus && verdict.obstacle != Obstacle::kMemory)
       continue;
     for (const TaskKey& key : ledger_.state().nodes()[verdict.node].tasks)
