@@ -94,6 +94,8 @@ void BlackHole::On(const scheduler::DeviceOnProbation& r) {
   if (!open_ || nodes_[r.node]->name != node_name_) return;
   due_ = false;
   eaten_.clear();
+  // Only of what is placed from now on.
+  if (r.device.empty() || r.device == device_) since_ = std::max(since_, r.at);
 }
 
 void BlackHole::On(const scheduler::DeviceCleared& r) {
@@ -130,9 +132,7 @@ void BlackHole::On(const scheduler::TaskExited& r) {
   if (it == jobs_.end()) return;
   const Job& job = it->second;
   Spot spot = job.spots[r.key.task.index];
-  if (job.stopping || job.spec->runtime == TaskRuntime::kNoop || knobs_.failures == 0 ||
-      registered_[spot.node] == r.at)
-    return;
+  if (job.stopping || job.spec->runtime == TaskRuntime::kNoop || knobs_.failures == 0) return;
   // Of devices that are gone meanwhile nobody knows any more.
   const bool processors = spot.devices.empty();
   std::erase_if(spot.devices, [&](const std::string& id) {
@@ -144,7 +144,13 @@ void BlackHole::On(const scheduler::TaskExited& r) {
   const Time started = job.started[r.key.task.index];
   Duration lived = started == Time() ? Duration{} : r.at - started;
   if (r.exit.started != Time()) lived = std::min(lived, r.exit.finished - r.exit.started);
-  if (r.exit.succeeded() || lived >= knobs_.within) return Well(job, spot);
+  const bool well = r.exit.succeeded() || lived >= knobs_.within;
+  // Told by a registration, which is no evidence, or after one at the same moment, which is.
+  if (registered_[spot.node] == r.at) {
+    if (!well) MayHaveFailed(r.key.task.job, spot);
+    return;
+  }
+  if (well) return Well(job, spot);
   Failed(r.key.task.job, job, spot, r.exit.code);
 }
 
@@ -155,11 +161,15 @@ void BlackHole::Well(const Job& job, const Spot& spot) {
   std::erase_if(eaten_, [&](const Eaten& eaten) { return eaten.placed <= job.placed; });
 }
 
+void BlackHole::MayHaveFailed(JobId id, const Spot& spot) {
+  failed_[{spot.node, ""}].insert(id);
+  for (const std::string& device : spot.devices) failed_[{spot.node, device}].insert(id);
+}
+
 void BlackHole::Failed(JobId id, const Job& job, const Spot& spot, int32_t code) {
   Said& said = said_[spot];
   if (said.placed <= job.placed) said = {job.placed, true};
-  failed_[{spot.node, ""}].insert(id);
-  for (const std::string& device : spot.devices) failed_[{spot.node, device}].insert(id);
+  MayHaveFailed(id, spot);
   std::set<Spot>& spots = failed_at_[id];
   spots.insert(spot);
   // A job that fails in several spots is no witness here, though it may be one for the scheduler.

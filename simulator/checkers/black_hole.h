@@ -56,6 +56,7 @@ class BlackHole {
   bool Elsewhere() const;
   bool NoDeviceExplains() const;
   void Forget();
+  void MayHaveFailed(JobId id, const Spot& spot);
   void Failed(JobId id, const Job& job, const Spot& spot, int32_t code);
   void Well(const Job& job, const Spot& spot);
   void On(const scheduler::TermBegun&) { Forget(); }
