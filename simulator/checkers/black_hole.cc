@@ -49,7 +49,14 @@ bool BlackHole::In(const Spot& spot) const {
 bool BlackHole::Elsewhere() const {
   bool well = false;
   for (const auto& [spot, said] : said_) {
-    if (In(spot)) continue;
+    if (In(spot)) {
+      // Of a node: work that it has not eaten, or that is no witness, failed on a device of it, which
+      // to the rule is another place where the work fails.
+      const auto eaten_here = [&](const Eaten& eaten) { return eaten.devices == spot.devices; };
+      if (device_.empty() && said.failed && std::none_of(eaten_.begin(), eaten_.end(), eaten_here))
+        return false;
+      continue;
+    }
     if (said.failed) return false;
     well |= device_.empty() || !spot.devices.empty();
   }
@@ -81,6 +88,7 @@ void BlackHole::On(const scheduler::DeviceQuarantined& r) {
     std::erase_if(eaten_, [&](const Eaten& e) {
       return std::find(e.devices.begin(), e.devices.end(), r.device) != e.devices.end();
     });
+    due_ = due_ && eaten_.size() >= knobs_.failures;
     return;
   }
   if (!eaten_.empty() && r.strikes > 0) ++found_out_;
