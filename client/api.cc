@@ -191,6 +191,8 @@ StatusOr<Answer<DeviceView>> Api::DrainDevice(const std::string& node, const std
   return Answer<DeviceView>{view.ok() ? *std::move(view) : DeviceView(), std::move(body)};
 }
 
+StatusOr<Answer<PowerPage>> Api::Power() { return Typed({.target = "/v1/power"}, ParsePower); }
+
 StatusOr<Answer<PolicyView>> Api::Policy() { return Typed({.target = "/v1/policy"}, ParsePolicy); }
 
 StatusOr<std::string> Api::ApplyPolicy(const std::string& yaml) {

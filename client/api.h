@@ -89,6 +89,7 @@ class Api {
                                            bool drain);
 
   StatusOr<Answer<PolicyView>> Policy();
+  StatusOr<Answer<PowerPage>> Power();
   StatusOr<std::string> ApplyPolicy(const std::string& yaml);
 
   // These two speak to a gateway.

@@ -32,6 +32,7 @@ void AddAll(CLI::App& app, Session& session) {
   AddExplain(app, session);
   AddDeployments(app, session);
   AddNodes(app, session);
+  AddPower(app, session);
   AddTop(app, session);
   AddPolicy(app, session);
   AddKeys(app, session);

@@ -34,6 +34,25 @@ std::string PerHour(std::optional<double> usd) {
   return usd ? fmt::format("${:.2f}/h", *usd) : "-";
 }
 
+namespace {
+
+// Three digits, and a prefix that keeps them before the point.
+std::string Prefixed(double value, std::string_view unit) {
+  constexpr std::pair<double, std::string_view> kPrefixes[] = {
+      {1e9, "G"}, {1e6, "M"}, {1e3, "k"}, {1, ""}};
+  for (const auto& [size, prefix] : kPrefixes) {
+    // What would round up to a thousand takes the next prefix.
+    if (std::abs(value) >= size * 0.9995)
+      return fmt::format("{:.3g}{}{}", value / size, prefix, unit);
+  }
+  return fmt::format("{:.3g}{}", value, unit);
+}
+
+}  // namespace
+
+std::string Energy(std::optional<double> joules) { return joules ? Prefixed(*joules, "J") : "-"; }
+std::string Power(std::optional<double> watts) { return watts ? Prefixed(*watts, "W") : "-"; }
+
 std::string Memory(std::optional<int64_t> bytes) { return bytes ? FormatBytes(*bytes) : "-"; }
 
 std::string Ratio(std::optional<double> ratio) {

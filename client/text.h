@@ -14,6 +14,8 @@ namespace allot::client {
 std::string Seconds(std::optional<double> seconds);          // "1.5s", "3m20s"
 std::string Money(std::optional<double> usd);                // "$0.0021", "$12.40"
 std::string PerHour(std::optional<double> usd);              // "$2.95/h"
+std::string Energy(std::optional<double> joules);            // "42J", "1.5kJ", "3.2MJ"
+std::string Power(std::optional<double> watts);              // "72W", "12.5kW"
 std::string Memory(std::optional<int64_t> bytes);            // "80GiB"
 std::string Ratio(std::optional<double> ratio);              // "42%"
 std::string Number(std::optional<double> number);            // "1.5", "2"

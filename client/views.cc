@@ -1,6 +1,7 @@
 #include "client/views.h"
 
 #include <map>
+#include <utility>
 
 #include "common/json/json.h"
 
@@ -48,6 +49,13 @@ class Fields {
     if (v == nullptr || !v->is_array()) return out;
     for (const json::value& item : v->get_array())
       if (item.is_object()) out.push_back(parse(Fields(item.get_object())));
+    return out;
+  }
+  std::vector<std::pair<std::string, double>> Numbers() const {
+    std::vector<std::pair<std::string, double>> out;
+    for (const auto& [key, value] : object_)
+      if (value.is_number())
+        out.emplace_back(std::string(key.data(), key.size()), value.to_number<double>());
     return out;
   }
   std::vector<std::string> Texts(std::string_view key) const {
@@ -107,6 +115,8 @@ JobView JobOf(const Fields& f) {
   j.ran_seconds = f.Number("ran_seconds");
   j.price_usd_per_hour = f.Number("price_usd_per_hour");
   j.cost_usd = f.Number("cost_usd");
+  j.energy_joules = f.Number("energy_joules");
+  j.energy_source = f.Text("energy_source");
   j.emulated = f.Flag("emulated");
   j.command = f.Texts("command");
   j.tasks = f.List("tasks", TaskOf);
@@ -248,12 +258,28 @@ RequestCandidate RequestCandidateOf(const Fields& f) {
   c.price_usd_per_hour = f.Number("price_usd_per_hour");
   c.predicted_seconds = f.Number("predicted_seconds");
   c.predicted_cost_usd = f.Number("predicted_cost_usd");
+  c.predicted_energy_joules = f.Number("predicted_energy_joules");
   return c;
 }
 
 GatewayDeployment GatewayDeploymentOf(const Fields& f) {
   return {f.Text("name"), f.Count("queued"), f.Count("in_flight"),
           f.List("predictions", RequestCandidateOf)};
+}
+
+PowerView PowerOf(const Fields& f) {
+  PowerView p;
+  p.name = f.Text("name");
+  p.rack = f.Text("rack");
+  p.alive = f.Flag("alive");
+  p.nodes = f.Count("nodes");
+  p.devices = f.Count("devices");
+  p.devices_unknown = f.Count("devices_unknown");
+  p.devices_measured = f.Count("devices_measured");
+  p.leased_watts = f.Number("leased_watts");
+  p.cap_watts = f.Number("cap_watts");
+  p.measured_watts = f.Number("measured_watts");
+  return p;
 }
 
 StatusOr<json::value> Document(std::string_view body) {
@@ -365,6 +391,9 @@ StatusOr<RequestExplanation> ParseRequestExplanation(std::string_view body) {
   e.outcome = f.Text("outcome");
   e.reason = f.Text("reason");
   e.candidates = f.List("candidates", RequestCandidateOf);
+  e.cost_usd = f.Number("cost_usd");
+  e.energy_joules = f.Number("energy_joules");
+  e.energy_source = f.Text("energy_source");
   return e;
 }
 
@@ -381,8 +410,23 @@ StatusOr<PolicyView> ParsePolicy(std::string_view body) {
     const std::string name = p.Text(key);
     return name.empty() ? p.Object(key).Text("algorithm") : name;
   };
-  return PolicyView{p.Text("name"),         p.Text("description"), algorithm("queue"),
-                    algorithm("placement"), algorithm("routing"),  f.Text("yaml")};
+  PolicyView view{p.Text("name"),         p.Text("description"), algorithm("queue"),
+                  algorithm("placement"), algorithm("routing"),  f.Text("yaml")};
+  const Fields power = p.Object("power");
+  view.cluster_watts = power.Number("cluster_watts");
+  view.rack_watts = power.Number("rack_watts");
+  view.node_watts = power.Number("node_watts");
+  view.racks_watts = power.Object("racks").Numbers();
+  view.nodes_watts = power.Object("nodes").Numbers();
+  return view;
+}
+
+StatusOr<PowerPage> ParsePower(std::string_view body) {
+  ASSIGN_OR_RETURN(const json::value document, Document(body));
+  const Fields f(document.get_object());
+  PowerPage page{PowerOf(f.Object("cluster")), f.List("racks", PowerOf), f.List("nodes", PowerOf)};
+  page.cluster.name = "cluster";
+  return page;
 }
 
 Status StatusOfAnswer(int http_status, std::string_view body) {

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "common/base/status.h"
@@ -33,7 +34,8 @@ struct JobView {
   std::string submitted, placed, finished;  // RFC 3339
   std::optional<int64_t> code;
   int64_t attempt = 0, tasks_total = 0, priority = 0;
-  std::optional<double> waited_seconds, ran_seconds, price_usd_per_hour, cost_usd;
+  std::optional<double> waited_seconds, ran_seconds, price_usd_per_hour, cost_usd, energy_joules;
+  std::string energy_source;  // "measured" or "modelled"
   bool emulated = false;
   std::vector<std::string> command;
   std::vector<TaskView> tasks;
@@ -130,11 +132,14 @@ struct RequestCandidate {
   bool emulated = false, within_objective = false;
   int64_t in_flight = 0, concurrency = 0, samples = 0;
   std::optional<double> price_usd_per_hour, predicted_seconds, predicted_cost_usd;
+  std::optional<double> predicted_energy_joules;
 };
 
 struct RequestExplanation {
   std::string id, deployment, policy, arrived, outcome, reason;
   std::vector<RequestCandidate> candidates;
+  std::optional<double> cost_usd, energy_joules;  // once it has ended
+  std::string energy_source;
 };
 
 struct GatewayDeployment {
@@ -145,6 +150,20 @@ struct GatewayDeployment {
 
 struct PolicyView {
   std::string name, description, queue, placement, routing, yaml;
+  std::optional<double> cluster_watts, rack_watts, node_watts;           // caps
+  std::vector<std::pair<std::string, double>> racks_watts, nodes_watts;  // by name
+};
+
+// One line of power: the cluster, a rack or a node.
+struct PowerView {
+  std::string name, rack;
+  bool alive = true;
+  int64_t nodes = 0, devices = 0, devices_unknown = 0, devices_measured = 0;
+  std::optional<double> leased_watts, cap_watts, measured_watts;
+};
+struct PowerPage {
+  PowerView cluster;
+  std::vector<PowerView> racks, nodes;
 };
 
 // Each takes a whole answer of the API. An answer that is not the JSON object promised is
@@ -166,6 +185,7 @@ StatusOr<JobExplanation> ParseJobExplanation(std::string_view body);
 StatusOr<RequestExplanation> ParseRequestExplanation(std::string_view body);
 StatusOr<std::vector<GatewayDeployment>> ParseGatewayDeployments(std::string_view body);
 StatusOr<PolicyView> ParsePolicy(std::string_view body);
+StatusOr<PowerPage> ParsePower(std::string_view body);
 
 // The status an error answer stands for: the code of its JSON where it has one, else the HTTP
 // status. `body` may be anything.

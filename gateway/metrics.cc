@@ -22,6 +22,9 @@ const Row kTtft{"allotrope_gateway_ttft_seconds",
                 metrics::LatencyBuckets()};
 const Row kCost{"allotrope_gateway_cost_usd_total",
                 "Price of the leased devices over the time requests held their share of them."};
+const Row kEnergy{"allotrope_gateway_energy_joules_total",
+                  "What leased devices draw at most over the time requests held their share of "
+                  "them: modelled, not measured. 0 where the power is unknown."};
 const Row kObjective{"allotrope_gateway_objective_total",
                      "Requests that ended, by whether the objective of their deployment was kept."};
 const Row kDecisions{"allotrope_gateway_route_decisions_total",
@@ -119,6 +122,7 @@ Metrics::Handles& Metrics::HandlesOf(const router::RequestEnded& ended) {
                     {"device_kind", placed ? std::string(ToString(ended.kind)) : "none"},
                     {"emulated", ended.emulated ? "true" : "false"}};
   handles.cost = &registry_.GetCounter(kCost, handles.labels);
+  handles.energy = &registry_.GetCounter(kEnergy, handles.labels);
   const Labels deployment = {{"deployment", OrNone(ended.deployment)}};
   const auto met = [&](const char* answer) {
     Labels labels = deployment;
@@ -144,6 +148,7 @@ void Metrics::Ended(const router::RequestEnded& ended) {
   }
   counter->Add();
   if (ended.cost.micros > 0) handles.cost->Add(ended.cost.dollars());
+  if (ended.energy > 0) handles.energy->Add(static_cast<double>(ended.energy) / 1e3);
   if (ended.deployment.empty()) return;  // Nothing was promised.
   // A client that left before it was late was neither served nor let down.
   if (ended.outcome != Outcome::kCancelled || !ended.within_objective)

@@ -44,7 +44,7 @@ class Metrics {
     metrics::Labels labels;
     std::map<router::RequestEnded::Outcome, metrics::Counter*> outcomes;
     metrics::Histogram *seconds = nullptr, *ttft = nullptr;
-    metrics::Counter *cost = nullptr, *met = nullptr, *missed = nullptr;
+    metrics::Counter *cost = nullptr, *energy = nullptr, *met = nullptr, *missed = nullptr;
   };
   Handles& HandlesOf(const router::RequestEnded& ended);
 

@@ -258,6 +258,12 @@ void RequestPlane::Finish(RequestId id, Exchange& exchange) {
     http::Response response;
     response.status = done.status;
     AddOurHeaders(id, done, &done.headers);
+    // A stream's headers leave before anybody can know; its watts are there.
+    if (done.forward.has_value() && done.forward->power > 0) {
+      const MilliJoule energy = core_.EnergySoFar(clock_.Now(), id);
+      done.headers.emplace_back("X-Allot-Energy-Joules",
+                                fmt::format("{:.3f}", static_cast<double>(energy) / 1e3));
+    }
     response.headers = std::move(done.headers);
     response.body = std::move(done.held);
     response.content_type = std::move(done.content_type);
@@ -285,6 +291,9 @@ void RequestPlane::AddOurHeaders(RequestId id, const Exchange& exchange,
   headers->emplace_back("X-Allot-Emulated", f.emulated ? "true" : "false");
   headers->emplace_back("X-Allot-Price-Usd-Per-Hour",
                         fmt::format("{:.6f}", f.price.dollars_per_hour()));
+  if (f.power > 0)
+    headers->emplace_back("X-Allot-Power-Watts",
+                          fmt::format("{:.3f}", static_cast<double>(f.power) / 1e3));
   headers->emplace_back("X-Allot-Predicted-Ms",
                         fmt::format("{:.3f}", static_cast<double>(f.predicted.count()) / 1e3));
   headers->emplace_back("X-Allot-Policy", core_.routes().policy_name);

@@ -34,6 +34,10 @@ json::object ToJson(const router::CandidateView& view) {
   out["predicted_seconds"] = Seconds(view.predicted);
   out["samples"] = view.samples;
   out["predicted_cost_usd"] = static_cast<double>(view.predicted_cost_nanos) / 1e9;
+  if (view.power > 0) {
+    out["power_watts"] = static_cast<double>(view.power) / 1e3;
+    out["predicted_energy_joules"] = static_cast<double>(view.predicted_energy) / 1e3;
+  }
   out["within_objective"] = view.within_objective;
   out["verdict"] = view.verdict;
   return out;
@@ -78,6 +82,11 @@ std::string ExplanationJson(const router::RequestExplanation& explained) {
   request["outcome"] = explained.outcome;
   if (explained.reason.has_value()) request["reason"] = ToString(*explained.reason);
   request["objective"] = ToJson(explained.objective);
+  if (explained.cost.has_value()) request["cost_usd"] = explained.cost->dollars();
+  if (explained.energy.value_or(0) > 0) {
+    request["energy_joules"] = static_cast<double>(*explained.energy) / 1e3;
+    request["energy_source"] = "modelled";
+  }
   request["candidates"] = ToJson(explained.candidates);
   return json::serialize(json::object{{"version", 1}, {"request", std::move(request)}});
 }

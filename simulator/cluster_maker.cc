@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 
 #include "fmt/format.h"
 #include "policies/api/registry.h"
@@ -14,12 +15,13 @@ struct Model {
   const char* vendor;
   DeviceKind kind;
   Bytes memory;
+  MilliWatt power;
 };
 constexpr std::array<Model, 4> kModels = {{
-    {"nvidia/h200-sxm-141g", "nvidia", DeviceKind::kGpu, 141 * kGiB},
-    {"nvidia/l4-24g", "nvidia", DeviceKind::kGpu, 24 * kGiB},
-    {"amd/mi300x-192g", "amd", DeviceKind::kGpu, 192 * kGiB},
-    {"groq/lpu-v1", "groq", DeviceKind::kAsic, 230 * kMiB},
+    {"nvidia/h200-sxm-141g", "nvidia", DeviceKind::kGpu, 141 * kGiB, 700'000},
+    {"nvidia/l4-24g", "nvidia", DeviceKind::kGpu, 24 * kGiB, 72'000},
+    {"amd/mi300x-192g", "amd", DeviceKind::kGpu, 192 * kGiB, 750'000},
+    {"groq/lpu-v1", "groq", DeviceKind::kAsic, 230 * kMiB, 300'000},
 }};
 constexpr std::array<const char*, 3> kTenants = {"default", "research", "product"};
 
@@ -142,6 +144,7 @@ uint64_t Slots(const JobSpec& spec, const DeviceRequest* request, const NodeInfo
 
 NodeInfo MakeNode(Rng& rng, uint32_t index) {
   NodeInfo node;
+  if (!rng.OneIn(4)) node.labels["rack"] = fmt::format("r{}", rng.Below(2));
   node.name = fmt::format("n{}", index + 1);
   node.instance = fmt::format("i{}", index + 1);
   node.address = fmt::format("10.0.0.{}", index + 1);
@@ -154,10 +157,13 @@ NodeInfo MakeNode(Rng& rng, uint32_t index) {
   cpu.vendor = "intel";
   cpu.model = "intel/xeon-8480+";
   cpu.cores = node.cpus / 1'000;
+  if (!rng.OneIn(4)) cpu.power_max = 350'000;
   node.devices.push_back(cpu);
   const Model& first = kModels[rng.Below(kModels.size())];
   const Model& second = rng.OneIn(4) ? kModels[rng.Below(kModels.size())] : first;
   const uint64_t count = rng.Below(9);
+  // Some tell nothing of power, some nodes have limits of their own, or one device has.
+  const uint64_t tells = rng.Below(8), limited = rng.Below(16);
   for (uint64_t i = 0; i < count; ++i) {
     const Model& model = i < count / 2 ? first : second;
     Device device;
@@ -167,6 +173,8 @@ NodeInfo MakeNode(Rng& rng, uint32_t index) {
     device.model = model.name;
     device.memory = model.memory;
     device.emulated = true;
+    if (tells > 0) device.power_max = tells == 1 ? model.power * 2 / 3 : model.power;
+    if (limited == i) device.power_max = model.power / 2;
     node.devices.push_back(device);
   }
   Arrange(rng, node);
@@ -233,6 +241,19 @@ DeploymentSpec MakeDeployment(Rng& rng, uint64_t number) {
   return deployment;
 }
 
+// A handful of accelerators' worth; half of the policies have no cap at all.
+PowerCaps MakeCaps(Rng& rng) {
+  PowerCaps caps;
+  const auto some = [&rng] { return static_cast<MilliWatt>(rng.Below(60)) * 100'000; };
+  if (rng.OneIn(2)) return caps;
+  if (rng.OneIn(2)) caps.cluster = some();
+  if (rng.OneIn(2)) caps.rack = some();
+  if (rng.OneIn(3)) caps.node = some();
+  if (rng.OneIn(4)) caps.racks["r1"] = some();
+  if (rng.OneIn(4)) caps.nodes["n2"] = some();
+  return caps;
+}
+
 Policy MakePolicy(Rng& rng) {
   Policy policy;
   policy.name = fmt::format("p{}", rng.Below(1'000));
@@ -248,15 +269,114 @@ Policy MakePolicy(Rng& rng) {
   policy.quarantine.failures = rng.OneIn(8) ? 0 : 1 + static_cast<uint32_t>(rng.Below(3));
   policy.quarantine.within = rng.OneIn(2) ? 5s : 60s;
   policy.quarantine.probation_after = Duration(1s) * static_cast<int64_t>(1 + rng.Below(20));
+  policy.power = MakeCaps(rng);
+  if (rng.OneIn(4)) policy.prices.rows = {{"nvidia/*", {2'000'000}, 400.0}};
+  if (rng.OneIn(4)) policy.prices.hours = {{22, 6, 50'000, 0.5}};
   return policy;
 }
 
-bool FitsEmptyCluster(const JobSpec& spec, const std::vector<const NodeInfo*>& nodes) {
+MilliWatt DrawsAtMost(const PriceBook& prices, const NodeInfo& node, const Device& device) {
+  for (const PriceRow& row : prices.rows) {
+    if (!GlobMatch(row.model, device.model)) continue;
+    if (row.watts) return static_cast<MilliWatt>(*row.watts * 1000 + 0.5);
+    break;
+  }
+  MilliWatt most = 0;
+  for (const Device& other : node.devices)
+    if (other.model == device.model) most = std::max(most, other.power_max.value_or(0));
+  return most;
+}
+
+MilliWatt ShareDrawsAtMost(const PriceBook& prices, const NodeInfo& node, MilliCpu share) {
+  MilliWatt power = 0;
+  MilliCpu whole = 0;
+  for (const Device& device : node.devices) {
+    if (device.kind != DeviceKind::kCpu) continue;
+    power += DrawsAtMost(prices, node, device);
+    whole += device.cores * 1'000;
+  }
+  whole = std::max<MilliCpu>({whole, node.cpus, 1});
+  return (power * share + whole / 2) / whole;
+}
+
+namespace {
+
+// Gangs within caps: one task after the other to where it draws least, until no cap allows more.
+bool FitsCaps(const JobSpec& spec, const DeviceRequest* request,
+              const std::vector<const NodeInfo*>& nodes, const Policy& policy) {
+  struct Way {
+    MilliWatt power;
+    size_t node;
+    uint64_t tasks;
+  };
+  std::vector<Way> ways;
+  for (size_t i = 0; i < nodes.size(); ++i) {
+    const NodeInfo* node = nodes[i];
+    const MilliWatt share = ShareDrawsAtMost(policy.prices, *node, spec.resources.cpus);
+    if (request == nullptr || request->kind == DeviceKind::kCpu || request->count == 0) {
+      ways.push_back({share, i, Slots(spec, request, *node)});
+      continue;
+    }
+    for (const Model& model : kModels) {
+      std::vector<std::string> devices;
+      MilliWatt each = 0;
+      for (const Device& device : node->devices) {
+        if (device.model != model.name || !Matches(*request, device)) continue;
+        devices.push_back(device.id);
+        each = DrawsAtMost(policy.prices, *node, device);
+      }
+      ways.push_back({share + each * request->count, i, SetsOf(devices, *node, *request)});
+    }
+  }
+  std::stable_sort(ways.begin(), ways.end(),
+                   [](const Way& a, const Way& b) { return a.power < b.power; });
+  const PowerCaps& caps = policy.power;
+  std::vector<std::pair<uint64_t, MilliWatt>> of_node(nodes.size());
+  std::map<std::string, MilliWatt> of_rack;
+  MilliWatt of_cluster = 0;
+  uint64_t placed = 0;
+  for (const Way& way : ways) {
+    const NodeInfo& node = *nodes[way.node];
+    const auto label = node.labels.find("rack");
+    const std::string rack = label == node.labels.end() ? "" : label->second;
+    auto& [tasks, power] = of_node[way.node];
+    for (uint64_t n = 0; n < way.tasks && placed < spec.tasks; ++n) {
+      if (tasks >= Slots(spec, nullptr, node)) break;
+      const auto over = [&way](std::optional<MilliWatt> cap, MilliWatt leased) {
+        return cap && leased + way.power > *cap;
+      };
+      if (over(CapOfNode(caps, node.name), power)) break;
+      if (!rack.empty() && over(CapOfRack(caps, rack), of_rack[rack])) break;
+      if (over(caps.cluster, of_cluster)) break;
+      ++tasks;
+      power += way.power;
+      of_rack[rack] += way.power;
+      of_cluster += way.power;
+      ++placed;
+    }
+  }
+  return placed >= spec.tasks;
+}
+
+}  // namespace
+
+std::optional<MilliWatt> CapOfNode(const PowerCaps& caps, const std::string& name) {
+  const auto it = caps.nodes.find(name);
+  return it == caps.nodes.end() ? caps.node : std::optional(it->second);
+}
+
+std::optional<MilliWatt> CapOfRack(const PowerCaps& caps, const std::string& name) {
+  const auto it = caps.racks.find(name);
+  return it == caps.racks.end() ? caps.rack : std::optional(it->second);
+}
+
+bool FitsEmptyCluster(const JobSpec& spec, const std::vector<const NodeInfo*>& nodes,
+                      const Policy& policy) {
   const auto fits = [&](const DeviceRequest* request) {
     uint64_t slots = 0;
     for (const NodeInfo* node : nodes)
       slots += std::min<uint64_t>(Slots(spec, request, *node), spec.tasks);
-    return slots >= spec.tasks;
+    return slots >= spec.tasks && FitsCaps(spec, request, nodes, policy);
   };
   if (spec.devices.empty()) return fits(nullptr);
   return std::any_of(spec.devices.begin(), spec.devices.end(),

@@ -199,6 +199,7 @@ void SchedulerHost::MakeDurable(const std::vector<scheduler::Record>& records) {
     world_.job_ledger.Kept(record);
     world_.lease_ledger.Kept(record);
     world_.black_hole.Kept(record);
+    world_.power_ledger.Kept(record);
   }
   disk_.Append(records);
 }

@@ -162,6 +162,14 @@ void Workload::Request() {
 
 void Workload::Finish() {
   finishing_ = true;
+  // In half of the runs the caps are lifted, which must wake what they held back; in the others
+  // what they leave room for must still get its turn.
+  if (world_.rng.OneIn(2)) {
+    Policy policy = MakePolicy(world_.rng);
+    policy.power = {};
+    auto lifted = std::make_shared<const Policy>(std::move(policy));
+    Insist([=](auto token) { return scheduler::PolicyApplied{token, lifted}; }, [](const auto&) {});
+  }
   std::vector<const NodeInfo*> nodes;
   for (const auto& node : world_.nodes) nodes.push_back(&node->info());
   // Answers to what was asked before may still come, so this waits a little.
@@ -171,7 +179,8 @@ void Workload::Finish() {
     const scheduler::ClusterState& state = world_.scheduler->core().state();
     std::vector<JobId> hopeless;
     for (const auto& [id, job] : state.jobs())
-      if (!EndsByItself(*job.spec) || !FitsEmptyCluster(*job.spec, nodes)) hopeless.push_back(id);
+      if (!EndsByItself(*job.spec) || !FitsEmptyCluster(*job.spec, nodes, *state.policy()))
+        hopeless.push_back(id);
     std::vector<std::string> deployed;
     for (const auto& [name, deployment] : state.deployments()) deployed.push_back(name);
     // What jobs have failed on comes back by itself; an operator's word needs another.

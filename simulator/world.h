@@ -16,6 +16,7 @@
 #include "simulator/checkers/findings.h"
 #include "simulator/checkers/job_ledger.h"
 #include "simulator/checkers/lease_ledger.h"
+#include "simulator/checkers/power_ledger.h"
 #include "simulator/checkers/process_ledger.h"
 #include "simulator/checkers/request_ledger.h"
 #include "simulator/checkers/silence.h"
@@ -62,6 +63,7 @@ class World {
   Network network;
   JobLedger job_ledger{findings};
   LeaseLedger lease_ledger{findings};
+  PowerLedger power_ledger{findings};
   ProcessLedger process_ledger{findings};
   RequestLedger request_ledger{findings};
   Acknowledged acknowledged{findings};

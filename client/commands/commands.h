@@ -18,6 +18,7 @@ void AddLogs(CLI::App& app, Session& session);
 void AddExplain(CLI::App& app, Session& session);
 void AddDeployments(CLI::App& app, Session& session);  // deploy, undeploy, deployments
 void AddNodes(CLI::App& app, Session& session);        // nodes, devices, drain, undrain, doctor
+void AddPower(CLI::App& app, Session& session);
 void AddTop(CLI::App& app, Session& session);
 void AddPolicy(CLI::App& app, Session& session);
 void AddKeys(CLI::App& app, Session& session);

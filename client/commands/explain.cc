@@ -43,6 +43,9 @@ std::string RequestText(const RequestExplanation& e) {
   if (!e.reason.empty()) out += fmt::format(" ({})", e.reason);
   out += "\n";
   if (!e.arrived.empty()) out += fmt::format("Arrived {}\n", e.arrived);
+  if (e.cost_usd) out += fmt::format("Cost {}", Money(e.cost_usd));
+  if (e.energy_joules) out += fmt::format(", {} ({})", Energy(e.energy_joules), e.energy_source);
+  if (e.cost_usd) out += "\n";
   Table table({{"REPLICA"},
                {"NODE"},
                {"KIND"},
@@ -53,12 +56,14 @@ std::string RequestText(const RequestExplanation& e) {
                {"PREDICTED", Table::Align::kRight},
                {"SAMPLES", Table::Align::kRight},
                {"COST", Table::Align::kRight},
+               {"ENERGY", Table::Align::kRight},
                {"OBJECTIVE"},
                {"VERDICT"}});
   for (const RequestCandidate& c : e.candidates)
     table.Add({c.replica, c.node, c.kind, c.device_model, c.emulated ? "emulated" : " ",
                PerHour(c.price_usd_per_hour), fmt::format("{}/{}", c.in_flight, c.concurrency),
                Millis(c.predicted_seconds), std::to_string(c.samples), Money(c.predicted_cost_usd),
+               c.predicted_energy_joules ? Energy(c.predicted_energy_joules) : "",
                c.within_objective ? "meets" : "misses", c.verdict});
   if (!table.empty()) out += "\n" + table.ToString();
   return out;

@@ -60,6 +60,9 @@ std::string JobPageText(const JobView& job) {
   line("ran", Seconds(job.ran_seconds));
   line("price", PerHour(job.price_usd_per_hour));
   line("cost", Money(job.cost_usd));
+  if (job.energy_joules)
+    line("energy",
+         Energy(job.energy_joules) + (job.energy_source.empty() ? "" : ", ") + job.energy_source);
   Table table({{"RANK", Table::Align::kRight},
                {"NODE"},
                {"STATE"},

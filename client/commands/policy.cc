@@ -1,14 +1,29 @@
 #include "client/commands/commands.h"
 #include "client/policy_file.h"
+#include "client/text.h"
 
 namespace allot::client {
 namespace {
 
+// "cluster 20kW, each rack 8kW, rack r1 4kW", or "no caps".
+std::string Caps(const PolicyView& p) {
+  std::string caps;
+  const auto add = [&caps](const std::string& what, std::optional<double> watts) {
+    if (watts) caps += (caps.empty() ? "" : ", ") + what + " " + Power(watts);
+  };
+  add("cluster", p.cluster_watts);
+  add("each rack", p.rack_watts);
+  add("each node", p.node_watts);
+  for (const auto& [name, watts] : p.racks_watts) add("rack " + name, watts);
+  for (const auto& [name, watts] : p.nodes_watts) add("node " + name, watts);
+  return caps.empty() ? "no caps" : caps;
+}
+
 std::string PolicyPage(const PolicyView& p) {
   return fmt::format(
-      "policy     {}\nabout      {}\nqueue      {}\nplacement  {}\nrouting    {}\n\n"
-      "`allot policy show --yaml` prints the file.\n",
-      p.name, p.description, p.queue, p.placement, p.routing);
+      "policy     {}\nabout      {}\nqueue      {}\nplacement  {}\nrouting    {}\n"
+      "power      {}\n\n`allot policy show --yaml` prints the file.\n",
+      p.name, p.description, p.queue, p.placement, p.routing, Caps(p));
 }
 
 }  // namespace

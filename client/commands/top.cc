@@ -17,6 +17,7 @@ struct Picture {
   Answer<std::vector<DeviceView>> devices;
   Answer<std::vector<DeploymentView>> deployments;
   Answer<JobPage> queue;
+  std::optional<Answer<PowerPage>> power;  // not of an older scheduler
   std::vector<GatewayDeployment> load;
 };
 
@@ -26,6 +27,7 @@ StatusOr<Picture> Look(Api& api) {
   ASSIGN_OR_RETURN(p.devices, api.Devices());
   ASSIGN_OR_RETURN(p.deployments, api.Deployments());
   ASSIGN_OR_RETURN(p.queue, api.Jobs({.phase = "pending", .limit = kQueueShown}));
+  if (auto power = api.Power(); power.ok()) p.power = *std::move(power);
   for (const GatewayRef& gateway : p.cluster.view.gateways) {
     const auto there = Api::Connect({"http://" + gateway.http_address, api.endpoint().token});
     if (!there.ok()) continue;
@@ -63,6 +65,24 @@ std::string DevicesInUse(const std::vector<DeviceView>& devices) {
                row.used == 0 ? "" : PerHour(row.price)});
   }
   return table.empty() ? "no devices\n" : table.ToString();
+}
+
+// "power 12.3kW leased of 20kW, 8.1kW measured"
+std::string PowerLine(const Picture& p) {
+  if (!p.power) return "";
+  const PowerView& cluster = p.power->view.cluster;
+  std::string line = "power " + Power(cluster.leased_watts) + " leased";
+  if (cluster.cap_watts) line += " of " + Power(cluster.cap_watts);
+  if (cluster.measured_watts) line += ", " + Power(cluster.measured_watts) + " measured";
+  int over = 0;
+  const auto count = [&over](const std::vector<PowerView>& lines) {
+    for (const PowerView& line : lines)
+      over += line.cap_watts && line.leased_watts.value_or(0) >= *line.cap_watts * 0.95 ? 1 : 0;
+  };
+  count(p.power->view.racks);
+  count(p.power->view.nodes);
+  if (over > 0) line += fmt::format(", {} racks or nodes at 95% of their cap or above", over);
+  return line + "\n";
 }
 
 std::string Busiest(const Picture& p) {
@@ -117,10 +137,10 @@ std::string PictureText(const Picture& p) {
   return fmt::format(
       "{}  policy {}  term {}\n"
       "nodes {} ready, {} draining, {} lost   jobs {} waiting, {} running, {} stopping, {} "
-      "finished   replicas {}\n\n{}\n{}\n{}",
+      "finished   replicas {}\n{}\n{}\n{}\n{}",
       c.name.empty() ? "cluster" : c.name, c.policy, c.term, c.nodes_alive, c.nodes_draining,
       c.nodes_lost, c.jobs_pending, c.jobs_running, c.jobs_stopping, c.jobs_finished, c.replicas,
-      DevicesInUse(p.devices.view), Busiest(p), Queue(p));
+      PowerLine(p), DevicesInUse(p.devices.view), Busiest(p), Queue(p));
 }
 
 }  // namespace
@@ -138,8 +158,9 @@ void AddTop(CLI::App& app, Session& session) {
       if (!session.json) return PictureText(p);
       // The answers of the API, whole, under one roof.
       return fmt::format(
-          R"({{"version":1,"cluster":{},"devices":{},"deployments":{},"waiting":{}}})",
-          p.cluster.body, p.devices.body, p.deployments.body, p.queue.body);
+          R"({{"version":1,"cluster":{},"devices":{},"deployments":{},"waiting":{},"power":{}}})",
+          p.cluster.body, p.devices.body, p.deployments.body, p.queue.body,
+          p.power ? p.power->body : "null");
     });
   });
 }

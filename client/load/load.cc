@@ -39,6 +39,8 @@ void ReadHeaders(const http::Headers& headers, Sample* sample) {
   sample->emulated = HeaderOf(headers, "x-allot-emulated") == "true";
   const std::string price = HeaderOf(headers, "x-allot-price-usd-per-hour");
   std::from_chars(price.data(), price.data() + price.size(), sample->price_usd_per_hour);
+  const std::string power = HeaderOf(headers, "x-allot-power-watts");
+  std::from_chars(power.data(), power.data() + power.size(), sample->power_watts);
 }
 
 // Every n-th request streams so that after k requests k × ratio (rounded) have.

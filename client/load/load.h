@@ -33,6 +33,7 @@ struct Sample {
   int status = 0;  // HTTP; 0: no answer
   bool stream = false, emulated = false, truncated = false;
   std::string policy, device_model, kind, replica, node;
+  double power_watts = 0;  // 0: the answer did not say
   double price_usd_per_hour = 0;
   double seconds = 0;
   std::optional<double> ttft_seconds;  // streams: until the first piece

@@ -22,11 +22,12 @@ std::string FailureOf(const Sample& sample) {
   return sample.status == 0 ? "no answer" : fmt::format("HTTP {}", sample.status);
 }
 
-double CostOfSample(const Sample& sample, const LoadRun& run) {
+// Seconds of a whole replica.
+double HeldSeconds(const Sample& sample, const LoadRun& run) {
   const auto it = run.concurrency.find(sample.replica);
   const double slots =
       it == run.concurrency.end() ? 1 : static_cast<double>(std::max<int64_t>(1, it->second));
-  return sample.price_usd_per_hour * sample.seconds / 3600 / slots;
+  return sample.seconds / slots;
 }
 
 json::value QuantilesJson(const std::optional<Quantiles>& q) {
@@ -64,7 +65,8 @@ Report Summarize(const LoadRun& run) {
   report.requests = static_cast<int>(run.samples.size());
   report.seconds = run.seconds;
   std::vector<double> latency, ttft;
-  double cost = 0;
+  double cost = 0, energy = 0;
+  bool power_known = true;
   std::map<std::tuple<std::string, std::string, bool>, std::vector<double>> devices;
   std::map<std::string, int> failures;
   for (const Sample& s : run.samples) {
@@ -77,12 +79,15 @@ Report Summarize(const LoadRun& run) {
     ++report.ok;
     latency.push_back(s.seconds);
     if (s.ttft_seconds) ttft.push_back(*s.ttft_seconds);
-    cost += CostOfSample(s, run);
+    cost += s.price_usd_per_hour / 3600 * HeldSeconds(s, run);
+    energy += s.power_watts * HeldSeconds(s, run);
+    power_known &= s.power_watts > 0;
     devices[{s.kind, s.device_model, s.emulated}].push_back(s.seconds);
   }
   report.latency_seconds = QuantilesOf(std::move(latency));
   report.ttft_seconds = QuantilesOf(std::move(ttft));
   if (report.ok > 0) report.cost_usd_per_1000 = cost / report.ok * 1000;
+  if (report.ok > 0 && power_known) report.energy_joules_per_1000 = energy / report.ok * 1000;
   for (auto& [key, seconds] : devices) {
     const auto& [kind, model, emulated] = key;
     const auto count = static_cast<int>(seconds.size());
@@ -117,6 +122,7 @@ std::string ToJson(const Report& report) {
                    {"shares", std::move(shares)},
                    {"failures", std::move(failures)}};
   if (report.cost_usd_per_1000) out["cost_usd_per_1000"] = *report.cost_usd_per_1000;
+  if (report.energy_joules_per_1000) out["energy_joules_per_1000"] = *report.energy_joules_per_1000;
   return json::serialize(out);
 }
 
@@ -135,6 +141,8 @@ StatusOr<Report> FromJson(const std::string& text, const std::string& place) {
     report.ttft_seconds = QuantilesFrom(o, "ttft_seconds");
     if (const json::value* cost = o.if_contains("cost_usd_per_1000"))
       report.cost_usd_per_1000 = cost->to_number<double>();
+    if (const json::value* energy = o.if_contains("energy_joules_per_1000"))
+      report.energy_joules_per_1000 = energy->to_number<double>();
     for (const json::value& item : o.at("shares").as_array()) {
       const json::object& s = item.as_object();
       report.shares.push_back({Text(s.at("kind")), Text(s.at("device_model")),
@@ -161,7 +169,8 @@ std::string ToTable(const std::vector<Report>& reports) {
               {"TTFT P50", Table::Align::kRight},
               {"TTFT P95", Table::Align::kRight},
               {"REQ/S", Table::Align::kRight},
-              {"COST/1000", Table::Align::kRight}});
+              {"COST/1000", Table::Align::kRight},
+              {"ENERGY/1000", Table::Align::kRight}});
   Table devices({{"POLICY"},
                  {"KIND"},
                  {"DEVICE"},
@@ -177,7 +186,7 @@ std::string ToTable(const std::vector<Report>& reports) {
               P(r.latency_seconds, &Quantiles::p95), P(r.latency_seconds, &Quantiles::p99),
               P(r.ttft_seconds, &Quantiles::p50), P(r.ttft_seconds, &Quantiles::p95),
               r.seconds > 0 ? fmt::format("{:.0f}", r.requests / r.seconds) : "",
-              Money(r.cost_usd_per_1000)});
+              Money(r.cost_usd_per_1000), Energy(r.energy_joules_per_1000)});
     for (const Share& s : r.shares)
       devices.Add({r.policy, s.kind, s.device_model, s.emulated ? "emulated" : " ",
                    std::to_string(s.requests), Ratio(s.ratio),

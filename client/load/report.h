@@ -32,6 +32,8 @@ struct Report {
   std::optional<Quantiles> ttft_seconds;     // of ok streams
   // Price of the leased devices × time held ÷ requests the replica takes at once.
   std::optional<double> cost_usd_per_1000;
+  // What they draw at most in place of the price: modelled. Absent if any answer named no power.
+  std::optional<double> energy_joules_per_1000;
   std::vector<Share> shares;                          // of ok requests, by device, largest first
   std::vector<std::pair<std::string, int>> failures;  // "HTTP 503", "no answer", "cut off"
 };

@@ -110,13 +110,6 @@ Status TakeQuarantine(const Quarantine& from, allot::QuarantineKnobs* to) {
 }  // namespace
 
 StatusOr<allot::Policy> ToPolicy(const Policy& from) {
-  // A cap that nobody keeps is worse than none.
-  if (from.has_power()) {
-    return InvalidArgument("power: this version keeps no power caps yet; leave it out");
-  }
-  if (from.prices().hours_size() > 0) {
-    return InvalidArgument("prices.hours: this version has one price all day yet; leave it out");
-  }
   allot::Policy policy;
   policy.name = from.name();
   policy.description = from.description();

@@ -89,8 +89,20 @@ struct Policy {
   bool operator==(const Policy&) const = default;
 };
 
-// Price of one device, of a part its part of the whole's; for kind CPU, of `cores` of them.
-PriceRate PriceOf(const PriceBook& book, const Device& device);
-PriceRate PriceOfCpuShare(const PriceBook& book, const Device& device, MilliCpu share);
+// The hours of the book that hold at a moment; null if none do.
+const PriceHours* HoursAt(const PriceBook& book, Time at);
+// When others (or none) begin to hold; nullopt if that never happens.
+std::optional<Time> HoursEnd(const PriceBook& book, Time at);
+
+// Price of one device, of a part its part of the whole's; for kind CPU, of `cores` of them. `hours`
+// are those that hold.
+PriceRate PriceOf(const PriceBook& book, const Device& device, const PriceHours* hours = nullptr);
+PriceRate PriceOfCpuShare(const PriceBook& book, const Device& device, MilliCpu share,
+                          const PriceHours* hours = nullptr);
+
+// What a device draws at most: as the first row that matches says (of a part its part of that),
+// else as its agent does. Unknown stays absent; what an endpoint draws, it draws elsewhere:
+// nothing.
+std::optional<MilliWatt> PowerOf(const PriceBook& book, const Device& device);
 
 }  // namespace allot

@@ -10,19 +10,22 @@ namespace {
 
 // A lease takes only what is free: here the promise that no device is leased twice is kept, also
 // against our own planner and against a journal that was tampered with.
-void Take(NodeState& node, const DeviceSet& devices, const Resources& resources) {
+void Take(NodeState& node, const TaskPlacement& placement, const Resources& resources) {
+  const DeviceSet& devices = placement.devices;
   CHECK(devices.Minus(node.devices_free).Empty());
   CHECK(resources.cpus == 0 || resources.cpus <= node.cpus_free);
   CHECK(resources.memory == 0 || resources.memory <= node.memory_free);
   node.devices_free = node.devices_free.Minus(devices);
   node.cpus_free -= resources.cpus;
   node.memory_free -= resources.memory;
+  node.power += placement.power;
 }
 
-void GiveBack(NodeState& node, const DeviceSet& devices, const Resources& resources) {
-  node.devices_free = node.devices_free | (devices & node.accelerators);
+void GiveBack(NodeState& node, const TaskPlacement& placement, const Resources& resources) {
+  node.devices_free = node.devices_free | (placement.devices & node.accelerators);
   node.cpus_free += resources.cpus;
   node.memory_free += resources.memory;
+  node.power -= placement.power;
 }
 
 DeviceSet AcceleratorsInService(const NodeState& node) {
@@ -150,18 +153,21 @@ void ClusterState::ComputeFree(NodeState& node) {
   node.devices_free = node.accelerators;
   node.cpus_free = node.info->cpus;
   node.memory_free = node.info->memory;
-  const auto take = [&node](const DeviceSet& devices, const Resources& resources) {
-    node.devices_free = node.devices_free.Minus(devices);
+  node.power = node.power_lasting = 0;
+  const auto take = [&node](const TaskPlacement& placement, const Resources& resources) {
+    node.devices_free = node.devices_free.Minus(placement.devices);
     node.cpus_free -= resources.cpus;
     node.memory_free -= resources.memory;
+    node.power += placement.power;
   };
   for (const TaskKey& key : node.tasks) {
     const JobState& job = MutableJob(key.task.job);
-    take(job.tasks[key.task.index].placement.devices, job.spec->resources);
+    take(job.tasks[key.task.index].placement, job.spec->resources);
   }
   for (const ReplicaId id : node.replicas) {
     const ReplicaState& replica = replicas_.at(id);
-    take(replica.placement.devices, replica.resources);
+    take(replica.placement, replica.resources);
+    node.power_lasting += replica.placement.power;
   }
 }
 
@@ -242,7 +248,7 @@ void ClusterState::Fold(const JobPlaced& r) {
   for (uint32_t rank = 0; rank < r.tasks.size(); ++rank) {
     const TaskPlacement& placement = r.tasks[rank];
     NodeState& node = MutableNode(placement.node);
-    Take(node, placement.devices, job.spec->resources);
+    Take(node, placement, job.spec->resources);
     node.tasks.push_back(TaskKey{TaskId{r.job, rank}, r.attempt});
     job.tasks.emplace_back().placement = placement;
   }
@@ -265,7 +271,7 @@ void ClusterState::Fold(const TaskExited& r) {
   AddEnergy(job, task, r.exit.energy, r.at);
   NodeState& node = MutableNode(task.placement.node);
   EraseOne(node.tasks, r.key);
-  GiveBack(node, task.placement.devices, job.spec->resources);
+  GiveBack(node, task.placement, job.spec->resources);
 }
 
 void ClusterState::Fold(const TaskAbandoned& r) {
@@ -276,7 +282,7 @@ void ClusterState::Fold(const TaskAbandoned& r) {
   if (task.phase == TaskPhase::kRunning) AddEnergy(job, task, std::nullopt, r.at);
   NodeState& node = MutableNode(task.placement.node);
   EraseOne(node.tasks, r.key);
-  GiveBack(node, task.placement.devices, job.spec->resources);
+  GiveBack(node, task.placement, job.spec->resources);
 }
 
 void ClusterState::Fold(const JobStopping& r) {
@@ -334,7 +340,8 @@ void ClusterState::Fold(const ReplicaPlaced& r) {
   replica.concurrency = r.concurrency;
   replica.placed = r.at;
   NodeState& node = MutableNode(r.placement.node);
-  Take(node, r.placement.devices, r.resources);
+  Take(node, r.placement, r.resources);
+  node.power_lasting += r.placement.power;
   node.replicas.push_back(r.replica);
   deployments_.at(r.deployment).replicas.push_back(r.replica);
   last_replica_ = std::max(last_replica_, r.replica);
@@ -348,7 +355,8 @@ void ClusterState::Fold(const ReplicaGone& r) {
   const ReplicaState& replica = it->second;
   NodeState& node = MutableNode(replica.placement.node);
   EraseOne(node.replicas, r.replica);
-  GiveBack(node, replica.placement.devices, replica.resources);
+  GiveBack(node, replica.placement, replica.resources);
+  node.power_lasting -= replica.placement.power;
   EraseOne(deployments_.at(replica.deployment).replicas, r.replica);
   replicas_.erase(it);
 }

@@ -98,9 +98,11 @@ struct NodeState {
   Time since;  // of the last change of `alive`
   MilliCpu cpus_free = 0;
   Bytes memory_free = 0;
-  DeviceSet accelerators;      // positions that are not CPU devices and are ready
-  DeviceSet devices_free;      // accelerators no lease holds
-  std::vector<TaskKey> tasks;  // leases, in order of placement
+  MilliWatt power = 0;          // leased, as the placements of the leases say
+  MilliWatt power_lasting = 0;  // of it by replicas
+  DeviceSet accelerators;       // positions that are not CPU devices and are ready
+  DeviceSet devices_free;       // accelerators no lease holds
+  std::vector<TaskKey> tasks;   // leases, in order of placement
   std::vector<ReplicaId> replicas;
   std::map<std::string, Quarantine> quarantines;  // by device id; "": the whole node
   // Out of service, and not on probation?
@@ -178,7 +180,8 @@ class ClusterState {
   void ComputeFree(NodeState& node);
 
   // After a snapshot was read into the other fields: node_names_, idempotency_ and what nodes have
-  // free (cpus_free, memory_free, accelerators, devices_free) follow from the rest.
+  // free (cpus_free, memory_free, accelerators, devices_free) and leased (power) follow from the
+  // rest.
   void RestoreDerived();
 
   friend struct StateCodec;  // common/wire cannot see us; scheduler/shell/snapshot.cc writes and

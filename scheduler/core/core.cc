@@ -51,6 +51,10 @@ class Core::Impl {
     CHECK(started || std::holds_alternative<Restarted>(event));
     nodes.Woken(now, out);
     ledger.now = now;
+    if (started && ledger.prices_end() && *ledger.prices_end() <= now) {
+      ledger.TakePricesOfHour();
+      deployments.PricesChanged();
+    }
     std::visit([&](const auto& e) { On(e, out); }, event);
     nodes.ExpireLeases(out);
     jobs.StopOverdue(out);
@@ -96,7 +100,7 @@ class Core::Impl {
     status.Update(policies::MakePlacementPolicy(e.policy->placement, e.policy->prices).status());
     if (status.ok()) {
       ledger.Remember(PolicySet{ledger.now, e.policy}, out);
-      deployments.PolicyChanged();
+      deployments.PricesChanged();
       quarantine.PolicyChanged();
     }
     Answer(e.token, std::move(status), JobId(), out);
@@ -113,6 +117,7 @@ class Core::Impl {
     consider(delivery.NextDue());
     consider(routes.NextDue());
     consider(quarantine.NextDue());
+    consider(ledger.prices_end());
     if (!ledger.time_limits().empty()) consider(ledger.time_limits().begin()->first);
     return next;
   }
@@ -152,6 +157,7 @@ StatusOr<std::vector<ReplicaWait>> Core::ExplainDeployment(const std::string& na
                                                            WaitDetail detail) const {
   return impl_->explainer.ExplainDeployment(name, detail);
 }
+const PowerBook& Core::power() const { return impl_->ledger.index().power(); }
 JobCounts Core::Counts() const { return impl_->ledger.counts(); }
 std::shared_ptr<const RouteTable> Core::Routes() const { return impl_->routes.table(); }
 

@@ -17,6 +17,7 @@
 #include "scheduler/core/cluster_state.h"
 #include "scheduler/core/events.h"
 #include "scheduler/core/explain.h"
+#include "scheduler/core/power.h"
 #include "scheduler/core/soft_state.h"
 
 namespace allot::scheduler {
@@ -61,6 +62,8 @@ class Core {
   // The reasons take a look at every node for each group; kCounts leaves them out.
   StatusOr<std::vector<ReplicaWait>> ExplainDeployment(
       const std::string& name, WaitDetail detail = WaitDetail::kReasons) const;
+  // What is leased of power, and the caps.
+  const PowerBook& power() const;
   // How many jobs are in each phase, without walking them.
   JobCounts Counts() const;
   // The routing table as gateways should have it now.

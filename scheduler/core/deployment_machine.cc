@@ -94,7 +94,8 @@ bool DeploymentMachine::Place(const DeploymentState& deployment, uint32_t group,
   std::optional<PlacementSearch::Found> found;
   if (ledger_.search().MayFit(demand, limits)) found = ledger_.search().Find(demand, limits, work_);
   if (!found) {
-    short_.insert_or_assign({spec.name, group}, std::move(demand));
+    const bool refused_power = ledger_.search().refused_power();
+    short_.insert_or_assign({spec.name, group}, Short{std::move(demand), refused_power});
     return false;
   }
   ReplicaPlaced record;
@@ -224,16 +225,18 @@ void DeploymentMachine::ForgetShort(const std::string& deployment) {
 // One step grows a node or two; a search looks at all of them.
 void DeploymentMachine::RecheckShort() {
   const std::vector<uint32_t> grown = ledger_.index().TakeGrownNodes();
-  if (grown.empty()) return;
+  const bool power_freed = ledger_.index().TakeClusterFreed();
+  if (grown.empty() && !power_freed) return;
   for (auto it = short_.begin(); it != short_.end();) {
-    Demand& demand = it->second;
+    Demand& demand = it->second.demand;
     Resolve(ledger_.classes(), demand);
     PlacementSearch::Limits limits;
     limits.price_cap = ledger_.state().deployments().at(it->first.first).spec->price_cap;
-    const bool fits = std::any_of(grown.begin(), grown.end(), [&](uint32_t node) {
+    bool fits = std::any_of(grown.begin(), grown.end(), [&](uint32_t node) {
       ++work_;
       return ledger_.search().FitsOn(demand, limits, node);
     });
+    fits |= power_freed && it->second.refused_power && ledger_.search().MayFit(demand, limits);
     if (fits) ledger_.deployments_dirty.insert(it->first.first);
     it = fits ? short_.erase(it) : std::next(it);
   }

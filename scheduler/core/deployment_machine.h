@@ -29,8 +29,8 @@ class DeploymentMachine {
   void Apply(const DeploymentApplied& event, Effects& out);
   void Delete(const DeploymentDeleteRequested& event, Effects& out);
   void ReplicaSaid(NodeId node, const ReplicaStatus& status, Effects& out);
-  // Prices and scores have changed: whatever found no place may find one now.
-  void PolicyChanged() { short_.clear(); }
+  // Prices, scores or caps have changed: whatever found no place may find one now.
+  void PricesChanged() { short_.clear(); }
   // Reconciles what is dirty, within a budget; true if it stopped there and would go on at once.
   // It goes in rounds, and what becomes dirty during one waits for the next: so whoever has a turn
   // between rounds gets it, however often replicas come and go.
@@ -68,8 +68,13 @@ class DeploymentMachine {
   Delivery& delivery_;
   std::set<std::string> round_;  // what this round has still to reconcile
   // Groups for whose replicas no node has room, with what one needs. They are searched for again
-  // only when a node has gained room for one: a replica fits on a node that grew or nowhere.
-  std::map<GroupKey, Demand> short_;
+  // only when a node has gained room for one: a replica fits on a node that grew or nowhere. Those
+  // that a cap on power refused also when the cluster has gained power.
+  struct Short {
+    Demand demand;
+    bool refused_power = false;
+  };
+  std::map<GroupKey, Short> short_;
   uint64_t work_ = 0;
   uint32_t searched_ = 0, placed_ = 0;  // in this step
 };

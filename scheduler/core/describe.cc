@@ -39,6 +39,7 @@ class Teller {
   static std::string Part(const std::string& device) {
     return device.empty() ? "" : "/" + device;
   }
+  static std::string Draw(MilliWatt power) { return power == 0 ? "" : " " + FormatPower(power); }
   static std::string Of(PriceRate price) {
     return fmt::format("${:.4f}/h", price.dollars_per_hour());
   }
@@ -144,7 +145,9 @@ class Teller {
     for (uint32_t rank = 0; rank < r.tasks.size(); ++rank)
       text += fmt::format(" {}@{}", Of(TaskId{r.job, rank}), Of(r.tasks[rank]));
     if (r.alternative != 0) text += fmt::format(" alternative={}", r.alternative);
-    return text + " " + Of(r.price);
+    MilliWatt power = 0;
+    for (const TaskPlacement& placement : r.tasks) power += placement.power;
+    return text + " " + Of(r.price) + Draw(power);
   }
   std::string operator()(const TaskStarted& r) const {
     return fmt::format("TaskStarted {}", Of(r.key));
@@ -176,8 +179,9 @@ class Teller {
     return fmt::format("DeploymentStopping {}", r.name);
   }
   std::string operator()(const ReplicaPlaced& r) const {
-    return fmt::format("ReplicaPlaced {} {}[{}] generation={} @{} {}", ToString(r.replica),
-                       r.deployment, r.group, r.generation, Of(r.placement), Of(r.price));
+    return fmt::format("ReplicaPlaced {} {}[{}] generation={} @{} {}{}", ToString(r.replica),
+                       r.deployment, r.group, r.generation, Of(r.placement), Of(r.price),
+                       Draw(r.placement.power));
   }
   std::string operator()(const ReplicaStopping& r) const {
     return fmt::format("ReplicaStopping {}", ToString(r.replica));

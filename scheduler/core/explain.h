@@ -15,8 +15,8 @@ enum class WaitReason : uint8_t {
   kDevicesBusy,       // they have, but leased
   kDevicesUnhealthy,
   kDevicesQuarantined,  // out of service for failing jobs, or by an operator's word
-  kDevicesNotJoined,  // enough of them, but not in one fabric or not side by side
-  kIsolation,         // nodes have devices that would do if they isolated more
+  kDevicesNotJoined,    // enough of them, but not in one fabric or not side by side
+  kIsolation,           // nodes have devices that would do if they isolated more
   kTooLittleMemory,
   kTooFewCpus,
   kNodesDraining,
@@ -26,6 +26,7 @@ enum class WaitReason : uint8_t {
   kBehindInQueue,    // jobs ahead in its queue or tenant
   kHeldForOlderJob,  // QueueKnobs::head_hold_after
   kPriceCap,
+  kPowerCap,  // of a node, its rack or the cluster: PowerCaps
 };
 std::string_view ToString(WaitReason reason);  // "devices_busy", …
 

@@ -110,6 +110,8 @@ std::string_view ToString(WaitReason reason) {
       return "held_for_older_job";
     case WaitReason::kPriceCap:
       return "price_cap";
+    case WaitReason::kPowerCap:
+      return "power_cap";
   }
   return "unknown";
 }
@@ -119,6 +121,7 @@ Explainer::NodeVerdict Explainer::Judge(const Demand& demand, uint32_t node,
   const PlacementIndex::Row& row = ledger_.index().row(node);
   const NodeState& state = ledger_.state().nodes()[node];
   const Resources& each = demand.resources;
+  const PowerTrial power(ledger_.index().power());
   NodeVerdict nearest;
   nearest.node = node;
   for (const DemandOption& option : demand.options) {
@@ -131,6 +134,7 @@ Explainer::NodeVerdict Explainer::Judge(const Demand& demand, uint32_t node,
       if (option.count > 0 ? part == nullptr || part->all.Count() < option.count
                            : row.cpu_class != c)
         continue;
+      verdict.power = ledger_.index().PowerOf(node, c, option.count, each.cpus);
       verdict.score = ledger_.search().ScoreOn(demand, option, c, node, &verdict.price);
       const auto room = [&](const DeviceSet& set) {
         return option.count == 0 ? demand.tasks : ledger_.index().Room(node, set, option);
@@ -170,9 +174,12 @@ Explainer::NodeVerdict Explainer::Judge(const Demand& demand, uint32_t node,
         verdict.obstacle = Obstacle::kMemory;
       } else if (cap && verdict.price > *cap) {
         verdict.obstacle = Obstacle::kPriceCap;
+      } else if (power.Refusal(node, verdict.power)) {
+        verdict.obstacle = Obstacle::kPower;
+        verdict.room = tasks;
       } else {
         verdict.obstacle = Obstacle::kNone;
-        verdict.tasks = tasks;
+        verdict.tasks = verdict.room = tasks;
       }
       const bool nearer = nearest.option == nullptr || verdict.obstacle > nearest.obstacle ||
                           (verdict.obstacle == nearest.obstacle && verdict.score < nearest.score);
@@ -273,6 +280,7 @@ Explainer::Survey Explainer::Look(const Demand& demand, std::optional<PriceRate>
   add(Obstacle::kMemory, WaitReason::kTooLittleMemory,
       fmt::format("with less than {} of memory free", FormatBytes(demand.resources.memory)));
   add(Obstacle::kPriceCap, WaitReason::kPriceCap, "dearer than the price cap");
+  if (ledger_.index().power().capped()) LookAtPower(demand, survey);
   return survey;
 }
 
@@ -293,6 +301,8 @@ JobExplanation::Candidate Explainer::CandidateOf(const Demand& demand,
     case Obstacle::kNone:
       candidate.verdict =
           demand.tasks == 1 ? "fits" : fmt::format("room for {}", Plural(verdict.tasks, "task"));
+      if (ledger_.index().power().capped() && verdict.power == 0)
+        candidate.verdict += "; what it draws is unknown and counts 0 under power caps";
       break;
     case Obstacle::kBusy:
       candidate.verdict = fmt::format("{} of {} devices free", part->free, count);
@@ -326,6 +336,10 @@ JobExplanation::Candidate Explainer::CandidateOf(const Demand& demand,
       break;
     case Obstacle::kPriceCap:
       candidate.verdict = "dearer than the cap";
+      break;
+    case Obstacle::kPower:
+      candidate.verdict =
+          fmt::format("{} more would be over a power cap", FormatPower(verdict.power));
       break;
     case Obstacle::kNoDevice:
       candidate.verdict = "no such device";
@@ -413,6 +427,8 @@ void Explainer::Remedies(Time now, const Demand& demand, const Survey& survey,
                          JobExplanation& out) const {
   const uint64_t missing = demand.tasks > survey.tasks ? demand.tasks - survey.tasks : 0;
   if (missing == 0) return;
+  out.remedies.insert(out.remedies.end(), survey.remedies.begin(), survey.remedies.end());
+  if (survey.roomy) return;  // More nodes would not help.
   // Of the first alternative: the one the user wished for most.
   std::string free =
       MeansProcessorOnly(demand)

@@ -34,15 +34,18 @@ class Explainer {
     kCpus,
     kMemory,
     kPriceCap,
+    kPower,
     kNone,
   };
   struct NodeVerdict {
     uint32_t node = 0;  // row
     Obstacle obstacle = Obstacle::kNoDevice;
     uint64_t tasks = 0;  // that fit now
+    uint64_t room = 0;   // that would, were there no caps on power
     const DemandOption* option = nullptr;
     ClassId device_class = 0;
     PriceRate price;
+    MilliWatt power = 0;  // of one task, at most
     Cost score;
   };
   struct Survey {
@@ -50,6 +53,9 @@ class Explainer {
     std::vector<NodeVerdict> nodes;
     uint64_t tasks = 0;  // that fit now, over all nodes
     std::vector<Reason> reasons;
+    // Of what caps on power refuse: what would change it, and whether they are all that refuses.
+    std::vector<std::string> remedies;
+    bool roomy = false;
   };
 
   NodeVerdict Judge(const Demand& demand, uint32_t node, std::optional<PriceRate> cap) const;
@@ -57,6 +63,8 @@ class Explainer {
   NodeVerdict JudgeIsolation(const Demand& any_isolation, uint32_t node) const;
   std::string NotTogether(const Demand& demand, Obstacle obstacle) const;
   void JoinRemedies(const Survey& survey, JobExplanation& out) const;
+  // What caps on power refuse of it: reasons and remedies, and the tasks that fit within them.
+  void LookAtPower(const Demand& demand, Survey& survey) const;
   Survey Look(const Demand& demand, std::optional<PriceRate> cap) const;
   void Remedies(Time now, const Demand& demand, const Survey& survey, JobExplanation& out) const;
   // What is out of service and would do, and how it comes back.

@@ -221,6 +221,8 @@ class Hasher {
     At(node.since);
     Signed(node.cpus_free);
     Signed(node.memory_free);
+    Signed(node.power);
+    Signed(node.power_lasting);
     Set(node.accelerators);
     Set(node.devices_free);
     Number(node.tasks.size());

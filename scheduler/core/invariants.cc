@@ -11,13 +11,16 @@ Status CheckNode(const ClusterState& state, const NodeState& node) {
   DeviceSet leased;
   MilliCpu cpus = 0;
   Bytes memory = 0;
-  const auto add = [&](const std::string& who, const DeviceSet& devices,
+  MilliWatt power = 0;
+  const auto add = [&](const std::string& who, const TaskPlacement& placement,
                        const Resources& resources) -> Status {
+    const DeviceSet& devices = placement.devices;
     if (leased.Intersects(devices))
       return Internal("a device of {} is leased twice, the second time by {}", name, who);
     leased = leased | devices;
     cpus += resources.cpus;
     memory += resources.memory;
+    power += placement.power;
     return absl::OkStatus();
   };
   for (const TaskKey& key : node.tasks) {
@@ -27,13 +30,13 @@ Status CheckNode(const ClusterState& state, const NodeState& node) {
     const TaskState& task = job->tasks[key.task.index];
     if (task.placement.node != node.id || task.abandoned || task.phase == TaskPhase::kExited)
       return Internal("{} holds a lease of {}, which is not there any more", name, ToString(key));
-    RETURN_IF_ERROR(add(ToString(key), task.placement.devices, job->spec->resources));
+    RETURN_IF_ERROR(add(ToString(key), task.placement, job->spec->resources));
   }
   for (const ReplicaId id : node.replicas) {
     const auto it = state.replicas().find(id);
     if (it == state.replicas().end() || it->second.placement.node != node.id)
       return Internal("{} holds a lease of {}, which is not there", name, ToString(id));
-    RETURN_IF_ERROR(add(ToString(id), it->second.placement.devices, it->second.resources));
+    RETURN_IF_ERROR(add(ToString(id), it->second.placement, it->second.resources));
   }
   if (!node.alive && (!node.tasks.empty() || !node.replicas.empty()))
     return Internal("{} is lost but still holds leases", name);
@@ -43,6 +46,8 @@ Status CheckNode(const ClusterState& state, const NodeState& node) {
   if (node.memory_free != node.info->memory - memory)
     return Internal("{} has {} bytes free; its leases say {}", name, node.memory_free,
                     node.info->memory - memory);
+  if (node.power != power)
+    return Internal("{} has {} mW leased; its leases say {}", name, node.power, power);
   if (node.devices_free != node.accelerators.Minus(leased))
     return Internal("the free devices of {} are not those without a lease", name);
   if (!node.epoch.valid()) return Internal("{} has no epoch", name);

@@ -17,12 +17,36 @@ void Ledger::TakePolicy() {
   auto queue = policies::MakeQueuePolicy(policy.queue);
   auto placement = policies::MakePlacementPolicy(policy.placement, policy.prices);
   CHECK(queue.ok() && placement.ok());
-  classes_.SetPrices(policy.prices);
-  index_.Reprice();
+  TakePrices();
+  index_.SetCaps(policy.power);
   queue_.SetPolicy(queue->get(), policy.queue);
   search_.SetPolicy(placement->get());
   queue_policy_ = *std::move(queue);
   placement_policy_ = *std::move(placement);
+}
+
+void Ledger::TakePrices() {
+  const PriceBook& prices = state_.policy()->prices;
+  classes_.SetPrices(prices, now);
+  index_.Reprice();
+  prices_end_ = HoursEnd(prices, now);
+}
+
+// A deployment's price cap may hold back other replicas than before.
+void Ledger::TakePricesOfHour() {
+  TakePrices();
+  for (const auto& [name, deployment] : state_.deployments()) deployments_dirty.insert(name);
+  routes_all_dirty = true;
+}
+
+PriceRate Ledger::PriceNow(const ReplicaState& replica) const {
+  const PlacementIndex::Row& row = index_.row(replica.placement.node.value() - 1);
+  PriceRate price = classes_.PriceOfShare(row.cpu_class, replica.resources.cpus);
+  for (const PlacementIndex::Part& part : row.parts) {
+    price.micros_per_hour += classes_.Get(part.device_class).price.micros_per_hour *
+                             (part.all & replica.placement.devices).Count();
+  }
+  return price;
 }
 
 void Ledger::Rebuild() {

@@ -49,6 +49,12 @@ class Ledger {
   void ForgetReplica(const ReplicaGone& record, Effects& out);
   // Derives everything anew; once, before the first Remember.
   void Rebuild();
+  // Prices that hold by hour of day: when the next ones begin, and how they are taken. What runs
+  // keeps the price that it was placed at; what gateways are told follows the hour.
+  const std::optional<Time>& prices_end() const { return prices_end_; }
+  void TakePricesOfHour();
+  // Of everything the replica leases, as it would be now.
+  PriceRate PriceNow(const ReplicaState& replica) const;
 
   // ---- derived ----
   const CoreOptions& options() const { return options_; }
@@ -110,6 +116,7 @@ class Ledger {
   void Observe(const ReplicaStopping& r, JobPhase before);
 
   void TakePolicy();
+  void TakePrices();
   // What of the node is in service has changed.
   void DescribeNode(NodeId node);
   void RefreshNode(NodeId node) { index_.Refresh(*state_.FindNode(node), OnTrial(node)); }
@@ -132,6 +139,7 @@ class Ledger {
   std::set<std::pair<Time, JobId>> time_limits_;
   absl::flat_hash_map<JobId, Time> time_limit_of_;
   std::vector<NodeLink> links_;
+  std::optional<Time> prices_end_;
 };
 
 }  // namespace allot::scheduler

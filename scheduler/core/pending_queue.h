@@ -32,6 +32,7 @@ using TenantId = uint32_t;
 struct Shape {
   Demand demand;
   bool blocked = false;           // found not to fit; nothing since could have changed that
+  bool refused_power = false;     // when it was last blocked, a cap on power had refused something
   uint32_t open_position = 0;     // in PendingQueue::open_shapes, unless blocked
   std::vector<LineId> lines;      // non-empty ones
   uint64_t possible_version = 0;  // PlacementIndex::capacity_version `possible` was found at

@@ -9,25 +9,20 @@ uint32_t CoreBucket(MilliCpu free) {
   return static_cast<uint32_t>(std::clamp<MilliCpu>(free / 1000, 0, PlacementIndex::kCoresMax));
 }
 
-// How many tasks an empty node takes whose devices have room for `by_devices`.
-uint64_t TasksWhenEmpty(const PlacementIndex::Row& row, uint64_t by_devices,
-                        const Resources& each) {
-  uint64_t tasks = by_devices;
-  if (each.cpus > 0)
-    tasks = std::min<uint64_t>(tasks, std::max<MilliCpu>(row.cpus_total, 0) / each.cpus);
-  if (each.memory > 0)
-    tasks = std::min<uint64_t>(tasks, std::max<Bytes>(row.memory_total, 0) / each.memory);
-  return tasks;
+std::string RackOf(const NodeInfo& info) {
+  const auto it = info.labels.find("rack");
+  return it == info.labels.end() ? std::string() : it->second;
 }
 
 }  // namespace
 
 bool PlacementIndex::Row::SameTotals(const Row& o) const {
   return cpu_class == o.cpu_class && cpus_total == o.cpus_total && memory_total == o.memory_total &&
+         cpu_power_max == o.cpu_power_max && cpu_whole == o.cpu_whole &&
          std::equal(parts.begin(), parts.end(), o.parts.begin(), o.parts.end(),
                     [](const Part& a, const Part& b) {
                       return a.device_class == b.device_class && a.all == b.all &&
-                             a.total == b.total;
+                             a.total == b.total && a.power_max == b.power_max;
                     });
 }
 
@@ -41,6 +36,9 @@ void PlacementIndex::Clear() {
   is_grown_.clear();
   grown_nodes_.clear();
   is_grown_node_.clear();
+  power_.Clear();
+  least_.clear();
+  cluster_freed_ = false;
   ++capacity_version_;
 }
 
@@ -68,20 +66,25 @@ PlacementIndex::Row PlacementIndex::Sketch(const NodeState& node) {
   row.cpus_total = info.cpus;
   row.memory_total = info.memory;
   const Device* processor = nullptr;
+  int64_t cores = 0, processors = 0;
   for (uint32_t d = 0; d < info.devices.size(); ++d) {
     const Device& device = info.devices[d];
     if (device.kind == DeviceKind::kCpu) {
       if (processor == nullptr) processor = &device;
+      cores += std::max<int64_t>(device.cores, 0);
+      row.cpu_power_max += std::max<MilliWatt>(device.power_max.value_or(0), 0);
+      ++processors;
       continue;
     }
     const ClassId c = classes_.Intern(device);
     auto part = std::find_if(row.parts.begin(), row.parts.end(),
                              [c](const Part& p) { return p.device_class == c; });
     if (part == row.parts.end()) {
-      row.parts.push_back(Part{c, {}, 0, 0});
+      row.parts.push_back(Part{c, {}, 0, 0, 0, 0});
       part = row.parts.end() - 1;
     }
     part->all.Add(d);
+    part->power_max = std::max(part->power_max, device.power_max.value_or(0));
     if (device.state == DeviceState::kReady && !node.Quarantined(device.id)) ++part->total;
   }
   // A node that names no processor still offers a share of some: of a class without a model.
@@ -89,6 +92,10 @@ PlacementIndex::Row PlacementIndex::Sketch(const NodeState& node) {
   unnamed.kind = DeviceKind::kCpu;
   unnamed.cores = 1;
   row.cpu_class = classes_.Intern(processor != nullptr ? *processor : unnamed);
+  // An offer above what the processors have must not make them draw more than they can.
+  row.cpu_whole = std::max<MilliCpu>({cores * 1000, info.cpus, 1});
+  row.processors = static_cast<uint32_t>(processors);
+  TakePower(row);
   return row;
 }
 
@@ -108,7 +115,8 @@ void PlacementIndex::Describe(const NodeState& node, bool on_trial) {
     topologies_.resize(i + 1);
     in_service_.resize(i + 1);
   } else if (rows_[i].SameTotals(sketch) && in_service_[i] == node.accelerators &&
-             topology == (topologies_[i] ? *topologies_[i] : Topology())) {
+             topology == (topologies_[i] ? *topologies_[i] : Topology()) &&
+             power_.rack_name(power_.rack_of(i)) == RackOf(*node.info)) {
     return Refresh(node, on_trial);  // An agent that only lost its link.
   } else {
     if (rows_[i].open) Leave(i);
@@ -124,6 +132,11 @@ void PlacementIndex::Describe(const NodeState& node, bool on_trial) {
   row.cpu_class = sketch.cpu_class;
   row.cpus_total = sketch.cpus_total;
   row.memory_total = sketch.memory_total;
+  row.cpu_power_max = sketch.cpu_power_max;
+  row.cpu_power = sketch.cpu_power;
+  row.cpu_whole = sketch.cpu_whole;
+  row.processors = sketch.processors;
+  power_.Describe(i, node.info->name, RackOf(*node.info));
   row.parts.assign(sketch.parts.begin(), sketch.parts.end());
   row.price = PriceOf(row);
   for (const Part& part : row.parts) {
@@ -150,15 +163,22 @@ void PlacementIndex::ForgetSuspects() {
 }
 
 void PlacementIndex::Reprice() {
-  for (Row& row : rows_) row.price = PriceOf(row);
+  least_.clear();
+  for (Row& row : rows_) {
+    row.price = PriceOf(row);
+    TakePower(row);
+  }
 }
 
 void PlacementIndex::Refresh(const NodeState& node, bool on_trial) {
   const uint32_t i = node.id.value() - 1;
   Row& row = rows_[i];
+  const bool less_power = node.power < power_.node(i).leased;
+  if (power_.capped() && node.power_lasting != power_.node(i).lasting) ++capacity_version_;
+  if (power_.SetLeased(i, node.power, node.power_lasting)) WakeRefused();
   const bool open = node.alive && !node.draining && !node.Quarantined("") && !on_trial;
   if (row.open && open) {  // The hot path: a lease came or went.
-    bool grown = node.cpus_free > row.cpus_free || node.memory_free > row.memory_free;
+    bool grown = node.cpus_free > row.cpus_free || node.memory_free > row.memory_free || less_power;
     // As many as before, but others, may stand better together.
     if (row.arranged) grown |= !node.devices_free.Minus(row.devices_free).Empty();
     row.cpus_free = node.cpus_free;
@@ -264,6 +284,25 @@ DeviceSet PlacementIndex::Pick(uint32_t i, const DeviceSet& set, const DemandOpt
   return topology.Pick(set, option.count, option.joined);
 }
 
+uint64_t PlacementIndex::TasksOn(const Row& row, Of what, uint64_t by_devices,
+                                 const Resources& each) {
+  const MilliCpu cpus = what == Of::kEmpty ? row.cpus_total : row.cpus_free;
+  const Bytes memory = what == Of::kEmpty ? row.memory_total : row.memory_free;
+  uint64_t tasks = by_devices;
+  if (each.cpus > 0) tasks = std::min<uint64_t>(tasks, std::max<MilliCpu>(cpus, 0) / each.cpus);
+  if (each.memory > 0) tasks = std::min<uint64_t>(tasks, std::max<Bytes>(memory, 0) / each.memory);
+  return tasks;
+}
+
+uint64_t PlacementIndex::TasksByDevices(uint32_t i, ClassId c, Of what, const Demand& demand,
+                                        const DemandOption& option) const {
+  if (option.count == 0) return demand.tasks;
+  const Part* part = rows_[i].Find(c);
+  if (part == nullptr) return 0;
+  const DeviceSet& there = what == Of::kEmpty ? in_service_[i] : rows_[i].devices_free;
+  return std::min<uint64_t>(demand.tasks, Room(i, part->all & there, option));
+}
+
 bool PlacementIndex::EverPossible(const Demand& demand) const {
   for (const DemandOption& option : demand.options) {
     for (const ClassId c : option.classes) {
@@ -273,7 +312,7 @@ bool PlacementIndex::EverPossible(const Demand& demand) const {
         uint64_t by_devices = 1;
         // Devices in whatever state: an unhealthy one may be mended.
         if (option.count > 0) by_devices = part != nullptr ? Room(i, part->all, option) : 0;
-        if (TasksWhenEmpty(rows_[i], by_devices, demand.resources) > 0) return true;
+        if (TasksOn(rows_[i], Of::kEmpty, by_devices, demand.resources) > 0) return true;
       }
     }
   }
@@ -287,15 +326,12 @@ bool PlacementIndex::PossibleWhenEmpty(const Demand& demand) const {
       const NodeSet& members = Members(c);
       for (uint32_t i = members.NextFrom(0); i != NodeSet::kNone; i = members.NextFrom(i + 1)) {
         if (!rows_[i].open) continue;
-        const Part* part = rows_[i].Find(c);
-        uint64_t by_devices = demand.tasks;
-        if (option.count > 0 && part == nullptr) continue;
-        if (option.count > 0)
-          by_devices = std::min<uint64_t>(by_devices, Room(i, part->all & in_service_[i], option));
-        tasks += TasksWhenEmpty(rows_[i], by_devices, demand.resources);
-        if (tasks >= demand.tasks) return true;
+        tasks += TasksOn(rows_[i], Of::kEmpty, TasksByDevices(i, c, Of::kEmpty, demand, option),
+                         demand.resources);
+        if (tasks >= demand.tasks && !power_.capped()) return true;
       }
     }
+    if (tasks >= demand.tasks && FitsCaps(demand, option, Of::kEmpty)) return true;
   }
   return false;
 }

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "absl/container/inlined_vector.h"
@@ -14,6 +15,7 @@
 #include "scheduler/core/demand.h"
 #include "scheduler/core/device_classes.h"
 #include "scheduler/core/node_set.h"
+#include "scheduler/core/power.h"
 #include "scheduler/core/topology.h"
 
 namespace allot::scheduler {
@@ -29,6 +31,10 @@ class PlacementIndex {
     DeviceSet all;       // in whatever state
     uint32_t total = 0;  // ready ones
     uint32_t free = 0;
+    // What one draws at most. Those of a class on a node count alike, as the hungriest does: which
+    // of them a task gets is decided after its power was.
+    MilliWatt power_max = 0;  // as the agent says; 0: unknown
+    MilliWatt power = 0;      // as it counts: see PowerOf in common/model/policy.h
   };
   // All a search looks at, side by side in memory.
   struct Row {
@@ -43,6 +49,9 @@ class PlacementIndex {
     Bytes memory_free = 0, memory_total = 0;
     DeviceSet devices_free;
     PriceRate price;  // of all accelerators and cores
+    MilliWatt cpu_power_max = 0, cpu_power = 0;  // of all processors, as above
+    MilliCpu cpu_whole = 1;                      // the share that draws so much
+    uint32_t processors = 0;                     // CPU devices
     absl::InlinedVector<Part, 2> parts;
     bool SameTotals(const Row& o) const;
     const Part* Find(ClassId c) const {
@@ -64,8 +73,12 @@ class PlacementIndex {
   // A preference for searches, nothing more: a suspect takes work when nothing else has room.
   void SetSuspects(NodeId node, bool whole, const DeviceSet& devices);
   void ForgetSuspects();
-  // Prices of classes have changed.
+  // Prices of classes have changed, and what their devices count with.
   void Reprice();
+  void SetCaps(const PowerCaps& caps) {
+    power_.SetCaps(caps);
+    ++capacity_version_;
+  }
 
   uint32_t node_count() const { return static_cast<uint32_t>(rows_.size()); }
   const Row& row(uint32_t i) const { return rows_[i]; }
@@ -79,10 +92,21 @@ class PlacementIndex {
   // Every node ever seen with the class, open or not.
   const NodeSet& Members(ClassId c) const;
 
+  const PowerBook& power() const { return power_; }
+  // What a lease on the node draws at most: `count` devices of the class (0: none) and a share of
+  // its processors.
+  MilliWatt PowerOf(uint32_t node, ClassId c, uint32_t count, MilliCpu cpus) const;
+  // No lease of it on any node draws less at most.
+  MilliWatt LeastPower(ClassId c, uint32_t count, MilliCpu cpus) const;
+
   // Could one task of it run on some node ever registered, were that node empty?
   bool EverPossible(const Demand& demand) const;
-  // Could the whole gang run on the open nodes, were they empty?
+  // Could the whole gang run on the open nodes, were they empty? Within what the
+  // caps on power leave besides replicas: those do not end by themselves.
   bool PossibleWhenEmpty(const Demand& demand) const;
+
+  // Would the whole gang fit on what is free now, if only jobs gave their power back?
+  bool WaitsForPowerAlone(const Demand& demand) const;
 
   // What has gained something is told to two readers, each at its own pace, so that neither clears
   // what the other has not seen: the planner asks for classes (rising), the deployments for nodes.
@@ -90,6 +114,9 @@ class PlacementIndex {
   bool AnyGrown() const { return !grown_.empty(); }
   void MarkAllGrown();  // classes only: deployments are told of new policies anyway
   std::vector<uint32_t> TakeGrownNodes();
+  // Has the cluster's cap, which had refused somebody, gained room since the last call? Then every
+  // node may have room for what it refused; classes are marked, nodes are not.
+  bool TakeClusterFreed() { return std::exchange(cluster_freed_, false); }
   // Changes whenever a node's totals or openness do.
   uint64_t capacity_version() const { return capacity_version_; }
 
@@ -100,6 +127,18 @@ class PlacementIndex {
   void Enter(uint32_t i);
   void MarkGrown(uint32_t i);
   void MarkClassGrown(ClassId c);
+  void TakePower(Row& row);
+  void WakeRefused();
+  // How many tasks a node takes, empty or what is free of it now, whose devices have room for
+  // `by_devices`.
+  enum class Of : uint8_t { kEmpty, kFree };
+  static uint64_t TasksOn(const Row& row, Of what, uint64_t by_devices, const Resources& each);
+  // How many tasks of the option, at most those of the gang, find accelerators of the class there.
+  uint64_t TasksByDevices(uint32_t i, ClassId c, Of what, const Demand& demand,
+                          const DemandOption& option) const;
+  // Does the gang fit within the caps if all jobs gave their power back, on nodes without leases or
+  // on what is free of them now?
+  bool FitsCaps(const Demand& demand, const DemandOption& option, Of what) const;
   std::vector<NodeSet>& MutableBuckets(ClassId c);
 
   DeviceClasses& classes_;
@@ -113,6 +152,17 @@ class PlacementIndex {
   std::vector<uint32_t> grown_nodes_;
   std::vector<bool> is_grown_node_;
   uint64_t capacity_version_ = 1;
+  PowerBook power_;
+  bool cluster_freed_ = false;
+  // What draws least of a class, over the nodes described since Reprice: accelerators by
+  // themselves, processors as a rate.
+  struct Least {
+    bool known = false;
+    MilliWatt power = 0;
+    MilliCpu whole = 1;
+  };
+  void NoteLeast(ClassId c, MilliWatt power, MilliCpu whole);
+  std::vector<Least> least_;  // by class
 };
 
 }  // namespace allot::scheduler

@@ -9,10 +9,6 @@
 namespace allot::scheduler {
 namespace {
 
-bool Excluded(const PlacementSearch::Limits& limits, ClassId c) {
-  return limits.excluded != nullptr && c < limits.excluded->size() && (*limits.excluded)[c];
-}
-
 // Those of one task, suspects last. Never at the price of room: the tasks that were found to fit
 // beside it must still fit, so where sets are restricted one without suspects is taken only if it
 // leaves room for as many others.
@@ -36,16 +32,18 @@ DeviceSet Choose(const PlacementIndex& index, uint32_t node, const DeviceSet& fr
   return as_roomy ? pick : index.Pick(node, free, option);
 }
 
-uint32_t FirstBucket(const Demand& demand, const DemandOption& option) {
+}  // namespace
+
+uint32_t PlacementSearch::FirstBucket(const Demand& demand, const DemandOption& option) {
   if (option.count > 0) return option.count;
   return static_cast<uint32_t>(
       std::clamp<MilliCpu>(demand.resources.cpus / 1000, 0, PlacementIndex::kCoresMax));
 }
 
-}  // namespace
-
 bool PlacementSearch::MayFit(const Demand& demand, const Limits& limits) const {
+  trial_.Begin();
   for (const DemandOption& option : demand.options) {
+    if (!MayPower(demand, option, limits)) continue;
     uint64_t tasks = 0;
     for (const ClassId c : option.classes) {
       if (Excluded(limits, c)) continue;
@@ -74,11 +72,17 @@ bool PlacementSearch::Fits(const Demand& demand, const DemandOption& option, Cla
   const Resources& each = demand.resources;
   if (each.cpus > 0 && row.cpus_free - tasks * each.cpus < each.cpus) return false;
   if (each.memory > 0 && row.memory_free - tasks * each.memory < each.memory) return false;
-  if (option.count == 0) return true;
-  const PlacementIndex::Part* part = row.Find(c);
-  if (part->free < (taken.of_class + 1) * option.count) return false;
-  if (option.count == 1 || !(option.joined || row.restricted)) return true;
-  return index_.Room(node, part->all & row.devices_free, option) > taken.of_class;
+  const bool devices = [&] {
+    if (option.count == 0) return true;
+    const PlacementIndex::Part* part = row.Find(c);
+    if (part->free < (taken.of_class + 1) * option.count) return false;
+    if (option.count == 1 || !(option.joined || row.restricted)) return true;
+    return index_.Room(node, part->all & row.devices_free, option) > taken.of_class;
+  }();
+  if (!devices) return false;
+  // Last, for what it refuses is waited for.
+  return !index_.power().capped() ||
+         trial_.Allows(node, index_.PowerOf(node, c, option.count, each.cpus));
 }
 
 bool PlacementSearch::Suspect(const DemandOption& option, ClassId c, uint32_t node,
@@ -223,8 +227,7 @@ bool PlacementSearch::PlaceOption(const Demand& demand, const DemandOption& opti
     if (chosen.taken == 0) walk.fresh -= !chosen.suspect;
     total_ += chosen.score;
     ++chosen.taken;
-    ++taken_[chosen.node];
-    picks_.push_back(Pick{chosen.node, walk.device_class});
+    PickOne(demand, option, walk.device_class, chosen.node);
     if (Fits(demand, option, walk.device_class, chosen.node, taken())) {
       chosen.score = Score(demand, option, walk.device_class, chosen.node, taken(),
                            PriceOf(demand, option, walk.device_class, chosen.node));
@@ -234,6 +237,14 @@ bool PlacementSearch::PlaceOption(const Demand& demand, const DemandOption& opti
     }
   }
   return total_ < best_so_far;
+}
+
+void PlacementSearch::PickOne(const Demand& demand, const DemandOption& option, ClassId c,
+                              uint32_t node) {
+  ++taken_[node];
+  picks_.push_back(Pick{node, c});
+  if (index_.power().capped())
+    trial_.Take(node, index_.PowerOf(node, c, option.count, demand.resources.cpus));
 }
 
 PlacementSearch::Found PlacementSearch::Collect(const Demand& demand,
@@ -253,6 +264,8 @@ PlacementSearch::Found PlacementSearch::Collect(const Demand& demand,
     node = pick.node;
     TaskPlacement& placement = found.tasks.emplace_back();
     placement.node = NodeId(pick.node + 1);
+    placement.power =
+        index_.PowerOf(pick.node, pick.device_class, option.count, demand.resources.cpus);
     found.price = found.price + classes_.PriceOfShare(row.cpu_class, demand.resources.cpus);
     if (option.count == 0) continue;
     placement.devices = Choose(
@@ -268,17 +281,25 @@ PlacementSearch::Found PlacementSearch::Collect(const Demand& demand,
 void PlacementSearch::Forget() {
   for (const Pick& pick : picks_) taken_[pick.node] = 0;
   picks_.clear();
+  trial_.Forget();
 }
 
 std::optional<PlacementSearch::Found> PlacementSearch::Find(const Demand& demand,
                                                             const Limits& limits, uint64_t& work) {
   if (taken_.size() < index_.node_count()) taken_.resize(index_.node_count());
+  trial_.Begin();
   std::optional<Found> found;
   for (const DemandOption& option : demand.options) {
     const Cost best_so_far{found ? found->score.micros : std::numeric_limits<int64_t>::max()};
     const bool better = PlaceOption(demand, option, limits, work, best_so_far);
     if (better) found = Collect(demand, option);
     Forget();
+  }
+  if (found || demand.tasks == 1 || !trial_.refused()) return found;
+  for (const DemandOption& option : demand.options) {
+    if (PlaceByPower(demand, option, limits, work)) found = Collect(demand, option);
+    Forget();
+    if (found) break;
   }
   return found;
 }

@@ -5,6 +5,8 @@
 // ties go to the smaller node id. What is suspected of failing jobs (quarantine.h) comes after
 // everything else. A node that got a task is scored again for the next one.
 // Complete: if it finds nothing, nothing fits.
+// A gang that the cheapest nodes cannot hold within the caps on power is tried once more on those
+// where it draws least (placement_power.cc).
 #pragma once
 
 #include <optional>
@@ -31,7 +33,7 @@ class PlacementSearch {
   };
 
   PlacementSearch(const DeviceClasses& classes, const PlacementIndex& index)
-      : classes_(classes), index_(index) {}
+      : classes_(classes), index_(index), trial_(index.power()) {}
 
   void SetPolicy(const policies::PlacementPolicy* policy) { policy_ = policy; }
 
@@ -39,6 +41,8 @@ class PlacementSearch {
   std::optional<Found> Find(const Demand& demand, const Limits& limits, uint64_t& work);
   // Necessary for Find to succeed, from bucket sizes alone; costs next to nothing.
   bool MayFit(const Demand& demand, const Limits& limits) const;
+  // Did a cap on power refuse anything in the last Find or MayFit?
+  bool refused_power() const { return trial_.refused(); }
   // Is there room for one task of it on this node?
   bool FitsOn(const Demand& demand, const Limits& limits, uint32_t node) const;
   // The score and price of one task of the option on a node where it fits; for explanations.
@@ -46,6 +50,12 @@ class PlacementSearch {
                PriceRate* price) const;
 
  private:
+  static bool Excluded(const Limits& limits, ClassId c) {
+    return limits.excluded != nullptr && c < limits.excluded->size() && (*limits.excluded)[c];
+  }
+  // Nodes of the buckets before it have too little free for one task.
+  static uint32_t FirstBucket(const Demand& demand, const DemandOption& option);
+
   struct Candidate {
     bool suspect = false;  // taken only if nothing else fits
     Cost score;
@@ -79,6 +89,10 @@ class PlacementSearch {
                     uint32_t node) const;
   Cost Score(const Demand& demand, const DemandOption& option, ClassId c, uint32_t node,
              Taken taken, PriceRate price) const;
+  bool MayPower(const Demand& demand, const DemandOption& option, const Limits& limits) const;
+  bool PlaceByPower(const Demand& demand, const DemandOption& option, const Limits& limits,
+                    uint64_t& work);
+  void PickOne(const Demand& demand, const DemandOption& option, ClassId c, uint32_t node);
   Found Collect(const Demand& demand, const DemandOption& option) const;
   void Forget();
 
@@ -96,6 +110,7 @@ class PlacementSearch {
   std::vector<Pick> picks_;
   std::vector<uint32_t> taken_;  // tasks tentatively on a node, by row
   Cost total_;
+  PowerTrial trial_;  // power of the tasks so placed
 };
 
 }  // namespace allot::scheduler

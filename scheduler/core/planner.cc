@@ -41,7 +41,14 @@ void Planner::FindHolders() {
     Holder& holder = holders_.emplace_back();
     holder.job = id;
     holder.rank = rank;
-    holder.classes.resize(ledger_.classes().size());
+    // One that lacks nothing but power waits for what any lease takes: were it not kept free, small
+    // jobs on whatever devices would take it away for ever.
+    bool all = false;
+    if (shape.refused_power) {
+      all = ledger_.index().WaitsForPowerAlone(shape.demand);
+      work_ += ledger_.index().node_count() / 8;
+    }
+    holder.classes.assign(ledger_.classes().size(), all);
     for (const DemandOption& option : shape.demand.options) {
       for (const ClassId c : option.classes) holder.classes[c] = true;
     }
@@ -131,7 +138,11 @@ bool Planner::Recheck() {
     if (!shape.blocked || shape.lines.empty()) continue;
     Resolve(ledger_.classes(), shape.demand);
     ++work_;
-    if (ledger_.search().MayFit(shape.demand, {})) queue.Unblock(id);
+    if (ledger_.search().MayFit(shape.demand, {})) {
+      queue.Unblock(id);
+    } else {
+      shape.refused_power = ledger_.search().refused_power();
+    }
   }
   return true;
 }
@@ -145,7 +156,9 @@ void Planner::BlockHopeless() {
   for (const ShapeId id : queue.open_shapes()) {
     Shape& shape = queue.shape(id);
     Resolve(ledger_.classes(), shape.demand);
-    if (!ledger_.search().MayFit(shape.demand, {})) hopeless_.push_back(id);
+    if (ledger_.search().MayFit(shape.demand, {})) continue;
+    shape.refused_power = ledger_.search().refused_power();
+    hopeless_.push_back(id);
   }
   work_ += queue.open_shapes().size() / 16;
   for (const ShapeId id : hopeless_) queue.Block(id);
@@ -164,10 +177,16 @@ bool Planner::Try(LineId id, Effects& out) {
   if (ledger_.search().MayFit(shape.demand, limits))
     found = ledger_.search().Find(shape.demand, limits, work_);
   if (!found) {
-    limits.excluded != nullptr ? queue.Hold(id) : queue.Block(line.shape);
+    if (limits.excluded != nullptr) {
+      queue.Hold(id);
+    } else {
+      shape.refused_power = ledger_.search().refused_power();
+      queue.Block(line.shape);
+    }
     BlockHopeless();
     return false;
   }
+  shape.refused_power = false;
   Place(*ledger_.state().FindJob(line.first()), *std::move(found), out);
   return true;
 }

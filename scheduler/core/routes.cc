@@ -7,12 +7,14 @@ namespace {
 // nobody wants 10,000 of them. So big tables are spaced: 5 ms for every 256 replicas.
 Duration Spacing(uint32_t replicas) { return std::chrono::milliseconds(replicas / 256 * 5); }
 
-RouteReplica RouteOf(const ReplicaState& replica, const NodeState& node, bool ready) {
+RouteReplica RouteOf(const ReplicaState& replica, const NodeState& node, PriceRate price,
+                     bool ready) {
   RouteReplica route;
   route.id = replica.id;
   route.node = node.info->name;
   route.concurrency = replica.concurrency;
-  route.price = replica.price;
+  route.price = price;
+  route.power = replica.placement.power;
   route.ready = ready;
   route.kind = DeviceKind::kCpu;
   route.device_count = std::max(replica.placement.devices.Count(), 1U);
@@ -51,7 +53,7 @@ std::optional<RouteDeployment> RouteKeeper::Build(const std::string& name) const
     const auto status = ledger_.replica_status.find(id);
     const bool ready =
         status != ledger_.replica_status.end() && status->second.phase == ReplicaPhase::kReady;
-    route.replicas.push_back(RouteOf(replica, node, ready));
+    route.replicas.push_back(RouteOf(replica, node, ledger_.PriceNow(replica), ready));
   }
   return route;
 }

@@ -173,6 +173,7 @@ ConsideredReplica Candidates::Consider(const Slot& slot) const {
   ConsideredReplica out;
   out.id = slot.replica->facts.id;
   out.price = slot.price;
+  out.power = slot.replica->facts.power;
   out.predicted = rating.predicted;
   out.cost_nanos = rating.cost_nanos;
   out.in_flight = slot.in_flight;
@@ -218,6 +219,8 @@ CandidateView Candidates::Show(const Slot& slot) const {
   view.kind = facts.kind;
   view.emulated = facts.emulated;
   view.price = facts.price;
+  view.power = facts.power;
+  view.predicted_energy = EnergyOf(facts.power, rating.predicted) / std::max(slot.concurrency, 1U);
   view.in_flight = slot.in_flight;
   view.concurrency = slot.concurrency;
   view.predicted = rating.predicted;

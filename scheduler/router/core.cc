@@ -42,6 +42,12 @@ class Core::Impl {
 
   std::optional<Time> NextWakeup() const { return requests_.NextTimer(); }
   const Fleet& fleet() const { return fleet_; }
+  MilliJoule EnergySoFar(Time now, RequestId id) {
+    const auto place = requests_.Find(id);
+    if (!place.has_value() || requests_.at(*place).replica == nullptr) return 0;
+    const Request& request = requests_.at(*place);
+    return HeldEnergyNanos(request.replica->facts, now - request.forwarded) / kNanosPerMilliJoule;
+  }
   std::optional<RequestExplanation> Explain(RequestId id) const {
     return log_.Render(now_, id, fleet_);
   }
@@ -260,6 +266,7 @@ class Core::Impl {
     command.kind = replica.facts.kind;
     command.emulated = replica.facts.emulated;
     command.price = replica.facts.price;
+    command.power = replica.facts.power;
     out_->commands.push_back(std::move(command));
   }
 
@@ -326,7 +333,9 @@ class Core::Impl {
   void Release(uint32_t place) {
     Request& request = requests_.at(place);
     Replica& replica = *request.replica;
-    replica.group->cost_nanos_left += HeldCostNanos(replica.facts, now_ - request.forwarded);
+    const Duration held = now_ - request.forwarded;
+    replica.group->cost_nanos_left += HeldCostNanos(replica.facts, held);
+    replica.group->energy_nanos_left += HeldEnergyNanos(replica.facts, held);
     requests_.at(replica.flights.back()).flight = request.flight;
     replica.flights[request.flight] = replica.flights.back();
     replica.flights.pop_back();
@@ -379,6 +388,12 @@ class Core::Impl {
       ended.emulated = group->emulated;
       ended.cost.micros = group->cost_nanos_left / 1000;
       group->cost_nanos_left %= 1000;
+      ended.energy = group->energy_nanos_left / kNanosPerMilliJoule;
+      group->energy_nanos_left %= kNanosPerMilliJoule;
+      if (Decision* decision = log_.Find(request.id); decision != nullptr) {
+        decision->cost = ended.cost;
+        decision->energy = ended.energy;
+      }
     }
     LeaveQueue(request);
     requests_.Remove(place);
@@ -515,6 +530,8 @@ uint32_t Core::RequestsInFlight(const std::string& deployment) const {
   const Deployment* found = impl_->fleet().FindDeployment(deployment);
   return found == nullptr ? 0 : found->in_flight;
 }
+
+MilliJoule Core::EnergySoFar(Time now, RequestId id) const { return impl_->EnergySoFar(now, id); }
 
 std::vector<CandidateView> Core::Predictions(const std::string& deployment) const {
   return impl_->Predictions(deployment);

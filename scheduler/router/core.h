@@ -35,6 +35,9 @@ class Core {
 
   const RouteTable& routes() const;
   std::optional<RequestExplanation> Explain(RequestId id) const;
+  // What a request at a replica has been charged of energy by `now`, as RequestEnded::energy will
+  // say but for rounding; 0 where that is unknown or it is at none.
+  MilliJoule EnergySoFar(Time now, RequestId id) const;
   uint32_t InFlight(ReplicaId replica) const;
   uint32_t Queued(const std::string& deployment) const;
   uint32_t RequestsInFlight(const std::string& deployment) const;

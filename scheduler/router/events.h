@@ -67,6 +67,7 @@ struct Forward {
   DeviceKind kind = DeviceKind::kGpu;
   bool emulated = false;
   PriceRate price;
+  MilliWatt power = 0;  // what the replica's lease draws at most; 0: unknown
 };
 // No (further) answer will come. A client that has had bytes already is to be cut off.
 struct Reject {
@@ -92,6 +93,8 @@ struct RequestEnded {
   // Price of the leased devices × time held ÷ concurrency. What is left of a micro-dollar is
   // carried to the next request of the same devices, so that sums are exact.
   Cost cost;
+  // The same with what the lease draws at most: modelled, not measured; 0 where that is unknown.
+  MilliJoule energy = 0;
 };
 
 struct Effects {
@@ -113,6 +116,8 @@ struct CandidateView {
   uint32_t samples = 0;       // observations behind the prediction
   Cost predicted_cost;
   int64_t predicted_cost_nanos = 0;  // the same in nano-dollars: small models cost less than 1 µ$
+  MilliWatt power = 0;               // what its lease draws at most; 0: unknown
+  MilliJoule predicted_energy = 0;   // of the request's share of it
   bool within_objective = false;
   std::string verdict;        // "chosen", "dearer", "too slow", "slower", "full", "not linked", …
 };
@@ -124,6 +129,9 @@ struct RequestExplanation {
   std::optional<RouteReason> reason;
   Objective objective;
   std::vector<CandidateView> candidates;
+  // Once it has ended: what it was charged, if it was forwarded. The energy is modelled.
+  std::optional<Cost> cost;
+  std::optional<MilliJoule> energy;
 };
 
 }  // namespace allot::router

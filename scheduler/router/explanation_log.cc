@@ -1,5 +1,7 @@
 #include "scheduler/router/explanation_log.h"
 
+#include <algorithm>
+
 namespace allot::router {
 namespace {
 
@@ -76,7 +78,14 @@ Decision* ExplanationLog::Of(RequestId id) {
   decision.reason.reset();
   decision.rejected.reset();
   decision.considered.clear();
+  decision.cost.reset();
+  decision.energy.reset();
   return &decision;
+}
+
+Decision* ExplanationLog::Find(RequestId id) {
+  const auto found = places_.find(id);
+  return found == places_.end() ? nullptr : &ring_[found->second];
 }
 
 void ExplanationLog::Remember(Time now, const Replica& gone) {
@@ -99,6 +108,8 @@ std::optional<RequestExplanation> ExplanationLog::Render(Time now, RequestId id,
   out.outcome = OutcomeText(decision);
   out.reason = decision.reason;
   out.objective = decision.objective;
+  out.cost = decision.cost;
+  out.energy = decision.energy;
   for (const ConsideredReplica& replica : decision.considered) {
     CandidateView view;
     view.replica = replica.id;
@@ -115,6 +126,9 @@ std::optional<RequestExplanation> ExplanationLog::Render(Time now, RequestId id,
       view.emulated = facts->emulated;
     }
     view.price = replica.price;
+    view.power = replica.power;
+    view.predicted_energy =
+        EnergyOf(replica.power, replica.predicted) / std::max(replica.concurrency, 1U);
     view.in_flight = replica.in_flight;
     view.concurrency = replica.concurrency;
     view.predicted = replica.predicted;

@@ -21,6 +21,7 @@ enum class Standing : uint8_t { kCandidate, kFull, kNotReady, kNotLinked, kTried
 struct ConsideredReplica {
   ReplicaId id;
   PriceRate price;
+  MilliWatt power = 0;
   Duration predicted{};
   int64_t cost_nanos = 0;
   uint32_t in_flight = 0, concurrency = 0, samples = 0;
@@ -40,6 +41,8 @@ struct Decision {
   std::optional<RejectReason> rejected;
   Objective objective;
   std::vector<ConsideredReplica> considered;
+  std::optional<Cost> cost;  // once it has ended, if it was forwarded
+  std::optional<MilliJoule> energy;
 };
 
 class ExplanationLog {
@@ -54,6 +57,8 @@ class ExplanationLog {
   // The entry of the request, a fresh one if there is none yet. Null with decisions_max 0. Valid
   // until the next call.
   Decision* Of(RequestId id);
+  // Null if there is none (any more).
+  Decision* Find(RequestId id);
   // Names of replicas that left the table, as long as decisions about them are kept.
   void Remember(Time now, const Replica& gone);
 

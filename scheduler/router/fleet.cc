@@ -18,6 +18,13 @@ int64_t HeldCostNanos(const RouteReplica& facts, Duration time) {
   return static_cast<int64_t>((product + divisor / 2) / divisor);
 }
 
+int64_t HeldEnergyNanos(const RouteReplica& facts, Duration time) {
+  // mW × µs = nJ
+  const auto product = static_cast<__int128>(facts.power) * time.count();
+  const __int128 divisor = std::max(facts.concurrency, 1u);
+  return static_cast<int64_t>((product + divisor / 2) / divisor);
+}
+
 void Fleet::Take(std::shared_ptr<const RouteTable> table) {
   table_ = std::move(table);
   models_.clear();

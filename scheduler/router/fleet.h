@@ -32,6 +32,7 @@ struct DeviceGroup {
   bool far_outside = false;           // scratch
   const struct Slot* best = nullptr;  // scratch
   int64_t cost_nanos_left = 0;        // less than a micro-dollar, for the next request
+  int64_t energy_nanos_left = 0;      // less than a millijoule, likewise
 };
 
 struct NodeLink {
@@ -119,5 +120,8 @@ class Fleet {
 
 // Nano-dollars of holding one place of a replica for `time`.
 int64_t HeldCostNanos(const RouteReplica& facts, Duration time);
+// Nanojoules of it, if the lease draws what it draws at most.
+int64_t HeldEnergyNanos(const RouteReplica& facts, Duration time);
+constexpr int64_t kNanosPerMilliJoule = 1'000'000;
 
 }  // namespace allot::router

@@ -18,7 +18,7 @@ class JobCensus {
   void Reset(const ClusterState& state) {
     *this = JobCensus();
     for (const auto& [id, replica] : state.replicas()) {
-      replicas_[id] = {replica.price, replica.placed};
+      replicas_[id] = {replica.price, replica.placement.power, replica.placed};
     }
     for (const auto& [id, job] : state.jobs()) {
       if (job.phase == JobPhase::kFinished) {
@@ -41,10 +41,11 @@ class JobCensus {
       finished_.push_back(ended->job);
       if (finished_.size() > ClusterState::kFinishedJobsKept) finished_.pop_front();
     } else if (const auto* replica = std::get_if<ReplicaPlaced>(&record)) {
-      replicas_[replica->replica] = {replica->price, replica->at};
+      replicas_[replica->replica] = {replica->price, replica->placement.power, replica->at};
     } else if (const auto* gone = std::get_if<ReplicaGone>(&record)) {
       if (const auto it = replicas_.find(gone->replica); it != replicas_.end()) {
         replicas_ended_ += CostOf(it->second.price, gone->at - it->second.placed);
+        replicas_drew_ += EnergyOf(it->second.power, gone->at - it->second.placed);
         replicas_.erase(it);
       }
     }
@@ -55,16 +56,20 @@ class JobCensus {
   const std::deque<JobId>& finished_jobs() const { return finished_; }
   // What replicas that are gone have cost since the last call.
   Cost TakeReplicaCost() { return std::exchange(replicas_ended_, Cost{}); }
+  // What they have drawn at most; they are not measured.
+  MilliJoule TakeReplicaEnergy() { return std::exchange(replicas_drew_, 0); }
 
  private:
   struct Running {
     PriceRate price;
+    MilliWatt power = 0;
     Time placed;
   };
   std::map<JobId, JobPhase> placed_;
   std::deque<JobId> finished_;
   std::map<ReplicaId, Running> replicas_;
   Cost replicas_ended_;
+  MilliJoule replicas_drew_ = 0;
 };
 
 }  // namespace allot::scheduler

@@ -29,6 +29,28 @@ inline const Row kSpend{"allotrope_spend_usd_total",
                         Kind::kCounter,
                         {},
                         200};
+inline const Row kEnergy{"allotrope_energy_joules_total",
+                         "Energy of finished jobs and stopped replicas, tenants as for spend. "
+                         "Modelled: at least a part by what the devices draw at most.",
+                         Kind::kCounter,
+                         {},
+                         400};
+inline const Row kPowerLeased{"allotrope_power_leased_watts",
+                              "What leased devices draw at most, of the cluster and each rack.",
+                              Kind::kGauge,
+                              {},
+                              1'000};
+inline const Row kPowerCap{"allotrope_power_cap_watts",
+                           "The most that may be leased, where the policy caps it.",
+                           Kind::kGauge,
+                           {},
+                           1'000};
+inline const Row kPowerMeasured{"allotrope_power_measured_watts",
+                                "What all devices draw that tell it, leased or not.", Kind::kGauge};
+inline const Row kPowerUnknown{"allotrope_power_unknown_devices",
+                               "Devices of which nobody knows what they draw: they count 0 under "
+                               "caps.",
+                               Kind::kGauge};
 inline const Row kSpendRate{"allotrope_spend_rate_usd_per_hour", "Price of what is leased now.",
                             Kind::kGauge};
 

@@ -8,6 +8,7 @@
 #include "common/metrics/mirror.h"
 #include "common/transport/link.h"
 #include "scheduler/shell/metric_catalogue.h"
+#include "scheduler/shell/power_survey.h"
 
 namespace allot::scheduler {
 
@@ -41,6 +42,7 @@ struct Metrics::Families {
   GaugeFamily leased{rows::kDevicesLeased}, replicas{rows::kReplicas};
   GaugeFamily devices_quarantined{rows::kDevicesQuarantined};
   GaugeFamily nodes_quarantined{rows::kNodesQuarantined};
+  GaugeFamily power_leased{rows::kPowerLeased}, power_cap{rows::kPowerCap};
 };
 
 Metrics::Metrics()
@@ -89,6 +91,14 @@ void Metrics::Spent(const std::string& tenant, Cost cost) {
   if (cost.micros > 0) registry.GetCounter(rows::kSpend, {{"tenant", tenant}}).Add(cost.dollars());
 }
 
+void Metrics::Drew(const std::string& tenant, MilliJoule energy, bool modelled) {
+  if (energy <= 0) return;
+  registry
+      .GetCounter(rows::kEnergy,
+                  {{"tenant", tenant}, {"source", modelled ? "modelled" : "measured"}})
+      .Add(static_cast<double>(energy) / 1e3);
+}
+
 void Metrics::Requeued(RequeueReason reason) {
   registry.GetCounter(rows::kJobsRequeued, {{"reason", std::string(ToString(reason))}}).Add();
 }
@@ -121,6 +131,7 @@ void Metrics::Take(const Sample& sample) {
   TakeDevices(state);
   TakeQuarantines(state);
   TakeReplicas(sample.core);
+  TakePower(sample.core);
   registry.GetGauge(rows::kTerm).Set(static_cast<double>(state.term().value()));
   registry.GetGauge(rows::kGateways).Set(static_cast<double>(sample.gateways));
   registry.GetGauge(rows::kHttpConnections).Set(static_cast<double>(sample.http_connections));
@@ -205,6 +216,25 @@ void Metrics::TakeQuarantines(const ClusterState& state) {
   }
   families_->devices_quarantined.Publish(registry, devices);
   families_->nodes_quarantined.Publish(registry, nodes);
+}
+
+void Metrics::TakePower(const Core& core) {
+  const PowerBook& book = core.power();
+  std::map<Labels, double> leased, caps;
+  const auto add = [&](const char* scope, const std::string& name, const PowerLine& line) {
+    const Labels labels{{"scope", scope}, {"name", name}};
+    leased[labels] = static_cast<double>(line.leased) / 1e3;
+    if (line.cap) caps[labels] = static_cast<double>(*line.cap) / 1e3;
+  };
+  add("cluster", "", book.cluster());
+  for (const auto& [name, id] : book.racks()) {
+    if (!book.nodes_of(id).empty()) add("rack", name, book.rack(id));
+  }
+  families_->power_leased.Publish(registry, leased);
+  families_->power_cap.Publish(registry, caps);
+  const PowerSurvey survey(core);
+  registry.GetGauge(rows::kPowerMeasured).Set(survey.cluster.watts);
+  registry.GetGauge(rows::kPowerUnknown).Set(survey.cluster.unknown);
 }
 
 void Metrics::TakeReplicas(const Core& core) {

@@ -31,6 +31,7 @@ class Metrics {
   void Observe(const Note& note);
   void JobEnded(JobOutcome outcome, const std::string& tenant, Cost cost);
   void Spent(const std::string& tenant, Cost cost);
+  void Drew(const std::string& tenant, MilliJoule energy, bool modelled);
   void Requeued(RequeueReason reason);
   void Quarantined(const DeviceQuarantined& record);
   void Refused(const std::string& reason);  // a closed list: see peers.cc
@@ -53,6 +54,7 @@ class Metrics {
   void TakeDevices(const ClusterState& state);
   void TakeQuarantines(const ClusterState& state);
   void TakeReplicas(const Core& core);
+  void TakePower(const Core& core);
   std::unique_ptr<Families> families_;
 };
 

@@ -177,6 +177,7 @@ void Pipeline::Count(const Record& record) {
   if (const auto* ended = std::get_if<JobFinished>(&record)) {
     const JobState* job = core_.state().FindJob(ended->job);
     metrics_.JobEnded(ended->outcome, job != nullptr ? job->spec->tenant : "", ended->cost);
+    if (job != nullptr) metrics_.Drew(job->spec->tenant, job->energy, job->energy_modelled);
   } else if (std::holds_alternative<JobAccepted>(record)) {
     metrics_.jobs_submitted.Add();
   } else if (std::holds_alternative<JobPlaced>(record) ||
@@ -190,6 +191,7 @@ void Pipeline::Count(const Record& record) {
     metrics_.Quarantined(*quarantined);
   } else if (std::holds_alternative<ReplicaGone>(record)) {
     metrics_.Spent("deployments", census_.TakeReplicaCost());
+    metrics_.Drew("deployments", census_.TakeReplicaEnergy(), true);
   }
 }
 

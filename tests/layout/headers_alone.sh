@@ -4,6 +4,8 @@ set -euo pipefail
 source=$1 build=$2 compiler=$3
 cd "$source"
 launcher=$(command -v ccache || true)
+# As scripts/build.sh does: one checkout's answers serve every other.
+export CCACHE_BASEDIR=${CCACHE_BASEDIR:-$PWD} CCACHE_NOHASHDIR=${CCACHE_NOHASHDIR:-1}
 export launcher compiler build
 check() {
   mkdir -p "$build/headers_alone"

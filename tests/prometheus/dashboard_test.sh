@@ -39,12 +39,24 @@ replicas:
   - {device: {kind: ASIC, count: 1}, count: 1}
 objective: {end_to_end: 5s, percentile: 0.95}
 Y
+# Watts for whatever devices this machine offers, and a cap that they stay below.
+cat >"$work/policy.yaml" <<Y
+name: capped
+prices: {as_of: "2026-05-18", devices: [{model: "*", price_usd_per_hour: 1, watts: 100}]}
+power: {cluster_watts: 100000}
+Y
+"$bin/allot" policy apply "$work/policy.yaml" >/dev/null
 "$bin/allot" submit --cpus 0.1 -- sleep 300 >/dev/null
 "$bin/allot" submit --cpus 0.1 -- false >/dev/null
 "$bin/allot" deploy "$work/deployment.yaml" --wait
 # One GPU is left: one of these runs, the other waits.
 "$bin/allot" submit --cpus 0.1 --device kind=GPU,count=1 -- sleep 300 >/dev/null
 "$bin/allot" submit --cpus 0.1 --device kind=GPU,count=1 -- sleep 300 >/dev/null
+
+# What people see of power: leased under the cap, and the cap in the policy.
+"$bin/allot" power | grep -Eq '^cluster .* 100kW'
+"$bin/allot" policy show | grep -q 'cluster 100kW'
+"$bin/allot" top | grep -q '^power .* leased of 100kW'
 
 sed -e "s|http://127.0.0.1:7401|$ALLOT_SERVER|" -e 's/: [0-9]*s$/: 1s/' "$source/dashboards/prometheus.yml" >"$work/prometheus.yml"
 prometheus --config.file="$work/prometheus.yml" --storage.tsdb.path="$work/data" --web.listen-address=127.0.0.1:0 >"$work/prometheus.log" 2>&1 &

@@ -1,6 +1,7 @@
 #include "common/base/version.h"
 #include "scheduler/shell/api/api.h"
 #include "scheduler/shell/api/openapi.h"
+#include "scheduler/shell/api/render.h"
 
 namespace allot::scheduler::api {
 
@@ -50,6 +51,11 @@ void GetCluster(Services& services, Call& call) {
     json.Field("deployments", state.deployments().size());
     json.Field("replicas", state.replicas().size());
   });
+}
+
+void GetPower(Services& services, Call& call) {
+  AnswerJson(services, call,
+             [&](JsonWriter& json) { RenderPower(services.pipeline.core(), json); });
 }
 
 // Prometheus wants a bare array, so this answer carries no version.

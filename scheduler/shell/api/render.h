@@ -20,6 +20,7 @@ void RenderExplanation(const JobExplanation& explanation, JsonWriter& json);
 
 // Members of the object that is open in `json`.
 void RenderPolicy(const Policy& policy, JsonWriter& json);
+void RenderPower(const Core& core, JsonWriter& json);
 
 // The policy as the YAML file that would give it (common/proto/config.proto).
 std::string PolicyYaml(const Policy& policy);

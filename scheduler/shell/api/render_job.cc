@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <string>
 
 #include "scheduler/shell/api/render.h"
@@ -75,6 +76,21 @@ std::string MessageOfJob(const JobState& job) {
   return "";
 }
 
+// Of tasks that ended as their nodes measured it where they did, of those that run by what they
+// draw at most. Nothing where nothing is known.
+void RenderEnergy(const JobState& job, Time now, JsonWriter& json) {
+  MilliJoule energy = job.energy;
+  bool modelled = job.energy_modelled;
+  for (const TaskState& task : job.tasks) {
+    if (task.abandoned || task.phase != TaskPhase::kRunning || task.placement.power == 0) continue;
+    energy += EnergyOf(task.placement.power, std::max(now - task.started, Duration{}));
+    modelled = true;
+  }
+  if (energy == 0 && !modelled) return;
+  json.Field("energy_joules", static_cast<double>(energy) / 1e3);
+  json.Field("energy_source", std::string_view(modelled ? "modelled" : "measured"));
+}
+
 }  // namespace
 
 void RenderJob(const Core& core, Time now, const JobState& job, JsonWriter& json) {
@@ -99,6 +115,7 @@ void RenderJob(const Core& core, Time now, const JobState& job, JsonWriter& json
       json.Field("ran_seconds", ran).Field("price_usd_per_hour", job.price);
     }
     json.Field("cost_usd", cost);
+    RenderEnergy(job, now, json);
     json.Key("command").Array([&] {
       for (const std::string& word : job.spec->command) json.Value(word);
     });

@@ -71,6 +71,7 @@ void RenderTexts(std::string_view key, const Texts& texts, JsonWriter& json) {
 void RenderDevice(const Core& core, Time now, const NodeState& node, size_t position,
                   const std::string& holder, JsonWriter& json) {
   const Device& device = node.info->devices[position];
+  const PriceBook& prices = core.state().policy()->prices;
   const NodeSoftState* soft = core.SoftState(node.id);
   json.Object([&] {
     json.Field("node", node.info->name).Field("id", device.id);
@@ -88,10 +89,10 @@ void RenderDevice(const Core& core, Time now, const NodeState& node, size_t posi
     if (!device.parent.empty()) json.Field("parent", device.parent);
     if (!device.uuid.empty()) json.Field("uuid", device.uuid);
     if (!device.endpoint.empty()) json.Field("endpoint", device.endpoint);
-    if (device.power_max)
-      json.Field("power_max_watts", static_cast<double>(*device.power_max) / 1000);
+    if (const std::optional<MilliWatt> most = PowerOf(prices, device))
+      json.Field("power_max_watts", static_cast<double>(*most) / 1e3);
     if (!holder.empty()) json.Field("used_by", holder);
-    json.Field("price_usd_per_hour", PriceOf(core.state().policy()->prices, device));
+    json.Field("price_usd_per_hour", PriceOf(prices, device, HoursAt(prices, now)));
     if (soft == nullptr || !node.alive) return;
     for (const DeviceTelemetry& sample : soft->telemetry) {
       if (sample.id != device.id) continue;

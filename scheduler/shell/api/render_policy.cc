@@ -6,8 +6,24 @@ namespace {
 // Words and texts as JSON strings: every JSON string is a YAML one.
 std::string Quoted(std::string_view text) { return JsonWriter().Value(text).Take(); }
 std::string Micros(Duration time) { return fmt::format("{}us", time.count()); }
+double Watts(MilliWatt power) { return static_cast<double>(power) / 1e3; }
 double NanoDollars(int64_t nanos) { return static_cast<double>(nanos) / 1e9; }
 std::string Dollars(int64_t micros) { return fmt::format("{}", static_cast<double>(micros) / 1e6); }
+
+void PowerYaml(const PowerCaps& caps, std::string& out) {
+  if (caps == PowerCaps{}) return;
+  out += "power:\n";
+  const auto cap = [&out](const std::string& key, std::optional<MilliWatt> power) {
+    if (power) fmt::format_to(std::back_inserter(out), "{}: {}\n", key, Watts(*power));
+  };
+  cap("  cluster_watts", caps.cluster);
+  cap("  rack_watts", caps.rack);
+  cap("  node_watts", caps.node);
+  if (!caps.racks.empty()) out += "  racks:\n";
+  for (const auto& [name, power] : caps.racks) cap("    " + Quoted(name), power);
+  if (!caps.nodes.empty()) out += "  nodes:\n";
+  for (const auto& [name, power] : caps.nodes) cap("    " + Quoted(name), power);
+}
 
 }  // namespace
 
@@ -46,6 +62,31 @@ void RenderPolicy(const Policy& policy, JsonWriter& json) {
     json.Field("energy_usd_per_kwh", Cost{prices.energy_micros_per_kwh});
     json.Field("value_usd_per_waiting_job_hour", Cost{prices.micros_per_waiting_job_hour});
     json.Field("value_usd_per_second", NanoDollars(prices.value_nanos_per_second));
+    json.Key("hours").Array([&] {
+      for (const PriceHours& hours : prices.hours) {
+        json.Object([&] {
+          json.Field("from", hours.from).Field("to", hours.to);
+          if (hours.energy_micros_per_kwh)
+            json.Field("energy_usd_per_kwh", Cost{*hours.energy_micros_per_kwh});
+          json.Field("factor", hours.factor);
+        });
+      }
+    });
+    json.Field("utc_offset_hours", prices.utc_offset_minutes / 60.0);
+  });
+  json.Key("power").Object([&] {
+    const auto cap = [&json](std::string_view name, std::optional<MilliWatt> power) {
+      if (power) json.Field(name, Watts(*power));
+    };
+    cap("cluster_watts", policy.power.cluster);
+    cap("rack_watts", policy.power.rack);
+    cap("node_watts", policy.power.node);
+    json.Key("racks").Object([&] {
+      for (const auto& [name, power] : policy.power.racks) cap(name, power);
+    });
+    json.Key("nodes").Object([&] {
+      for (const auto& [name, power] : policy.power.nodes) cap(name, power);
+    });
   });
   json.Key("quarantine").Object([&] {
     json.Field("failures", policy.quarantine.failures);
@@ -92,6 +133,17 @@ std::string PolicyYaml(const Policy& policy) {
   line("  energy_usd_per_kwh", Dollars(prices.energy_micros_per_kwh));
   line("  value_usd_per_waiting_job_hour", Dollars(prices.micros_per_waiting_job_hour));
   line("  value_usd_per_second", fmt::format("{}", NanoDollars(prices.value_nanos_per_second)));
+  if (!prices.hours.empty()) out += "  hours:\n";
+  for (const PriceHours& hours : prices.hours) {
+    line("    - from", std::to_string(hours.from));
+    line("      to", std::to_string(hours.to));
+    if (hours.energy_micros_per_kwh)
+      line("      energy_usd_per_kwh", Dollars(*hours.energy_micros_per_kwh));
+    line("      factor", fmt::format("{}", hours.factor));
+  }
+  if (prices.utc_offset_minutes != 0)
+    line("  utc_offset_hours", fmt::format("{}", prices.utc_offset_minutes / 60.0));
+  PowerYaml(policy.power, out);
   out += "quarantine:\n";
   line("  failures", fmt::format("{}", policy.quarantine.failures));
   line("  within", Micros(policy.quarantine.within));

@@ -109,6 +109,8 @@ const std::vector<Route>& Routes() {
       {"POST", "/v1/policy/check", kViewer, api::CheckPolicy, "Check a policy, change nothing.",
        "Policy", "Done"},
       {"GET", "/v1/cluster", kViewer, api::GetCluster, "The cluster at a glance.", "", "Cluster"},
+      {"GET", "/v1/power", kViewer, api::GetPower,
+       "Power of the cluster, its racks and nodes: leased, capped, measured.", "", "Power"},
       {"GET", "/v1/sd/prometheus", kViewer, api::PrometheusTargets,
        "Prometheus HTTP service discovery.", "", "Targets"},
       {"GET", "/metrics", kViewer, api::GetMetrics, "Prometheus metrics, as text."},

@@ -61,6 +61,7 @@ void Health(Services&, Call&);  // cluster.cc
 void GetMetrics(Services&, Call&);
 void GetOpenApi(Services&, Call&);
 void GetCluster(Services&, Call&);
+void GetPower(Services&, Call&);
 void PrometheusTargets(Services&, Call&);
 }  // namespace api
 

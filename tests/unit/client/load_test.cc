@@ -19,6 +19,7 @@ Sample OkSample(double seconds, const std::string& kind, bool stream) {
   s.replica = "replica-1";
   s.policy = "p";
   s.price_usd_per_hour = 3.6;
+  s.power_watts = 400;
   s.emulated = kind != "CPU";
   if (stream) s.ttft_seconds = seconds / 2;
   return s;
@@ -42,6 +43,11 @@ TEST(LoadReport, CostIsPriceTimesTimeOverWhatAReplicaTakesAtOnce) {
   const Report report = Summarize(run);
   // $3.60/h is a tenth of a cent a second; 4 s in all over 4 slots, for 2 requests.
   EXPECT_NEAR(*report.cost_usd_per_1000, 0.001 * 4 / 4 / 2 * 1000, 1e-12);
+  // 400 W over the same.
+  EXPECT_NEAR(*report.energy_joules_per_1000, 400.0 * 4 / 4 / 2 * 1000, 1e-9);
+  EXPECT_THAT(ToTable({report}), HasSubstr("200kJ"));
+  run.samples[1].power_watts = 0;
+  EXPECT_FALSE(Summarize(run).energy_joules_per_1000.has_value()) << "one that nobody knows";
 }
 
 TEST(LoadReport, SharesCountGoodAnswersAndFailuresAreNamed) {
@@ -84,7 +90,8 @@ TEST(Load, SendsAsManyAsAskedAndReadsTheHeaders) {
     const http::Headers headers = {
         {"X-Allot-Device-Kind", "ASIC"}, {"X-Allot-Device", "groq/x"},
         {"X-Allot-Emulated", "true"},    {"X-Allot-Replica", "replica-7"},
-        {"X-Allot-Policy", "cheap"},     {"X-Allot-Price-Usd-Per-Hour", "1.25"}};
+        {"X-Allot-Policy", "cheap"},     {"X-Allot-Price-Usd-Per-Hour", "1.25"},
+        {"X-Allot-Power-Watts", "72.5"}};
     if (request.body.find("\"stream\":true") == std::string::npos)
       return responder->Send({.headers = headers, .body = "{}"});
     responder->StartStream(200, headers, "text/event-stream");

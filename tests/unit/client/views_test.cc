@@ -49,6 +49,31 @@ TEST(Views, AFieldOfAnotherTypeCountsAsAbsent) {
   EXPECT_FALSE(job->emulated);
 }
 
+TEST(Views, PowerKeepsWhatIsKnownOfEachLine) {
+  const auto page = ParsePower(R"({"version":1,"cluster":{"nodes":2,"leased_watts":1400.5,
+    "cap_watts":2000,"devices":9,"devices_measured":0,"devices_unknown":1},"racks":[{"name":"r1",
+    "leased_watts":1400.5}],"nodes":[{"name":"n1","alive":true,"rack":"r1","leased_watts":0,
+    "measured_watts":61,"devices":9,"devices_measured":8,"devices_unknown":0}]})");
+  ASSERT_TRUE(page.ok()) << page.status();
+  EXPECT_EQ(page->cluster.leased_watts, 1400.5);
+  EXPECT_EQ(page->cluster.measured_watts, std::nullopt);
+  EXPECT_EQ(page->cluster.devices_unknown, 1);
+  ASSERT_EQ(page->racks.size(), 1u);
+  EXPECT_EQ(page->racks[0].cap_watts, std::nullopt);
+  ASSERT_EQ(page->nodes.size(), 1u);
+  EXPECT_EQ(page->nodes[0].rack, "r1");
+  EXPECT_EQ(page->nodes[0].measured_watts, 61);
+}
+
+TEST(Views, APolicyTellsItsCaps) {
+  const auto policy = ParsePolicy(R"({"policy":{"name":"p","power":{"cluster_watts":20000,
+    "racks":{"r7":12000.5},"nodes":{}}},"yaml":"name: p"})");
+  ASSERT_TRUE(policy.ok()) << policy.status();
+  EXPECT_EQ(policy->cluster_watts, 20000);
+  EXPECT_EQ(policy->node_watts, std::nullopt);
+  EXPECT_EQ(policy->racks_watts, (std::vector<std::pair<std::string, double>>{{"r7", 12000.5}}));
+}
+
 TEST(Views, SomethingElsesAnswerIsRefusedWithAHint) {
   for (const char* body : {"", "<html>", "[1]", R"({"job":[]})", R"({"other":{}})"})
     EXPECT_EQ(ParseJob(body).status().code(), StatusCode::kInternal) << body;

@@ -256,10 +256,6 @@ TEST(ToPolicy, SaysWhatDoesNotGoTogether) {
       {"{name: p, prices: {as_of: 2026-01-31}, queue: {shares: {Team A: 1}}}",
        "queue.shares: \"Team A\" is not a tenant's name; use a-z, 0-9, '-' and '.', start and end "
        "with a letter or digit, at most 63 characters"},
-      {"name: p\nprices: {as_of: 2026-01-01}\npower: {node_watts: 100}",
-       "power: this version keeps no power caps yet; leave it out"},
-      {"name: p\nprices: {as_of: 2026-01-01, hours: [{from: 1, to: 2, factor: 2}]}",
-       "prices.hours: this version has one price all day yet; leave it out"},
   };
   for (const auto& [text, message] : rows) EXPECT_EQ(MessageOf(PolicyOf(text).status()), message);
 }

@@ -32,7 +32,7 @@ TEST(ReadyMadePolicies, AreValidAndNamedAsTheirFiles) {
     names.insert(file);
   }
   EXPECT_EQ(names, (std::set<std::string>{"balanced", "cheapest-within-slo", "fair-share",
-                                          "lowest-latency"}));
+                                          "lowest-latency", "power-capped"}));
 }
 
 TEST(ReadyMadePolicies, PriceWhatTheCataloguePrices) {

@@ -117,7 +117,6 @@ Files are YAML 1.2 without anchors, aliases and tags; bodies of the API are JSON
 - **name**: a-z, 0-9, `-` and `.`, first and last a letter or digit, at most 63 characters.
 - **path**: relative ones count from the folder of the file that names them.
 - Prices are US dollars.
-- `power` of a policy and `hours` of its prices are refused by this version: what they ask for is not kept yet.
 )";
 
 }  // namespace

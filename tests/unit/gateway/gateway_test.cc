@@ -555,5 +555,20 @@ TEST(GatewayMetrics, CountByDeploymentAndDeviceAndNeverByWhatClientsMakeUp) {
   EXPECT_THAT(text, ::testing::Not(HasSubstr("made-up")));
 }
 
+TEST(Gateway, TellsPowerAndEnergyWhereTheyAreKnown) {
+  Harness h;
+  h.AddReplica(1, "n1", 1.0, 4, 400'000'000);  // 400 kW, so that a request draws something
+  h.SendRoutes();
+  AnswerAll(h.AddAgent("n1"));
+  const auto whole = h.Done(h.Post("/v1/completions", kPrompt));
+  EXPECT_EQ(whole->headers["x-allot-power-watts"], "400000.000");
+  EXPECT_NE(whole->headers["x-allot-energy-joules"], "");
+  const auto explained = h.Get("/allot/v1/requests/" + whole->headers["x-allot-request-id"]);
+  EXPECT_THAT(explained->body, HasSubstr(R"("energy_source":"modelled")"));
+  EXPECT_THAT(explained->body, HasSubstr(R"("power_watts":4E5)"));
+  EXPECT_THAT(h.Get("/metrics")->body,
+              HasSubstr("allotrope_gateway_energy_joules_total{deployment=\"chat\""));
+}
+
 }  // namespace
 }  // namespace allot::gateway

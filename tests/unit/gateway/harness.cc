@@ -231,7 +231,8 @@ void Harness::OnGateway(const transport::ServerLink::Incoming& in) {
   if (!mute) scheduler->Send(in.peer, answer);
 }
 
-void Harness::AddReplica(uint64_t id, const std::string& node, double price, uint32_t concurrency) {
+void Harness::AddReplica(uint64_t id, const std::string& node, double price, uint32_t concurrency,
+                         MilliWatt power) {
   RouteReplica& replica = deployment().replicas.emplace_back();
   replica.id = ReplicaId(id);
   replica.node = node;
@@ -240,6 +241,7 @@ void Harness::AddReplica(uint64_t id, const std::string& node, double price, uin
   replica.emulated = true;
   replica.concurrency = concurrency;
   replica.price = PriceRate{static_cast<int64_t>(price * 1e6)};
+  replica.power = power;
   replica.ready = true;
 }
 

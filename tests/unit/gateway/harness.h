@@ -103,7 +103,8 @@ class Harness {
 
   // The next table: replicas of the deployment "chat", model "tiny", objective 1 s.
   RouteDeployment& deployment() { return table.deployments[0]; }
-  void AddReplica(uint64_t id, const std::string& node, double price = 1, uint32_t concurrency = 4);
+  void AddReplica(uint64_t id, const std::string& node, double price = 1, uint32_t concurrency = 4,
+                  MilliWatt power = 0);
   void SendRoutes();  // and waits until the gateway has them
   void StopScheduler();
   void StartScheduler();                         // at the same address

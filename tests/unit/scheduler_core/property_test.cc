@@ -25,6 +25,7 @@ class Chaos {
 
   // Faults end: nodes are back, nothing drains, every task soon ends well. All work must finish.
   void Heal() {
+    if (rng_.OneIn(2)) world_.Step(PolicyApplied{0, std::make_shared<const Policy>(TestPolicy())});
     for (uint32_t i = 0; i < kNodes; ++i) {
       world_.Step(NodeDrainRequested{0, Name(i), false});
       // What chance has quarantined would come back too, but not within this test.
@@ -79,6 +80,8 @@ class Chaos {
       shape.fabrics = {{"neuronlink-ring", "a100", 0, "line"}};
       shape.numa_nodes = 2;
     }
+    shape.powered = i < 3;
+    if (i > 0) shape.rack = i == 1 ? "r1" : "r2";
     return shape;
   }
 
@@ -146,6 +149,18 @@ class Chaos {
     world_.Step(DeploymentApplied{0, std::make_shared<const DeploymentSpec>(std::move(spec))});
   }
 
+  // From none to one that lets a handful of devices in.
+  PowerCaps MakeCaps() {
+    PowerCaps caps;
+    const auto watts = [this] { return static_cast<MilliWatt>(rng_.Below(40)) * 100'000; };
+    if (rng_.OneIn(3)) caps.cluster = watts();
+    if (rng_.OneIn(3)) caps.rack = watts();
+    if (rng_.OneIn(3)) caps.node = watts();
+    if (rng_.OneIn(4)) caps.racks["r2"] = watts();
+    if (rng_.OneIn(4)) caps.nodes["n1"] = watts();
+    return caps;
+  }
+
   void One() {
     const uint64_t i = rng_.Below(kNodes);
     const NodeState* node = world_.state().FindNode(Name(i));
@@ -210,6 +225,7 @@ class Chaos {
           policy.quarantine.failures = static_cast<uint32_t>(rng_.Below(4));
           policy.quarantine.within = std::chrono::seconds(1 + rng_.Below(60));
           policy.quarantine.probation_after = std::chrono::seconds(1 + rng_.Below(20));
+          policy.power = MakeCaps();
           world_.Step(PolicyApplied{0, std::make_shared<const Policy>(std::move(policy))});
         } else if (rng_.OneIn(3)) {
           world_.Crash();
@@ -276,6 +292,7 @@ TEST(CoreProperty, OnceFaultsHealAllWorkFinishes) {
           bool too_wide = false;
           for (const Reason& reason : why->reasons)
             too_wide |= reason.reason == WaitReason::kGangTooWide ||
+                        reason.reason == WaitReason::kPowerCap ||
                         reason.reason == WaitReason::kNoMatchingDevice;
           RC_ASSERT(too_wide);
           continue;

@@ -154,6 +154,8 @@ class Scenario {
     shape.isolation = ParseIsolation(line.Text("isolation"));
     if (line.Has("price"))
       shape.price = PriceRate{std::llround(std::stod(line.Text("price")) * 1e6)};
+    shape.rack = line.Text("rack");
+    shape.powered = line.Has("powered");
     return shape;
   }
 
@@ -297,7 +299,9 @@ class Scenario {
     }
     Print(world_.Report(line.words[0], status));
   }
-  // policy queue=fair_share placement=spread hold=60s share.ann=2
+  static MilliWatt Watts(const std::string& text) { return std::llround(std::stod(text) * 1000); }
+  // policy queue=fair_share placement=spread hold=60s share.ann=2 rack-watts=2000 watts.n2=700
+  //        hours=22-6x0.5
   void SetPolicy(const Line& line) {
     Policy policy = TestPolicy();
     policy.queue.algorithm = line.Text("queue", "priority");
@@ -309,6 +313,17 @@ class Scenario {
     if (line.Has("probation")) quarantine.probation_after = ParseTime(line.Text("probation"));
     for (const auto& [key, value] : line.options) {
       if (key.starts_with("share.")) policy.queue.shares[key.substr(6)] = std::stod(value);
+      if (key.starts_with("watts.n")) policy.power.nodes[key.substr(6)] = Watts(value);
+      if (key.starts_with("watts.r")) policy.power.racks[key.substr(6)] = Watts(value);
+    }
+    if (line.Has("cluster-watts")) policy.power.cluster = Watts(line.Text("cluster-watts"));
+    if (line.Has("rack-watts")) policy.power.rack = Watts(line.Text("rack-watts"));
+    if (line.Has("node-watts")) policy.power.node = Watts(line.Text("node-watts"));
+    for (const std::string& text : Split(line.Text("hours"), ',')) {
+      PriceHours& hours = policy.prices.hours.emplace_back();
+      hours.from = static_cast<uint32_t>(std::stoul(text));
+      hours.to = static_cast<uint32_t>(std::stoul(text.substr(text.find('-') + 1)));
+      hours.factor = std::stod(text.substr(text.find('x') + 1));
     }
     Print(world_.Step(PolicyApplied{1, std::make_shared<const Policy>(std::move(policy))}));
   }
@@ -349,6 +364,27 @@ class Scenario {
         out_ += fmt::format("  {} {}: {}\n", ToString(reason.reason), reason.count, reason.detail);
     }
   }
+  // Leased and cap, of what has one or the other.
+  void Power(const Line&) {
+    const PowerBook& book = world_.core().power();
+    const auto show = [&](const std::string& name, const PowerLine& line) {
+      if (line.leased == 0 && !line.cap) return;
+      out_ += fmt::format("{} {}{}\n", name, FormatPower(line.leased),
+                          line.cap ? " of " + FormatPower(*line.cap) : "");
+    };
+    show("cluster", book.cluster());
+    for (const auto& [name, rack] : book.racks()) show("rack " + name, book.rack(rack));
+    for (const NodeState& node : world_.state().nodes())
+      show("node " + node.info->name, book.node(node.id.value() - 1));
+  }
+  // What gateways are told that replicas cost and draw.
+  void Routes(const Line&) {
+    for (const RouteDeployment& deployment : world_.core().Routes()->deployments) {
+      for (const RouteReplica& replica : deployment.replicas)
+        out_ += fmt::format("{} {} ${:.4f}/h {}\n", deployment.name, ToString(replica.id),
+                            replica.price.dollars_per_hour(), FormatPower(replica.power));
+    }
+  }
   void Jobs(const Line&) {
     for (const auto& [id, job] : world_.state().jobs()) {
       out_ += fmt::format("{} {} attempt={} failures={}", job.spec->name, ToString(job.phase),
@@ -384,8 +420,10 @@ const std::map<std::string, Scenario::Verb> Scenario::kVerbs = {
     {"jobs", &Scenario::Jobs},
     {"node", &Scenario::Node},
     {"policy", &Scenario::SetPolicy},
+    {"power", &Scenario::Power},
     {"replica", &Scenario::Replica},
     {"reregister", &Scenario::Reregister},
+    {"routes", &Scenario::Routes},
     {"running", &Scenario::TaskRuns},
     {"submit", &Scenario::Submit},
     {"take-out", &Scenario::TakeOut},

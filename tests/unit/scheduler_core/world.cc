@@ -61,6 +61,14 @@ NodeInfo MakeInfo(const NodeShape& shape) {
       ++number;
     }
   }
+  if (!shape.rack.empty()) info.labels["rack"] = shape.rack;
+  for (Device& device : info.devices) {
+    if (!shape.powered) break;
+    if (device.kind == DeviceKind::kCpu) device.power_max = 320'000;
+    if (device.kind == DeviceKind::kAsic) device.power_max = 300'000;
+    if (device.kind == DeviceKind::kGpu)
+      device.power_max = device.model.starts_with("nvidia/h200") ? 700'000 : 400'000;
+  }
   return info;
 }
 

@@ -31,6 +31,8 @@ struct NodeShape {
   uint32_t numa_nodes = 0;  // the devices of a word are dealt out to so many, in order; 0: unknown
   std::optional<Isolation> isolation;  // of the accelerators
   std::optional<PriceRate> price;      // of each accelerator, by contract
+  std::string rack = "";
+  bool powered = false;  // devices say what they draw: h200 700 W, a100 400, groq 300, xeon 320
 };
 NodeInfo MakeInfo(const NodeShape& shape);
 

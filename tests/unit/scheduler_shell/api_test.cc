@@ -237,7 +237,9 @@ TEST(Api, WhatTheJournalCouldNotReadBackIsNeverAcknowledged) {
 
 constexpr char kPolicy[] =
     "name: mine\nqueue: {algorithm: fifo}\nprices: {as_of: 2026-01-01, other_gpu_usd_per_hour: "
-    "2}\n";
+    "2, hours: [{from: 22, to: 6, energy_usd_per_kwh: 0.05, factor: 0.5}, {to: 9, factor: 2}], "
+    "utc_offset_hours: 5.5}\npower: {cluster_watts: 2000.5, rack_watts: 900, node_watts: 500, "
+    "racks: {r1: 850}, nodes: {n-2: 0}}\n";
 
 TEST(Api, APolicyIsAppliedWithoutRestartAndABadOneLeavesItInForce) {
   Cluster cluster;
@@ -260,6 +262,48 @@ TEST(Api, APolicyIsAppliedWithoutRestartAndABadOneLeavesItInForce) {
   const std::string shown(applied.json().at("yaml").as_string());
   EXPECT_EQ(cluster.Fetch("PUT", "/v1/policy", shown, yaml).status, 200) << shown;
   EXPECT_EQ(cluster.Get("/v1/policy").body, applied.body);
+}
+
+// A GPU of 700 W and one of eight cores of a 320 W processor, until it ends.
+TEST(Api, PowerIsLeasedCappedAndCountedAsEnergy) {
+  Cluster cluster;
+  cluster.Start();
+  const http::Headers yaml = {{"Content-Type", "application/yaml"}};
+  ASSERT_EQ(cluster
+                .Fetch("PUT", "/v1/policy",
+                       "name: p\nprices: {as_of: 2026-01-01, devices: [{model: nvidia/*, watts: "
+                       "700}, {model: intel/*, watts: 320}]}\npower: {rack_watts: 800}\n",
+                       yaml)
+                .status,
+            200);
+  FakeAgent agent(cluster, {.finish_tasks = false});
+  ASSERT_TRUE(agent.WaitForWelcome());
+  const char body[] =
+      R"({"command": ["true"], "resources": {"cpus": 1}, "devices": {"any_of": [{"kind": "GPU"}]}})";
+  const std::string id(cluster.Fetch("POST", "/v1/jobs", body).job().at("id").as_string());
+  const std::string second(cluster.Fetch("POST", "/v1/jobs", body).job().at("id").as_string());
+  agent.WaitForTasks(1);
+  const json::value power = cluster.Get("/v1/power").json();
+  EXPECT_EQ(power.at("cluster").at("leased_watts").to_number<double>(), 740);
+  EXPECT_EQ(power.at("cluster").as_object().if_contains("cap_watts"), nullptr);
+  EXPECT_EQ(power.at("cluster").at("devices").as_int64(), 5);
+  EXPECT_EQ(power.at("cluster").at("devices_unknown").as_int64(), 0);
+  const json::value& rack = power.at("racks").as_array().at(0);
+  EXPECT_EQ(rack.at("name").as_string(), "r1");
+  EXPECT_EQ(rack.at("cap_watts").to_number<double>(), 800);
+  EXPECT_EQ(power.at("nodes").as_array().at(0).at("leased_watts").to_number<double>(), 740);
+  const std::string metrics = cluster.Get("/metrics").body;
+  EXPECT_THAT(metrics, HasSubstr(R"(allotrope_power_leased_watts{name="r1",scope="rack"} 740)"));
+  EXPECT_THAT(metrics, HasSubstr(R"(allotrope_power_cap_watts{name="r1",scope="rack"} 800)"));
+  EXPECT_THAT(metrics, HasSubstr("allotrope_power_unknown_devices 0"));
+  const json::value why = cluster.Get("/v1/jobs/" + second + "/explain").json();
+  EXPECT_EQ(why.at("reasons").as_array().back().at("reason").as_string(), "power_cap");
+  EXPECT_THAT(std::string(why.at("reasons").as_array().back().at("detail").as_string()),
+              HasSubstr("rack r1 has 740W of its power cap of 800W leased"));
+  agent.Finish(0);
+  const json::object job = Wait(cluster, id);
+  EXPECT_GT(job.at("energy_joules").to_number<double>(), 0);
+  EXPECT_EQ(job.at("energy_source").as_string(), "modelled");
 }
 
 TEST(Api, NodesDrainAndComeBack) {

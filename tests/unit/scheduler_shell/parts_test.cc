@@ -170,6 +170,20 @@ TEST(Metrics, SpendOfManyTenantsIsKeptUnderOther) {
   EXPECT_THAT(text, ::testing::Not(::testing::HasSubstr("tenant=\"t299\"")));
 }
 
+TEST(Metrics, EnergyIsCountedByTenantAndSource) {
+  Metrics metrics;
+  metrics.Drew("ann", 1'500, false);
+  metrics.Drew("ann", 2'000'000, true);
+  metrics.Drew("bob", 0, false);
+  const std::string text = metrics.registry.Text();
+  EXPECT_THAT(text, ::testing::HasSubstr(
+                        "allotrope_energy_joules_total{source=\"measured\",tenant=\"ann\"} 1.5\n"));
+  EXPECT_THAT(text,
+              ::testing::HasSubstr(
+                  "allotrope_energy_joules_total{source=\"modelled\",tenant=\"ann\"} 2000\n"));
+  EXPECT_THAT(text, ::testing::Not(::testing::HasSubstr("bob")));
+}
+
 TEST(ShellClock, StartsNoEarlierThanTheLastRecord) {
   const Time future = FromMicros(4'000'000'000'000'000);  // the machine's clock was set back
   const ShellClock clock(future);

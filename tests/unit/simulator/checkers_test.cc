@@ -6,6 +6,7 @@
 #include "simulator/checkers/fold.h"
 #include "simulator/checkers/job_ledger.h"
 #include "simulator/checkers/lease_ledger.h"
+#include "simulator/checkers/power_ledger.h"
 #include "simulator/checkers/process_ledger.h"
 #include "simulator/checkers/request_ledger.h"
 #include "simulator/checkers/silence.h"
@@ -435,6 +436,86 @@ TEST(Fold, FindsAStateThatIsNotItsRecords) {
   state.Apply(scheduler::TermBegun{kAt, Term(1)});
   CheckFold(fold, state, "now", findings);
   EXPECT_FINDS(findings.first(), "not the fold");
+}
+
+// Two nodes in a rack, each with two devices of 500 W, under a policy with these caps.
+std::vector<scheduler::Record> PoweredNodes(const PowerCaps& caps) {
+  auto policy = std::make_shared<Policy>();
+  policy->power = caps;
+  std::vector<scheduler::Record> records = {scheduler::PolicySet{kAt, policy}};
+  for (uint32_t n = 1; n <= 2; ++n) {
+    scheduler::NodeRegistered node = Registered(n, 1);
+    auto info = std::make_shared<NodeInfo>(*node.info);
+    info->labels["rack"] = "r1";
+    for (Device& device : info->devices) device.power_max = 500'000;
+    node.info = info;
+    records.push_back(node);
+  }
+  return records;
+}
+scheduler::TaskPlacement Drawing(uint32_t node, uint32_t device, MilliWatt power = 500'000) {
+  scheduler::TaskPlacement placement = On(node, device);
+  placement.power = power;
+  return placement;
+}
+std::string FindPower(const PowerCaps& caps, const std::vector<scheduler::Record>& more) {
+  std::vector<scheduler::Record> records = PoweredNodes(caps);
+  records.insert(records.end(), more.begin(), more.end());
+  return Find<PowerLedger>(records);
+}
+
+TEST(PowerLedger, AcceptsLeasesUpToEachCap) {
+  PowerCaps caps;
+  caps.cluster = caps.rack = 1'500'000;
+  caps.node = 1'000'000;
+  EXPECT_EQ(FindPower(caps, {Accepted(kJob, 3),
+                             Placed(kJob, 1, {Drawing(1, 0), Drawing(1, 1), Drawing(2, 0)}),
+                             Exited(Key(kJob, 0, 1)), Accepted(JobId(2)),
+                             Placed(JobId(2), 1, {Drawing(2, 1)})}),
+            "");
+}
+
+TEST(PowerLedger, FindsEachCapExceeded) {
+  const auto gang = [](uint32_t nodes) {
+    return std::vector<scheduler::Record>{Accepted(kJob, 2),
+                                          Placed(kJob, 1, {Drawing(1, 0), Drawing(nodes, 1)})};
+  };
+  PowerCaps node, rack, cluster, named;
+  node.node = 999'999;
+  rack.rack = 999'999;
+  cluster.cluster = 999'999;
+  named.racks["r1"] = 999'999;
+  EXPECT_FINDS(FindPower(node, gang(1)), "above its cap");
+  EXPECT_EQ(FindPower(node, gang(2)), "");
+  EXPECT_FINDS(FindPower(rack, gang(2)), "rack r1");
+  EXPECT_FINDS(FindPower(named, gang(2)), "rack r1");
+  EXPECT_FINDS(FindPower(cluster, gang(2)), "the cluster");
+}
+
+TEST(PowerLedger, FindsAnythingPlacedAboveALoweredCap) {
+  auto low = std::make_shared<Policy>();
+  low->power.cluster = 100'000;
+  const std::vector<scheduler::Record> lowered = {Accepted(kJob), Placed(kJob, 1, {Drawing(1, 0)}),
+                                                  scheduler::PolicySet{kAt, low}};
+  EXPECT_EQ(FindPower({}, lowered), "");
+  std::vector<scheduler::Record> more = lowered;
+  more.push_back(Accepted(JobId(2)));
+  more.push_back(Placed(JobId(2), 1, {Drawing(2, 0)}));
+  EXPECT_FINDS(FindPower({}, more), "above its cap");
+}
+
+TEST(PowerLedger, FindsALeaseWrittenDownWithTooLittle) {
+  EXPECT_FINDS(FindPower({}, {Accepted(kJob), Placed(kJob, 1, {Drawing(1, 0, 499'999)})}),
+               "may draw 500000");
+}
+
+TEST(PowerLedger, FindsAReplicaAboveTheCap) {
+  PowerCaps caps;
+  caps.cluster = 400'000;
+  scheduler::ReplicaPlaced replica;
+  replica.replica = ReplicaId(1);
+  replica.placement = Drawing(1, 0);
+  EXPECT_FINDS(FindPower(caps, {replica}), "replica-1");
 }
 
 }  // namespace
