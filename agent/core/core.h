@@ -19,7 +19,9 @@ namespace allot::agent {
 struct CoreOptions {
   Duration report_after = std::chrono::seconds(2);     // unacknowledged reports are sent again
   Duration scheduler_silence_max = std::chrono::seconds(10);  // then reconnect and register anew
-  Duration reconnect_backoff_min = std::chrono::milliseconds(200);
+  // A scheduler that died takes about so long to come back; thousands of nodes that dial nothing
+  // meanwhile would only hold it up.
+  Duration reconnect_backoff_min = std::chrono::seconds(1);
   Duration reconnect_backoff_max = std::chrono::seconds(5);
   Duration restart_backoff_min = std::chrono::seconds(1), restart_backoff_max = std::chrono::seconds(60);
   Duration restart_backoff_reset = std::chrono::minutes(5);
