@@ -169,6 +169,10 @@ const Quarantine* QuarantineMachine::Held(PlaceId place) const {
   return it == held.end() ? nullptr : &it->second;
 }
 
+Time QuarantineMachine::SurvivesAt(const TaskState& task) const {
+  return task.started + ledger_.state().policy()->quarantine.within + kToldWithin;
+}
+
 void QuarantineMachine::Started(const JobState& job, uint32_t rank) {
   const std::optional<TaskRun> run = RunOf(job, rank);
   if (!run) return;
@@ -178,8 +182,7 @@ void QuarantineMachine::Started(const JobState& job, uint32_t rank) {
   };
   if (!awaited(run->whole) && std::none_of(run->devices.begin(), run->devices.end(), awaited))
     return;
-  survive_.insert({job.tasks[rank].started + ledger_.state().policy()->quarantine.within,
-                   TaskKey{TaskId{job.id, rank}, job.attempt}});
+  survive_.insert({SurvivesAt(job.tasks[rank]), TaskKey{TaskId{job.id, rank}, job.attempt}});
 }
 
 void QuarantineMachine::Exited(const JobState& job, uint32_t rank, bool own, Effects& out) {
@@ -199,8 +202,7 @@ void QuarantineMachine::Abandoned(const JobState& job, uint32_t rank) {
 
 void QuarantineMachine::Unwatch(const JobState& job, uint32_t rank) {
   if (survive_.empty()) return;
-  survive_.erase({job.tasks[rank].started + ledger_.state().policy()->quarantine.within,
-                  TaskKey{TaskId{job.id, rank}, job.attempt}});
+  survive_.erase({SurvivesAt(job.tasks[rank]), TaskKey{TaskId{job.id, rank}, job.attempt}});
 }
 
 // Deployments are no evidence, but a server that answers shows that its devices work.

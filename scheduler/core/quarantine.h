@@ -28,6 +28,9 @@ class QuarantineMachine {
  public:
   static constexpr Duration kLongest = std::chrono::hours(24);
   static constexpr size_t kPlacesMax = 250'000;  // remembered; then all begins anew
+  // Of what ended we know only when its report has come through; a node that cannot speak for so
+  // long registers anew. Until then silence does not mean that a task lives.
+  static constexpr Duration kToldWithin = std::chrono::seconds(10);
 
   explicit QuarantineMachine(Ledger& ledger) : ledger_(ledger) {}
 
@@ -59,6 +62,7 @@ class QuarantineMachine {
   const std::vector<PlaceId>& PlacesOf(const NodeState& node);
   const Quarantine* Held(PlaceId place) const;
 
+  Time SurvivesAt(const TaskState& task) const;
   void Unwatch(const JobState& job, uint32_t rank);
   void Failed(const TaskRun& run, Effects& out);
   void WentWell(const TaskRun& run, Effects& out);

@@ -227,15 +227,18 @@ class Scenario {
     for (size_t i = 1; i < line.words.size(); ++i)
       Print(world_.Report(line.words[0], Running(Key(line.words[i], line)), EpochIn(line)));
   }
-  // exit n1 a/0 [code=1] [signal=9] [message=…] [attempt=1] [epoch=1]
+  // exit n1 a/0 [code=1] [signal=9] [message=…] [lived=1s] [attempt=1] [epoch=1]
   void TaskExits(const Line& line) {
     for (size_t i = 1; i < line.words.size(); ++i) {
       const TaskKey key = Key(line.words[i], line);
-      Print(world_.Report(
-          line.words[0],
-          Exited(key, static_cast<int32_t>(line.Number("code", 0)),
-                 static_cast<int32_t>(line.Number("signal", 0)), line.Text("message")),
-          EpochIn(line)));
+      TaskStatus status = Exited(key, static_cast<int32_t>(line.Number("code", 0)),
+                                 static_cast<int32_t>(line.Number("signal", 0)),
+                                 line.Text("message"));
+      if (const std::string lived = line.Text("lived"); !lived.empty()) {
+        status.exit->started = world_.now() - std::chrono::hours(1);  // by a clock of its own
+        status.exit->finished = status.exit->started + ParseTime(lived);
+      }
+      Print(world_.Report(line.words[0], status, EpochIn(line)));
     }
   }
   // advance 30s [silent=n1,n2]: the others send a heartbeat each second.
