@@ -34,11 +34,9 @@ std::string PowerText(const PowerPage& page) {
       "\nLeased is what the devices of leases draw at most; measured is what all devices that "
       "tell draw now.\n";
   if (page.cluster.devices_unknown > 0)
-    out += fmt::format(
-        "Nobody knows what {} devices draw: they count 0 under the caps. Give their model `watts` "
-        "in "
-        "the price book.\n",
-        page.cluster.devices_unknown);
+    out +=
+        "Of the unknown nobody knows what they draw: they count 0 under the caps. Give their model "
+        "`watts` in the price book.\n";
   return out;
 }
 
