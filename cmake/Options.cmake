@@ -35,4 +35,9 @@ endif()
 if(ALLOT_SANITIZE)
   add_compile_options(-fsanitize=${ALLOT_SANITIZE} -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${ALLOT_SANITIZE})
+  if(ALLOT_SANITIZE STREQUAL "thread")
+    # Protobuf's map fields have other members where this macro is defined, and the library that Debian built has not.
+    # The one thing of the standard library that asks for it (bits/shared_ptr_base.h) is told by its own name.
+    add_compile_options(-U__SANITIZE_THREAD__ -D_GLIBCXX_TSAN=1)
+  endif()
 endif()
