@@ -1,66 +1,51 @@
 #include "agent/devices/nvidia/nvml.h"
 
-#include <dlfcn.h>
-
 namespace allot::agent::nvml {
-namespace {
-
-template <class F>
-bool Find(void* library, const char* name, F* function) {
-  *function = reinterpret_cast<F>(dlsym(library, name));
-  return *function != nullptr;
-}
-
-}  // namespace
 
 std::string Api::Describe(Result result) const {
   return ErrorString != nullptr ? ErrorString(result) : fmt::format("NVML error {}", result);
 }
 
 StatusOr<std::unique_ptr<Library>> Library::Open(const std::string& file) {
-  std::unique_ptr<Library> library(new Library());
-  library->handle_ = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (library->handle_ == nullptr) {
-    const char* why = dlerror();
-    return NotFound("{}", why != nullptr ? why : file);
-  }
-  void* handle = library->handle_;
+  ASSIGN_OR_RETURN(SharedLibrary opened, SharedLibrary::Open({file}));
+  std::unique_ptr<Library> library(new Library(std::move(opened)));
+  const SharedLibrary& nvml = library->file_;
   Api& api = library->api_;
-  const bool complete =
-      Find(handle, "nvmlInit_v2", &api.Init) && Find(handle, "nvmlShutdown", &api.Shutdown) &&
-      Find(handle, "nvmlDeviceGetCount_v2", &api.DeviceGetCount) &&
-      Find(handle, "nvmlDeviceGetHandleByIndex_v2", &api.DeviceGetHandleByIndex) &&
-      Find(handle, "nvmlDeviceGetName", &api.DeviceGetName) &&
-      Find(handle, "nvmlDeviceGetUUID", &api.DeviceGetUuid) &&
-      Find(handle, "nvmlDeviceGetPciInfo_v3", &api.DeviceGetPciInfo) &&
-      Find(handle, "nvmlDeviceGetMemoryInfo", &api.DeviceGetMemoryInfo);
+  const bool complete = nvml.Find("nvmlInit_v2", &api.Init) &&
+                        nvml.Find("nvmlShutdown", &api.Shutdown) &&
+                        nvml.Find("nvmlDeviceGetCount_v2", &api.DeviceGetCount) &&
+                        nvml.Find("nvmlDeviceGetHandleByIndex_v2", &api.DeviceGetHandleByIndex) &&
+                        nvml.Find("nvmlDeviceGetName", &api.DeviceGetName) &&
+                        nvml.Find("nvmlDeviceGetUUID", &api.DeviceGetUuid) &&
+                        nvml.Find("nvmlDeviceGetPciInfo_v3", &api.DeviceGetPciInfo) &&
+                        nvml.Find("nvmlDeviceGetMemoryInfo", &api.DeviceGetMemoryInfo);
   if (!complete) return FailedPrecondition("{} lacks functions every driver since 2018 has", file);
-  Find(handle, "nvmlDeviceGetMemoryInfo_v2", &api.DeviceGetMemoryInfoV2);
-  Find(handle, "nvmlErrorString", &api.ErrorString);
-  Find(handle, "nvmlSystemGetDriverVersion", &api.SystemGetDriverVersion);
-  Find(handle, "nvmlDeviceGetCudaComputeCapability", &api.DeviceGetCudaComputeCapability);
-  Find(handle, "nvmlDeviceGetMigMode", &api.DeviceGetMigMode);
-  Find(handle, "nvmlDeviceGetMaxMigDeviceCount", &api.DeviceGetMaxMigDeviceCount);
-  Find(handle, "nvmlDeviceGetMigDeviceHandleByIndex", &api.DeviceGetMigDeviceHandleByIndex);
-  Find(handle, "nvmlDeviceGetGpuInstanceId", &api.DeviceGetGpuInstanceId);
-  Find(handle, "nvmlDeviceGetComputeInstanceId", &api.DeviceGetComputeInstanceId);
-  Find(handle, "nvmlDeviceGetMinorNumber", &api.DeviceGetMinorNumber);
-  Find(handle, "nvmlDeviceGetPowerUsage", &api.DeviceGetPowerUsage);
-  Find(handle, "nvmlDeviceGetTemperature", &api.DeviceGetTemperature);
-  Find(handle, "nvmlDeviceGetUtilizationRates", &api.DeviceGetUtilizationRates);
-  Find(handle, "nvmlDeviceGetTotalEnergyConsumption", &api.DeviceGetTotalEnergyConsumption);
-  Find(handle, "nvmlDeviceGetPowerManagementLimit", &api.DeviceGetPowerManagementLimit);
-  Find(handle, "nvmlDeviceGetTemperatureThreshold", &api.DeviceGetTemperatureThreshold);
-  Find(handle, "nvmlDeviceGetTotalEccErrors", &api.DeviceGetTotalEccErrors);
-  Find(handle, "nvmlDeviceGetRemappedRows", &api.DeviceGetRemappedRows);
-  Find(handle, "nvmlDeviceGetRetiredPagesPendingStatus", &api.DeviceGetRetiredPagesPendingStatus);
-  Find(handle, "nvmlDeviceGetCurrentClocksThrottleReasons",
-       &api.DeviceGetCurrentClocksThrottleReasons);
-  Find(handle, "nvmlDeviceGetFieldValues", &api.DeviceGetFieldValues);
-  Find(handle, "nvmlEventSetCreate", &api.EventSetCreate);
-  Find(handle, "nvmlEventSetFree", &api.EventSetFree);
-  Find(handle, "nvmlEventSetWait_v2", &api.EventSetWait);
-  Find(handle, "nvmlDeviceRegisterEvents", &api.DeviceRegisterEvents);
+  nvml.Find("nvmlDeviceGetMemoryInfo_v2", &api.DeviceGetMemoryInfoV2);
+  nvml.Find("nvmlErrorString", &api.ErrorString);
+  nvml.Find("nvmlSystemGetDriverVersion", &api.SystemGetDriverVersion);
+  nvml.Find("nvmlDeviceGetCudaComputeCapability", &api.DeviceGetCudaComputeCapability);
+  nvml.Find("nvmlDeviceGetMigMode", &api.DeviceGetMigMode);
+  nvml.Find("nvmlDeviceGetMaxMigDeviceCount", &api.DeviceGetMaxMigDeviceCount);
+  nvml.Find("nvmlDeviceGetMigDeviceHandleByIndex", &api.DeviceGetMigDeviceHandleByIndex);
+  nvml.Find("nvmlDeviceGetGpuInstanceId", &api.DeviceGetGpuInstanceId);
+  nvml.Find("nvmlDeviceGetComputeInstanceId", &api.DeviceGetComputeInstanceId);
+  nvml.Find("nvmlDeviceGetMinorNumber", &api.DeviceGetMinorNumber);
+  nvml.Find("nvmlDeviceGetPowerUsage", &api.DeviceGetPowerUsage);
+  nvml.Find("nvmlDeviceGetTemperature", &api.DeviceGetTemperature);
+  nvml.Find("nvmlDeviceGetUtilizationRates", &api.DeviceGetUtilizationRates);
+  nvml.Find("nvmlDeviceGetTotalEnergyConsumption", &api.DeviceGetTotalEnergyConsumption);
+  nvml.Find("nvmlDeviceGetPowerManagementLimit", &api.DeviceGetPowerManagementLimit);
+  nvml.Find("nvmlDeviceGetTemperatureThreshold", &api.DeviceGetTemperatureThreshold);
+  nvml.Find("nvmlDeviceGetTotalEccErrors", &api.DeviceGetTotalEccErrors);
+  nvml.Find("nvmlDeviceGetRemappedRows", &api.DeviceGetRemappedRows);
+  nvml.Find("nvmlDeviceGetRetiredPagesPendingStatus", &api.DeviceGetRetiredPagesPendingStatus);
+  nvml.Find("nvmlDeviceGetCurrentClocksThrottleReasons",
+            &api.DeviceGetCurrentClocksThrottleReasons);
+  nvml.Find("nvmlDeviceGetFieldValues", &api.DeviceGetFieldValues);
+  nvml.Find("nvmlEventSetCreate", &api.EventSetCreate);
+  nvml.Find("nvmlEventSetFree", &api.EventSetFree);
+  nvml.Find("nvmlEventSetWait_v2", &api.EventSetWait);
+  nvml.Find("nvmlDeviceRegisterEvents", &api.DeviceRegisterEvents);
   const Result result = api.Init();
   if (result != kSuccess) return Unavailable("{} does not start: {}", file, api.Describe(result));
   library->initialized_ = true;
@@ -69,7 +54,6 @@ StatusOr<std::unique_ptr<Library>> Library::Open(const std::string& file) {
 
 Library::~Library() {
   if (initialized_) api_.Shutdown();
-  if (handle_ != nullptr) dlclose(handle_);
 }
 
 }  // namespace allot::agent::nvml

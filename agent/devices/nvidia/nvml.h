@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "agent/devices/host/library.h"
 #include "common/base/status.h"
 
 namespace allot::agent::nvml {
@@ -108,8 +109,8 @@ class Library {
   const Api& api() const { return api_; }
 
  private:
-  Library() = default;
-  void* handle_ = nullptr;
+  explicit Library(SharedLibrary file) : file_(std::move(file)) {}
+  SharedLibrary file_;
   bool initialized_ = false;
   Api api_;
 };
