@@ -43,7 +43,12 @@ StatusOr<std::vector<std::unique_ptr<Vendor>>> MakeVendors(const config::AgentDe
                                                            const Endpoints* endpoints) {
   const auto wanted = [](bool has, bool value) { return !has || value; };
   NvidiaSources nvml;
-  if (!host->live()) nvml.library.clear();
+  // Libraries are of the machine we run on.
+  const bool opens = host->live();
+  if (!opens) nvml.library.clear();
+  const auto library = [&](std::vector<std::string> files) {
+    return opens ? std::move(files) : std::vector<std::string>{};
+  };
   Endpoints others;
   if (endpoints != nullptr) {
     others = *endpoints;
@@ -59,7 +64,7 @@ StatusOr<std::vector<std::unique_ptr<Vendor>>> MakeVendors(const config::AgentDe
   accelerators.push_back(std::make_unique<NvidiaVendor>(std::move(nvml)));
   accelerators.push_back(std::make_unique<AmdVendor>());
   accelerators.push_back(std::make_unique<IntelVendor>());
-  accelerators.push_back(std::make_unique<HabanaVendor>());
+  accelerators.push_back(std::make_unique<HabanaVendor>(library(HabanaVendor::Library())));
   accelerators.push_back(std::make_unique<NeuronVendor>());
   accelerators.push_back(std::make_unique<TpuVendor>());
   accelerators.push_back(std::make_unique<GroqVendor>());

@@ -90,8 +90,16 @@ void HabanaVendor::Find(const Snapshot& machine, Discovery* discovery) {
   AddGroup("gaudi-scale-up", std::move(members), discovery);
 }
 
+// The tool is a child to be started and waited for, so it is asked only where the library is not.
 void HabanaVendor::Enrich(Discovery* discovery) {
-  if (discovery->devices.empty()) return;
+  if (discovery->devices.empty()) {
+    cards_.clear();
+    return;
+  }
+  if (!EnrichByLibrary(discovery)) EnrichByTool(discovery);
+}
+
+void HabanaVendor::EnrichByTool(Discovery* discovery) {
   const StatusOr<std::string> output =
       RunTool(*host_,
               {"hl-smi", "-Q",

@@ -12,9 +12,7 @@ std::optional<double> Scaled(const Host& host, const std::string& path, double u
   if (path.empty()) return std::nullopt;
   const Reading<int64_t> value = host.Int(path);
   if (!value) return std::nullopt;
-  const double scaled = static_cast<double>(*value) / unit;
-  if (scaled < low || scaled > high) return std::nullopt;
-  return scaled;
+  return Plausible(static_cast<double>(*value) / unit, low, high);
 }
 
 // "temp2_input" → "temp2_crit", if there is one.
@@ -59,6 +57,11 @@ void FindTemperatures(const Host& host, const std::string& folder, Sensors* sens
 }
 
 }  // namespace
+
+std::optional<double> Plausible(double value, double low, double high) {
+  if (!(value >= low && value <= high)) return std::nullopt;  // Nor is what is no number.
+  return value;
+}
 
 bool Sensors::Any() const {
   return !(power_uw.empty() && temp_mc.empty() && mem_temp_mc.empty() && energy_uj.empty() &&

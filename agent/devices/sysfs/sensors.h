@@ -24,6 +24,9 @@ struct Sensors {
 // label counts only if it is the first.
 Sensors FindSensors(const Host& host, const std::string& device_path);
 
+// A value that a vendor's library or tool has measured: absent if no device has such a one.
+std::optional<double> Plausible(double value, double low, double high);
+
 // Values that no device has (below absolute zero, megawatts, 130 %) are left out.
 Readings ReadSensors(const Host& host, const Sensors& sensors);
 // How many degrees chip or memory, whichever is worse, is above its critical temperature or its

@@ -229,6 +229,26 @@ std::vector<ClassEntry> ClassEntries(const Snapshot& machine, const pci::Functio
   return entries;
 }
 
+void LearnMemory(uint64_t bytes, std::string kind, const std::string& source, FoundDevice* found) {
+  constexpr uint64_t kMost = uint64_t{1} << 50;
+  if (bytes == 0 || bytes > kMost) return;
+  if (found->device.memory) {
+    if (found->memory_source != "table") return;
+    const auto nominal = static_cast<uint64_t>(*found->device.memory);
+    if (bytes < nominal / 2 || bytes > nominal * 2) return;
+  }
+  found->device.memory = static_cast<Bytes>(bytes);
+  found->memory_source = std::move(kind);
+  found->Tell("memory_bytes", source);
+}
+
+DeviceTelemetry& SampleOf(const std::string& id, std::vector<DeviceTelemetry>* samples) {
+  for (DeviceTelemetry& sample : *samples)
+    if (sample.id == id) return sample;
+  samples->emplace_back().id = id;
+  return samples->back();
+}
+
 void AddGroup(std::string kind, std::vector<std::string> members, Discovery* discovery) {
   if (members.size() >= 2) discovery->groups.push_back({std::move(kind), std::move(members)});
 }

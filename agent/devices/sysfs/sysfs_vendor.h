@@ -76,6 +76,14 @@ std::vector<ClassEntry> ClassEntries(const Snapshot& machine, const pci::Functio
 std::string NodeOf(const Snapshot& machine, const std::string& entry_path,
                    const std::string& named);
 
+// What a library or tool says of the memory, in bytes. It takes the place of a nominal size and of
+// none, not of what the driver counts, and not if it is far from the box's: then it is in another
+// unit, or of another thing.
+void LearnMemory(uint64_t bytes, std::string kind, const std::string& source, FoundDevice* found);
+
+// The device's sample among these; a new one if it has none yet.
+DeviceTelemetry& SampleOf(const std::string& id, std::vector<DeviceTelemetry>* samples);
+
 // A group of all these devices, if there are two or more.
 void AddGroup(std::string kind, std::vector<std::string> members, Discovery* discovery);
 
