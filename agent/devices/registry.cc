@@ -71,7 +71,7 @@ StatusOr<std::vector<std::unique_ptr<Vendor>>> MakeVendors(const config::AgentDe
   accelerators.push_back(std::make_unique<SambanovaVendor>());
   accelerators.push_back(std::make_unique<TenstorrentVendor>());
   accelerators.push_back(std::make_unique<RebellionsVendor>());
-  accelerators.push_back(std::make_unique<FuriosaVendor>());
+  accelerators.push_back(std::make_unique<FuriosaVendor>(library(FuriosaVendor::Library())));
   accelerators.push_back(std::make_unique<QualcommVendor>());
   accelerators.push_back(std::make_unique<GraphcoreVendor>());
   accelerators.push_back(std::make_unique<ListedVendor>("d-matrix"));

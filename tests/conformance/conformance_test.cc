@@ -201,13 +201,15 @@ TEST_P(Conformance, Telemetry) {
                    found.readings.util_pct || found.readings.power_pct_of_max)
           << machine.name << " " << found.device.id;
   }
-  // What a library measures, a recorded machine cannot show: one that looks like NVIDIA's does.
-  if (key() == "nvidia") {
-    NvidiaVendor vendor({ALLOT_FAKE_NVML});
-    Discovery discovery = vendor.Discover(*Snapshot::Take(HostOf(machines_.front())));
-    vendor.Enrich(&discovery);
-    for (const DeviceTelemetry& sample : vendor.Sample()) {
-      ExpectPlausible(sample, sample.id);
+  // What a library or tool measures, the files of a machine cannot show: libraries that look like
+  // the vendors' do, and what a tool once said.
+  for (const Machine& machine : machines_) {
+    const auto host = *Host::Recorded(machine.folder, {.tools = true});
+    const std::unique_ptr<Vendor> vendor = VendorWithLibrary(key());
+    Discovery discovery = vendor->Discover(*Snapshot::Take(host));
+    if (vendor->enriches()) vendor->Enrich(&discovery);
+    for (const DeviceTelemetry& sample : vendor->Sample()) {
+      ExpectPlausible(sample, machine.name + " " + sample.id);
       measured += Measures(sample) ? 1 : 0;
     }
   }

@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <set>
 
+#include "agent/devices/furiosa/furiosa_vendor.h"
+#include "agent/devices/habana/habana_vendor.h"
 #include "agent/devices/inventory.h"
+#include "agent/devices/nvidia/nvidia_vendor.h"
 #include "agent/devices/registry.h"
 
 namespace allot::agent::kit {
@@ -35,6 +38,14 @@ std::vector<FoundDevice> Found::devices() const {
   for (const FoundDevice& found : discovery.devices)
     if (IsOf(key, found.device)) of_vendor.push_back(found);
   return of_vendor;
+}
+
+std::unique_ptr<Vendor> VendorWithLibrary(const std::string& key) {
+  using Files = std::vector<std::string>;
+  if (key == "nvidia") return std::make_unique<NvidiaVendor>(NvidiaSources{ALLOT_FAKE_NVML});
+  if (key == "habana") return std::make_unique<HabanaVendor>(Files{ALLOT_FAKE_HLML});
+  if (key == "furiosa") return std::make_unique<FuriosaVendor>(Files{ALLOT_FAKE_FURIOSA_SMI});
+  return FindAlone(key, *Host::Recorded(ALLOT_SOURCE_DIR "/tests/machines/nvidia-4xl4")).vendor;
 }
 
 Found FindAlone(const std::string& key, const std::shared_ptr<const Host>& host) {

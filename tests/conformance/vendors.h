@@ -27,6 +27,9 @@ struct Found {
 };
 Found FindAlone(const std::string& key, const std::shared_ptr<const Host>& host);
 
+// The same vendor, with a library that looks like its own from outside if it opens one.
+std::unique_ptr<Vendor> VendorWithLibrary(const std::string& key);
+
 // What the whole agent finds: all vendors, claims settled.
 Discovery FindAll(const std::shared_ptr<const Host>& host);
 

@@ -2,10 +2,10 @@
 // includes it once and has its own of everything here.
 #pragma once
 
-#include <condition_variable>
+#include <pthread.h>
+
 #include <cstdlib>
 #include <cstring>
-#include <mutex>
 
 namespace {
 
@@ -15,25 +15,25 @@ namespace {
   return set != nullptr && std::strcmp(set, mode) == 0;
 }
 
-struct Gate {
-  std::mutex mutex;
-  std::condition_variable changed;
-  bool open = false;
-};
-Gate gate;
+// Not std's: those have a destructor, which waits for whoever still hangs when the program ends.
+pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+pthread_cond_t gate_opened = PTHREAD_COND_INITIALIZER;
+bool gate_is_open = false;
 
 // A call that does not come back until the test lets it go.
 [[maybe_unused]] void Hang() {
-  std::unique_lock lock(gate.mutex);
-  gate.changed.wait(lock, [] { return gate.open; });
-  gate.open = false;  // The next one hangs again.
+  pthread_mutex_lock(&gate);
+  while (!gate_is_open) pthread_cond_wait(&gate_opened, &gate);
+  pthread_mutex_unlock(&gate);
 }
 
 }  // namespace
 
-// For the test, which finds it by its name.
+// For the test, which finds it by its name. Nothing hangs afterwards, until the library is closed
+// by all who have opened it.
 extern "C" void FakeLetGo() {
-  const std::lock_guard lock(gate.mutex);
-  gate.open = true;
-  gate.changed.notify_all();
+  pthread_mutex_lock(&gate);
+  gate_is_open = true;
+  pthread_cond_broadcast(&gate_opened);
+  pthread_mutex_unlock(&gate);
 }

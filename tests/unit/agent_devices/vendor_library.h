@@ -37,14 +37,14 @@ inline const DeviceTelemetry* FindSample(const std::vector<DeviceTelemetry>& sam
   return nullptr;
 }
 
-// The vendor on a thread of its own, as in the agent; a library that hangs is soon given up.
-inline std::unique_ptr<Inventory> InventoryOf(std::unique_ptr<Vendor> vendor,
-                                              const std::shared_ptr<const Host>& host) {
+// The vendor on a thread of its own, as in the agent; how long a discovery is waited for.
+inline std::unique_ptr<Inventory> InventoryOf(
+    std::unique_ptr<Vendor> vendor, const std::shared_ptr<const Host>& host,
+    Duration discover_deadline = std::chrono::milliseconds(20)) {
   std::vector<std::unique_ptr<Vendor>> vendors;
   vendors.push_back(std::move(vendor));
-  return std::make_unique<Inventory>(
-      std::move(vendors), host,
-      InventoryOptions{.discover_deadline = std::chrono::milliseconds(20)});
+  return std::make_unique<Inventory>(std::move(vendors), host,
+                                     InventoryOptions{.discover_deadline = discover_deadline});
 }
 
 // Lets go what hangs in a fake.
