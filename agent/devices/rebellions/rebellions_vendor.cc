@@ -1,6 +1,9 @@
 #include "agent/devices/rebellions/rebellions_vendor.h"
 
+#include <algorithm>
 #include <map>
+
+#include "agent/devices/host/tool.h"
 
 namespace allot::agent {
 namespace {
@@ -12,9 +15,18 @@ std::optional<double> StatusBad(const Host& host, const std::string& path) {
   return status && *status == 0 ? 0 : 1;
 }
 
+// Power is measured of the card: where several NPUs share one, it is of none of them.
+bool HasItsCardAlone(const rbln::Npu& npu, const std::vector<rbln::Npu>& all) {
+  return !npu.card.empty() && std::count_if(all.begin(), all.end(), [&](const rbln::Npu& other) {
+                                return other.card == npu.card;
+                              }) == 1;
+}
+
 }  // namespace
 
 void RebellionsVendor::Find(const Snapshot& machine, Discovery* discovery) {
+  host_ = machine.host;
+  known_.clear();
   const Host& host = *machine.host;
   std::map<std::string, std::vector<std::string>> cards;
   for (const pci::Function* function : machine.bus.OfVendor(0x1eff)) {
@@ -42,6 +54,55 @@ void RebellionsVendor::Find(const Snapshot& machine, Discovery* discovery) {
     discovery->devices.push_back(std::move(found));
   }
   for (auto& [slot, members] : cards) AddGroup("card", std::move(members), discovery);
+}
+
+StatusOr<std::vector<rbln::Npu>> RebellionsVendor::Ask() {
+  answers_ = false;
+  ASSIGN_OR_RETURN(const std::string output, RunTool(*host_, {"rbln-smi", "-j"}, "rbln-smi.json"));
+  ASSIGN_OR_RETURN(std::vector<rbln::Npu> npus, rbln::ParseSmi(output));
+  answers_ = true;
+  return npus;
+}
+
+void RebellionsVendor::Enrich(Discovery* discovery) {
+  answers_ = false;
+  if (discovery->devices.empty()) return;
+  const StatusOr<std::vector<rbln::Npu>> npus = Ask();
+  if (!npus.ok()) {
+    if (!absl::IsNotFound(npus.status())) discovery->warnings.push_back(MessageOf(npus.status()));
+    return;
+  }
+  for (const rbln::Npu& npu : *npus)
+    for (FoundDevice& found : discovery->devices) {
+      if (found.device.id != npu.address) continue;
+      known_.push_back(npu.address);
+      found.source += "; rbln-smi";
+      if (!npu.uuid.empty()) {
+        found.uuid = npu.uuid;
+        found.Tell("uuid", "rbln-smi");
+      }
+      // Whose memory it tells of a virtual function is not documented.
+      if (npu.memory_total && !found.partition)
+        LearnMemory(*npu.memory_total, "cli", "rbln-smi", &found);
+    }
+}
+
+// A tool that has failed is not waited for again before the next discovery.
+std::vector<DeviceTelemetry> RebellionsVendor::Sample() {
+  std::vector<DeviceTelemetry> samples = SysfsVendor::Sample();
+  if (!answers_) return samples;
+  const StatusOr<std::vector<rbln::Npu>> npus = Ask();
+  if (!npus.ok()) return samples;
+  for (const rbln::Npu& npu : *npus) {
+    if (std::find(known_.begin(), known_.end(), npu.address) == known_.end()) continue;
+    DeviceTelemetry& sample = SampleOf(npu.address, &samples);
+    if (!sample.temperature_celsius) sample.temperature_celsius = npu.celsius;
+    if (!sample.power_watts && HasItsCardAlone(npu, *npus)) sample.power_watts = npu.card_watts;
+    sample.utilization_ratio = npu.utilization;
+    if (npu.memory_used && npu.memory_total && *npu.memory_used <= *npu.memory_total)
+      sample.memory_used = static_cast<Bytes>(*npu.memory_used);
+  }
+  return samples;
 }
 
 }  // namespace allot::agent
