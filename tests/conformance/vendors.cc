@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "agent/devices/amd/amd_vendor.h"
 #include "agent/devices/furiosa/furiosa_vendor.h"
 #include "agent/devices/habana/habana_vendor.h"
 #include "agent/devices/inventory.h"
@@ -43,6 +44,7 @@ std::vector<FoundDevice> Found::devices() const {
 std::unique_ptr<Vendor> VendorWithLibrary(const std::string& key) {
   using Files = std::vector<std::string>;
   if (key == "nvidia") return std::make_unique<NvidiaVendor>(NvidiaSources{ALLOT_FAKE_NVML});
+  if (key == "amd") return std::make_unique<AmdVendor>(Files{ALLOT_FAKE_ROCM_SMI});
   if (key == "habana") return std::make_unique<HabanaVendor>(Files{ALLOT_FAKE_HLML});
   if (key == "furiosa") return std::make_unique<FuriosaVendor>(Files{ALLOT_FAKE_FURIOSA_SMI});
   return FindAlone(key, *Host::Recorded(ALLOT_SOURCE_DIR "/tests/machines/nvidia-4xl4")).vendor;
