@@ -63,7 +63,7 @@ StatusOr<std::vector<std::unique_ptr<Vendor>>> MakeVendors(const config::AgentDe
   std::vector<std::unique_ptr<Vendor>> accelerators;
   accelerators.push_back(std::make_unique<NvidiaVendor>(std::move(nvml)));
   accelerators.push_back(std::make_unique<AmdVendor>(library(AmdVendor::Library())));
-  accelerators.push_back(std::make_unique<IntelVendor>());
+  accelerators.push_back(std::make_unique<IntelVendor>(library(IntelVendor::Library())));
   accelerators.push_back(std::make_unique<HabanaVendor>(library(HabanaVendor::Library())));
   accelerators.push_back(std::make_unique<NeuronVendor>());
   accelerators.push_back(std::make_unique<TpuVendor>());

@@ -48,7 +48,7 @@ struct FoundDevice {
   std::string pci_id, pci_class;  // "10de:2330", "030200"
   std::string driver;             // the kernel driver it is bound to
   std::string uuid;           // the vendor's own identity, which survives a move to another slot
-  std::string memory_source;  // sysfs, kfd, table (nominal), cli, nvml, hlml, config
+  std::string memory_source;  // sysfs, kfd, table (nominal), cli, nvml, hlml, level-zero, config
   uint32_t units = 1;         // schedulable parts inside: NeuronCores, chips, elements
   std::optional<Partition> partition;
   std::vector<std::string> warnings;  // pcie_width_degraded, aer_fatal, ecc_uncorrected, resets

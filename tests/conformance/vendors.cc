@@ -6,6 +6,7 @@
 #include "agent/devices/amd/amd_vendor.h"
 #include "agent/devices/furiosa/furiosa_vendor.h"
 #include "agent/devices/habana/habana_vendor.h"
+#include "agent/devices/intel/intel_vendor.h"
 #include "agent/devices/inventory.h"
 #include "agent/devices/nvidia/nvidia_vendor.h"
 #include "agent/devices/registry.h"
@@ -45,6 +46,7 @@ std::unique_ptr<Vendor> VendorWithLibrary(const std::string& key) {
   using Files = std::vector<std::string>;
   if (key == "nvidia") return std::make_unique<NvidiaVendor>(NvidiaSources{ALLOT_FAKE_NVML});
   if (key == "amd") return std::make_unique<AmdVendor>(Files{ALLOT_FAKE_ROCM_SMI});
+  if (key == "intel") return std::make_unique<IntelVendor>(Files{ALLOT_FAKE_ZE_LOADER});
   if (key == "habana") return std::make_unique<HabanaVendor>(Files{ALLOT_FAKE_HLML});
   if (key == "furiosa") return std::make_unique<FuriosaVendor>(Files{ALLOT_FAKE_FURIOSA_SMI});
   return FindAlone(key, *Host::Recorded(ALLOT_SOURCE_DIR "/tests/machines/nvidia-4xl4")).vendor;
