@@ -1,5 +1,5 @@
 // The part of AMD's management library (ROCm SMI) that we use, declared by ourselves: names as in
-// its public header (ROCm/rocm_smi_lib, include/rocm_smi/rocm_smi.h), the same from ROCm 5 on.
+// its public header (ROCm/rocm_smi_lib, include/rocm_smi/rocm_smi.h of ROCm 5.2).
 // Included in this folder only. It has no struct of ours to get wrong: all are numbers.
 //
 // Everything here may hang: on the vendor's thread only.
