@@ -14,7 +14,7 @@ void AmdVendor::Enrich(Discovery* discovery) {
   gpus_.clear();
   if (discovery->devices.empty()) return;
   if (!library_) {
-    StatusOr<std::unique_ptr<rsmi::Library>> opened = rsmi::Library::Open(files_);
+    StatusOr<std::unique_ptr<rsmi::Library>> opened = rsmi::Open(files_);
     if (!opened.ok()) {
       // Without ROCm the kernel's files tell all but energy, and that is no news.
       if (!absl::IsNotFound(opened.status()))
@@ -24,7 +24,7 @@ void AmdVendor::Enrich(Discovery* discovery) {
     }
     library_ = *std::move(opened);
   }
-  const rsmi::Api& api = library_->api();
+  const rsmi::Api& api = library_->api;
   uint32_t count = 0;
   if (const rsmi::Result result = api.NumMonitorDevices(&count); result != rsmi::kSuccess) {
     discovery->warnings.push_back(fmt::format("ROCm SMI does not tell its GPUs: error {}", result));
@@ -53,14 +53,14 @@ void AmdVendor::Enrich(Discovery* discovery) {
 
 std::vector<DeviceTelemetry> AmdVendor::Sample() {
   std::vector<DeviceTelemetry> samples = SysfsVendor::Sample();
-  if (!library_ || library_->api().DevEnergyCountGet == nullptr) return samples;
+  if (!library_ || library_->api.DevEnergyCountGet == nullptr) return samples;
   for (const Gpu& gpu : gpus_) {
     DeviceTelemetry& sample = SampleOf(gpu.id, &samples);
     uint64_t counts = 0, nanoseconds = 0;
     float microjoules = 0;
     // The second die of a card counts nothing: its energy is in the first one's.
     if (!sample.energy_joules &&
-        library_->api().DevEnergyCountGet(gpu.index, &counts, &microjoules, &nanoseconds) ==
+        library_->api.DevEnergyCountGet(gpu.index, &counts, &microjoules, &nanoseconds) ==
             rsmi::kSuccess &&
         counts != 0 && microjoules > 0)
       sample.energy_joules =

@@ -7,11 +7,11 @@ std::string AddressOf(uint64_t bdfid) {
                      bdfid & 7);
 }
 
-StatusOr<std::unique_ptr<Library>> Library::Open(const std::vector<std::string>& files) {
+StatusOr<std::unique_ptr<Library>> Open(const std::vector<std::string>& files) {
   ASSIGN_OR_RETURN(SharedLibrary opened, SharedLibrary::Open(files));
-  std::unique_ptr<Library> library(new Library(std::move(opened)));
-  const SharedLibrary& rsmi = library->file_;
-  Api& api = library->api_;
+  auto library = std::make_unique<Library>(std::move(opened));
+  const SharedLibrary& rsmi = library->file;
+  Api& api = library->api;
   const bool complete = rsmi.Find("rsmi_init", &api.Init) &&
                         rsmi.Find("rsmi_shut_down", &api.ShutDown) &&
                         rsmi.Find("rsmi_num_monitor_devices", &api.NumMonitorDevices) &&
@@ -21,12 +21,8 @@ StatusOr<std::unique_ptr<Library>> Library::Open(const std::vector<std::string>&
   rsmi.Find("rsmi_dev_energy_count_get", &api.DevEnergyCountGet);
   if (const Result result = api.Init(0); result != kSuccess)
     return Unavailable("ROCm SMI does not start: error {}", result);
-  library->initialized_ = true;
+  library->shut_down = api.ShutDown;
   return library;
-}
-
-Library::~Library() {
-  if (initialized_) api_.ShutDown();
 }
 
 }  // namespace allot::agent::rsmi

@@ -57,7 +57,7 @@ void FuriosaVendor::Enrich(Discovery* discovery) {
   npus_.clear();
   if (discovery->devices.empty()) return;
   if (!library_) {
-    StatusOr<std::unique_ptr<furiosa_smi::Library>> opened = furiosa_smi::Library::Open(files_);
+    StatusOr<std::unique_ptr<furiosa_smi::Library>> opened = furiosa_smi::Open(files_);
     if (!opened.ok()) {
       discovery->warnings.push_back(
           fmt::format("FuriosaAI NPUs have no telemetry: {}; install furiosa-libsmi",
@@ -69,7 +69,7 @@ void FuriosaVendor::Enrich(Discovery* discovery) {
   for (FoundDevice& found : discovery->devices) {
     furiosa_smi::Handle handle = 0;
     const std::string& id = found.device.id;
-    const furiosa_smi::Result result = library_->api().GetHandleByBdf(id.c_str(), &handle);
+    const furiosa_smi::Result result = library_->api.GetHandleByBdf(id.c_str(), &handle);
     if (result == furiosa_smi::kOk) {
       npus_.push_back({handle, id});
       found.source += "; furiosa_smi";
@@ -87,7 +87,7 @@ void FuriosaVendor::Enrich(Discovery* discovery) {
 std::vector<DeviceTelemetry> FuriosaVendor::Sample() {
   std::vector<DeviceTelemetry> samples = SysfsVendor::Sample();
   if (!library_) return samples;
-  const furiosa_smi::Api& api = library_->api();
+  const furiosa_smi::Api& api = library_->api;
   for (const Npu& npu : npus_) {
     DeviceTelemetry& sample = SampleOf(npu.id, &samples);
     furiosa_smi::Power power{};

@@ -12,11 +12,11 @@ bool HasCore(const SharedLibrary& smi) {
 
 }  // namespace
 
-StatusOr<std::unique_ptr<Library>> Library::Open(const std::vector<std::string>& files) {
+StatusOr<std::unique_ptr<Library>> Open(const std::vector<std::string>& files) {
   ASSIGN_OR_RETURN(SharedLibrary opened, SharedLibrary::Open(files));
-  std::unique_ptr<Library> library(new Library(std::move(opened)));
-  const SharedLibrary& smi = library->file_;
-  Api& api = library->api_;
+  auto library = std::make_unique<Library>(std::move(opened));
+  const SharedLibrary& smi = library->file;
+  Api& api = library->api;
   const bool complete = smi.Find("furiosa_smi_get_device_handle_by_bdf", &api.GetHandleByBdf) &&
                         smi.Find("furiosa_smi_get_device_power_consumption", &api.GetPower) &&
                         smi.Find("furiosa_smi_get_device_temperature", &api.GetTemperature);
@@ -28,12 +28,8 @@ StatusOr<std::unique_ptr<Library>> Library::Open(const std::vector<std::string>&
   if (api.Init != nullptr)
     if (const Result result = api.Init(); result != kOk)
       return Unavailable("furiosa_smi does not start: error {}", result);
-  library->initialized_ = true;
+  library->shut_down = api.Shutdown;
   return library;
-}
-
-Library::~Library() {
-  if (initialized_ && api_.Shutdown != nullptr) api_.Shutdown();
 }
 
 }  // namespace allot::agent::furiosa_smi

@@ -60,19 +60,13 @@ struct Api {
   Result (*GetPerformanceCounter)(Handle, PerformanceCounter*) = nullptr;
 };
 
+class Library : public VendorLibrary<Api> {
+ public:
+  using VendorLibrary::VendorLibrary;
+};
+
 // Opens and initializes the library; closes it at the end. NotFound if there is no such library,
 // which is how a machine without these NPUs looks.
-class Library {
- public:
-  static StatusOr<std::unique_ptr<Library>> Open(const std::vector<std::string>& files);
-  ~Library();
-  const Api& api() const { return api_; }
-
- private:
-  explicit Library(SharedLibrary file) : file_(std::move(file)) {}
-  SharedLibrary file_;
-  bool initialized_ = false;
-  Api api_;
-};
+StatusOr<std::unique_ptr<Library>> Open(const std::vector<std::string>& files);
 
 }  // namespace allot::agent::furiosa_smi

@@ -44,7 +44,7 @@ bool HabanaVendor::EnrichByLibrary(Discovery* discovery) {
   cards_.clear();
   if (files_.empty()) return false;
   if (!library_) {
-    StatusOr<std::unique_ptr<hlml::Library>> opened = hlml::Library::Open(files_);
+    StatusOr<std::unique_ptr<hlml::Library>> opened = hlml::Open(files_);
     if (!opened.ok()) {
       // No library is no news: hl-smi may do, and the kernel's files do without either.
       if (!absl::IsNotFound(opened.status()))
@@ -55,7 +55,7 @@ bool HabanaVendor::EnrichByLibrary(Discovery* discovery) {
     }
     library_ = *std::move(opened);
   }
-  const hlml::Api& api = library_->api();
+  const hlml::Api& api = library_->api;
   unsigned count = 0;
   if (const hlml::Result result = api.DeviceGetCount(&count); result != hlml::kSuccess) {
     discovery->warnings.push_back(fmt::format("HLML does not tell its cards: error {}", result));
@@ -91,7 +91,7 @@ bool HabanaVendor::EnrichByLibrary(Discovery* discovery) {
 std::vector<DeviceTelemetry> HabanaVendor::Sample() {
   std::vector<DeviceTelemetry> samples = SysfsVendor::Sample();
   if (!library_) return samples;
-  const hlml::Api& api = library_->api();
+  const hlml::Api& api = library_->api;
   for (const Card& card : cards_) {
     DeviceTelemetry& sample = SampleOf(card.id, &samples);
     unsigned value = 0;

@@ -2,11 +2,11 @@
 
 namespace allot::agent::hlml {
 
-StatusOr<std::unique_ptr<Library>> Library::Open(const std::vector<std::string>& files) {
+StatusOr<std::unique_ptr<Library>> Open(const std::vector<std::string>& files) {
   ASSIGN_OR_RETURN(SharedLibrary opened, SharedLibrary::Open(files));
-  std::unique_ptr<Library> library(new Library(std::move(opened)));
-  const SharedLibrary& hlml = library->file_;
-  Api& api = library->api_;
+  auto library = std::make_unique<Library>(std::move(opened));
+  const SharedLibrary& hlml = library->file;
+  Api& api = library->api;
   const bool complete = hlml.Find("hlml_init", &api.Init) &&
                         hlml.Find("hlml_shutdown", &api.Shutdown) &&
                         hlml.Find("hlml_device_get_count", &api.DeviceGetCount) &&
@@ -22,12 +22,8 @@ StatusOr<std::unique_ptr<Library>> Library::Open(const std::vector<std::string>&
   hlml.Find("hlml_device_get_total_energy_consumption", &api.DeviceGetTotalEnergyConsumption);
   if (const Result result = api.Init(); result != kSuccess)
     return Unavailable("HLML does not start: error {}", result);
-  library->initialized_ = true;
+  library->shut_down = api.Shutdown;
   return library;
-}
-
-Library::~Library() {
-  if (initialized_) api_.Shutdown();
 }
 
 }  // namespace allot::agent::hlml

@@ -6,6 +6,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/base/status.h"
@@ -34,6 +35,23 @@ class SharedLibrary {
   explicit SharedLibrary(void* handle) : handle_(handle) {}
   void* Symbol(const char* name) const;
   std::unique_ptr<void, Close> handle_;
+};
+
+// One that is open and started, with the functions of it that a vendor uses. At the end it is shut
+// down, if it was told how, and closed.
+template <class Api>
+class VendorLibrary {
+ public:
+  explicit VendorLibrary(SharedLibrary opened) : file(std::move(opened)) {}
+  VendorLibrary(const VendorLibrary&) = delete;
+  VendorLibrary& operator=(const VendorLibrary&) = delete;
+  ~VendorLibrary() {
+    if (shut_down != nullptr) shut_down();
+  }
+
+  const SharedLibrary file;
+  Api api;
+  int (*shut_down)() = nullptr;  // set once it has started
 };
 
 }  // namespace allot::agent

@@ -95,7 +95,7 @@ void IntelVendor::Enrich(Discovery* discovery) {
   gpus_.clear();
   if (discovery->devices.empty()) return;
   if (!library_) {
-    StatusOr<std::unique_ptr<zes::Library>> opened = zes::Library::Open(files_);
+    StatusOr<std::unique_ptr<zes::Library>> opened = zes::Open(files_);
     if (!opened.ok()) {
       // Without the compute runtime the kernel's files tell the rest, and that is no news.
       if (!absl::IsNotFound(opened.status()))
@@ -105,8 +105,8 @@ void IntelVendor::Enrich(Discovery* discovery) {
     }
     library_ = *std::move(opened);
   }
-  const zes::Api& api = library_->api();
-  const StatusOr<std::vector<zes::Handle>> devices = library_->Devices();
+  const zes::Api& api = library_->api;
+  const StatusOr<std::vector<zes::Handle>> devices = zes::Devices(library_->api);
   if (!devices.ok()) {
     discovery->warnings.push_back(MessageOf(devices.status()));
     return;
@@ -141,7 +141,7 @@ std::optional<double> IntelVendor::Utilization(const Gpu& gpu) {
   size_t counted = 0;
   for (const zes::Handle engine : gpu.engines) {
     zes::EngineStats now{};
-    if (library_->api().EngineGetActivity(engine, &now) != zes::kSuccess) {
+    if (library_->api.EngineGetActivity(engine, &now) != zes::kSuccess) {
       before_.erase(engine);
       continue;
     }
@@ -161,7 +161,7 @@ std::optional<double> IntelVendor::Utilization(const Gpu& gpu) {
 std::vector<DeviceTelemetry> IntelVendor::Sample() {
   std::vector<DeviceTelemetry> samples = SysfsVendor::Sample();
   if (!library_) return samples;
-  const zes::Api& api = library_->api();
+  const zes::Api& api = library_->api;
   for (const Gpu& gpu : gpus_) {
     DeviceTelemetry& sample = SampleOf(gpu.id, &samples);
     sample.utilization_ratio = Utilization(gpu);

@@ -9,11 +9,11 @@ constexpr uint32_t kMost = 1024;  // A number from outside, before room is made 
 
 }  // namespace
 
-StatusOr<std::unique_ptr<Library>> Library::Open(const std::vector<std::string>& files) {
+StatusOr<std::unique_ptr<Library>> Open(const std::vector<std::string>& files) {
   ASSIGN_OR_RETURN(SharedLibrary opened, SharedLibrary::Open(files));
-  std::unique_ptr<Library> library(new Library(std::move(opened)));
-  const SharedLibrary& ze = library->file_;
-  Api& api = library->api_;
+  auto library = std::make_unique<Library>(std::move(opened));
+  const SharedLibrary& ze = library->file;
+  Api& api = library->api;
   const bool complete = ze.Find("zesInit", &api.Init) && ze.Find("zesDriverGet", &api.DriverGet) &&
                         ze.Find("zesDeviceGet", &api.DeviceGet) &&
                         ze.Find("zesDevicePciGetProperties", &api.DevicePciGetProperties);
@@ -34,18 +34,18 @@ StatusOr<std::unique_ptr<Library>> Library::Open(const std::vector<std::string>&
   return library;
 }
 
-StatusOr<std::vector<Handle>> Library::Devices() const {
+StatusOr<std::vector<Handle>> Devices(const Api& api) {
   uint32_t count = 0;
-  Result result = api_.DriverGet(&count, nullptr);
+  Result result = api.DriverGet(&count, nullptr);
   std::vector<Handle> drivers(std::min(count, kMost)), devices;
   count = static_cast<uint32_t>(drivers.size());
-  if (result == kSuccess) result = api_.DriverGet(&count, drivers.data());
+  if (result == kSuccess) result = api.DriverGet(&count, drivers.data());
   if (result != kSuccess)
     return Unavailable("level-zero does not tell its drivers: error {:#x}",
                        static_cast<unsigned>(result));
   drivers.resize(std::min<size_t>(count, drivers.size()));
   for (const Handle driver : drivers) {
-    const std::vector<Handle> of_driver = List(api_.DeviceGet, driver);
+    const std::vector<Handle> of_driver = List(api.DeviceGet, driver);
     devices.insert(devices.end(), of_driver.begin(), of_driver.end());
   }
   return devices;

@@ -105,20 +105,17 @@ struct Api {
   Result (*PowerGetEnergyCounter)(Handle, EnergyCounter*) = nullptr;
 };
 
+class Library : public VendorLibrary<Api> {
+ public:
+  using VendorLibrary::VendorLibrary;
+};
+
 // Opens and initializes the library; closes it at the end. NotFound if there is no such library,
 // which is how a machine without Intel's compute runtime looks.
-class Library {
- public:
-  static StatusOr<std::unique_ptr<Library>> Open(const std::vector<std::string>& files);
-  const Api& api() const { return api_; }
-  // The devices of all drivers; Unavailable if none can be told.
-  StatusOr<std::vector<Handle>> Devices() const;
+StatusOr<std::unique_ptr<Library>> Open(const std::vector<std::string>& files);
 
- private:
-  explicit Library(SharedLibrary file) : file_(std::move(file)) {}
-  SharedLibrary file_;
-  Api api_;
-};
+// The devices of all drivers; Unavailable if none can be told.
+StatusOr<std::vector<Handle>> Devices(const Api& api);
 
 // What `of` has; nothing if it does not say, or the function is not there.
 std::vector<Handle> List(Enumerate enumerate, Handle of);

@@ -73,7 +73,7 @@ NvidiaVendor::NvidiaVendor(NvidiaSources sources) : sources_(std::move(sources))
 NvidiaVendor::~NvidiaVendor() { ForgetEvents(); }
 
 void NvidiaVendor::ListenForEvents(const Gpu& gpu) {
-  const nvml::Api& api = library_->api();
+  const nvml::Api& api = library_->api;
   if (api.EventSetCreate == nullptr || api.EventSetFree == nullptr || api.EventSetWait == nullptr ||
       api.DeviceRegisterEvents == nullptr)
     return;
@@ -89,7 +89,7 @@ void NvidiaVendor::ListenForEvents(const Gpu& gpu) {
 }
 
 void NvidiaVendor::ForgetEvents() {
-  if (events_ != nullptr && library_ != nullptr) library_->api().EventSetFree(events_->set);
+  if (events_ != nullptr && library_ != nullptr) library_->api.EventSetFree(events_->set);
   events_.reset();
 }
 
@@ -97,7 +97,7 @@ void NvidiaVendor::ReadEvents(std::vector<HealthSignal>* signals) {
   if (events_ == nullptr || events_->listened.empty()) return;
   for (int i = 0; i < kEventsMax; ++i) {
     nvml::EventData event{};
-    if (library_->api().EventSetWait(events_->set, &event, 0) != nvml::kSuccess) return;
+    if (library_->api.EventSetWait(events_->set, &event, 0) != nvml::kSuccess) return;
     const auto gpu = events_->listened.find(event.device);
     if (event.type == nvml::kEventXid && gpu != events_->listened.end())
       signals->push_back({.device = gpu->second,
@@ -110,7 +110,7 @@ void NvidiaVendor::ReadEvents(std::vector<HealthSignal>* signals) {
 std::vector<HealthSignal> NvidiaVendor::Signals() {
   std::vector<HealthSignal> signals = SysfsVendor::Signals();
   if (library_ == nullptr) return signals;
-  for (const Gpu& gpu : gpus_) Reader(library_->api(), gpu.handle, gpu.id, &signals).Read();
+  for (const Gpu& gpu : gpus_) Reader(library_->api, gpu.handle, gpu.id, &signals).Read();
   ReadEvents(&signals);
   return signals;
 }

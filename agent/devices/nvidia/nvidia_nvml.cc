@@ -92,7 +92,7 @@ bool HasInstances(const std::string& parent, const Discovery& discovery) {
 void NvidiaVendor::Enrich(Discovery* discovery) {
   gpus_.clear();
   if (!library_) {
-    StatusOr<std::unique_ptr<nvml::Library>> opened = nvml::Library::Open(sources_.library);
+    StatusOr<std::unique_ptr<nvml::Library>> opened = nvml::Open(sources_.library);
     if (!opened.ok()) {
       // No library and no GPU is the ordinary case and no news.
       if (!discovery->devices.empty() || !absl::IsNotFound(opened.status()))
@@ -104,7 +104,7 @@ void NvidiaVendor::Enrich(Discovery* discovery) {
     }
     library_ = *std::move(opened);
   }
-  const nvml::Api& api = library_->api();
+  const nvml::Api& api = library_->api;
   char text[256] = "";
   const bool versioned = api.SystemGetDriverVersion != nullptr &&
                          api.SystemGetDriverVersion(text, sizeof text) == nvml::kSuccess;
@@ -200,7 +200,7 @@ void NvidiaVendor::Enrich(Discovery* discovery) {
 std::vector<DeviceTelemetry> NvidiaVendor::Sample() {
   std::vector<DeviceTelemetry> samples;
   if (!library_) return samples;
-  const nvml::Api& api = library_->api();
+  const nvml::Api& api = library_->api;
   for (const Gpu& gpu : gpus_) {
     DeviceTelemetry sample;
     sample.id = gpu.id;

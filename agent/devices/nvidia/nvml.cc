@@ -6,11 +6,11 @@ std::string Api::Describe(Result result) const {
   return ErrorString != nullptr ? ErrorString(result) : fmt::format("NVML error {}", result);
 }
 
-StatusOr<std::unique_ptr<Library>> Library::Open(const std::string& file) {
+StatusOr<std::unique_ptr<Library>> Open(const std::string& file) {
   ASSIGN_OR_RETURN(SharedLibrary opened, SharedLibrary::Open({file}));
-  std::unique_ptr<Library> library(new Library(std::move(opened)));
-  const SharedLibrary& nvml = library->file_;
-  Api& api = library->api_;
+  auto library = std::make_unique<Library>(std::move(opened));
+  const SharedLibrary& nvml = library->file;
+  Api& api = library->api;
   const bool complete = nvml.Find("nvmlInit_v2", &api.Init) &&
                         nvml.Find("nvmlShutdown", &api.Shutdown) &&
                         nvml.Find("nvmlDeviceGetCount_v2", &api.DeviceGetCount) &&
@@ -48,12 +48,8 @@ StatusOr<std::unique_ptr<Library>> Library::Open(const std::string& file) {
   nvml.Find("nvmlDeviceRegisterEvents", &api.DeviceRegisterEvents);
   const Result result = api.Init();
   if (result != kSuccess) return Unavailable("{} does not start: {}", file, api.Describe(result));
-  library->initialized_ = true;
+  library->shut_down = api.Shutdown;
   return library;
-}
-
-Library::~Library() {
-  if (initialized_) api_.Shutdown();
 }
 
 }  // namespace allot::agent::nvml

@@ -100,19 +100,13 @@ struct Api {
   std::string Describe(Result result) const;
 };
 
+class Library : public VendorLibrary<Api> {
+ public:
+  using VendorLibrary::VendorLibrary;
+};
+
 // Opens and initializes the library; shuts it down and closes it at the end. NotFound if there is
 // no such library, which is how a machine without NVIDIA GPUs looks.
-class Library {
- public:
-  static StatusOr<std::unique_ptr<Library>> Open(const std::string& file);
-  ~Library();
-  const Api& api() const { return api_; }
-
- private:
-  explicit Library(SharedLibrary file) : file_(std::move(file)) {}
-  SharedLibrary file_;
-  bool initialized_ = false;
-  Api api_;
-};
+StatusOr<std::unique_ptr<Library>> Open(const std::string& file);
 
 }  // namespace allot::agent::nvml
