@@ -4,7 +4,7 @@
 //
 // Started by zesInit, which loaders have since 1.5 of the specification; before that it was a
 // variable of the environment, which we would not set for the whole agent. The identity it tells is
-// left alone: it is made of the slot, so it does not survive a move.
+// left alone: whether it survives a move to another slot is not documented.
 //
 // Everything here may hang: on the vendor's thread only. There is one Sysman in a process and no
 // call that ends it.
