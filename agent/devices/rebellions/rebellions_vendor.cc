@@ -66,6 +66,7 @@ StatusOr<std::vector<rbln::Npu>> RebellionsVendor::Ask() {
 
 void RebellionsVendor::Enrich(Discovery* discovery) {
   answers_ = false;
+  samples_left_ = 0;
   if (discovery->devices.empty()) return;
   const StatusOr<std::vector<rbln::Npu>> npus = Ask();
   if (!npus.ok()) {
@@ -87,17 +88,23 @@ void RebellionsVendor::Enrich(Discovery* discovery) {
     }
 }
 
-// A tool that has failed is not waited for again before the next discovery.
+// A process costs more than a sample should, so the tool is asked seldom and its answer stands
+// meanwhile. One that has failed is not waited for again before the next discovery.
 std::vector<DeviceTelemetry> RebellionsVendor::Sample() {
   std::vector<DeviceTelemetry> samples = SysfsVendor::Sample();
   if (!answers_) return samples;
-  const StatusOr<std::vector<rbln::Npu>> npus = Ask();
-  if (!npus.ok()) return samples;
-  for (const rbln::Npu& npu : *npus) {
+  if (samples_left_ == 0) {
+    StatusOr<std::vector<rbln::Npu>> npus = Ask();
+    if (!npus.ok()) return samples;
+    last_ = *std::move(npus);
+    samples_left_ = kSamplesOfAnAnswer;
+  }
+  --samples_left_;
+  for (const rbln::Npu& npu : last_) {
     if (std::find(known_.begin(), known_.end(), npu.address) == known_.end()) continue;
     DeviceTelemetry& sample = SampleOf(npu.address, &samples);
     if (!sample.temperature_celsius) sample.temperature_celsius = npu.celsius;
-    if (!sample.power_watts && HasItsCardAlone(npu, *npus)) sample.power_watts = npu.card_watts;
+    if (!sample.power_watts && HasItsCardAlone(npu, last_)) sample.power_watts = npu.card_watts;
     sample.utilization_ratio = npu.utilization;
     if (npu.memory_used && npu.memory_total && *npu.memory_used <= *npu.memory_total)
       sample.memory_used = static_cast<Bytes>(*npu.memory_used);

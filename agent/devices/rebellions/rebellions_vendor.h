@@ -25,6 +25,9 @@ class RebellionsVendor : public SysfsVendor {
   std::shared_ptr<const Host> host_;
   std::vector<std::string> known_;  // devices that the tool knew at the last discovery
   bool answers_ = false;            // the last time it was asked
+  static constexpr int kSamplesOfAnAnswer = 15;
+  int samples_left_ = 0;         // for which `last_` stands
+  std::vector<rbln::Npu> last_;  // what the tool said last
 };
 
 }  // namespace allot::agent

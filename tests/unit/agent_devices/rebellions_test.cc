@@ -102,6 +102,16 @@ TEST_F(BrokenTool, OneThatHangsIsNotWaitedForAgainBeforeTheNextDiscovery) {
   EXPECT_EQ(times(), before);
 }
 
+TEST_F(BrokenTool, AnAnswerStandsForSomeSamples) {
+  DiscoverWith(vendor_, *Host::Recorded(copy_.folder(), {.tools = true}));
+  const std::vector<DeviceTelemetry> first = vendor_.Sample();
+  ASSERT_THAT(first, SizeIs(4));
+  copy_.Write("cli/rbln-smi.json", "{");
+  for (int i = 1; i < 15; ++i)
+    EXPECT_EQ(vendor_.Sample().at(0).temperature_celsius, first[0].temperature_celsius) << i;
+  EXPECT_THAT(vendor_.Sample(), IsEmpty()) << "it was asked anew";
+}
+
 TEST(RblnSmi, WhatIsNotAsDocumentedIsAbsent) {
   const auto npus = rbln::ParseSmi(R"({"devices": [
       {"pci": {"bus_id": "0000:03:00.0"}, "temperature": "31", "card_power": "17W",
