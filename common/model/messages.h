@@ -5,6 +5,7 @@
 // or overtaken: each is idempotent, and both sides resend what is not acknowledged.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -129,6 +130,8 @@ struct Welcome {
   Duration heartbeat_every = std::chrono::seconds(1);
   Duration lease = std::chrono::seconds(15);
   std::vector<GatewayAddress> gateways;
+  // Public keys of all gateways that may be one, heard or not; absent: not told.
+  std::optional<std::vector<std::string>> gateway_keys = std::nullopt;
 };
 
 enum class RefuseReason : uint8_t { kStaleEpoch, kStaleRegistration, kNameTaken, kBadInfo };

@@ -17,6 +17,10 @@ void Fill(const allot::Welcome& in, Message* out) {
   to->set_heartbeat_every(in.heartbeat_every.count());
   to->set_lease(in.lease.count());
   for (const allot::GatewayAddress& gateway : in.gateways) Encode(gateway, to->add_gateways());
+  if (in.gateway_keys) {
+    to->set_gateway_keys_known(true);
+    EncodeStrings(*in.gateway_keys, to->mutable_gateway_keys());
+  }
 }
 
 void Fill(const allot::Refuse& in, Message* out) {
@@ -77,6 +81,7 @@ StatusOr<SchedulerMessage> Take(const Welcome& in) {
   for (const GatewayAddress& gateway : in.gateways()) {
     message.gateways.push_back({gateway.endpoint(), gateway.public_key()});
   }
+  if (in.gateway_keys_known()) message.gateway_keys = DecodeStrings(in.gateway_keys());
   return message;
 }
 
