@@ -21,6 +21,9 @@ struct NodeInfo {
   std::vector<DeviceGroup> groups;
   std::vector<std::string> losses;    // what the host does not let us keep apart, for people
   std::vector<std::string> warnings;  // what discovery saw and could not use, for people
+  // Why it can start nothing now, for people: "disk: 12 MiB left in /var/lib/allotrope". Empty: it
+  // can. What runs on it runs on.
+  std::vector<std::string> unfit;
   std::map<std::string, std::string> labels;
   bool operator==(const NodeInfo&) const = default;
 };

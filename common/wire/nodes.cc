@@ -94,6 +94,7 @@ Status CheckNodeInfo(const allot::NodeInfo& info) {
   }
   RETURN_IF_ERROR(CheckList("losses", info.losses));
   RETURN_IF_ERROR(CheckList("warnings", info.warnings));
+  RETURN_IF_ERROR(CheckList("unfit", info.unfit));
   if (info.labels.size() > kListMax) {
     return InvalidArgument("node {} has {} labels; at most {} are taken", info.name,
                            info.labels.size(), kListMax);
@@ -230,6 +231,7 @@ void Encode(const allot::NodeInfo& info, NodeInfo* out) {
   EncodeAll(info.groups, out->mutable_groups());
   EncodeStrings(info.losses, out->mutable_losses());
   EncodeStrings(info.warnings, out->mutable_warnings());
+  EncodeStrings(info.unfit, out->mutable_unfit());
 }
 
 StatusOr<allot::NodeInfo> Decode(const NodeInfo& in) {
@@ -246,6 +248,7 @@ StatusOr<allot::NodeInfo> Decode(const NodeInfo& in) {
   RETURN_IF_ERROR(DecodeAll(in.groups(), &info.groups));
   info.losses = DecodeStrings(in.losses());
   info.warnings = DecodeStrings(in.warnings());
+  info.unfit = DecodeStrings(in.unfit());
   return info;
 }
 

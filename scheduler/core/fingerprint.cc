@@ -191,6 +191,7 @@ class Hasher {
     }
     Strings(info.losses);
     Strings(info.warnings);
+    Strings(info.unfit);
   }
   void Add(const TaskExit& exit) {
     Signed(exit.code);

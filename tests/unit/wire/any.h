@@ -135,6 +135,7 @@ inline NodeInfo Node() {
           .groups = Many(Group),
           .losses = Many(Text),
           .warnings = Many(Text),
+          .unfit = Many(Text),
           .labels = Map()};
 }
 inline HealthCheck Health() {
