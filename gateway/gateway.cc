@@ -21,8 +21,9 @@ constexpr std::string_view kTcp = "tcp://";
 
 Status CheckOptions(const Options& options) {
   if (options.name.empty()) return InvalidArgument("the gateway has no name");
+  if (options.schedulers.empty()) return InvalidArgument("the gateway has no scheduler to dial");
   for (const auto& [what, endpoint] :
-       {std::pair("listen", options.listen), std::pair("scheduler", options.scheduler)})
+       {std::pair("listen", options.listen), std::pair("scheduler", options.schedulers.front())})
     if (!endpoint.starts_with(kTcp))
       return InvalidArgument("{} is \"{}\"; give tcp://HOST:PORT", what, endpoint);
   // An address that means "here, wherever that is" cannot be told to somebody elsewhere.
@@ -119,7 +120,7 @@ class Gateway::Impl {
 
   void OpenScheduler() {
     SchedulerLink::Options options;
-    options.link.endpoint = options_.scheduler;
+    options.link.endpoint = options_.schedulers.front();
     options.link.server_public_key = options_.scheduler_public_key;
     options.link.keys = options_.keys;
     options.hello_every = options_.hello_every;

@@ -32,7 +32,7 @@ struct Options {
   size_t backlog_bytes_max = 8 << 20;          // written and not taken by a slow client
   transport::KeyPair keys;                     // towards agents and the scheduler
   std::string allow_file;                      // which agents may connect
-  std::string scheduler;                       // tcp://host:port
+  std::vector<std::string> schedulers;         // tcp://host:port; at least one
   std::string scheduler_public_key;
   std::string tokens_file;
   bool local = false;  // loopback only, no tokens needed

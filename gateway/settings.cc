@@ -16,7 +16,7 @@ StatusOr<Options> ToOptions(const config::Gateway& config) {
   config::TakeText(config.http_listen(), &options.http_listen);
   RETURN_IF_ERROR(config::TakeBytes("body_max", config.body_max(), &options.body_bytes_max));
   options.allow_file = config.allow_file();
-  options.scheduler = config.scheduler();
+  options.schedulers = {config.scheduler().begin(), config.scheduler().end()};
   options.scheduler_public_key = config.scheduler_public_key();
   RETURN_IF_ERROR(transport::CheckKeyText(options.scheduler_public_key, "scheduler_public_key"));
   options.tokens_file = config.tokens_file();

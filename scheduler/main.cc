@@ -112,7 +112,7 @@ Status Run(const config::Scheduler& config) {
       {"http", shell->http_address()}, {"endpoint", shell->endpoint()}, {"public_key", public_key}};
   std::unique_ptr<EmbeddedGateway> gateway;
   if (gateway_options) {
-    gateway_options->scheduler = DialAddress(shell->endpoint());
+    gateway_options->schedulers = {DialAddress(shell->endpoint())};
     gateway_options->scheduler_public_key = public_key;
     ASSIGN_OR_RETURN(gateway, EmbeddedGateway::Start(*std::move(gateway_options)));
     addresses.push_back({"gateway_http", gateway->http()});

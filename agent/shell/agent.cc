@@ -156,7 +156,7 @@ Status Agent::Impl::Describe(const Confinement& confinement, NodeInfo* info) {
   info->labels = options_.labels;
   info->address = options_.address;
   if (info->address.empty()) {
-    ASSIGN_OR_RETURN(info->address, AddressTowards(options_.scheduler));
+    ASSIGN_OR_RETURN(info->address, AddressTowards(options_.schedulers.front()));
   }
   info->cpus = options_.offer_cpus.value_or(CpusOf(info->devices));
   info->memory = options_.offer_memory.value_or(MemoryOf(info->devices));
@@ -226,7 +226,7 @@ Status Agent::Impl::Start() {
   handlers.read_log = [this](const wire::ReadLog& question) { logs_->Read(question); };
   scheduler_ = std::make_unique<SchedulerLink>(
       loop_, *context_,
-      SchedulerLink::Options{options_.scheduler, options_.scheduler_public_key, options_.keys},
+      SchedulerLink::Options{options_.schedulers.front(), options_.scheduler_public_key, options_.keys},
       std::move(handlers));
   logs_ = std::make_unique<LogServer>(
       loop_, *folder_, *work_, [this](wire::LogChunk chunk) { scheduler_->Say(std::move(chunk)); });

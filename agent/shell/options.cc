@@ -17,7 +17,7 @@ StatusOr<AgentOptions> ToAgentOptions(const config::Agent& config) {
   AgentOptions options;
   options.name = config.name();
   options.state_dir = config.state_dir();
-  options.scheduler = config.scheduler();
+  options.schedulers = {config.scheduler().begin(), config.scheduler().end()};
   options.scheduler_public_key = config.scheduler_public_key();
   RETURN_IF_ERROR(transport::CheckKeyText(options.scheduler_public_key, "scheduler_public_key"));
   ASSIGN_OR_RETURN(options.keys, transport::LoadKeyFile(config.key_file()));

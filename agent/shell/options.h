@@ -16,7 +16,8 @@
 namespace allot::agent {
 
 struct AgentOptions {
-  std::string name, state_dir, scheduler, scheduler_public_key;
+  std::string name, state_dir, scheduler_public_key;
+  std::vector<std::string> schedulers;  // tcp://host:port; at least one
   transport::KeyPair keys;
   std::string address;  // empty: the one by which the scheduler is reached
   std::string http_listen = "127.0.0.1:0";

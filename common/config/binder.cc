@@ -103,6 +103,7 @@ void Binder::BindField(const Node& node, const Field& field, Message* out, const
 }
 
 void Binder::BindList(const Node& node, const Field& field, Message* out, const Path* path) {
+  if (field.rule->one_or_list() && IsScalar(node)) return BindScalar(node, field, out, path);
   if (node.type != NodeType::kList) {
     const bool argv = field.name == "command" && IsScalar(node);
     Error(node.at, path,

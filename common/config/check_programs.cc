@@ -42,6 +42,17 @@ Status CheckListen(std::string_view key, const std::string& address, std::string
       key, address);
 }
 
+// One address or several, as `scheduler` has them.
+Status CheckEndpoints(std::string_view key,
+                      const google::protobuf::RepeatedPtrField<std::string>& endpoints) {
+  for (int i = 0; i < endpoints.size(); ++i) {
+    const std::string at =
+        endpoints.size() == 1 ? std::string(key) : fmt::format("{}[{}]", key, i);
+    RETURN_IF_ERROR(HostOf(at, endpoints[i], "tcp://").status());
+  }
+  return absl::OkStatus();
+}
+
 Status CheckPublicKey(std::string_view key, std::string_view text) {
   // Z85: 32 bytes in 40 characters of this alphabet.
   constexpr std::string_view kAlphabet =
@@ -224,7 +235,6 @@ Status Check(const Gateway& gateway) {
   const std::pair<std::string_view, const std::string*> needed[] = {
       {"name", &gateway.name()},
       {"state_dir", &gateway.state_dir()},
-      {"scheduler", &gateway.scheduler()},
       {"scheduler_public_key", &gateway.scheduler_public_key()},
       {"key_file", &gateway.key_file()},
       {"allow_file", &gateway.allow_file()}};
@@ -232,6 +242,9 @@ Status Check(const Gateway& gateway) {
     if (value->empty()) {
       return InvalidArgument("{} is missing; a gateway that is a program of its own needs it", key);
     }
+  }
+  if (gateway.scheduler().empty()) {
+    return InvalidArgument("scheduler is missing; a gateway that is a program of its own needs it");
   }
   if (!gateway.local() && gateway.tokens_file().empty()) {
     return InvalidArgument(
@@ -241,12 +254,12 @@ Status Check(const Gateway& gateway) {
   RETURN_IF_ERROR(CheckListen("listen", gateway.listen(), "tcp://", gateway.local()));
   RETURN_IF_ERROR(CheckListen("http_listen", gateway.http_listen(), "", gateway.local()));
   RETURN_IF_ERROR(CheckListen("advertise", gateway.advertise(), "tcp://", false));
-  RETURN_IF_ERROR(CheckListen("scheduler", gateway.scheduler(), "tcp://", false));
+  RETURN_IF_ERROR(CheckEndpoints("scheduler", gateway.scheduler()));
   return CheckPublicKey("scheduler_public_key", gateway.scheduler_public_key());
 }
 
 Status Check(const Agent& agent) {
-  RETURN_IF_ERROR(CheckListen("scheduler", agent.scheduler(), "tcp://", false));
+  RETURN_IF_ERROR(CheckEndpoints("scheduler", agent.scheduler()));
   RETURN_IF_ERROR(CheckPublicKey("scheduler_public_key", agent.scheduler_public_key()));
   RETURN_IF_ERROR(CheckListen("http_listen", agent.http_listen(), "", false));
   uint64_t emulated = 0;
@@ -309,6 +322,19 @@ Status Check(const AllowList& list) {
     if (!keys.insert(peer.public_key()).second) {
       return InvalidArgument(
           "peers[{}]: the key of \"{}\" is another peer's too; one key, one name", i, peer.name());
+    }
+  }
+  return absl::OkStatus();
+}
+
+Status Check(const Invitations& list) {
+  std::set<std::string_view> keys;
+  for (int i = 0; i < list.invitations_size(); ++i) {
+    const Invitation& invitation = list.invitations(i);
+    RETURN_IF_ERROR(CheckPublicKey(fmt::format("invitations[{}].public_key", i),
+                                   invitation.public_key()));
+    if (!keys.insert(invitation.public_key()).second) {
+      return InvalidArgument("invitations[{}]: the key is here twice", i);
     }
   }
   return absl::OkStatus();

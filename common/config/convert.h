@@ -28,6 +28,7 @@ Status Check(const Gateway& gateway);
 Status Check(const Agent& agent);
 Status Check(const Tokens& tokens);
 Status Check(const AllowList& list);
+Status Check(const Invitations& invitations);
 
 // How such a file is read: bound (bind.h), then checked across fields.
 template <class File>

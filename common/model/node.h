@@ -25,6 +25,8 @@ struct NodeInfo {
   // can. What runs on it runs on.
   std::vector<std::string> unfit;
   std::map<std::string, std::string> labels;
+  std::string seen_address;      // whence its connection comes, as the scheduler sees it; empty: unknown
+  bool address_derived = false;  // `address` was found by the agent, nobody has written it down
   bool operator==(const NodeInfo&) const = default;
 };
 

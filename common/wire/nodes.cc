@@ -69,6 +69,7 @@ Status CheckNodeInfo(const allot::NodeInfo& info) {
   RETURN_IF_ERROR(CheckText("instance", info.instance, 128));
   RETURN_IF_ERROR(CheckText("address", info.address));
   RETURN_IF_ERROR(CheckText("metrics_address", info.metrics_address));
+  RETURN_IF_ERROR(CheckText("seen_address", info.seen_address));
   RETURN_IF_ERROR(CheckText("version", info.version, 128));
   RETURN_IF_ERROR(CheckRange<int64_t>("cpus", info.cpus, 0, kMilliCpusMax));
   RETURN_IF_ERROR(CheckRange<int64_t>("memory", info.memory, 0, kBytesMax));
@@ -232,6 +233,8 @@ void Encode(const allot::NodeInfo& info, NodeInfo* out) {
   EncodeStrings(info.losses, out->mutable_losses());
   EncodeStrings(info.warnings, out->mutable_warnings());
   EncodeStrings(info.unfit, out->mutable_unfit());
+  out->set_seen_address(ReplaceInvalidUtf8(info.seen_address));
+  out->set_address_derived(info.address_derived);
 }
 
 StatusOr<allot::NodeInfo> Decode(const NodeInfo& in) {
@@ -249,6 +252,8 @@ StatusOr<allot::NodeInfo> Decode(const NodeInfo& in) {
   info.losses = DecodeStrings(in.losses());
   info.warnings = DecodeStrings(in.warnings());
   info.unfit = DecodeStrings(in.unfit());
+  info.seen_address = in.seen_address();
+  info.address_derived = in.address_derived();
   return info;
 }
 

@@ -192,6 +192,8 @@ class Hasher {
     Strings(info.losses);
     Strings(info.warnings);
     Strings(info.unfit);
+    Text(info.seen_address);
+    Number(info.address_derived);
   }
   void Add(const TaskExit& exit) {
     Signed(exit.code);

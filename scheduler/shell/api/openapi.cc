@@ -41,7 +41,10 @@ json::value SchemaOf(const FieldDescriptor& field) {
     schema = {{"type", "object"},
               {"additionalProperties", TypeOf(*field.message_type()->map_value())}};
   } else if (field.is_repeated()) {
-    schema = {{"type", "array"}, {"items", schema}};
+    const json::value one = schema;
+    schema = {{"type", "array"}, {"items", one}};
+    if (field.options().GetExtension(config::rule).one_or_list())
+      schema = {{"anyOf", json::array{one, schema}}};
   }
   const std::string& help = field.options().GetExtension(config::help);
   json::object& object = schema.as_object();

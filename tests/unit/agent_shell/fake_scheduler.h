@@ -52,7 +52,7 @@ class FakeScheduler {
     AgentOptions options;
     options.name = "n1";
     options.state_dir = folder + "/state";
-    options.scheduler = link_->endpoint();
+    options.schedulers = {link_->endpoint()};
     options.scheduler_public_key = keys_.public_key;
     options.keys = agent_keys;
     options.http_listen = "127.0.0.1:0";

@@ -67,6 +67,7 @@ TEST(CheckScheduler, SaysWhatDoesNotGoTogether) {
        "task_port_min is 20000, above task_port_max 19999; the range has no port"},
       {start + "local: true, gateway: {name: g}}",
        "gateway.name is set; leave it out, this gateway is inside the scheduler"},
+      {start + "local: true, advertise: 'tcp://head:7400'}", ""},
   };
   for (const auto& [text, message] : rows) EXPECT_EQ(Checked<Scheduler>(text), message);
 }
@@ -89,6 +90,11 @@ TEST(CheckAgent, RefusesKeysAndDeviceCountsThatCannotBe) {
   const std::string start =
       "{name: n, state_dir: s, key_file: k, scheduler: 'tcp://h:7400', scheduler_public_key: ";
   EXPECT_EQ(Checked<Agent>(start + kKey + "}"), "");
+  const std::string schedulers = "{name: n, state_dir: s, key_file: k, scheduler_public_key: " +
+                                 kKey + ", scheduler: ['tcp://a:7400', ";
+  EXPECT_EQ(Checked<Agent>(schedulers + "'tcp://[fd00::1]:7400']}"), "");
+  EXPECT_EQ(Checked<Agent>(schedulers + "b:7400]}"),
+            "scheduler[1] is \"b:7400\"; write it like tcp://127.0.0.1:7400");
   EXPECT_EQ(Checked<Agent>(start + "short}"),
             "scheduler_public_key is not a public key; it has 40 characters, as `allot keys new` "
             "prints");

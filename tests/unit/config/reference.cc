@@ -51,7 +51,8 @@ std::string Type(const Field& field) {
   }
   const std::string one =
       field.message != nullptr ? Anchor(*field.message) : Scalar(field.field, *field.rule);
-  return field.field->is_repeated() ? "list of " + one : one;
+  if (!field.field->is_repeated()) return one;
+  return field.rule->one_or_list() ? one + ", or a list" : "list of " + one;
 }
 
 std::string Range(const Rule& rule, bool list) {
@@ -138,6 +139,7 @@ std::string Reference() {
   add(Gateway(), "Inside a scheduler's file, or the file of `allot-gateway`.");
   out += "\n## Keys\n";
   add(AllowList(), "Who may connect; `allot keys enroll` keeps it.");
+  add(Invitations(), "Who may enrol; `allot node add` and `allot gateway add` keep it.");
   add(Tokens(), "Bearer tokens of people and programs; `allot keys token` makes them.");
   add(KeyPair(), "`allot keys new` makes it.");
   return out;

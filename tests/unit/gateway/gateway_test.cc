@@ -482,7 +482,7 @@ TEST(GatewayStart, RefusesToServeTheWorldWithoutTokens) {
   boost::asio::io_context loop;
   Options options;
   options.name = "gw";
-  options.scheduler = "tcp://127.0.0.1:1";
+  options.schedulers = {"tcp://127.0.0.1:1"};
   options.http_listen = "0.0.0.0:0";
   options.listen = "tcp://127.0.0.1:0";
   options.local = true;
@@ -495,7 +495,7 @@ TEST(GatewayStart, WantsAnAddressThatCanBeToldToAgents) {
   boost::asio::io_context loop;
   Options options;
   options.name = "gw";
-  options.scheduler = "tcp://127.0.0.1:1";
+  options.schedulers = {"tcp://127.0.0.1:1"};
   options.listen = "tcp://0.0.0.0:0";
   EXPECT_THAT(MessageOf(Gateway::Start(loop, options).status()), HasSubstr("advertise"));
 }

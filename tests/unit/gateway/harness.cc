@@ -169,7 +169,7 @@ Harness::Harness(const std::function<void(Options&)>& adjust) {
   options.http_listen = "127.0.0.1:0";
   options.keys = keys_["gw"];
   options.allow_file = folder.File("allow.yaml");
-  options.scheduler = scheduler->endpoint();
+  options.schedulers = {scheduler->endpoint()};
   options.scheduler_public_key = keys_["scheduler"].public_key;
   options.local = true;
   options.seed = 1;

@@ -136,7 +136,9 @@ inline NodeInfo Node() {
           .losses = Many(Text),
           .warnings = Many(Text),
           .unfit = Many(Text),
-          .labels = Map()};
+          .labels = Map(),
+          .seen_address = Text(),
+          .address_derived = Coin()};
 }
 inline HealthCheck Health() {
   return {.path = Text(),
