@@ -13,6 +13,7 @@ Status TakeHealth(const HealthCheck& from, allot::HealthCheck* to) {
   RETURN_IF_ERROR(TakeDuration("health.interval", from.interval(), &to->interval));
   RETURN_IF_ERROR(TakeDuration("health.timeout", from.timeout(), &to->timeout));
   RETURN_IF_ERROR(TakeDuration("health.start_timeout", from.start_timeout(), &to->start_timeout));
+  RETURN_IF_ERROR(TakeDuration("health.restart_after", from.restart_after(), &to->restart_after));
   if (from.failures_max() != 0) to->failures_max = from.failures_max();
   return absl::OkStatus();
 }
@@ -72,6 +73,7 @@ StatusOr<DeploymentSpec> ToDeploymentSpec(const Deployment& deployment) {
   if (deployment.queue().has_max()) spec.queue_max = deployment.queue().max();
   RETURN_IF_ERROR(TakeDuration("queue.timeout", deployment.queue().timeout(), &spec.queue_timeout));
   RETURN_IF_ERROR(TakeDuration("grace", deployment.grace(), &spec.grace));
+  RETURN_IF_ERROR(TakeDuration("drain", deployment.drain(), &spec.drain));
 
   RETURN_IF_ERROR(CheckCommand(spec.command));
   RETURN_IF_ERROR(CheckEnvironment(spec.environment, spec.command));

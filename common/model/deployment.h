@@ -17,8 +17,10 @@ struct HealthCheck {
   std::string path = "/health";
   Duration interval = std::chrono::seconds(1);
   Duration timeout = std::chrono::seconds(2);
-  Duration start_timeout = std::chrono::seconds(120);
-  uint32_t failures_max = 3;
+  Duration start_timeout = std::chrono::minutes(30);
+  uint32_t failures_max = 3;  // in a row: no requests are sent to it
+  // A replica that fails its checks for so long, and answers nobody meanwhile, is started anew.
+  Duration restart_after = std::chrono::minutes(5);
   bool operator==(const HealthCheck&) const = default;
 };
 
@@ -52,11 +54,26 @@ struct DeploymentSpec {
   std::optional<PriceRate> price_cap;  // no replica on a dearer device
   uint32_t queue_max = 64;             // requests waiting in the router
   Duration queue_timeout = std::chrono::seconds(30);
+  // A replica that is to end takes no new requests, and for so long those that it has may finish;
+  // then SIGTERM, and SIGKILL after `grace`.
+  Duration drain = std::chrono::seconds(60);
   Duration grace = std::chrono::seconds(10);
   bool operator==(const DeploymentSpec&) const = default;
 };
 
-enum class ReplicaPhase : uint8_t { kPending, kStarting, kReady, kUnhealthy, kStopping, kGone };
+// Requests are sent to kReady only. kUnhealthy: it fails its health checks, or waits to be started
+// again; requests that it has go on. kDraining: it is to end, and finishes those it has; kStopping:
+// it was told to end. The numbers are those of the wire, where kDraining goes as kStopping with a
+// mark, for schedulers that do not know it.
+enum class ReplicaPhase : uint8_t {
+  kPending,
+  kStarting,
+  kReady,
+  kUnhealthy,
+  kStopping,
+  kGone,
+  kDraining,
+};
 std::string_view ToString(ReplicaPhase phase);
 
 }  // namespace allot

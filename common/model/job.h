@@ -15,6 +15,9 @@ namespace allot {
 struct Resources {
   MilliCpu cpus = 1000;
   Bytes memory = 256 * kMiB;
+  // Instead: what of the node's memory goes with the devices and processors leased. Only in what
+  // people ask for; a lease and a launch always say how much.
+  bool memory_share = false;
   bool operator==(const Resources&) const = default;
 };
 
@@ -36,6 +39,8 @@ struct JobSpec {
   std::optional<Duration> time_limit;  // of one attempt, from the start of its last task
   Duration grace = std::chrono::seconds(10);  // between SIGTERM and SIGKILL
   uint32_t restarts_max = 0;    // after a non-zero exit; node loss always requeues
+  // Before the second attempt, doubling with each further failure up to the most. 0: none.
+  Duration restart_pause{}, restart_pause_max{};
   TaskRuntime runtime = TaskRuntime::kProcess;
   bool operator==(const JobSpec&) const = default;
 };
@@ -46,6 +51,22 @@ std::string_view ToString(JobPhase phase);  // "pending", "running", "stopping",
 enum class JobOutcome : uint8_t { kSucceeded, kFailed, kCancelled, kTimedOut };
 std::string_view ToString(JobOutcome outcome);  // "succeeded", …
 
+// Whose an end is. What is the node's says nothing about the task: it goes elsewhere, and no restart
+// is counted. kTask is also what an agent says that knows no causes.
+enum class ExitCause : uint8_t {
+  kTask,            // it ended by itself, or the kernel ended it for what it did
+  kNotStarted,      // of the node: it could not be started (disk full, no descriptors or pids, no
+                    // cgroup, no folder, no supervisor); nothing of the task's has run
+  kNodeRestarted,   // of the node: the machine went down under it
+  kSupervisorLost,  // of the node: what watched it was killed, so how it ended is not known
+  kStopped,         // it was told to end: StopTask, or the operator of its node
+};
+std::string_view ToString(ExitCause cause);  // "task", "not_started", …
+constexpr bool OfTheNode(ExitCause cause) {
+  return cause == ExitCause::kNotStarted || cause == ExitCause::kNodeRestarted ||
+         cause == ExitCause::kSupervisorLost;
+}
+
 // How a task ended. Exactly one of code and signal says why; a task that could not
 // be started has code 127 and a message.
 struct TaskExit {
@@ -55,6 +76,7 @@ struct TaskExit {
   Time started, finished;
   // What its devices drew while it had them, where every one of them is measured.
   std::optional<MilliJoule> energy;
+  ExitCause cause = ExitCause::kTask;
   bool operator==(const TaskExit&) const = default;
   bool succeeded() const { return code == 0 && signal == 0; }
 };

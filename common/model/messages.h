@@ -145,7 +145,7 @@ struct Refuse {
   std::string message;
 };
 
-// Repeated until a status of the task arrives.
+// Repeated until a status of the task arrives; one that is kAssigned says that the node has it.
 struct StartTask {
   Epoch epoch;
   TaskKey key;
@@ -171,10 +171,15 @@ struct StartReplica {  // repeated until a status arrives
   ReplicaLaunch launch;
 };
 
-struct StopReplica {  // repeated until a status kGone arrives; the node forgets it then
+// Requests in flight, and those that gateways still send until they know, are served for up to
+// `drain`; once there have been none for a moment, or it is over, SIGTERM, then SIGKILL after
+// `grace`. Repeated until a status kGone arrives; the node forgets it then. A repeat may shorten
+// either, and begins neither anew.
+struct StopReplica {
   Epoch epoch;
   ReplicaId id;
   Duration grace{};
+  Duration drain{};
 };
 
 using SchedulerMessage =

@@ -33,6 +33,22 @@ std::string_view ToString(JobOutcome outcome) {
   return "unknown";
 }
 
+std::string_view ToString(ExitCause cause) {
+  switch (cause) {
+    case ExitCause::kTask:
+      return "task";
+    case ExitCause::kNotStarted:
+      return "not_started";
+    case ExitCause::kNodeRestarted:
+      return "node_restarted";
+    case ExitCause::kSupervisorLost:
+      return "supervisor_lost";
+    case ExitCause::kStopped:
+      return "stopped";
+  }
+  return "unknown";
+}
+
 std::string_view ToString(ReplicaPhase phase) {
   switch (phase) {
     case ReplicaPhase::kPending:
@@ -47,6 +63,8 @@ std::string_view ToString(ReplicaPhase phase) {
       return "stopping";
     case ReplicaPhase::kGone:
       return "gone";
+    case ReplicaPhase::kDraining:
+      return "draining";
   }
   return "unknown";
 }

@@ -12,6 +12,8 @@ namespace allot {
 struct NodeInfo {
   std::string name;      // bound to the node's key; [a-z0-9.-], at most 63 characters
   std::string instance;  // made once per state folder: tells a reinstalled machine from a restarted agent
+  std::string boot_id;   // of the running kernel; another one: nothing that ran before is there
+                         // any more. Empty where the agent cannot tell
   std::string address;   // where peers of a gang reach this node
   std::string metrics_address;  // host:port of the agent's /metrics; empty if it has none
   std::string version;

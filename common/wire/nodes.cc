@@ -67,6 +67,7 @@ Status CheckNodeInfo(const allot::NodeInfo& info) {
                            kNameHelp);
   }
   RETURN_IF_ERROR(CheckText("instance", info.instance, 128));
+  RETURN_IF_ERROR(CheckText("boot_id", info.boot_id, 128));
   RETURN_IF_ERROR(CheckText("address", info.address));
   RETURN_IF_ERROR(CheckText("metrics_address", info.metrics_address));
   RETURN_IF_ERROR(CheckText("seen_address", info.seen_address));
@@ -222,6 +223,7 @@ void Encode(const allot::NodeInfo& info, NodeInfo* out) {
   out->Clear();
   out->set_name(ReplaceInvalidUtf8(info.name));
   out->set_instance(ReplaceInvalidUtf8(info.instance));
+  out->set_boot_id(ReplaceInvalidUtf8(info.boot_id));
   out->set_address(ReplaceInvalidUtf8(info.address));
   out->set_metrics_address(ReplaceInvalidUtf8(info.metrics_address));
   out->set_version(ReplaceInvalidUtf8(info.version));
@@ -241,6 +243,7 @@ StatusOr<allot::NodeInfo> Decode(const NodeInfo& in) {
   allot::NodeInfo info;
   info.name = in.name();
   info.instance = in.instance();
+  info.boot_id = in.boot_id();
   info.address = in.address();
   info.metrics_address = in.metrics_address();
   info.version = in.version();

@@ -6,12 +6,14 @@ void Encode(const allot::Resources& resources, Resources* out) {
   out->Clear();
   out->set_cpus(resources.cpus);
   out->set_memory(resources.memory);
+  out->set_memory_share(resources.memory_share);
 }
 
 StatusOr<allot::Resources> Decode(const Resources& in) {
   RETURN_IF_ERROR(CheckRange<int64_t>("resources.cpus", in.cpus(), 0, kMilliCpusMax));
   RETURN_IF_ERROR(CheckRange<int64_t>("resources.memory", in.memory(), 0, kBytesMax));
-  return allot::Resources{.cpus = in.cpus(), .memory = in.memory()};
+  return allot::Resources{
+      .cpus = in.cpus(), .memory = in.memory(), .memory_share = in.memory_share()};
 }
 
 void Encode(const allot::DeviceRequest& request, DeviceRequest* out) {
@@ -58,6 +60,7 @@ void Encode(const allot::HealthCheck& health, HealthCheck* out) {
   out->set_timeout(health.timeout.count());
   out->set_start_timeout(health.start_timeout.count());
   out->set_failures_max(health.failures_max);
+  out->set_restart_after(health.restart_after.count());
 }
 
 StatusOr<allot::HealthCheck> Decode(const HealthCheck& in) {
@@ -68,6 +71,10 @@ StatusOr<allot::HealthCheck> Decode(const HealthCheck& in) {
   ASSIGN_OR_RETURN(health.start_timeout,
                    DecodeDuration("health.start_timeout", in.start_timeout()));
   health.failures_max = in.failures_max();
+  if (in.has_restart_after()) {
+    ASSIGN_OR_RETURN(health.restart_after,
+                     DecodeDuration("health.restart_after", in.restart_after()));
+  }
   return health;
 }
 

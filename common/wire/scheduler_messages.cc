@@ -63,6 +63,7 @@ void Fill(const allot::StopReplica& in, Message* out) {
   to->set_epoch(in.epoch.value());
   to->set_id(in.id.value());
   to->set_grace(in.grace.count());
+  to->set_drain(in.drain.count());
 }
 
 StatusOr<SchedulerMessage> Take(const Welcome& in) {
@@ -132,6 +133,7 @@ StatusOr<SchedulerMessage> Take(const StopReplica& in) {
   allot::StopReplica message{.epoch = Epoch(in.epoch()), .id = ReplicaId(in.id())};
   if (!message.id.valid()) return InvalidArgument("stop_replica has no id");
   ASSIGN_OR_RETURN(message.grace, DecodeDuration("stop_replica.grace", in.grace()));
+  ASSIGN_OR_RETURN(message.drain, DecodeDuration("stop_replica.drain", in.drain()));
   return message;
 }
 

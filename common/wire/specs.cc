@@ -18,6 +18,8 @@ void Encode(const JobSpec& spec, records::JobSpec* out) {
   if (spec.time_limit) out->set_time_limit(spec.time_limit->count());
   out->set_grace(spec.grace.count());
   out->set_restarts_max(spec.restarts_max);
+  out->set_restart_pause(spec.restart_pause.count());
+  out->set_restart_pause_max(spec.restart_pause_max.count());
   out->set_runtime(static_cast<int32_t>(spec.runtime));
 }
 
@@ -39,6 +41,9 @@ StatusOr<JobSpec> Decode(const records::JobSpec& in) {
   }
   ASSIGN_OR_RETURN(spec.grace, DecodeDuration("job.grace", in.grace()));
   spec.restarts_max = in.restarts_max();
+  ASSIGN_OR_RETURN(spec.restart_pause, DecodeDuration("job.restart_pause", in.restart_pause()));
+  ASSIGN_OR_RETURN(spec.restart_pause_max,
+                   DecodeDuration("job.restart_pause_max", in.restart_pause_max()));
   ASSIGN_OR_RETURN(spec.runtime, DecodeEnum("job.runtime", in.runtime(), TaskRuntime::kNoop));
   return spec;
 }
@@ -63,6 +68,7 @@ void Encode(const DeploymentSpec& spec, records::DeploymentSpec* out) {
   if (spec.price_cap) out->set_price_cap_micros_per_hour(spec.price_cap->micros_per_hour);
   out->set_queue_max(spec.queue_max);
   out->set_queue_timeout(spec.queue_timeout.count());
+  out->set_drain(spec.drain.count());
   out->set_grace(spec.grace.count());
 }
 
@@ -91,6 +97,7 @@ StatusOr<DeploymentSpec> Decode(const records::DeploymentSpec& in) {
   spec.queue_max = in.queue_max();
   ASSIGN_OR_RETURN(spec.queue_timeout,
                    DecodeDuration("deployment.queue_timeout", in.queue_timeout()));
+  ASSIGN_OR_RETURN(spec.drain, DecodeDuration("deployment.drain", in.drain()));
   ASSIGN_OR_RETURN(spec.grace, DecodeDuration("deployment.grace", in.grace()));
   return spec;
 }

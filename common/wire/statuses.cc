@@ -27,9 +27,11 @@ void Encode(const allot::TaskExit& exit, TaskExit* out) {
   out->set_started(ToMicros(exit.started));
   out->set_finished(ToMicros(exit.finished));
   if (exit.energy) out->set_energy_millijoules(*exit.energy);
+  out->set_cause(static_cast<int32_t>(exit.cause));
 }
 
-// Cannot fail: an end that was reported is a fact, however odd the clock that timed it.
+// Cannot fail: an end that was reported is a fact, however odd the clock that timed it. A cause that
+// only a later version knows is the task's, as where none is said.
 allot::TaskExit Decode(const TaskExit& in) {
   const auto time = [](int64_t micros) {
     return FromMicros(std::clamp<int64_t>(micros, 0, kTimeMicrosMax));
@@ -40,6 +42,8 @@ allot::TaskExit Decode(const TaskExit& in) {
                        .started = time(in.started()),
                        .finished = time(in.finished())};
   if (in.has_energy_millijoules()) exit.energy = std::max<int64_t>(in.energy_millijoules(), 0);
+  if (in.cause() > 0 && in.cause() <= static_cast<int32_t>(ExitCause::kStopped))
+    exit.cause = static_cast<ExitCause>(in.cause());
   return exit;
 }
 
@@ -79,7 +83,9 @@ StatusOr<allot::TaskStatus> Decode(const TaskStatus& in) {
 void Encode(const allot::ReplicaStatus& status, ReplicaStatus* out) {
   out->Clear();
   out->set_id(status.id.value());
-  out->set_phase(static_cast<int32_t>(status.phase));
+  const bool draining = status.phase == ReplicaPhase::kDraining;
+  out->set_phase(static_cast<int32_t>(draining ? ReplicaPhase::kStopping : status.phase));
+  out->set_draining(draining);
   out->set_restarts(status.restarts);
   out->set_pid(status.pid);
   out->set_message(ReplaceInvalidUtf8(status.message));
@@ -90,6 +96,8 @@ StatusOr<allot::ReplicaStatus> Decode(const ReplicaStatus& in) {
   if (in.id() == 0) return InvalidArgument("replica status has no id");
   status.id = ReplicaId(in.id());
   ASSIGN_OR_RETURN(status.phase, DecodeEnum("replica phase", in.phase(), ReplicaPhase::kGone));
+  if (status.phase == ReplicaPhase::kStopping && in.draining())
+    status.phase = ReplicaPhase::kDraining;
   status.restarts = in.restarts();
   status.pid = in.pid();
   status.message = in.message();

@@ -97,7 +97,8 @@ std::optional<SchedulerMessage> Delivery::MessageFor(const Item& item, const Nod
       const ReplicaState& replica = it->second;
       const DeploymentState& deployment = state.deployments().at(replica.deployment);
       if (replica.stopping != (item.kind == Kind::kStopReplica)) return std::nullopt;
-      if (replica.stopping) return StopReplica{node.epoch, item.replica, deployment.spec->grace};
+      if (replica.stopping) return StopReplica{node.epoch, item.replica, deployment.spec->grace,
+                           deployment.spec->drain};
       // An older generation is started no more: what it would run is gone from the spec.
       if (replica.generation != deployment.generation) return std::nullopt;
       if (ledger_.replica_status.contains(item.replica)) return std::nullopt;
@@ -105,7 +106,7 @@ std::optional<SchedulerMessage> Delivery::MessageFor(const Item& item, const Nod
     }
     case Kind::kStopStrayReplica:
       if (!ledger_.FindLink(item.node)->stray_replicas.contains(item.replica)) return std::nullopt;
-      return StopReplica{node.epoch, item.replica, Duration(0)};
+      return StopReplica{node.epoch, item.replica, Duration(0), Duration(0)};
   }
   return std::nullopt;
 }

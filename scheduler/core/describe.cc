@@ -235,8 +235,10 @@ class Teller {
     return fmt::format("StartReplica {} {}", node_, ToString(m.id));
   }
   std::string operator()(const StopReplica& m) const {
-    return fmt::format("StopReplica {} {} grace={}", node_, ToString(m.id),
-                       FormatDuration(m.grace));
+    std::string text = fmt::format("StopReplica {} {} grace={}", node_, ToString(m.id),
+                                   FormatDuration(m.grace));
+    if (m.drain > Duration{}) text += fmt::format(" drain={}", FormatDuration(m.drain));
+    return text;
   }
 
   // ---- notes ----

@@ -46,6 +46,7 @@ class Hasher {
   void Add(const Resources& r) {
     Signed(r.cpus);
     Signed(r.memory);
+    Number(r.memory_share);
   }
   void Add(const DeviceRequest& r) {
     Number(r.kind ? 1 + static_cast<uint64_t>(*r.kind) : 0);
@@ -72,6 +73,8 @@ class Hasher {
     Maybe(s.time_limit, [this](Duration d) { Signed(d.count()); });
     Signed(s.grace.count());
     Number(s.restarts_max);
+    Signed(s.restart_pause.count());
+    Signed(s.restart_pause_max.count());
     Number(static_cast<uint64_t>(s.runtime));
   }
   void Add(const DeploymentSpec& s) {
@@ -83,7 +86,8 @@ class Hasher {
     Text(s.work_dir);
     Add(s.resources);
     Text(s.health.path);
-    for (const Duration d : {s.health.interval, s.health.timeout, s.health.start_timeout})
+    for (const Duration d : {s.health.interval, s.health.timeout, s.health.start_timeout,
+                             s.health.restart_after})
       Signed(d.count());
     Number(s.health.failures_max);
     Number(s.groups.size());
@@ -98,6 +102,7 @@ class Hasher {
     Maybe(s.price_cap, [this](PriceRate p) { Signed(p.micros_per_hour); });
     Number(s.queue_max);
     Signed(s.queue_timeout.count());
+    Signed(s.drain.count());
     Signed(s.grace.count());
   }
   void Add(const Policy& p) {
@@ -150,6 +155,7 @@ class Hasher {
   void Add(const NodeInfo& info) {
     Text(info.name);
     Text(info.instance);
+    Text(info.boot_id);
     Text(info.address);
     Text(info.metrics_address);
     Text(info.version);
@@ -202,6 +208,7 @@ class Hasher {
     At(exit.started);
     At(exit.finished);
     Maybe(exit.energy, [this](MilliJoule energy) { Signed(energy); });
+    Number(static_cast<uint64_t>(exit.cause));
   }
   void Add(const TaskPlacement& p) {
     Number(p.node.value());

@@ -124,7 +124,8 @@ TEST(ToDeploymentSpec, TheDefaultsInTheReferenceAreTheRealOnes) {
                           "objective: {percentile: 0.95}, "
                           "replicas: [{device: {kind: CPU}, count: 1, concurrency: 4}], "
                           "queue: {max: 64, timeout: 30s}, health: {path: /health, interval: 1s, "
-                          "timeout: 2s, start_timeout: 2m, failures_max: 3}}"));
+                          "timeout: 2s, start_timeout: 30m, failures_max: 3, restart_after: 5m}, "
+                          "drain: 60s}"));
 }
 
 TEST(ToDeploymentSpec, TakesEveryField) {
@@ -136,7 +137,7 @@ command: [serve, "{port}"]
 environment: {A: b}
 work_dir: /w
 resources: {cpus: 2, memory: 1GiB}
-health: {path: /ready, interval: 100ms, timeout: 200ms, start_timeout: 1m, failures_max: 5}
+health: {path: /ready, interval: 100ms, timeout: 200ms, start_timeout: 1m, failures_max: 5, restart_after: 0s}
 replicas:
   - {device: {kind: GPU}, count: 0, concurrency: 8}
   - {device: {model: groq/lpu-v1, count: 8}}
@@ -144,6 +145,7 @@ objective: {ttft: 200ms, per_token: 20ms, end_to_end: 2s, percentile: 0.99}
 price_cap_usd_per_hour: 2.5
 queue: {max: 0, timeout: 5s}
 grace: 1s
+drain: 0s
 )");
   ASSERT_TRUE(spec.ok()) << MessageOf(spec.status());
   const DeploymentSpec expected{
@@ -158,13 +160,15 @@ grace: 1s
                  .interval = 100ms,
                  .timeout = 200ms,
                  .start_timeout = 1min,
-                 .failures_max = 5},
+                 .failures_max = 5,
+                 .restart_after = 0s},
       .groups = {{.device = {.kind = DeviceKind::kGpu}, .count = 0, .concurrency = 8},
                  {.device = {.model = "groq/lpu-v1", .count = 8}}},
       .objective = {.ttft = 200ms, .per_token = 20ms, .end_to_end = 2s, .percentile = 0.99},
       .price_cap = PriceRate{2'500'000},
       .queue_max = 0,
       .queue_timeout = 5s,
+      .drain = 0s,
       .grace = 1s};
   EXPECT_EQ(*spec, expected);
 }

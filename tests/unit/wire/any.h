@@ -59,7 +59,8 @@ inline Bytes SomeBytes() { return Number(0, int64_t{1} << 60); }
 inline PriceRate Price() { return {Number(0, 1'000'000'000'000'000)}; }
 
 inline Resources SomeResources() {
-  return {.cpus = Number(0, 1'000'000'000), .memory = SomeBytes()};
+  return {
+      .cpus = Number(0, 1'000'000'000), .memory = SomeBytes(), .memory_share = Coin()};
 }
 inline DeviceRequest Request() {
   return {.kind = Maybe([] { return OneOf(DeviceKind::kAsic); }),
@@ -78,7 +79,8 @@ inline TaskExit Exit() {
           .message = Text(),
           .started = SomeTime(),
           .finished = SomeTime(),
-          .energy = Maybe([] { return Number(0, INT64_MAX); })};
+          .energy = Maybe([] { return Number(0, INT64_MAX); }),
+          .cause = OneOf(ExitCause::kStopped)};
 }
 inline TaskStatus Status() {
   TaskStatus status{.key = Key(),
@@ -91,7 +93,7 @@ inline TaskStatus Status() {
 }
 inline ReplicaStatus OfReplica() {
   return {.id = ReplicaId(Positive()),
-          .phase = OneOf(ReplicaPhase::kGone),
+          .phase = OneOf(ReplicaPhase::kDraining),
           .restarts = Small(),
           .pid = Number(0, INT32_MAX),
           .message = Text()};
@@ -126,6 +128,7 @@ inline DeviceGroup Group() { return {.kind = Text(), .members = Many(Text), .sha
 inline NodeInfo Node() {
   return {.name = Text(),
           .instance = Text(),
+          .boot_id = Text(),
           .address = Text(),
           .metrics_address = Text(),
           .version = Text(),
@@ -145,7 +148,8 @@ inline HealthCheck Health() {
           .interval = SomeDuration(),
           .timeout = SomeDuration(),
           .start_timeout = SomeDuration(),
-          .failures_max = Small()};
+          .failures_max = Small(),
+          .restart_after = SomeDuration()};
 }
 inline Objective SomeObjective() {
   return {.ttft = Maybe(SomeDuration),
@@ -195,6 +199,8 @@ inline JobSpec Job() {
           .time_limit = Maybe(SomeDuration),
           .grace = SomeDuration(),
           .restarts_max = Small(),
+          .restart_pause = SomeDuration(),
+          .restart_pause_max = SomeDuration(),
           .runtime = OneOf(TaskRuntime::kNoop)};
 }
 inline DeploymentSpec Deployment() {
@@ -213,6 +219,7 @@ inline DeploymentSpec Deployment() {
           .price_cap = Maybe(Price),
           .queue_max = Small(),
           .queue_timeout = SomeDuration(),
+          .drain = SomeDuration(),
           .grace = SomeDuration()};
 }
 inline Policy SomePolicy() {

@@ -157,11 +157,45 @@ TEST(RoundTrip, KeepsWhatTheSchedulerSays) {
     RC_ASSERT(std::tie(v.epoch, v.id, v.launch) == std::tie(serve.epoch, serve.id, serve.launch));
 
     const allot::StopReplica end{Epoch(any::Positive()), ReplicaId(any::Positive()),
-                                 any::SomeDuration()};
+                                 any::SomeDuration(), any::SomeDuration()};
     const auto end_sent = sent(end);
     const auto& e = As<allot::StopReplica>(end_sent);
-    RC_ASSERT(std::tie(e.epoch, e.id, e.grace) == std::tie(end.epoch, end.id, end.grace));
+    RC_ASSERT(std::tie(e.epoch, e.id, e.grace, e.drain) ==
+              std::tie(end.epoch, end.id, end.grace, end.drain));
   }));
+}
+
+// What a program of the build before says, or understands.
+TEST(RoundTrip, AgreesWithThoseThatKnowLess) {
+  TaskExit old;
+  old.set_code(127);
+  EXPECT_EQ(Decode(old).cause, ExitCause::kTask) << "none said";
+  for (const int32_t number : {-1, 5, 1'000}) {
+    old.set_cause(number);
+    EXPECT_EQ(Decode(old).cause, ExitCause::kTask) << "one of a later version: " << number;
+  }
+
+  ReplicaStatus status;
+  Encode(allot::ReplicaStatus{.id = ReplicaId(1), .phase = ReplicaPhase::kDraining}, &status);
+  EXPECT_EQ(status.phase(), static_cast<int32_t>(ReplicaPhase::kStopping));
+  status.clear_draining();
+  EXPECT_EQ(Decode(status)->phase, ReplicaPhase::kStopping);
+  status.set_phase(static_cast<int32_t>(ReplicaPhase::kReady));
+  status.set_draining(true);
+  EXPECT_EQ(Decode(status)->phase, ReplicaPhase::kReady);
+
+  // What was accepted before there were pauses and drains goes on without.
+  records::JobSpec job;
+  Encode(JobSpec{}, &job);
+  job.clear_restart_pause();
+  job.clear_restart_pause_max();
+  EXPECT_EQ(Decode(job)->restart_pause, Duration(0));
+  records::DeploymentSpec deployment;
+  Encode(DeploymentSpec{.name = "d"}, &deployment);
+  deployment.clear_drain();
+  deployment.mutable_health()->clear_restart_after();
+  EXPECT_EQ(Decode(deployment)->drain, Duration(0));
+  EXPECT_EQ(Decode(deployment)->health.restart_after, std::chrono::minutes(5));
 }
 
 // Whatever a peer sends, decoding gives a value or an error.
