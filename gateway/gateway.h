@@ -27,7 +27,7 @@ struct Options {
   std::string listen = "tcp://127.0.0.1:7410";  // for agents; port 0 picks one
   std::string advertise;  // told to agents; empty: the bound endpoint, if it is one
   std::string http_listen = "127.0.0.1:7411";  // for model clients; port 0 picks one
-  int64_t body_bytes_max = 4 << 20;            // of a request
+  int64_t body_bytes_max = 32 << 20;           // of a request
   int64_t answer_bytes_max = 64 << 20;         // of an answer that is not streamed
   size_t backlog_bytes_max = 8 << 20;          // written and not taken by a slow client
   transport::KeyPair keys;                     // towards agents and the scheduler

@@ -36,7 +36,7 @@ struct Objective {
 struct ReplicaGroup {
   DeviceRequest device;        // kind CPU takes `resources.cpus` of a CPU device
   uint32_t count = 1;
-  uint32_t concurrency = 4;    // requests a replica takes at once
+  uint32_t concurrency = 64;   // requests a replica takes at once
   bool operator==(const ReplicaGroup&) const = default;
 };
 
@@ -52,7 +52,7 @@ struct DeploymentSpec {
   std::vector<ReplicaGroup> groups;
   Objective objective;
   std::optional<PriceRate> price_cap;  // no replica on a dearer device
-  uint32_t queue_max = 64;             // requests waiting in the router
+  uint32_t queue_max = 4096;           // requests waiting in the router; time is what bounds them
   Duration queue_timeout = std::chrono::seconds(30);
   // A replica that is to end takes no new requests, and for so long those that it has may finish;
   // then SIGTERM, and SIGKILL after `grace`.

@@ -205,9 +205,11 @@ struct RouteDeployment {
   std::string name;
   std::string model;
   Objective objective;
-  uint32_t queue_max = 64;
+  uint32_t queue_max = 4096;
   Duration queue_timeout = std::chrono::seconds(30);
   std::vector<RouteReplica> replicas;  // ordered by id
+  Time created;                        // first set; the zero time: not known
+  std::string tenant;                  // whose it is; empty: not known
   bool operator==(const RouteDeployment&) const = default;
 };
 

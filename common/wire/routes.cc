@@ -43,6 +43,8 @@ void Encode(const allot::RouteDeployment& deployment, RouteDeployment* out) {
   out->set_queue_max(deployment.queue_max);
   out->set_queue_timeout(deployment.queue_timeout.count());
   EncodeAll(deployment.replicas, out->mutable_replicas());
+  out->set_created(ToMicros(deployment.created));
+  out->set_tenant(ReplaceInvalidUtf8(deployment.tenant));
 }
 
 StatusOr<allot::RouteDeployment> Decode(const RouteDeployment& in) {
@@ -56,6 +58,9 @@ StatusOr<allot::RouteDeployment> Decode(const RouteDeployment& in) {
   deployment.queue_max = in.queue_max();
   ASSIGN_OR_RETURN(deployment.queue_timeout, DecodeDuration("queue_timeout", in.queue_timeout()));
   RETURN_IF_ERROR(DecodeAll(in.replicas(), &deployment.replicas));
+  RETURN_IF_ERROR(CheckRange<int64_t>("deployment.created", in.created(), 0, ToMicros(kTimeMax)));
+  deployment.created = FromMicros(in.created());
+  deployment.tenant = in.tenant();
   return deployment;
 }
 

@@ -314,7 +314,9 @@ void ClusterState::Fold(const JobFinished& r) {
 }
 
 void ClusterState::Fold(const DeploymentSet& r) {
-  DeploymentState& deployment = deployments_[r.spec->name];
+  const auto [at, fresh] = deployments_.try_emplace(r.spec->name);
+  DeploymentState& deployment = at->second;
+  if (fresh) deployment.created = r.at;
   deployment.spec = r.spec;
   deployment.generation = r.generation;
   deployment.stopping = false;

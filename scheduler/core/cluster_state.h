@@ -69,6 +69,7 @@ struct DeploymentState {
   uint64_t generation = 0;
   bool stopping = false;
   std::vector<ReplicaId> replicas;  // in order of id
+  Time created;                     // set for the first time since it was last removed
 };
 
 // The idempotency key of a finished job that is not kept any more.

@@ -302,6 +302,7 @@ class Hasher {
     Add(*d.spec);
     Number(d.generation);
     Number(d.stopping);
+    At(d.created);
     Number(d.replicas.size());
     for (const ReplicaId id : d.replicas) Number(id.value());
   }

@@ -46,6 +46,8 @@ std::optional<RouteDeployment> RouteKeeper::Build(const std::string& name) const
   route.objective = spec.objective;
   route.queue_max = spec.queue_max;
   route.queue_timeout = spec.queue_timeout;
+  route.created = it->second.created;
+  route.tenant = spec.tenant;
   for (const ReplicaId id : it->second.replicas) {
     const ReplicaState& replica = state.replicas().at(id);
     const NodeState& node = *state.FindNode(replica.placement.node);

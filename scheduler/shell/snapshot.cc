@@ -1,5 +1,8 @@
 #include "scheduler/shell/snapshot.h"
 
+#include <algorithm>
+#include <map>
+#include <string>
 #include <utility>
 
 #include "common/wire/codec.h"
@@ -187,6 +190,7 @@ Status StateCodec::Write(const ClusterState& state, const Sink& sink) {
     out->set_generation(deployment.generation);
     out->set_stopping(deployment.stopping);
     for (const ReplicaId id : deployment.replicas) out->add_replicas(id.value());
+    out->set_created(ToMicros(deployment.created));
     RETURN_IF_ERROR(sink(part));
   }
   for (const auto& [id, replica] : state.replicas_) {
@@ -262,9 +266,9 @@ Status StateCodec::Reader::AddNode(const pb::NodeState& in) {
   }
   for (const uint64_t id : in.replicas()) node.replicas.push_back(ReplicaId(id));
   for (const pb::Quarantine& quarantine : in.quarantines())
-    node.quarantines[quarantine.device()] = {
-        FromMicros(quarantine.since()), FromMicros(quarantine.until()), quarantine.strikes(),
-        quarantine.probation(), quarantine.why()};
+    node.quarantines[quarantine.device()] = {FromMicros(quarantine.since()),
+                                             FromMicros(quarantine.until()), quarantine.strikes(),
+                                             quarantine.probation(), quarantine.why()};
   state_.nodes_.push_back(std::move(node));
   return absl::OkStatus();
 }
@@ -293,6 +297,7 @@ Status StateCodec::Reader::AddDeployment(const pb::DeploymentState& in) {
   deployment.generation = in.generation();
   deployment.stopping = in.stopping();
   for (const uint64_t id : in.replicas()) deployment.replicas.push_back(ReplicaId(id));
+  deployment.created = FromMicros(in.created());
   const std::string name = deployment.spec->name;
   if (!state_.deployments_.emplace(name, std::move(deployment)).second) {
     return InvalidArgument("deployment {} is there twice", name);
@@ -341,10 +346,25 @@ Status StateCodec::Reader::CheckReferences() const {
   return absl::OkStatus();
 }
 
+// A snapshot of an earlier version does not say when deployments were first set: no later than
+// their oldest replica was placed.
+void StateCodec::Reader::DateDeployments() {
+  std::map<std::string, Time> oldest;
+  for (const auto& [id, replica] : state_.replicas_) {
+    const auto [at, fresh] = oldest.try_emplace(replica.deployment, replica.placed);
+    if (!fresh) at->second = std::min(at->second, replica.placed);
+  }
+  for (auto& [name, deployment] : state_.deployments_) {
+    const auto placed = oldest.find(name);
+    if (deployment.created == Time() && placed != oldest.end()) deployment.created = placed->second;
+  }
+}
+
 StatusOr<ClusterState> StateCodec::Reader::Finish() {
   if (!head_) return InvalidArgument("the snapshot is empty");
   head_ = false;
   RETURN_IF_ERROR(CheckReferences());
+  DateDeployments();
   state_.RestoreDerived();  // names, keys and what nodes have free are not written
   return std::exchange(state_, ClusterState());
 }

@@ -33,6 +33,7 @@ struct StateCodec {
     Status AddDeployment(const records::DeploymentState& in);
     Status AddReplica(const records::ReplicaState& in);
     Status CheckReferences() const;
+    void DateDeployments();
     bool head_ = false;
     ClusterState state_;
   };

@@ -122,8 +122,8 @@ TEST(ToDeploymentSpec, TheDefaultsInTheReferenceAreTheRealOnes) {
   EXPECT_EQ(*DeploymentOf("{name: d, command: [s], replicas: [{device: {kind: CPU}}]}"),
             *DeploymentOf("{name: d, tenant: default, model: d, command: [s], grace: 10s, "
                           "objective: {percentile: 0.95}, "
-                          "replicas: [{device: {kind: CPU}, count: 1, concurrency: 4}], "
-                          "queue: {max: 64, timeout: 30s}, health: {path: /health, interval: 1s, "
+                          "replicas: [{device: {kind: CPU}, count: 1, concurrency: 64}], "
+                          "queue: {max: 4096, timeout: 30s}, health: {path: /health, interval: 1s, "
                           "timeout: 2s, start_timeout: 30m, failures_max: 3, restart_after: 5m}, "
                           "drain: 60s}"));
 }

@@ -112,6 +112,31 @@ TEST(Snapshot, GivesTheSameStateBack) {
   }));
 }
 
+// Snapshots of earlier versions do not say when a deployment was first set; its oldest replica does
+// nearly.
+TEST(Snapshot, ADeploymentOfAnEarlierVersionIsAsOldAsItsOldestReplica) {
+  EXPECT_TRUE(rc::check([](uint64_t seed) {
+    RandomHistory history(seed);
+    history.Turns(200);
+    StateCodec::Reader reader;
+    RC_ASSERT(StateCodec::Write(history.state(), [&](const records::SnapshotPart& part) {
+                records::SnapshotPart copy = part;
+                if (copy.has_deployment()) copy.mutable_deployment()->clear_created();
+                return reader.Add(copy);
+              }).ok());
+    const StatusOr<ClusterState> state = reader.Finish();
+    RC_ASSERT(state.ok());
+    for (const auto& [name, deployment] : state->deployments()) {
+      std::optional<Time> oldest;
+      for (const ReplicaId id : deployment.replicas) {
+        const Time placed = state->replicas().at(id).placed;
+        oldest = std::min(oldest.value_or(placed), placed);
+      }
+      RC_ASSERT(deployment.created == oldest.value_or(Time()));
+    }
+  }));
+}
+
 // One job after the other, each with a key; a second apart.
 class ManyJobs {
  public:

@@ -274,7 +274,9 @@ inline RouteTable Routes() {
                            .objective = SomeObjective(),
                            .queue_max = Small(),
                            .queue_timeout = SomeDuration(),
-                           .replicas = Many(replica)};
+                           .replicas = Many(replica),
+                           .created = SomeTime(),
+                           .tenant = Text()};
   };
   return {.term = Term(Positive()),
           .version = Positive(),
