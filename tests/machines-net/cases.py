@@ -244,10 +244,10 @@ def prometheus_finds_everything(bin_dir):
 global: {{scrape_interval: 1s}}
 scrape_configs:
   - job_name: allotrope
-    authorization: {{credentials_file: {c.token_file}}}
+    authorization: {{type: Bearer, credentials_file: {c.token_file}}}
     http_sd_configs:
       - url: http://{c.head.address}:7401/v1/sd/prometheus
-        authorization: {{credentials_file: {c.token_file}}}
+        authorization: {{type: Bearer, credentials_file: {c.token_file}}}
         refresh_interval: 1s
 """)
         c.client.start("prometheus", "prometheus", f"--config.file={config}", f"--storage.tsdb.path={c.client.path('tsdb')}",
