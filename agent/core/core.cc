@@ -71,7 +71,14 @@ class Core::Impl {
   void Handle(const TelemetrySampled& e, Effects&) { telemetry_ = e.devices; }
   void Handle(const ClockTicked&, Effects&) {}
 
-  void Obey(const Welcome& welcome, Effects& out) { link_.Welcomed(now_, welcome, out); }
+  void Obey(const Welcome& welcome, Effects& out) {
+    // The machine that had our name before us counted its registrations as we do.
+    if (!welcome.instance.empty() && welcome.instance != info_.instance) {
+      out.notes.emplace_back(StaleCommandRefused{welcome.epoch});
+      return;
+    }
+    link_.Welcomed(now_, welcome, out);
+  }
   void Obey(const Refuse& refuse, Effects& out) { link_.Refused(now_, refuse, out); }
   void Obey(const StartTask& m, Effects& out) {
     if (Current(m.epoch, out)) tasks_.Start(now_, m, out);

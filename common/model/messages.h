@@ -132,6 +132,9 @@ struct Welcome {
   std::vector<GatewayAddress> gateways;
   // Public keys of all gateways that may be one, heard or not; absent: not told.
   std::optional<std::vector<std::string>> gateway_keys = std::nullopt;
+  // Of the machine whose registration it answers: one that was installed anew under the same name
+  // counts from the same number, and must not take what was said to the one before. Empty: not told.
+  std::string instance = "";
 };
 
 enum class RefuseReason : uint8_t { kStaleEpoch, kStaleRegistration, kNameTaken, kBadInfo };

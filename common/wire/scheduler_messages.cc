@@ -21,6 +21,7 @@ void Fill(const allot::Welcome& in, Message* out) {
     to->set_gateway_keys_known(true);
     EncodeStrings(*in.gateway_keys, to->mutable_gateway_keys());
   }
+  to->set_instance(ReplaceInvalidUtf8(in.instance));
 }
 
 void Fill(const allot::Refuse& in, Message* out) {
@@ -83,6 +84,7 @@ StatusOr<SchedulerMessage> Take(const Welcome& in) {
     message.gateways.push_back({gateway.endpoint(), gateway.public_key()});
   }
   if (in.gateway_keys_known()) message.gateway_keys = DecodeStrings(in.gateway_keys());
+  message.instance = in.instance();
   return message;
 }
 

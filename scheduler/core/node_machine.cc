@@ -233,10 +233,11 @@ void NodeMachine::Take(NodeId node, const ReplicaReport& message, Effects& out) 
 }
 
 void NodeMachine::Welcome(const NodeState& node, Effects& out) {
-  out.commands.push_back(SendToAgent{
-      node.info->name, allot::Welcome{node.registration, node.epoch, ledger_.state().term(),
-                                      ledger_.options().heartbeat_every, ledger_.options().lease,
-                                      ledger_.gateways}});
+  allot::Welcome welcome{node.registration,       node.epoch,
+                         ledger_.state().term(),  ledger_.options().heartbeat_every,
+                         ledger_.options().lease, ledger_.gateways};
+  welcome.instance = node.info->instance;
+  out.commands.push_back(SendToAgent{node.info->name, std::move(welcome)});
 }
 
 void NodeMachine::TellGateways(Effects& out) {

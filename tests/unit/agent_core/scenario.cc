@@ -213,6 +213,8 @@ void Scenario::RunLine(const std::string& text) {
     welcome.term = Term(1);
     welcome.heartbeat_every = DurationOf(line, "heartbeat", std::chrono::seconds(1));
     welcome.gateways = GatewaysOf(line);
+    if (const auto it = line.values.find("instance"); it != line.values.end())
+      welcome.instance = it->second;
     if (welcome.registration == registration_) epoch_ = epoch;
     said(welcome);
   } else if (verb == "refuse") {

@@ -115,14 +115,14 @@ TEST(RoundTrip, KeepsWhatTheSchedulerSays) {
                                  .gateways = any::Many([] {
                                    return allot::GatewayAddress{any::Text(), any::Text()};
                                  }),
-                                 .gateway_keys = any::Maybe([] { return any::Many(any::Text); })};
+                                 .gateway_keys = any::Maybe([] { return any::Many(any::Text); }),
+                                 .instance = any::Text()};
     const auto welcome_sent = sent(welcome);
     const auto& w = As<allot::Welcome>(welcome_sent);
     RC_ASSERT(std::tie(w.registration, w.epoch, w.term, w.heartbeat_every, w.lease, w.gateways,
-                       w.gateway_keys) == std::tie(welcome.registration, welcome.epoch,
-                                                   welcome.term, welcome.heartbeat_every,
-                                                   welcome.lease, welcome.gateways,
-                                                   welcome.gateway_keys));
+                       w.gateway_keys, w.instance) ==
+              std::tie(welcome.registration, welcome.epoch, welcome.term, welcome.heartbeat_every,
+                       welcome.lease, welcome.gateways, welcome.gateway_keys, welcome.instance));
 
     const allot::Refuse refuse{.reason = any::OneOf(RefuseReason::kBadInfo),
                                .registration = any::Positive(),
