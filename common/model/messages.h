@@ -201,6 +201,7 @@ struct RouteReplica {
   PriceRate price;  // of everything the replica leases
   MilliWatt power = 0;  // what all of that draws at most; 0: unknown
   bool ready = false;
+  bool unheard = false;  // the scheduler knows nothing of it (yet): whoever knew something keeps to it
   bool operator==(const RouteReplica&) const = default;
 };
 

@@ -14,6 +14,7 @@ void Encode(const allot::RouteReplica& replica, RouteReplica* out) {
   out->set_concurrency(replica.concurrency);
   out->set_price_micros_per_hour(replica.price.micros_per_hour);
   out->set_ready(replica.ready);
+  out->set_unheard(replica.unheard);
   out->set_power_milliwatts(replica.power);
 }
 
@@ -29,6 +30,7 @@ StatusOr<allot::RouteReplica> Decode(const RouteReplica& in) {
   replica.concurrency = in.concurrency();
   ASSIGN_OR_RETURN(replica.price, DecodePrice("replica.price", in.price_micros_per_hour()));
   replica.ready = in.ready();
+  replica.unheard = in.unheard();
   RETURN_IF_ERROR(CheckRange<int64_t>("replica.power", in.power_milliwatts(), 0,
                                       kMilliWattsMax * DeviceSet::kMax));
   replica.power = in.power_milliwatts();

@@ -266,7 +266,8 @@ inline RouteTable Routes() {
                         .concurrency = Small(),
                         .price = Price(),
                         .power = Number(0, kMilliWattsMax),
-                        .ready = Coin()};
+                        .ready = Coin(),
+                        .unheard = Coin()};
   };
   const auto deployment = [&] {
     return RouteDeployment{.name = "d" + Text(),
