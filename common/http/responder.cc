@@ -15,7 +15,9 @@ class SessionResponder final : public Responder {
   ~SessionResponder() override {
     on_gone_ = nullptr;
     if (stage_ == Stage::kWaiting) {
-      Send(ErrorResponse(Internal("the request was not answered")));
+      const auto session = session_.lock();
+      const Status why = Internal("the request was not answered");
+      Send(session && session->has_server() ? session->Own(500, why) : ErrorResponse(why));
     } else if (stage_ == Stage::kStreaming) {
       Abort();
     }
@@ -48,6 +50,12 @@ class SessionResponder final : public Responder {
     if (stage_ == Stage::kDone) return;
     Complete();
     if (const auto session = session_.lock()) session->Abort();
+  }
+
+  void Cut() override {
+    if (stage_ == Stage::kDone) return;
+    Complete();
+    if (const auto session = session_.lock()) session->Cut();
   }
 
   void OnClientGone(std::function<void()> callback) override {

@@ -6,11 +6,13 @@
 // Done here, so that handlers need not: HEAD arrives as GET and loses its body on the way out;
 // OPTIONS is answered with Allow; Expect: 100-continue; 400 for what is no request or is badly
 // encoded, 408, 413, 417, 431; Content-Length, Transfer-Encoding, Connection and Date are always
-// ours (such headers of a Response are dropped). A head must arrive within idle_timeout, and so
-// must every piece of a body and every acknowledgement of data written; a whole body within
-// body_timeout. header_bytes_max holds for the head, extensions of chunks and trailers together. A
-// request whose end is in doubt (RFC 9112, 6.3) is a 400 and the connection's last. A handler may
-// take as long as it likes. Requests of one connection are handled one after the other.
+// ours (such headers of a Response are dropped). Letters and digits of a path come as they are, not
+// percent-encoded: a filter in front must see the path that is served (400). A head must arrive
+// within idle_timeout, and so must every piece of a body and every acknowledgement of data written;
+// a whole body within body_timeout. header_bytes_max holds for the head, extensions of chunks and
+// trailers together. A request whose end is in doubt (RFC 9112, 6.3) is a 400 and the connection's
+// last. A handler may take as long as it likes. Requests of one connection are handled one after
+// the other.
 #pragma once
 
 #include <cstdint>
@@ -32,8 +34,10 @@ namespace allot::http {
 using Headers = std::vector<std::pair<std::string, std::string>>;
 
 struct Request {
-  std::string method;                                      // "GET"
-  std::string path;                                        // decoded, without the query
+  std::string method;  // "GET"
+  // Decoded, without the query. An encoded slash stays "%2F": it separates nothing.
+  std::string path;
+  std::string raw_query;                                   // as it came, without the "?"
   std::vector<std::pair<std::string, std::string>> query;  // decoded, in order
   Headers headers;                                         // names in lower case
   std::string body;
@@ -60,10 +64,14 @@ class Responder {
   virtual void End() = 0;
   // Ends the connection without finishing the stream: the client sees a truncated answer.
   virtual void Abort() = 0;
+  // The same once what was written has gone out: without its last chunk the answer is seen to be
+  // cut, and yet its last words arrive. Where nothing frames the body, as Abort.
+  virtual void Cut() { Abort(); }
   // Called once if the client goes away before the answer is complete. The server notices
   // while it is still waiting for the answer (it keeps a read pending on the socket). Never
   // called from within another call. A client that has only closed its sending side counts as
-  // gone, yet an answer is still sent to it. Not called once the Responder is dropped.
+  // gone, yet an answer is still sent to it; but see Options::half_close. Not called once the
+  // Responder is dropped.
   virtual void OnClientGone(std::function<void()> callback) = 0;
   // Bytes written and not yet taken by the socket: slow clients are the caller's to bound.
   virtual size_t Backlog() const = 0;
@@ -86,6 +94,14 @@ class Server {
     // still checks for itself: a request that came as a whole goes to it at once.
     std::function<std::optional<Response>(const Request& head)> refuse = nullptr;
     size_t connections_max = 10'000;  // 503 and close beyond
+    // Answers of the server's own (errors, and that to OPTIONS with `why` ok) in the API's shape:
+    // `plain` has the status and the headers that belong to it.
+    std::function<Response(Response plain, const Status& why)> own_answer = nullptr;
+    // A client that has closed its sending side may still wait for its answer. To find out it is
+    // sent something it ignores: "100 Continue" after a second without a head, in a stream of
+    // events a comment. If nobody is there it counts as gone. HTTP/1.0 and other streams: as
+    // without.
+    bool half_close = false;
   };
   static StatusOr<std::unique_ptr<Server>> Listen(boost::asio::io_context& loop, Options options,
                                                   Handler handler);

@@ -1,5 +1,7 @@
 #include "common/http/session.h"
 
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <charconv>
 #include <ctime>
@@ -19,17 +21,15 @@ using boost::system::error_code;
 constexpr size_t kAheadMax = 256 << 10;
 // A small body is copied behind its head: one buffer, one segment.
 constexpr size_t kSmallBody = 16 << 10;
+constexpr char kMethods[] = "GET, HEAD, POST, PUT, DELETE, OPTIONS";
+// Most answers come sooner than the first probe, so that few clients ever see one.
+constexpr auto kProbeAfter = std::chrono::seconds(1);
+constexpr auto kProbeEvery = std::chrono::seconds(10);
 constexpr auto kLingerMax = std::chrono::seconds(5);
 
 bool WouldBlock(const error_code& error) {
   return error == asio::error::would_block || error == asio::error::try_again ||
          error == asio::error::interrupted;
-}
-
-Response SimpleError(int status, const Status& why) {
-  Response response = ErrorResponse(why);
-  response.status = status;
-  return response;
 }
 
 void AppendNumber(std::string* out, size_t number, int base = 10) {
@@ -63,7 +63,7 @@ void Session::Start() {
 }
 
 void Session::Refuse() {
-  AnswerSimply(ErrorResponse(Unavailable("too many connections; try again later")));
+  AnswerSimply(Own(503, Unavailable("too many connections; try again later")));
 }
 
 void Session::Close() {
@@ -80,11 +80,14 @@ void Session::Close() {
 void Session::ExtendDeadline() { deadline_ = Clock::now() + server_->options.idle_timeout; }
 
 void Session::CheckDeadline(Clock::time_point now) {
+  if (!closed() && eof_ && phase_ == Phase::kAnswering && probe_at_.has_value() &&
+      now >= *probe_at_)
+    Probe();
   if (closed() || now < deadline_) return;
   if (phase_ == Phase::kAnswering && out_.empty()) return;  // The handler may take its time.
   if (phase_ == Phase::kReading && parser_.started() && out_.empty()) {
     return AnswerSimply(
-        SimpleError(408, DeadlineExceeded("the request did not arrive in time; send it faster")));
+        Own(408, DeadlineExceeded("the request did not arrive in time; send it faster")));
   }
   Fail();
 }
@@ -123,6 +126,7 @@ void Session::OnEof() {
     case Phase::kReading:
       return out_.empty() ? Close() : void();  // Else once it is flushed.
     case Phase::kAnswering:
+      if (server_->options.half_close) return BeginProbes();
       return ClientGone();  // It may still read, so an answer is sent.
     case Phase::kLingering:
       return out_.empty() ? Close() : void();
@@ -162,22 +166,22 @@ void Session::Process() {
       continue;
     }
     if (result == RequestParser::Result::kMalformed) {
-      AnswerSimply(ErrorResponse(
-          InvalidArgument("this is not an HTTP/1.1 request, or where its body ends is in doubt")));
+      AnswerSimply(Own(400, InvalidArgument("this is not an HTTP/1.1 request, or where its body "
+                                            "ends is in doubt")));
     } else if (result == RequestParser::Result::kHeadTooLarge) {
-      AnswerSimply(SimpleError(
-          431, InvalidArgument("the head or the trailers of the request are over {} bytes",
-                               server_->options.header_bytes_max)));
+      AnswerSimply(
+          Own(431, InvalidArgument("the head or the trailers of the request are over {} bytes",
+                                   server_->options.header_bytes_max)));
     } else if (result == RequestParser::Result::kBodyTooLarge) {
-      AnswerSimply(SimpleError(
-          413, InvalidArgument("the body is over {} bytes", server_->options.body_bytes_max)));
+      AnswerSimply(
+          Own(413, InvalidArgument("the body is over {} bytes", server_->options.body_bytes_max)));
     } else if (parser_.head_done() && !continue_sent_) {
       const std::string_view expect = parser_.request().Header("expect");
       if (EqualsIgnoreCase(expect, "100-continue")) {
         continue_sent_ = true;
         WriteParts("HTTP/1.1 100 Continue\r\n\r\n", {}, {});
       } else if (!expect.empty()) {
-        AnswerSimply(SimpleError(417, InvalidArgument("only Expect: 100-continue is known")));
+        AnswerSimply(Own(417, InvalidArgument("only Expect: 100-continue is known")));
       }
     }
     break;
@@ -200,7 +204,8 @@ std::optional<Response> Session::CheckBody(bool whole) {
   const Server::Options& options = server_->options;
   if (size > 0 &&
       server_->bodies_bytes > std::max(options.bodies_bytes_max, options.body_bytes_max)) {
-    return ErrorResponse(
+    return Own(
+        503,
         Unavailable("the requests in hand have bodies of {} bytes together; try again in a second",
                     server_->bodies_bytes));
   }
@@ -222,22 +227,26 @@ void Session::Dispatch() {
   continue_sent_ = body_expected_ = false;
   keep_alive_ = parser_.keep_alive();
   http_1_0_ = parser_.http_1_0();
-  head_only_ = chunked_ = false;
+  head_only_ = chunked_ = head_sent_ = between_events_ = event_stream_ = false;
   const std::string target = parser_.target();
   Request request = parser_.Take();
   if (!http_1_0_ && request.Header("host").empty()) {
-    return AnswerSimply(ErrorResponse(InvalidArgument("the Host header is missing")));
+    return AnswerSimply(Own(400, InvalidArgument("the Host header is missing")));
   }
   if (request.method == "CONNECT" || request.method == "TRACE") {
-    return AnswerSimply(SimpleError(405, InvalidArgument("{} is not served", request.method)));
+    return AnswerSimply(
+        Own(405, InvalidArgument("{} is not served", request.method), {{"Allow", kMethods}}));
   }
   if (request.method == "OPTIONS") {
-    return SendAnswer(
-        Response{.status = 204, .headers = {{"Allow", "GET, HEAD, POST, PUT, DELETE, OPTIONS"}}});
+    Response allowed{.status = 204, .headers = {{"Allow", kMethods}}};
+    const auto& shape = server_->options.own_answer;
+    return SendAnswer(shape ? shape(std::move(allowed), absl::OkStatus()) : std::move(allowed));
   }
   if (!ParseTarget(target, &request)) {
-    return SendAnswer(ErrorResponse(
-        InvalidArgument("the path or query is not valid percent-encoded UTF-8 text")));
+    return SendAnswer(
+        Own(400, InvalidArgument("the path or query is not valid percent-encoded UTF-8 text, or "
+                                 "its path encodes letters or digits, which must stand for "
+                                 "themselves")));
   }
   if (request.method == "HEAD") {  // The answer to GET without its body; handlers need not know.
     head_only_ = true;
@@ -286,6 +295,7 @@ void Session::SendAnswer(Response response) {
   if (phase_ != Phase::kAnswering) return;
   BuildHead(response.status, response.headers, response.content_type, /*chunked=*/false,
             response.body.size());
+  head_sent_ = true;
   const bool silent = head_only_ || HasNoBody(response.status);
   const std::string_view body = silent ? std::string_view() : std::string_view(response.body);
   WriteParts(server_->head, body, {});
@@ -294,7 +304,7 @@ void Session::SendAnswer(Response response) {
 
 void Session::AnswerSimply(Response response) {
   phase_ = Phase::kAnswering;
-  keep_alive_ = head_only_ = http_1_0_ = false;
+  keep_alive_ = head_only_ = http_1_0_ = head_sent_ = false;
   parser_.Take();          // What there is of a body is not kept while the client reads its answer.
   in_start_ = in_.size();  // Nothing after this can be trusted to be a request.
   SendAnswer(std::move(response));
@@ -306,6 +316,8 @@ void Session::StartStream(int status, const Headers& headers, std::string_view c
   chunked_ = body && !http_1_0_;
   if (body && http_1_0_) keep_alive_ = false;  // The end of the body is the end of the connection.
   BuildHead(status, headers, content_type, chunked_, std::string_view::npos);
+  head_sent_ = true;
+  event_stream_ = between_events_ = chunked_ && content_type.starts_with("text/event-stream");
   WriteParts(server_->head, {}, {});
   if (!closed() && head_only_) {
     // The client has its whole answer: whoever produces the body may as well stop.
@@ -316,6 +328,7 @@ void Session::StartStream(int status, const Headers& headers, std::string_view c
 void Session::WriteChunk(std::string_view chunk) {
   if (phase_ != Phase::kAnswering || chunk.empty() || head_only_) return;
   if (!chunked_) return WriteParts(chunk, {}, {});
+  between_events_ = event_stream_ && (chunk.ends_with("\n\n") || chunk.ends_with("\r\n\r\n"));
   char frame[24];
   char* const end = std::to_chars(frame, frame + sizeof frame - 2, chunk.size(), 16).ptr;
   end[0] = '\r';
@@ -336,6 +349,21 @@ void Session::Abort() {
   error_code ignored;
   socket_.set_option(asio::socket_base::linger(true, 0), ignored);
   Close();
+}
+
+void Session::Cut() {
+  if (phase_ != Phase::kAnswering) return;
+  if (!chunked_) return Abort();
+  keep_alive_ = false;
+  FinishAnswer();
+}
+
+Response Session::Own(int status, const Status& why, Headers headers) const {
+  Response response = ErrorResponse(why);
+  response.status = status;
+  for (auto& header : headers) response.headers.push_back(std::move(header));
+  const auto& shape = server_->options.own_answer;
+  return shape ? shape(std::move(response), why) : response;
 }
 
 void Session::FinishAnswer() {
@@ -372,13 +400,46 @@ void Session::Linger() {
 }
 
 void Session::WatchForEnd() {
-  if (eof_) ClientGone();  // It had gone before anyone asked.
+  if (!eof_) return;  // Else it had gone before anyone asked.
+  server_->options.half_close ? BeginProbes() : ClientGone();
 }
 
 // Posted: never from inside a call of the handler's, which does not expect to be re-entered.
 void Session::ClientGone() {
   asio::post(server_->loop, [server = server_, responder = responder_] {
     if (!server->closed) TellClientGone(responder);
+  });
+}
+
+void Session::BeginProbes() {
+  // Before the head a version 1.0 of HTTP knows of nothing that could be sent.
+  if (head_sent_ ? !event_stream_ : http_1_0_) return ClientGone();
+  WatchForError();
+  if (head_sent_) return Probe();
+  probe_at_ = Clock::now() + kProbeAfter;
+}
+
+void Session::Probe() {
+  probe_at_ = Clock::now() + kProbeEvery;
+  if (!out_.empty()) return;  // What is on its way tells as much.
+  if (!head_sent_) {
+    WriteParts("HTTP/1.1 100 Continue\r\n\r\n", {}, {});
+  } else if (between_events_) {
+    WriteParts("3\r\n:\n\n\r\n", {}, {});
+  }
+}
+
+// A client that is not there answers with a reset.
+void Session::WatchForError() {
+  if (std::exchange(watching_, true)) return;
+  socket_.async_wait(Socket::wait_error, [self = shared_from_this()](const error_code&) {
+    self->watching_ = false;
+    if (self->closed()) return;
+    int error = 0;
+    socklen_t size = sizeof error;
+    getsockopt(self->socket_.native_handle(), SOL_SOCKET, SO_ERROR, &error, &size);
+    if (error != 0) return self->Fail();
+    self->WatchForError();
   });
 }
 

@@ -68,8 +68,11 @@ class Session : public std::enable_shared_from_this<Session> {
   void WriteChunk(std::string_view chunk);
   void EndStream();
   void Abort();
+  void Cut();
+  Response Own(int status, const Status& why, Headers headers = {}) const;
   void WatchForEnd();  // someone wants to know when the client goes
   size_t backlog() const { return backlog_; }
+  bool has_server() const { return server_ != nullptr; }
 
  private:
   enum class Phase { kReading, kAnswering, kLingering, kClosed };
@@ -87,6 +90,10 @@ class Session : public std::enable_shared_from_this<Session> {
   void AfterFlush();
   void Linger();
   void ClientGone();
+  // The client has closed its sending side: is it still there?
+  void BeginProbes();
+  void Probe();
+  void WatchForError();
   void Fail();  // the connection broke
   bool closed() const { return phase_ == Phase::kClosed; }
   void ExtendDeadline();
@@ -114,8 +121,13 @@ class Session : public std::enable_shared_from_this<Session> {
   bool eof_ = false;
   bool continue_sent_ = false;
   bool body_expected_ = false;  // the head has come, and who sent it may send the rest
+  std::optional<Clock::time_point> probe_at_;
+  bool watching_ = false;  // for an error of the socket
   // Of the request in hand:
   bool head_only_ = false, keep_alive_ = true, chunked_ = false, http_1_0_ = false;
+  bool head_sent_ = false;
+  bool between_events_ = false;  // of a stream of events: a comment may be put here
+  bool event_stream_ = false;
 };
 
 // responder.cc

@@ -42,6 +42,25 @@ bool PercentDecode(std::string_view text, bool plus_is_space, std::string* out) 
   return plain || IsValidUtf8(*out);
 }
 
+// In a path an encoded slash is no separator, and what needs no encoding (RFC 3986, 2.3) may not be
+// hidden behind one from those who look at the path before us.
+bool DecodePath(std::string_view path, std::string* out) {
+  constexpr std::string_view kUnreserved = "-._~";
+  std::string kept;
+  for (size_t i = 0; i < path.size(); ++i) {
+    kept += path[i];
+    if (path[i] != '%' || i + 2 >= path.size()) continue;
+    const int high = HexValue(path[i + 1]), low = HexValue(path[i + 2]);
+    if (high < 0 || low < 0) return false;
+    const int c = high * 16 + low;
+    if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+        (c < 0x80 && kUnreserved.find(static_cast<char>(c)) != std::string_view::npos))
+      return false;
+    if (c == '/') kept += "25";  // "%252F" becomes "%2F".
+  }
+  return PercentDecode(kept, /*plus_is_space=*/false, out);
+}
+
 bool ParseQuery(std::string_view text, Request* request) {
   while (!text.empty()) {
     const size_t end = std::min(text.find('&'), text.size());
@@ -74,9 +93,10 @@ bool ParseTarget(std::string_view target, Request* request) {
     request->path = "/";
   } else if (path[0] != '/' && path != "*") {
     return false;
-  } else if (!PercentDecode(path, /*plus_is_space=*/false, &request->path)) {
+  } else if (!DecodePath(path, &request->path)) {
     return false;
   }
+  if (question != std::string_view::npos) request->raw_query = target.substr(question + 1);
   return question == std::string_view::npos || ParseQuery(target.substr(question + 1), request);
 }
 

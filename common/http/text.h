@@ -11,7 +11,8 @@
 namespace allot::http {
 
 // Fills path and query from a request target: "/v1/jobs?limit=3", or "http://host/v1/jobs".
-// False on a bad percent sequence, a decoded NUL or invalid UTF-8. "+" is a space in the query.
+// False on a bad percent sequence, one of a letter, digit, "-", ".", "_" or "~" in the path, a
+// decoded NUL or invalid UTF-8. "+" is a space in the query.
 bool ParseTarget(std::string_view target, Request* request);
 
 bool EqualsIgnoreCase(std::string_view a, std::string_view lower_case);
