@@ -18,6 +18,9 @@ namespace allot::gateway {
 namespace {
 
 constexpr std::string_view kTcp = "tcp://";
+// Of all requests in hand together: sixteen of the largest by default, many thousands of usual
+// ones.
+constexpr size_t kBodiesBytesMax = 512 << 20;
 
 Status CheckOptions(const Options& options) {
   if (options.name.empty()) return InvalidArgument("the gateway has no name");
@@ -77,7 +80,13 @@ class Gateway::Impl {
                      loop_,
                      {.listen = options_.http_listen,
                       .body_bytes_max = static_cast<size_t>(body_max),
-                      .refuse = [this](const http::Request& head) { return api_->Refuse(head); }},
+                      .bodies_bytes_max = kBodiesBytesMax,
+                      .refuse = [this](const http::Request& head) { return api_->Refuse(head); },
+                      .own_answer =
+                          [this](http::Response plain, const Status& why) {
+                            return api_->OwnAnswer(std::move(plain), why);
+                          },
+                      .half_close = true},
                      [this](http::Request request, http::ResponderPtr responder) {
                        api_->Handle(std::move(request), responder);
                      }));

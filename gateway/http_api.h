@@ -23,10 +23,16 @@ class HttpApi {
   void Handle(http::Request request, const http::ResponderPtr& responder);
   // For Server::Options::refuse: whoever has no token is told before the body is read.
   std::optional<http::Response> Refuse(const http::Request& head);
+  // For Server::Options::own_answer: the server's own errors are the API's.
+  http::Response OwnAnswer(http::Response plain, const Status& why);
 
  private:
-  void Complete(http::Request request, Endpoint endpoint, const auth::Principal& principal,
+  void Complete(http::Request request, const auth::Principal& principal,
                 const http::ResponderPtr& responder);
+  void Model(std::string name, const http::ResponderPtr& responder);
+  Status MayGoFirst(const auth::Principal& principal, const Submission& submission) const;
+  void RefuseMethod(const http::Request& request, std::string_view allowed,
+                    const http::ResponderPtr& responder);
   void Explain(std::string_view id, const http::ResponderPtr& responder);
   http::Response Refusal(const ApiError& error);
   void Refuse(const ApiError& error, const http::ResponderPtr& responder);

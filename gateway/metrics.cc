@@ -12,14 +12,24 @@ using Outcome = router::RequestEnded::Outcome;
 
 double Seconds(Duration time) { return static_cast<double>(time.count()) / 1e6; }
 
+// Answers of large models take minutes.
+std::vector<double> LongBuckets() {
+  std::vector<double> buckets = metrics::LatencyBuckets();
+  for (const double seconds : {120, 300, 600, 1200, 3600}) buckets.push_back(seconds);
+  return buckets;
+}
+
+constexpr size_t kTenantsMax = 100;
+constexpr char kOther[] = "other";
+
 const Row kRequests{"allotrope_gateway_requests_total",
                     "Requests that ended, by deployment, device and outcome."};
 const Row kSeconds{"allotrope_gateway_request_seconds",
                    "Time from arrival to the end of the answer, of answered requests.",
-                   Kind::kHistogram, metrics::LatencyBuckets()};
+                   Kind::kHistogram, LongBuckets()};
 const Row kTtft{"allotrope_gateway_ttft_seconds",
                 "Time from arrival to the first byte of the answer.", Kind::kHistogram,
-                metrics::LatencyBuckets()};
+                LongBuckets()};
 const Row kCost{"allotrope_gateway_cost_usd_total",
                 "Price of the leased devices over the time requests held their share of them."};
 const Row kEnergy{"allotrope_gateway_energy_joules_total",
@@ -50,6 +60,28 @@ const Row kRoutes{"allotrope_gateway_routes_version", "Version of the route tabl
 const Row kTokensStale{
     "allotrope_gateway_tokens_stale",
     "1 while the tokens file cannot be used and the tokens read before stay valid.", Kind::kGauge};
+const Row kTokens{"allotrope_gateway_tokens_total",
+                  "Tokens of answered requests by what answers report (usage); output tokens of a "
+                  "stream that reports none are its events."};
+const Row kTenantRequests{"allotrope_gateway_tenant_requests_total",
+                          "Requests that ended, by tenant and outcome."};
+const Row kTenantCost{"allotrope_gateway_tenant_cost_usd_total",
+                      "As cost_usd_total, by tenant of the request."};
+const Row kAnswers{"allotrope_gateway_upstream_answers_total",
+                   "Answers of model servers, by deployment and status."};
+const Row kRetries{
+    "allotrope_gateway_retries_total",
+    "Requests tried on another replica, by why: failed (no answer), error (500, 502), "
+    "refused (429, 503)."};
+const Row kPutOut{"allotrope_gateway_replica_ejections_total",
+                  "Times a replica was put out of routing for a while, by cause."};
+const Row kOut{"allotrope_gateway_replicas_out",
+               "Replicas that are out of routing, or on trial after that.", Kind::kGauge};
+const Row kShadowed{"allotrope_gateway_deployments_shadowed",
+                    "1 while an older deployment serves this one's model.", Kind::kGauge};
+const Row kRepeats{"allotrope_gateway_repeated_requests_total",
+                   "Requests that are the same, byte for byte, as one whose client left before its "
+                   "answer: clients that give up too early generate everything anew."};
 const Row kSlow{"allotrope_gateway_slow_clients_total",
                 "Streams cut off because the client did not read them."};
 const Row kRefused{"allotrope_gateway_http_refused_total",
@@ -68,6 +100,8 @@ const char* NameOf(Outcome outcome) {
   switch (outcome) {
     case Outcome::kOk:
       return "ok";
+    case Outcome::kClientError:
+      return "client_error";
     case Outcome::kUpstreamError:
       return "upstream_error";
     case Outcome::kRejected:
@@ -80,6 +114,30 @@ const char* NameOf(Outcome outcome) {
   return "unknown";
 }
 
+const char* WhyRefused(int status) {
+  switch (status) {
+    case 401:
+    case 403:
+      return "unauthorized";
+    case 404:
+      return "not_found";
+    case 405:
+      return "method";
+    case 408:
+      return "timeout";
+    case 413:
+      return "body_too_large";
+    case 415:
+      return "media_type";
+    case 417:
+      return "expectation";
+    case 431:
+      return "head_too_large";
+    default:
+      return status >= 500 ? "overload" : "bad_request";
+  }
+}
+
 std::string OrNone(const std::string& text) { return text.empty() ? "none" : text; }
 
 }  // namespace
@@ -88,19 +146,72 @@ Metrics::Metrics()
     : decision_(registry_.GetHistogram(kDecisionSeconds)),
       queue_(kQueue),
       in_flight_(kInFlight),
-      predicted_(kPredicted) {
+      predicted_(kPredicted),
+      out_(kOut),
+      shadowed_(kShadowed) {
   registry_.AddProcessMetrics();
   registry_.GetCounter(kSlow);
-  for (const char* why : {"unauthorized", "bad_request"})
-    registry_.GetCounter(kRefused, {{"reason", why}});
+  for (const int status : {400, 401, 404, 405, 408, 413, 415, 417, 431, 503})
+    registry_.GetCounter(kRefused, {{"reason", WhyRefused(status)}});
 }
 
 Metrics::~Metrics() = default;
 
 void Metrics::Decided(Duration took) { decision_.Observe(Seconds(took)); }
 void Metrics::SlowClient() { registry_.GetCounter(kSlow).Add(); }
-void Metrics::Unauthorized() { registry_.GetCounter(kRefused, {{"reason", "unauthorized"}}).Add(); }
-void Metrics::BadRequest() { registry_.GetCounter(kRefused, {{"reason", "bad_request"}}).Add(); }
+void Metrics::Refused(int status) {
+  registry_.GetCounter(kRefused, {{"reason", WhyRefused(status)}}).Add();
+}
+
+void Metrics::PutOut(const router::ReplicaPutOut& out) {
+  registry_
+      .GetCounter(kPutOut,
+                  {{"deployment", out.deployment}, {"cause", std::string(ToString(out.cause))}})
+      .Add();
+}
+
+void Metrics::Retried(const router::TriedElsewhere& retry) {
+  registry_
+      .GetCounter(kRetries, {{"deployment", retry.deployment}, {"why", std::string(retry.why)}})
+      .Add();
+}
+
+void Metrics::Repeated(const std::string& deployment) {
+  registry_.GetCounter(kRepeats, {{"deployment", OrNone(deployment)}}).Add();
+}
+
+Metrics::TenantHandles& Metrics::HandlesOfTenant(const std::string& tenant) {
+  if (const auto known = tenants_.find(tenant); known != tenants_.end()) return known->second;
+  const bool named = tenants_.size() < kTenantsMax;
+  TenantHandles& handles = tenants_[named ? tenant : kOther];
+  if (handles.cost == nullptr) {
+    handles.label = named ? tenant : kOther;
+    handles.cost = &registry_.GetCounter(kTenantCost, {{"tenant", handles.label}});
+  }
+  return handles;
+}
+
+void Metrics::EndedOfTenant(const router::RequestEnded& ended) {
+  TenantHandles& handles = HandlesOfTenant(ended.tenant);
+  metrics::Counter*& counter = handles.outcomes[ended.outcome];
+  if (counter == nullptr)
+    counter = &registry_.GetCounter(
+        kTenantRequests, {{"tenant", handles.label}, {"outcome", NameOf(ended.outcome)}});
+  counter->Add();
+  if (ended.cost.micros > 0) handles.cost->Add(ended.cost.dollars());
+  if (ended.outcome != Outcome::kOk) return;
+  auto& [prompt, output] = handles.tokens[ended.deployment];
+  if (prompt == nullptr) {
+    const auto of = [&](const char* kind) {
+      return &registry_.GetCounter(
+          kTokens, {{"deployment", ended.deployment}, {"tenant", handles.label}, {"kind", kind}});
+    };
+    prompt = of("prompt");
+    output = of("output");
+  }
+  prompt->Add(ended.prompt_tokens);
+  output->Add(ended.output_tokens);
+}
 
 void Metrics::Routed(const router::Forward& forward) {
   metrics::Counter*& counter = decisions_[{forward.deployment, forward.reason}];
@@ -147,24 +258,37 @@ void Metrics::Ended(const router::RequestEnded& ended) {
     counter = &registry_.GetCounter(kRequests, labels);
   }
   counter->Add();
+  EndedOfTenant(ended);
+  if (ended.http_status != 0) {
+    metrics::Counter*& answers = answers_[{ended.deployment, ended.http_status}];
+    if (answers == nullptr)
+      answers = &registry_.GetCounter(kAnswers, {{"deployment", ended.deployment},
+                                                 {"status", std::to_string(ended.http_status)}});
+    answers->Add();
+  }
   if (ended.cost.micros > 0) handles.cost->Add(ended.cost.dollars());
   if (ended.energy > 0) handles.energy->Add(static_cast<double>(ended.energy) / 1e3);
   if (ended.deployment.empty()) return;  // Nothing was promised.
-  // A client that left before it was late was neither served nor let down.
-  if (ended.outcome != Outcome::kCancelled || !ended.within_objective)
-    (ended.within_objective ? handles.met : handles.missed)->Add();
+  // A client that left before it was late was neither served nor let down, nor was one that asked
+  // for what it could not have.
+  const bool judged = ended.outcome != Outcome::kClientError &&
+                      (ended.outcome != Outcome::kCancelled || !ended.within_objective);
+  if (judged) (ended.within_objective ? handles.met : handles.missed)->Add();
   if (handles.seconds == nullptr || ended.outcome != Outcome::kOk) return;
   handles.seconds->Observe(Seconds(ended.end_to_end));
   if (ended.ttft > Duration::zero()) handles.ttft->Observe(Seconds(ended.ttft));
 }
 
 std::string Metrics::Text(const router::Core& core, const Sample& sample) {
-  std::map<Labels, double> queue, in_flight, predicted;
+  std::map<Labels, double> queue, in_flight, predicted, out, shadowed;
   for (const RouteDeployment& deployment : core.routes().deployments) {
     const Labels labels = {{"deployment", deployment.name}};
     queue[labels] = core.Queued(deployment.name);
     in_flight[labels] = core.RequestsInFlight(deployment.name);
+    if (!core.ShadowedBy(deployment.name).empty()) shadowed[labels] = 1;
+    double& out_of_it = out[labels];
     for (const router::CandidateView& view : core.Predictions(deployment.name)) {
+      if (!view.out_why.empty()) ++out_of_it;
       if (view.samples == 0) continue;  // A guess is no measurement.
       const Labels of_model = {{"deployment", deployment.name},
                                {"device_model", view.device_model},
@@ -176,6 +300,8 @@ std::string Metrics::Text(const router::Core& core, const Sample& sample) {
   queue_.Publish(registry_, queue);
   in_flight_.Publish(registry_, in_flight);
   predicted_.Publish(registry_, predicted);
+  out_.Publish(registry_, out);
+  shadowed_.Publish(registry_, shadowed);
   registry_.GetGauge(kNodes).Set(static_cast<double>(sample.nodes_linked));
   registry_.GetGauge(kConnections).Set(static_cast<double>(sample.http_connections));
   registry_.GetGauge(kScheduler).Set(sample.scheduler_connected ? 1 : 0);

@@ -1,8 +1,8 @@
 // The gateway's metrics: handles of the request path, kept by their labels, and what is sampled
 // when somebody looks.
 //
-// Labels come from route tables, never from clients: requests for models nobody serves count under
-// deployment "none". One thread.
+// Labels come from route tables, never from clients (requests for models nobody serves count under
+// deployment "none"), but for tenants, which are bounded. One thread.
 #pragma once
 
 #include <map>
@@ -33,8 +33,11 @@ class Metrics {
   void Routed(const router::Forward& forward);
   void Ended(const router::RequestEnded& ended);
   void SlowClient();
-  void Unauthorized();  // 401 and 403
-  void BadRequest();
+  void Refused(int status);  // an HTTP request, by us
+  void PutOut(const router::ReplicaPutOut& out);
+  void Retried(const router::TriedElsewhere& retry);
+  // A request that came again after its client had left.
+  void Repeated(const std::string& deployment);
 
   std::string Text(const router::Core& core, const Sample& sample);
 
@@ -47,13 +50,25 @@ class Metrics {
     metrics::Counter *cost = nullptr, *energy = nullptr, *met = nullptr, *missed = nullptr;
   };
   Handles& HandlesOf(const router::RequestEnded& ended);
+  // Of one tenant: the first hundred are named, as headers of tokens bound to none may invent any.
+  struct TenantHandles {
+    std::string label;
+    std::map<router::RequestEnded::Outcome, metrics::Counter*> outcomes;
+    std::map<std::string, std::pair<metrics::Counter*, metrics::Counter*>>
+        tokens;  // prompt, output
+    metrics::Counter* cost = nullptr;
+  };
+  TenantHandles& HandlesOfTenant(const std::string& tenant);
+  void EndedOfTenant(const router::RequestEnded& ended);
 
   metrics::Registry registry_;  // before what refers to it
   metrics::Mirror mirror_{registry_};
   metrics::Histogram& decision_;
   std::map<std::tuple<std::string, std::string, bool>, Handles> handles_;
   std::map<std::pair<std::string, RouteReason>, metrics::Counter*> decisions_;
-  metrics::GaugeFamily queue_, in_flight_, predicted_;
+  std::map<std::string, TenantHandles> tenants_;
+  std::map<std::pair<std::string, int32_t>, metrics::Counter*> answers_;
+  metrics::GaugeFamily queue_, in_flight_, predicted_, out_, shadowed_;
 };
 
 }  // namespace allot::gateway

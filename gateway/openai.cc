@@ -4,13 +4,14 @@
 #include <charconv>
 #include <optional>
 
+#include "common/base/text.h"
+#include "common/http/text.h"
 #include "common/json/json.h"
+#include "gateway/body_scan.h"
 
 namespace allot::gateway {
 namespace {
 
-constexpr size_t kDepthMax = 64;
-constexpr int64_t kTokensMax = 10'000'000;
 constexpr std::string_view kServerError = "server_error";
 
 bool Refuse(ApiError* error, std::string_view param, std::string message) {
@@ -20,76 +21,49 @@ bool Refuse(ApiError* error, std::string_view param, std::string message) {
   return false;
 }
 
-size_t BytesOfText(const json::value& value) {
-  if (value.is_string()) return value.get_string().size();
-  // Parts of a message, a list of prompts, or a list of token numbers.
-  if (value.is_array()) {
-    size_t bytes = 0;
-    for (const json::value& item : value.get_array())
-      bytes += item.is_int64() ? 4 : BytesOfText(item);
-    return bytes;
-  }
-  if (value.is_object())
-    if (const json::value* text = value.get_object().if_contains("text")) return BytesOfText(*text);
-  return 0;
-}
-
-bool ParseTokensMax(const json::object& object, const char* name, CompletionRequest* out,
-                    ApiError* error) {
-  const json::value* value = object.if_contains(name);
-  if (value == nullptr || value->is_null()) return true;
-  std::optional<int64_t> number;
-  if (value->is_int64()) number = value->get_int64();
-  if (!number.has_value() || *number < 0 || *number > kTokensMax)
-    return Refuse(error, name,
-                  fmt::format("{} must be a whole number from 0 to {}", name, kTokensMax));
-  out->output_tokens_max = static_cast<uint32_t>(*number);
-  return true;
-}
-
-bool ParsePrompt(const json::object& object, CompletionRequest* out, ApiError* error) {
-  const json::value* prompt = object.if_contains("prompt");
-  if (prompt == nullptr) return Refuse(error, "prompt", "you must provide a prompt parameter");
-  if (!prompt->is_string() && !prompt->is_array())
-    return Refuse(error, "prompt", "prompt must be a string or a list");
-  out->prompt_tokens = static_cast<uint32_t>(BytesOfText(*prompt) / 4 + 1);
-  return true;
-}
-
-bool ParseMessages(const json::object& object, CompletionRequest* out, ApiError* error) {
-  const json::value* messages = object.if_contains("messages");
-  if (messages == nullptr || !messages->is_array() || messages->get_array().empty())
-    return Refuse(error, "messages", "messages must be a list of at least one message");
-  size_t bytes = 0;
-  for (const json::value& message : messages->get_array()) {
-    if (!message.is_object())
-      return Refuse(error, "messages", "every message must be an object with role and content");
-    if (const json::value* content = message.get_object().if_contains("content"))
-      bytes += BytesOfText(*content);
-  }
-  out->prompt_tokens = static_cast<uint32_t>(bytes / 4 + 1);
-  return true;
-}
-
-}  // namespace
-
-http::Response ToResponse(const ApiError& error) {
+json::object ToJson(const ApiError& error) {
   const auto text_or_null = [](const std::string& text) {
     return text.empty() ? json::value(nullptr) : json::value(text);
   };
   json::object body;
-  body["message"] = error.message;
+  body["message"] = ReplaceInvalidUtf8(error.message);
   body["type"] = error.type;
   body["param"] = text_or_null(error.param);
   body["code"] = text_or_null(error.code);
+  return {{"error", std::move(body)}};
+}
+
+std::optional<uint32_t> NumberAfter(std::string_view text, std::string_view key) {
+  const size_t at = text.rfind(key);
+  if (at == std::string_view::npos) return std::nullopt;
+  text.remove_prefix(at + key.size());
+  const size_t digit = text.find_first_not_of(" \t\r\n:");
+  if (digit == std::string_view::npos) return std::nullopt;
+  text.remove_prefix(digit);
+  uint32_t number = 0;
+  const auto [end, wrong] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (wrong != std::errc()) return std::nullopt;
+  return number;
+}
+
+}  // namespace
+
+bool WorthSendingAgain(int status) {
+  return status == 408 || status == 409 || status == 425 || status == 429 ||
+         (status >= 500 && status != 501 && status != 504);
+}
+
+http::Response ToResponse(const ApiError& error) {
   http::Response response;
   response.status = error.status;
-  response.body = json::serialize(json::object{{"error", std::move(body)}});
+  response.body = json::serialize(ToJson(error));
   if (error.retry_after > Duration::zero()) {
     const auto seconds = std::chrono::ceil<std::chrono::seconds>(error.retry_after);
     response.headers.emplace_back("Retry-After", std::to_string(seconds.count()));
   }
   if (error.status == 401) response.headers.emplace_back("WWW-Authenticate", "Bearer");
+  const bool again = error.again.value_or(WorthSendingAgain(error.status));
+  response.headers.emplace_back("X-Should-Retry", again ? "true" : "false");
   return response;
 }
 
@@ -110,6 +84,7 @@ ApiError FromReject(const router::Reject& reject) {
   error.type = kServerError;
   error.code = router::ToString(reject.reason);
   error.retry_after = reject.retry_after;
+  error.again = reject.again;
   switch (reject.reason) {
     case RejectReason::kUnknownModel:
       error.status = 404;
@@ -135,51 +110,51 @@ ApiError FromReject(const router::Reject& reject) {
   return error;
 }
 
-bool ParseCompletionRequest(std::string_view body, Endpoint endpoint, CompletionRequest* out,
-                            ApiError* error) {
-  // Small requests, the usual ones, need no allocation.
-  unsigned char memory[4096];
-  json::monotonic_resource storage(memory, sizeof memory);
-  json::parse_options options;
-  options.max_depth = kDepthMax;
-  boost::system::error_code failed;
-  const json::value document =
-      json::parse(json::string_view(body.data(), body.size()), failed, &storage, options);
-  if (failed)
-    return Refuse(error, "", fmt::format("the body is not valid JSON: {}", failed.message()));
-  if (!document.is_object()) return Refuse(error, "", "the body must be a JSON object");
-  const json::object& object = document.get_object();
-
-  const json::value* model = object.if_contains("model");
-  if (model == nullptr || !model->is_string() || model->get_string().empty())
+bool ParseCompletionRequest(std::string_view body, CompletionRequest* out, ApiError* error) {
+  BodyFacts facts;
+  std::string why;
+  if (!ScanBody(body, &facts, &why))
+    return Refuse(error, "", fmt::format("the body is not a JSON object: {}", why));
+  if (!facts.model.has_value() || facts.model->empty())
     return Refuse(error, "model", "you must provide a model parameter");
-  out->model.assign(model->get_string().data(), model->get_string().size());
-
-  if (const json::value* stream = object.if_contains("stream");
-      stream != nullptr && !stream->is_null()) {
-    if (!stream->is_bool()) return Refuse(error, "stream", "stream must be true or false");
-    out->stream = stream->get_bool();
-  }
-  if (!ParseTokensMax(object, "max_tokens", out, error) ||
-      !ParseTokensMax(object, "max_completion_tokens", out, error))
-    return false;
-  return endpoint == Endpoint::kCompletions ? ParsePrompt(object, out, error)
-                                            : ParseMessages(object, out, error);
+  out->model = *std::move(facts.model);
+  out->stream = facts.stream;
+  out->output_tokens_max = facts.output_tokens_max;
+  out->prompt_tokens =
+      static_cast<uint32_t>(std::min<size_t>(facts.text_bytes / 4, UINT32_MAX - 1) + 1);
+  return true;
 }
 
-uint32_t CompletionTokens(std::string_view answer) {
-  constexpr std::string_view kKey = "\"completion_tokens\"";
-  constexpr size_t kTail = 4096;
-  if (answer.size() > kTail) answer.remove_prefix(answer.size() - kTail);
-  const size_t at = answer.rfind(kKey);
-  if (at == std::string_view::npos) return 0;
-  answer.remove_prefix(at + kKey.size());
-  const size_t digit = answer.find_first_not_of(" \t\r\n:");
-  if (digit == std::string_view::npos) return 0;
-  answer.remove_prefix(digit);
-  uint32_t tokens = 0;
-  const auto [end, wrong] = std::from_chars(answer.data(), answer.data() + answer.size(), tokens);
-  return wrong == std::errc() ? tokens : 0;
+Usage UsageOf(std::string_view answer) {
+  if (answer.size() > kUsageTail) answer.remove_prefix(answer.size() - kUsageTail);
+  return {NumberAfter(answer, "\"prompt_tokens\""), NumberAfter(answer, "\"completion_tokens\"")};
+}
+
+bool IsNothing(std::string_view answer) {
+  constexpr std::string_view kSpace = " \t\r\n";
+  const size_t begin = answer.find_first_not_of(kSpace);
+  if (begin == std::string_view::npos) return true;
+  if (answer.size() > 64) return false;
+  const std::string_view text = answer.substr(begin, answer.find_last_not_of(kSpace) + 1 - begin);
+  return text == "{}" || text == "null" || text == "[]" || text == "\"\"";
+}
+
+std::string ErrorEvent(const ApiError& error) {
+  return fmt::format("data: {}\n\n", json::serialize(ToJson(error)));
+}
+
+size_t WholeEvents(std::string_view stream) {
+  size_t end = 0;
+  if (const size_t at = stream.rfind("\n\n"); at != std::string_view::npos) end = at + 2;
+  if (const size_t at = stream.rfind("\r\n\r\n"); at != std::string_view::npos)
+    end = std::max(end, at + 4);
+  return end;
+}
+
+bool IsEventStream(std::string_view content_type) {
+  constexpr std::string_view kType = "text/event-stream";
+  return content_type.size() >= kType.size() &&
+         http::EqualsIgnoreCase(content_type.substr(0, kType.size()), kType);
 }
 
 void EventCounter::EndLine() {

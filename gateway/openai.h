@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -28,21 +29,36 @@ struct ApiError {
   std::string param;  // empty: null
   std::string code;   // empty: null
   Duration retry_after{};
+  std::optional<bool> again;  // may the same request succeed if it is sent again; unset: by status
 };
 http::Response ToResponse(const ApiError& error);
 // Statuses of authentication and the like.
 ApiError FromStatus(const Status& status);
 ApiError FromReject(const router::Reject& reject);
 
-enum class Endpoint { kCompletions, kChatCompletions };
+// Is a request worth sending again after an answer of this status? (What clients go by, if we do
+// not tell them: X-Should-Retry.)
+bool WorthSendingAgain(int status);
 
-// False fills `error`: not JSON, not UTF-8, nested too deep, no model, a field of the wrong type.
-bool ParseCompletionRequest(std::string_view body, Endpoint endpoint, CompletionRequest* out,
-                            ApiError* error);
+// False fills `error`: not a JSON object, or no model. All else is the model server's to judge.
+bool ParseCompletionRequest(std::string_view body, CompletionRequest* out, ApiError* error);
 
-// usage.completion_tokens of an answer that is not streamed; 0 if it does not say. Looks only at
-// the end of the text, where every server puts it, and builds no document.
-uint32_t CompletionTokens(std::string_view answer);
+// What an answer tells of tokens; absent is not said. Looks only at the end of the text, where
+// every server puts it (of a stream: in one of its last events), and builds no document.
+struct Usage {
+  std::optional<uint32_t> prompt_tokens, completion_tokens;
+};
+constexpr size_t kUsageTail = 4096;
+Usage UsageOf(std::string_view answer);
+
+// An answer that holds nothing: no bytes, or an empty value.
+bool IsNothing(std::string_view answer);
+
+// The last event of a stream that broke, as clients in use understand it.
+std::string ErrorEvent(const ApiError& error);
+// Up to and including the end of the last whole event of `stream`; 0 if there is none.
+size_t WholeEvents(std::string_view stream);
+bool IsEventStream(std::string_view content_type);
 
 // Counts the data events of a stream of server-sent events, fed in pieces cut anywhere.
 class EventCounter {

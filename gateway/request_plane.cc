@@ -1,10 +1,12 @@
 #include "gateway/request_plane.h"
 
 #include <algorithm>
+#include <charconv>
 #include <random>
 #include <utility>
 
 #include "common/base/logging.h"
+#include "common/http/text.h"
 #include "common/proto/wire.pb.h"
 
 namespace allot::gateway {
@@ -15,6 +17,31 @@ bool IsOurs(std::string_view name) {
   return name == "content-type" || name == "content-length" || name == "date" || name == "server" ||
          name == "connection" || name == "keep-alive" || name == "transfer-encoding" ||
          name.starts_with("x-allot-");
+}
+
+// How much is kept of an event that does not end.
+constexpr size_t kPartialMax = 64 << 10;
+constexpr size_t kLeftMax = 1024;
+// The longest pause that clients obey.
+constexpr Duration kRetryAfterMax = std::chrono::seconds(59);
+
+// Whole seconds of a Retry-After; dates are left to the client.
+std::optional<Duration> ParseRetryAfter(std::string_view text) {
+  int64_t seconds = 0;
+  const auto [end, wrong] = std::from_chars(text.data(), text.data() + text.size(), seconds);
+  if (wrong != std::errc() || end != text.data() + text.size() || seconds < 0) return std::nullopt;
+  return std::chrono::seconds(std::min<int64_t>(seconds, 3600));
+}
+
+bool Has(const http::Headers& headers, std::string_view name) {
+  return std::any_of(headers.begin(), headers.end(), [name](const auto& header) {
+    return http::EqualsIgnoreCase(header.first, name);
+  });
+}
+
+uint64_t FingerprintOf(const Submission& submission) {
+  const std::hash<std::string_view> hash;
+  return hash(submission.body) ^ (hash(submission.tenant) * 31 + hash(submission.path));
 }
 
 uint64_t SeedOr(uint64_t seed) { return seed != 0 ? seed : std::random_device()(); }
@@ -56,6 +83,9 @@ RequestId RequestPlane::Submit(Submission submission, http::ResponderPtr respond
     GiveUp(id, found->second);
   });
   Exchange& exchange = exchanges_[id.value()];
+  exchange.fingerprint = FingerprintOf(submission);
+  if (left_.contains(exchange.fingerprint))
+    metrics_.Repeated(core_.Serving(submission.request.model));
   exchange.submission = std::move(submission);
   exchange.responder = std::move(responder);
   Feed(std::move(arrived));
@@ -84,6 +114,13 @@ void RequestPlane::Feed(router::Event event) {
     const std::vector<router::Command> commands = std::move(effects_.commands);
     const std::vector<router::RequestEnded> ended = std::move(effects_.ended);
     for (const router::RequestEnded& request : ended) metrics_.Ended(request);
+    for (const router::TriedElsewhere& retry : effects_.retries) metrics_.Retried(retry);
+    for (const router::ReplicaPutOut& out : effects_.put_out) {
+      metrics_.PutOut(out);
+      SPDLOG_WARN("replica put out replica={} node={} deployment={} cause={} for={}",
+                  ToString(out.replica), out.node, out.deployment, ToString(out.cause),
+                  FormatDuration(out.time));
+    }
     for (const router::Command& command : commands)
       std::visit([this](const auto& c) { Do(c); }, command);
   }
@@ -117,7 +154,9 @@ void RequestPlane::Do(const router::Forward& forward) {
   wire_ids_[exchange.wire_id] = forward.id.value();
   exchange.forward = forward;
   exchange.status = 0;
+  exchange.retry_after.reset();
   exchange.headers.clear();
+  exchange.content_type.clear();
   exchange.held.clear();
   exchange.first_byte = false;
 
@@ -137,7 +176,8 @@ void RequestPlane::Do(const router::Forward& forward) {
   request.set_timeout(submission.deadline.value_or(options_.answer_timeout).count());
   // A copy: another try needs the bytes again.
   if (!wire_.forward(forward.node, std::move(request), submission.body))
-    Feed(router::RequestFailed{forward.id, false, "its node is not linked"});
+    Feed(router::RequestFailed{forward.id, false, "its node is not linked",
+                               router::RequestFailed::Fault::kWay});
 }
 
 void RequestPlane::Do(const router::Reject& reject) {
@@ -146,7 +186,12 @@ void RequestPlane::Do(const router::Reject& reject) {
   Exchange exchange = std::move(found->second);
   wire_ids_.erase(exchange.wire_id);
   exchanges_.erase(found);
-  if (exchange.streaming) return exchange.responder->Abort();
+  if (exchange.streaming) {
+    if (!exchange.event_stream || exchange.mid_event) return exchange.responder->Abort();
+    // A client that takes the end for the end would show half an answer.
+    exchange.responder->Write(ErrorEvent(FromReject(reject)));
+    return exchange.responder->Cut();
+  }
   http::Response response = ToResponse(FromReject(reject));
   AddOurHeaders(reject.id, exchange, &response.headers);
   exchange.responder->Send(std::move(response));
@@ -180,6 +225,7 @@ void RequestPlane::OnHead(const std::string& node, wire::ResponseHead head, std:
   exchange->status = head.status() >= 200 && head.status() <= 599 ? head.status() : 502;
   for (wire::Header& header : *head.mutable_headers()) {
     if (header.name() == "content-type") exchange->content_type = header.value();
+    if (header.name() == "retry-after") exchange->retry_after = ParseRetryAfter(header.value());
     if (!IsOurs(header.name()))
       exchange->headers.emplace_back(std::move(*header.mutable_name()),
                                      std::move(*header.mutable_value()));
@@ -213,20 +259,16 @@ void RequestPlane::OnFailed(const std::string& node, const wire::ResponseFailed&
 bool RequestPlane::TakePiece(RequestId id, Exchange& exchange, std::string piece) {
   if (piece.empty()) return true;
   if (!std::exchange(exchange.first_byte, true)) {
-    Feed(router::FirstByteReceived{id});
+    // Errors are answered whole, whatever was asked for. What streams is the answer's to say: what
+    // the request said of it may have been in words of the model server's own.
+    const bool events = IsEventStream(exchange.content_type);
+    const bool streams = exchange.status == 200 && (exchange.submission.request.stream || events);
+    Feed(router::FirstByteReceived{id, streams});
     if (!exchanges_.contains(id.value())) return false;  // Its deadline passed in that moment.
-    // Errors are answered whole, whatever was asked for.
-    if (exchange.submission.request.stream && exchange.status == 200) {
-      exchange.streaming = true;
-      exchange.submission.body = std::string();  // There will be no other try.
-      AddOurHeaders(id, exchange, &exchange.headers);
-      exchange.responder->StartStream(exchange.status, std::move(exchange.headers),
-                                      exchange.content_type);
-    }
+    if (streams) StartStream(id, exchange);
   }
   if (exchange.streaming) {
-    exchange.events.Feed(piece);
-    exchange.responder->Write(std::move(piece));
+    WriteStream(exchange, std::move(piece));
     if (exchange.responder->Backlog() <= options_.backlog_bytes_max) return true;
     SPDLOG_WARN("client is too slow request={}", ToString(id));
     metrics_.SlowClient();
@@ -242,38 +284,116 @@ bool RequestPlane::TakePiece(RequestId id, Exchange& exchange, std::string piece
   wire_.cancel(exchange.forward->node, exchange.wire_id);
   Feed(router::RequestFailed{id, true,
                              fmt::format("the answer is longer than {}; ask for a stream",
-                                         FormatBytes(options_.answer_bytes_max))});
+                                         FormatBytes(options_.answer_bytes_max)),
+                             router::RequestFailed::Fault::kRequest});
   return false;
 }
 
+void RequestPlane::StartStream(RequestId id, Exchange& exchange) {
+  exchange.streaming = true;
+  exchange.event_stream = IsEventStream(exchange.content_type);
+  exchange.submission.body = std::string();  // There will be no other try.
+  AddOurHeaders(id, exchange, &exchange.headers);
+  // Proxies that collect an answer before they pass it on would make a stream of it none.
+  exchange.headers.emplace_back("X-Accel-Buffering", "no");
+  if (!Has(exchange.headers, "cache-control"))
+    exchange.headers.emplace_back("Cache-Control", "no-cache");
+  exchange.responder->StartStream(exchange.status, std::move(exchange.headers),
+                                  exchange.content_type);
+}
+
+// Events go out whole, so that a stream that breaks breaks between two of them.
+void RequestPlane::WriteStream(Exchange& exchange, std::string piece) {
+  exchange.events.Feed(piece);
+  exchange.tail += piece;
+  if (exchange.tail.size() > 2 * kUsageTail)
+    exchange.tail.erase(0, exchange.tail.size() - kUsageTail);
+  if (!exchange.event_stream) return exchange.responder->Write(std::move(piece));
+  if (!exchange.partial.empty()) piece = std::exchange(exchange.partial, {}) + piece;
+  size_t whole = WholeEvents(piece);
+  if (piece.size() - whole > kPartialMax) {
+    whole = piece.size();
+    exchange.mid_event = true;
+  } else if (whole > 0) {
+    exchange.mid_event = false;
+  }
+  exchange.partial = piece.substr(whole);
+  piece.resize(whole);
+  exchange.responder->Write(std::move(piece));
+}
+
 void RequestPlane::Finish(RequestId id, Exchange& exchange) {
+  const bool good = exchange.status >= 200 && exchange.status < 300 && exchange.status != 204;
+  if (good && !exchange.streaming && IsNothing(exchange.held))
+    return Feed(router::RequestFailed{
+        id, false, fmt::format("it answered {} with nothing in it", exchange.status)});
+  router::RequestCompleted completed{id, exchange.status};
+  completed.retry_after = exchange.retry_after;
+  const Usage usage = UsageOf(exchange.streaming ? exchange.tail : exchange.held);
+  completed.prompt_tokens = usage.prompt_tokens.value_or(0);
+  completed.output_tokens =
+      usage.completion_tokens.value_or(exchange.streaming ? exchange.events.events() : 0);
+  // What a stream without events is, nobody knows.
+  completed.nothing = exchange.streaming ? exchange.event_stream && exchange.events.events() == 0
+                                         : usage.completion_tokens == 0u;
+  completed.held = !exchange.streaming && exchange.status >= 400;
+  wire_ids_.erase(exchange.wire_id);
+  exchange.energy = core_.EnergySoFar(clock_.Now(), id);
+  if (completed.held) return Feed(completed);  // Deliver follows, or another try.
   Exchange done = std::move(exchange);
-  wire_ids_.erase(done.wire_id);
   exchanges_.erase(id.value());
-  router::RequestCompleted completed{id, done.status, 0};
-  completed.output_tokens = done.streaming ? done.events.events() : CompletionTokens(done.held);
   if (done.streaming) {
+    if (!done.partial.empty()) done.responder->Write(std::move(done.partial));
     done.responder->End();
   } else {
-    http::Response response;
-    response.status = done.status;
-    AddOurHeaders(id, done, &done.headers);
-    // A stream's headers leave before anybody can know; its watts are there.
-    if (done.forward.has_value() && done.forward->power > 0) {
-      const MilliJoule energy = core_.EnergySoFar(clock_.Now(), id);
-      done.headers.emplace_back("X-Allot-Energy-Joules",
-                                fmt::format("{:.3f}", static_cast<double>(energy) / 1e3));
-    }
-    response.headers = std::move(done.headers);
-    response.body = std::move(done.held);
-    response.content_type = std::move(done.content_type);
-    done.responder->Send(std::move(response));
+    SendHeld(id, done, /*blamed=*/false);
   }
   Feed(completed);
 }
 
+void RequestPlane::SendHeld(RequestId id, Exchange& exchange, bool blamed) {
+  http::Response response;
+  response.status = exchange.status;
+  AddOurHeaders(id, exchange, &exchange.headers);
+  // A stream's headers leave before anybody can know; its watts are there.
+  if (exchange.forward.has_value() && exchange.forward->power > 0)
+    exchange.headers.emplace_back(
+        "X-Allot-Energy-Joules", fmt::format("{:.3f}", static_cast<double>(exchange.energy) / 1e3));
+
+  if (exchange.status >= 400 && !Has(exchange.headers, "x-should-retry"))
+    exchange.headers.emplace_back("X-Should-Retry",
+                                  WorthSendingAgain(exchange.status) && !blamed ? "true" : "false");
+  // Longer ones are taken for none at all.
+  if (exchange.retry_after > kRetryAfterMax)
+    for (auto& [name, value] : exchange.headers)
+      if (name == "retry-after") value = "59";
+  response.headers = std::move(exchange.headers);
+  response.body = std::move(exchange.held);
+  response.content_type = std::move(exchange.content_type);
+  exchange.responder->Send(std::move(response));
+}
+
+void RequestPlane::Do(const router::Deliver& deliver) {
+  const auto found = exchanges_.find(deliver.id.value());
+  if (found == exchanges_.end()) return;
+  Exchange done = std::move(found->second);
+  exchanges_.erase(found);
+  SendHeld(deliver.id, done, deliver.blamed);
+}
+
+// Clients that give up early ask again, and everything is generated anew each time: this makes it
+// visible.
+void RequestPlane::NoteLeft(const Exchange& exchange) {
+  if (!left_.insert(exchange.fingerprint).second) return;
+  left_order_.push_back(exchange.fingerprint);
+  if (left_order_.size() <= kLeftMax) return;
+  left_.erase(left_order_.front());
+  left_order_.pop_front();
+}
+
 void RequestPlane::GiveUp(RequestId id, Exchange& exchange) {
   const http::ResponderPtr responder = exchange.responder;
+  NoteLeft(exchange);
   Feed(router::ClientGone{id});  // cancels at the agent
   exchanges_.erase(id.value());
   responder->Abort();

@@ -14,6 +14,7 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "common/http/server.h"
 #include "gateway/clock.h"
@@ -81,11 +82,18 @@ class RequestPlane {
     std::optional<router::Forward> forward;  // the try under way
     uint64_t wire_id = 0;                    // of that try, towards the agent
     int status = 0;
-    http::Headers headers;  // of the answer
+    std::optional<Duration> retry_after;  // as the answer says
+    http::Headers headers;                // of the answer
     std::string content_type;
     std::string held;        // of an answer that is not streamed
     bool streaming = false;  // bytes are with the client
     bool first_byte = false;
+    bool event_stream = false;  // what streams is events, which go out whole
+    std::string partial;        // of an event that has not come whole
+    bool mid_event = false;     // one that is too long for that is half with the client
+    std::string tail;           // the end of what has streamed: usage stands there
+    MilliJoule energy = 0;      // of the answer that is held, modelled
+    uint64_t fingerprint = 0;   // of what was asked
     EventCounter events;
   };
 
@@ -93,6 +101,7 @@ class RequestPlane {
   void Do(const router::Forward& forward);
   void Do(const router::Reject& reject);
   void Do(const router::CancelForward& cancel);
+  void Do(const router::Deliver& deliver);
   void ArmTimer();
 
   // The exchange behind an answer's number, if it is the node's to answer.
@@ -100,6 +109,10 @@ class RequestPlane {
   // False: the exchange has ended.
   bool TakePiece(RequestId id, Exchange& exchange, std::string piece);
   void Finish(RequestId id, Exchange& exchange);
+  void StartStream(RequestId id, Exchange& exchange);
+  void WriteStream(Exchange& exchange, std::string piece);
+  void SendHeld(RequestId id, Exchange& exchange, bool blamed);
+  void NoteLeft(const Exchange& exchange);
   void GiveUp(RequestId id, Exchange& exchange);  // on the client
   void AddOurHeaders(RequestId id, const Exchange& exchange, http::Headers* headers) const;
 
@@ -115,6 +128,9 @@ class RequestPlane {
   uint64_t last_id_;
   std::unordered_map<uint64_t, Exchange> exchanges_;  // by request id
   std::unordered_map<uint64_t, uint64_t> wire_ids_;   // of tries under way, to request ids
+  // What was asked by clients that left before their answer, the last of them.
+  std::unordered_set<uint64_t> left_;
+  std::deque<uint64_t> left_order_;
   boost::asio::steady_timer timer_;
   std::optional<Time> armed_;
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);  // for responders' callbacks

@@ -40,6 +40,10 @@ json::object ToJson(const router::CandidateView& view) {
   }
   out["within_objective"] = view.within_objective;
   out["verdict"] = view.verdict;
+  if (!view.out_why.empty()) {
+    out["out_why"] = view.out_why;
+    out["out_seconds"] = Seconds(view.out_for);
+  }
   return out;
 }
 
@@ -47,6 +51,14 @@ json::array ToJson(const std::vector<router::CandidateView>& views) {
   json::array out;
   for (const router::CandidateView& view : views) out.push_back(ToJson(view));
   return out;
+}
+
+json::object ModelOf(const RouteDeployment& deployment) {
+  return {{"id", deployment.model},
+          {"object", "model"},
+          {"created", ToMicros(deployment.created) / 1'000'000},
+          {"owned_by", deployment.tenant.empty() ? "allotrope" : deployment.tenant},
+          {"deployment", deployment.name}};
 }
 
 }  // namespace
@@ -62,15 +74,18 @@ std::string Rfc3339(Time time) {
                      clock.minutes().count(), clock.seconds().count(), micros % 1'000'000);
 }
 
-std::string ModelsJson(const RouteTable& routes) {
+std::string ModelsJson(const router::Core& core) {
   json::array models;
-  for (const RouteDeployment& deployment : routes.deployments)
-    models.push_back({{"id", deployment.model},
-                      {"object", "model"},
-                      {"created", 0},
-                      {"owned_by", "allotrope"},
-                      {"deployment", deployment.name}});
+  for (const RouteDeployment& deployment : core.routes().deployments)
+    if (core.ShadowedBy(deployment.name).empty()) models.push_back(ModelOf(deployment));
   return json::serialize(json::object{{"object", "list"}, {"data", std::move(models)}});
+}
+
+std::optional<std::string> ModelJson(const router::Core& core, const std::string& model) {
+  const std::string serving = core.Serving(model);
+  for (const RouteDeployment& deployment : core.routes().deployments)
+    if (deployment.name == serving) return json::serialize(ModelOf(deployment));
+  return std::nullopt;
 }
 
 std::string ExplanationJson(const router::RequestExplanation& explained) {
@@ -93,11 +108,16 @@ std::string ExplanationJson(const router::RequestExplanation& explained) {
 
 std::string DeploymentsJson(const router::Core& core) {
   json::array deployments;
-  for (const RouteDeployment& deployment : core.routes().deployments)
-    deployments.push_back({{"name", deployment.name},
-                           {"queued", core.Queued(deployment.name)},
-                           {"in_flight", core.RequestsInFlight(deployment.name)},
-                           {"predictions", ToJson(core.Predictions(deployment.name))}});
+  for (const RouteDeployment& deployment : core.routes().deployments) {
+    json::object out = {{"name", deployment.name},
+                        {"model", deployment.model},
+                        {"queued", core.Queued(deployment.name)},
+                        {"in_flight", core.RequestsInFlight(deployment.name)},
+                        {"predictions", ToJson(core.Predictions(deployment.name))}};
+    if (const std::string by = core.ShadowedBy(deployment.name); !by.empty())
+      out["shadowed_by"] = by;
+    deployments.push_back(std::move(out));
+  }
   return json::serialize(json::object{{"version", 1}, {"deployments", std::move(deployments)}});
 }
 

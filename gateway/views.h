@@ -1,13 +1,16 @@
 // The router's answers as JSON: docs/api.md, "Gateway".
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "scheduler/router/core.h"
 
 namespace allot::gateway {
 
-std::string ModelsJson(const RouteTable& routes);  // OpenAI's list
+std::string ModelsJson(const router::Core& core);
+std::optional<std::string> ModelJson(const router::Core& core,
+                                     const std::string& model);  // OpenAI's list
 std::string ExplanationJson(const router::RequestExplanation& explained);
 std::string DeploymentsJson(const router::Core& core);
 

@@ -190,6 +190,9 @@ struct RouterCommandText {
   std::string operator()(const router::CancelForward& c) const {
     return fmt::format("cancel {} on {}", ToString(c.id), c.node);
   }
+  std::string operator()(const router::Deliver& c) const {
+    return fmt::format("deliver {}", ToString(c.id));
+  }
 };
 
 }  // namespace

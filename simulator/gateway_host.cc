@@ -85,7 +85,10 @@ void GatewayHost::FirstByte(uint32_t node, uint64_t link, RequestId id) {
 }
 
 void GatewayHost::Completed(uint32_t node, uint64_t link, RequestId id, int32_t http_status) {
-  if (Current(node, link)) Step(router::RequestCompleted{id, http_status, 16});
+  if (!Current(node, link)) return;
+  router::RequestCompleted completed{id, http_status, 16};
+  completed.held = http_status >= 400;
+  Step(completed);
 }
 
 void GatewayHost::Failed(uint32_t node, uint64_t link, RequestId id, bool started) {

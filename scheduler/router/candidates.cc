@@ -35,6 +35,7 @@ void Candidates::Build(Time now, Deployment& deployment, const Request* request)
   request_ = request;
   Predict();
   SetBudgets();
+  deployment.panic = Panic();
   views_.clear();
   views_.reserve(deployment.slots.size());
   for (uint32_t i = 0; i < deployment.slots.size(); ++i) {
@@ -99,10 +100,26 @@ void Candidates::SetBudgets() {
   per_token_left_ = stream ? objective.per_token.value_or(kUnbounded) : kUnbounded;
 }
 
+// Better a replica that is out than no answer: it may have come to itself, and if not, its own
+// words tell the client more than ours.
+bool Candidates::Panic() const {
+  bool any = false;
+  for (const Slot& slot : deployment_->slots) {
+    if (!slot.available()) continue;
+    if (slot.replica->conduct.MayServe(now_)) return false;
+    any = true;
+  }
+  return any;
+}
+
 Standing Candidates::StandingOf(const Slot& slot) const {
   if (!slot.ready) return Standing::kNotReady;
   if (!slot.linked) return Standing::kNotLinked;
   if (request_ != nullptr && request_->HasTried(slot.replica->facts.id)) return Standing::kTried;
+  if (const Conduct& conduct = slot.replica->conduct; conduct.troubled() && !deployment_->panic) {
+    if (conduct.Out(now_)) return Standing::kOut;
+    if (!conduct.MayServe(now_)) return Standing::kOnTrial;
+  }
   return slot.in_flight < slot.concurrency ? Standing::kCandidate : Standing::kFull;
 }
 
@@ -153,6 +170,7 @@ int64_t Candidates::DrainPerKilosecond() const {
   double rate = 0;  // ends per microsecond
   for (const Slot& slot : deployment_->slots) {
     if (!slot.available()) continue;
+    if (!deployment_->panic && slot.replica->conduct.troubled()) continue;
     const Prediction& p = slot.group->prediction;
     const Duration full = p.mean.At(LoadOf(slot.concurrency - 1, slot.concurrency));
     rate += slot.concurrency / static_cast<double>(std::max<int64_t>(full.count(), 1));
@@ -181,6 +199,7 @@ ConsideredReplica Candidates::Consider(const Slot& slot) const {
   out.samples = slot.group->prediction.samples;
   out.within_objective = rating.within;
   out.standing = StandingOf(slot);
+  out.out_cause = slot.replica->conduct.cause();
   return out;
 }
 
@@ -241,9 +260,17 @@ CandidateView Candidates::Show(const Slot& slot) const {
     case Standing::kTried:
       view.verdict = "failed before";
       break;
+    case Standing::kOut:
+    case Standing::kOnTrial:
+      view.verdict = TroubleText(StandingOf(slot), slot.replica->conduct.cause());
+      break;
     case Standing::kCandidate:
       view.verdict = rating.within ? "available" : "too slow";
       break;
+  }
+  if (const Conduct& conduct = slot.replica->conduct; conduct.troubled()) {
+    view.out_why = ToString(conduct.cause());
+    view.out_for = std::max(conduct.until() - now_, Duration::zero());
   }
   return view;
 }

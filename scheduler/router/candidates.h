@@ -46,6 +46,7 @@ class Candidates {
   };
 
   void Predict();
+  bool Panic() const;
   void SetBudgets();
   Rating Rate(const Slot& slot, uint32_t others) const;
   bool Fits(const DeviceGroup& group, Duration end_to_end, Duration ttft, Duration per_token) const;

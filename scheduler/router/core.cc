@@ -1,7 +1,9 @@
 #include "scheduler/router/core.h"
 
 #include <algorithm>
+#include <set>
 #include <tuple>
+#include <utility>
 
 #include "common/base/check.h"
 #include "policies/api/registry.h"
@@ -14,11 +16,34 @@ namespace allot::router {
 namespace {
 
 constexpr Duration kRetryAfterMin = std::chrono::seconds(1);
-constexpr Duration kRetryAfterMax = std::chrono::seconds(60);
-// A replica takes seconds to start or to be found healthy again.
-constexpr Duration kRetryAfterNoReplica = std::chrono::seconds(5);
+// Clients in use take a minute or more for no answer at all and come back at once.
+constexpr Duration kRetryAfterMax = std::chrono::seconds(59);
+// A request that two replicas broke with is not given to a third: it may be what breaks them.
+constexpr uint32_t kBrokeMax = 2;
+// Tries elsewhere that a deployment has in hand at most, and what it earns with each request: where
+// everything fails, trying again adds a fifth to the load and does not multiply it.
+constexpr double kRetriesMax = 100, kRetriesEarned = 0.2;
+// A replica is slow where its answers take three times as long as most of its peers'.
+constexpr int64_t kSlowFactor = 3;
+constexpr Duration kSlowMin = std::chrono::milliseconds(10);
+// Given up without a byte of an answer after so many times what was predicted: it hangs.
+constexpr int64_t kHangsFactor = 4;
+constexpr Duration kHangsMin = std::chrono::seconds(1);
 
 using Outcome = RequestEnded::Outcome;
+
+// What a status of the model server says of the replica.
+Outcome OutcomeOf(int32_t status) {
+  if (status < 400) return Outcome::kOk;
+  // Not implemented: it is what was asked for that is wrong.
+  if ((status < 500 && status != 429) || status == 501) return Outcome::kClientError;
+  return Outcome::kUpstreamError;
+}
+bool IsRefusal(int32_t status) { return status == 429 || status == 503; }
+// Another replica may do better. Not a gateway timeout: the next try would take as long again.
+bool WorthTryingElsewhere(int32_t status) {
+  return IsRefusal(status) || status == 500 || status == 502;
+}
 
 }  // namespace
 
@@ -40,7 +65,11 @@ class Core::Impl {
     out_ = nullptr;
   }
 
-  std::optional<Time> NextWakeup() const { return requests_.NextTimer(); }
+  std::optional<Time> NextWakeup() const {
+    const std::optional<Time> timer = requests_.NextTimer();
+    if (out_until_.empty()) return timer;
+    return std::min(timer.value_or(kTimeMax), out_until_.begin()->first);
+  }
   const Fleet& fleet() const { return fleet_; }
   MilliJoule EnergySoFar(Time now, RequestId id) {
     const auto place = requests_.Find(id);
@@ -72,7 +101,7 @@ class Core::Impl {
         std::tie(e.table->term, e.table->version) < std::tie(old.term, old.version))
       return;  // Overtaken by a newer one.
     MakePolicy(*e.table);
-    fleet_.Take(e.table);
+    fleet_.Take(now_, e.table);
     for (auto& [name, deployment] : fleet_.deployments()) {
       if (!deployment->listed) RejectQueue(*deployment);
       Pump(*deployment);
@@ -81,13 +110,13 @@ class Core::Impl {
   }
 
   void On(const NodeLinked& e) {
-    if (!fleet_.SetLinked(e.node, true)) return;
+    if (!fleet_.SetLinked(now_, e.node, true)) return;
     for (auto& [name, deployment] : fleet_.deployments()) Pump(*deployment);
   }
 
   // The node is cut off, not the device slow: its estimates learn nothing from this.
   void On(const NodeUnlinked& e) {
-    if (!fleet_.SetLinked(e.node, false)) return;
+    if (!fleet_.SetLinked(now_, e.node, false)) return;
     std::vector<RequestId> cut;
     for (const Replica* replica : fleet_.BusyOn(e.node))
       for (uint32_t place : replica->flights) cut.push_back(requests_.at(place).id);
@@ -95,7 +124,7 @@ class Core::Impl {
     for (RequestId id : cut) {
       const uint32_t place = *requests_.Find(id);
       FailTry(place, requests_.at(place).started(),
-              fmt::format("the link to node {} broke", e.node));
+              fmt::format("the link to node {} broke", e.node), RequestFailed::Fault::kWay);
     }
     for (auto& [name, deployment] : fleet_.deployments()) Pump(*deployment);
   }
@@ -108,12 +137,16 @@ class Core::Impl {
     request.key = {e.priority, ++last_sequence_};
     request.deadline = e.deadline;
     request.stream = e.stream;
+    request.prompt_tokens = e.prompt_tokens;
+    request.tenant = e.tenant;
     if (request.deployment == nullptr)
       return EndRejected(place, RejectReason::kUnknownModel, {},
-                         fmt::format("no deployment serves the model \"{}\"", e.model));
+                         fmt::format("no deployment serves the model \"{}\"", e.model),
+                         /*again=*/false);
     Deployment& deployment = *request.deployment;
+    deployment.retries_left = std::min(deployment.retries_left + kRetriesEarned, kRetriesMax);
     if (deployment.available == 0)
-      return EndRejected(place, RejectReason::kNoReplica, kRetryAfterNoReplica,
+      return EndRejected(place, RejectReason::kNoReplica, RetryAfter(deployment),
                          fmt::format("no replica of deployment {} is ready", deployment.name));
     if (deployment.queue.empty()) {
       if (TryForward(place, /*first=*/true) != Try::kMustWait) return;
@@ -134,6 +167,7 @@ class Core::Impl {
     Request& request = requests_.at(*place);
     if (request.replica == nullptr || request.first_byte.has_value()) return;
     request.first_byte = now_;
+    request.stream = request.stream || e.streamed;
     // A stream that has begun is not cut off: what the client has would be wasted.
     if (request.started()) requests_.SetTimer(*place, std::nullopt);
   }
@@ -142,14 +176,29 @@ class Core::Impl {
     const auto place = requests_.Find(e.id);
     if (!place.has_value() || requests_.at(*place).replica == nullptr) return;
     Request& request = requests_.at(*place);
-    const bool refused = e.http_status == 429 || e.http_status >= 500;
+    const Outcome outcome = OutcomeOf(e.http_status);
+    const bool refused = IsRefusal(e.http_status);
     if (refused) {
-      LearnSlow(request);
-    } else if (e.http_status < 400) {  // The client's own errors are quick and teach nothing.
+      NoteRefusal(request, e.retry_after);
+    } else if (outcome == Outcome::kUpstreamError || (outcome == Outcome::kOk && e.nothing)) {
+      NoteFailure(request);  // Quick or not, it teaches nothing of how long answers take.
+    } else if (outcome == Outcome::kOk) {
       Learn(request, e.output_tokens);
-    }
+    }  // The client's own errors say nothing of the replica.
     Deployment& deployment = *request.deployment;
-    End(*place, refused ? Outcome::kUpstreamError : Outcome::kOk, e.output_tokens);
+    if (e.held && WorthTryingElsewhere(e.http_status)) {
+      if (!refused) ++request.broke;
+      if (WhyNotElsewhere(*place, /*started=*/false).empty()) {
+        TryElsewhere(*place, refused ? "refused" : "error");
+        return Pump(deployment);
+      }
+    }
+    if (e.held)
+      out_->commands.emplace_back(std::in_place_type<Deliver>,
+                                  Deliver{request.id, request.broke >= kBrokeMax});
+    request.http_status = e.http_status;
+    request.prompt_tokens = e.prompt_tokens;
+    End(*place, outcome, e.output_tokens);
     Pump(deployment);
   }
 
@@ -157,8 +206,7 @@ class Core::Impl {
     const auto place = requests_.Find(e.id);
     if (!place.has_value() || requests_.at(*place).replica == nullptr) return;
     Deployment& deployment = *requests_.at(*place).deployment;
-    LearnSlow(requests_.at(*place));
-    FailTry(*place, e.started, e.message);
+    FailTry(*place, e.started, e.message, e.fault);
     Pump(deployment);
   }
 
@@ -181,6 +229,12 @@ class Core::Impl {
   void On(const ClockTicked&) {}  // FireTimers follows every event.
 
   void FireTimers() {
+    while (!out_until_.empty() && out_until_.begin()->first <= now_) {
+      const ReplicaId id = out_until_.begin()->second;
+      out_until_.erase(out_until_.begin());
+      const Replica* replica = fleet_.FindReplica(id);
+      if (replica != nullptr) Pump(*replica->deployment);
+    }
     while (const auto place = requests_.TakeDue(now_)) {
       Request& request = requests_.at(*place);
       Deployment& deployment = *request.deployment;
@@ -203,12 +257,16 @@ class Core::Impl {
   // ---- admission --------------------------------------------------------------------------
 
   void Pump(Deployment& deployment) {
-    while (!deployment.queue.empty())
-      if (TryForward(deployment.queue.begin()->second, /*first=*/false) == Try::kMustWait) return;
+    for (auto next = deployment.queue.begin(); next != deployment.queue.end();) {
+      const uint32_t place = (next++)->second;
+      // One that has failed somewhere waits for another replica than those behind it may.
+      if (TryForward(place, /*first=*/false) == Try::kMustWait && requests_.at(place).tried.empty())
+        return;
+    }
   }
 
   // `first`: the deadline is checked against what the replicas have been seen to do.
-  Try TryForward(uint32_t place, bool first) {
+  Try TryForward(uint32_t place, bool first, bool may_wait = true) {
     Request& request = requests_.at(place);
     Deployment& deployment = *request.deployment;
     candidates_.Build(now_, deployment, &request);
@@ -227,7 +285,7 @@ class Core::Impl {
       CHECK(choice.view < views.size());
     }
     const policies::ReplicaView& view = views[choice.view];
-    if (!view.within_objective && choice.reason != RouteReason::kExploring &&
+    if (may_wait && !view.within_objective && choice.reason != RouteReason::kExploring &&
         policy_->WaitsForObjective() && candidates_.WorthWaiting())
       return Try::kMustWait;
     ForwardTo(place, view, choice.reason);
@@ -248,6 +306,8 @@ class Core::Impl {
     request.first_byte.reset();
     request.predicted = view.predicted;
     request.expected = view.expected;
+    request.trial = replica.conduct.troubled() && !deployment.panic;
+    if (request.trial) replica.conduct.BeginTrial();
     ++request.tries;
     replica.flights.push_back(place);
     fleet_.SetInFlight(replica);
@@ -290,29 +350,59 @@ class Core::Impl {
     request.queued = false;
   }
 
-  // The replica did not answer. Elsewhere, if nothing has gone to the client and tries are left.
-  void FailTry(uint32_t place, bool started, const std::string& why) {
+  // ---- other replicas ---------------------------------------------------------------------
+
+  void FailTry(uint32_t place, bool started, const std::string& why, RequestFailed::Fault fault) {
+    using Fault = RequestFailed::Fault;
+    Request& request = requests_.at(place);
+    const ReplicaId failed = request.replica->facts.id;
+    if (fault == Fault::kReplica) {
+      NoteFailure(request);
+      ++request.broke;
+    }
+    const std::string then = fault == Fault::kRequest ? "it would end alike on any other"
+                                                      : WhyNotElsewhere(place, started);
+    if (then.empty()) return TryElsewhere(place, "failed");
+    const bool again = fault != Fault::kRequest && request.broke < kBrokeMax;
+    Release(place);
+    EndRejected(place, RejectReason::kReplicaFailed, {},
+                fmt::format("{} failed: {}; {}", ToString(failed), why, then), again);
+  }
+
+  // The replica that has it counts as tried from now on. Empty: it may go to another.
+  std::string WhyNotElsewhere(uint32_t place, bool started) {
     Request& request = requests_.at(place);
     Deployment& deployment = *request.deployment;
-    const ReplicaId failed = request.replica->facts.id;
-    Release(place);
-    request.tried.push_back(failed);
-    const auto give_up = [&](std::string_view then) {
-      EndRejected(place, RejectReason::kReplicaFailed, {},
-                  fmt::format("{} failed: {}; {}", ToString(failed), why, then));
-    };
-    if (started) return give_up("part of the answer had been sent");
-    if (request.tries >= options_.tries_max)
-      return give_up(fmt::format("tried {} replicas", request.tries));
+    request.tried.push_back(request.replica->facts.id);
+    if (started) return "part of the answer had been sent";
+    if (request.broke >= kBrokeMax) return fmt::format("{} replicas failed with it", kBrokeMax);
+    if (request.tries >= options_.tries_max) return fmt::format("tried {} replicas", request.tries);
+    if (deployment.retries_left < 1) return "too many requests are tried again already";
     candidates_.Build(now_, deployment, &request);
-    if (!candidates_.AnyUntried()) return give_up("no other replica is ready");
-    if (TryForward(place, /*first=*/false) != Try::kMustWait) return;
-    if (deployment.queue.size() >= deployment.queue_max)
-      return give_up("the others are busy and the queue is full");
-    Enqueue(place);
+    if (!candidates_.AnyUntried()) return "no other replica is ready";
+    if (candidates_.views().empty() && deployment.queue.size() >= deployment.queue_max)
+      return "the others are busy and the queue is full";
+    return "";
+  }
+
+  void TryElsewhere(uint32_t place, std::string_view why) {
+    Deployment& deployment = *requests_.at(place).deployment;
+    Release(place);
+    deployment.retries_left -= 1;
+    out_->retries.push_back({deployment.name, why});
+    const bool may_wait = deployment.queue.size() < deployment.queue_max;
+    if (TryForward(place, /*first=*/false, may_wait) != Try::kMustWait) return;
+    if (may_wait) return Enqueue(place);
+    // Its end has changed who may serve, and nobody it has not tried is left with room.
+    EndRejected(place, RejectReason::kReplicaFailed, {},
+                "the replica failed; the others are busy and the queue is full");
   }
 
   Duration RetryAfter(Deployment& deployment) {
+    // What has been away for a while stays away about as long again: the best guess about a wait of
+    // which nothing else is known.
+    if (deployment.without_since.has_value())
+      return std::clamp(now_ - *deployment.without_since, kRetryAfterMin, kRetryAfterMax);
     candidates_.Build(now_, deployment, nullptr);
     const int64_t rate = candidates_.DrainPerKilosecond();
     if (rate <= 0) return kRetryAfterMax;
@@ -323,8 +413,8 @@ class Core::Impl {
 
   void RejectQueue(Deployment& deployment) {
     while (!deployment.queue.empty())
-      EndRejected(deployment.queue.begin()->second, RejectReason::kNoReplica, kRetryAfterNoReplica,
-                  fmt::format("deployment {} was removed", deployment.name));
+      EndRejected(deployment.queue.begin()->second, RejectReason::kNoReplica, {},
+                  fmt::format("deployment {} was removed", deployment.name), /*again=*/false);
   }
 
   // ---- ends -------------------------------------------------------------------------------
@@ -341,6 +431,7 @@ class Core::Impl {
     replica.flights.pop_back();
     fleet_.SetInFlight(replica);
     --request.deployment->in_flight;
+    if (std::exchange(request.trial, false)) replica.conduct.AbandonTrial();
     request.replica = nullptr;
     requests_.SetTimer(place, std::nullopt);
   }
@@ -349,12 +440,14 @@ class Core::Impl {
     EndRejected(place, RejectReason::kDeadline, {},
                 *requests_.at(place).deadline <= now_
                     ? "the deadline has passed"
-                    : "no replica has been seen to answer within the deadline");
+                    : "no replica has been seen to answer within the deadline",
+                /*again=*/false);
   }
 
-  void EndRejected(uint32_t place, RejectReason why, Duration retry_after, std::string message) {
+  void EndRejected(uint32_t place, RejectReason why, Duration retry_after, std::string message,
+                   bool again = true) {
     Request& request = requests_.at(place);
-    out_->commands.push_back(Reject{request.id, why, retry_after, std::move(message)});
+    out_->commands.push_back(Reject{request.id, why, retry_after, std::move(message), again});
     const bool failed = why == RejectReason::kReplicaFailed;
     if (!failed && request.replica == nullptr) {
       if (request.deployment != nullptr) candidates_.Build(now_, *request.deployment, &request);
@@ -372,6 +465,10 @@ class Core::Impl {
     RequestEnded ended;
     ended.id = request.id;
     ended.outcome = outcome;
+    ended.tenant = request.tenant;
+    ended.http_status = request.http_status;
+    if (ended.http_status != 0) ended.prompt_tokens = request.prompt_tokens;
+    ended.output_tokens = output_tokens;
     ended.end_to_end = now_ - request.arrived;
     ended.queued = (request.tries == 0 ? now_ : request.forwarded) - request.arrived;
     if (request.first_byte.has_value()) ended.ttft = *request.first_byte - request.arrived;
@@ -402,7 +499,9 @@ class Core::Impl {
 
   static bool KeptObjective(const Request& request, const RequestEnded& ended,
                             uint32_t output_tokens) {
-    if (ended.outcome != Outcome::kOk && ended.outcome != Outcome::kCancelled) return false;
+    if (ended.outcome != Outcome::kOk && ended.outcome != Outcome::kCancelled &&
+        ended.outcome != Outcome::kClientError)
+      return false;
     const Objective& objective = request.deployment->objective;
     if (objective.end_to_end.has_value() && ended.end_to_end > *objective.end_to_end) return false;
     if (!request.started()) return true;
@@ -421,15 +520,64 @@ class Core::Impl {
   }
 
   void Learn(const Request& request, uint32_t output_tokens) {
+    Replica& replica = *request.replica;
+    const Duration took = now_ - request.forwarded;
+    const Pace pace = PaceOf(took, request.prompt_tokens, output_tokens);
+    replica.paces.Add(replica.facts.id, pace);
+    request.group->paces.Add(replica.facts.id, pace);
+    if (Dawdles(request, pace, took))
+      return Note(replica, [&](Conduct& c) { c.Dawdled(now_, request.forwarded, request.trial); });
+    replica.conduct.Succeeded(request.forwarded);
     LatencyEstimate::Observation observation;
-    observation.end_to_end = now_ - request.forwarded;
+    observation.end_to_end = took;
     observation.load = LoadMet(request);
     if (request.started()) {
       observation.ttft = *request.first_byte - request.forwarded;
       if (output_tokens >= 2)
         observation.per_token = (now_ - *request.first_byte) / (output_tokens - 1);
     }
-    request.replica->group->estimate.Observe(now_, observation);
+    request.group->estimate.Observe(now_, observation);
+  }
+
+  // Most of its answers take far longer than most of its peers', this one included: long requests
+  // that fall to it by chance do not make it slow.
+  bool Dawdles(const Request& request, Pace pace, Duration took) const {
+    const Replica& replica = *request.replica;
+    if (took < kSlowMin) return false;
+    const auto others = request.group->paces.Quantile(3, pace.sized, replica.facts.id);
+    if (!others.has_value() || pace.micros <= kSlowFactor * *others) return false;
+    // Quick where it answers at all is no measure.
+    const Conduct::Share own_share = replica.conduct.share(), best = BestPeerOf(replica);
+    if (best.failures * own_share.outcomes > own_share.failures * best.outcomes) return false;
+    if (request.trial) return true;
+    const auto own = replica.paces.Quantile(1, pace.sized, ReplicaId());
+    return own.has_value() && *own > kSlowFactor * *others;
+  }
+
+  // ---- conduct ----------------------------------------------------------------------------
+
+  template <typename Change>
+  void Note(Replica& replica, Change change) {
+    const Time before = replica.conduct.until();
+    change(replica.conduct);
+    const Time until = replica.conduct.until();
+    if (until == before) return;
+    replica.paces.Clear();
+    out_until_.emplace(until, replica.facts.id);
+    out_->put_out.push_back({replica.deployment->name, replica.facts.id, replica.facts.node,
+                             replica.conduct.cause(), until - now_});
+  }
+
+  void NoteFailure(const Request& request) {
+    const Conduct::Share peer = BestPeerOf(*request.replica);
+    Note(*request.replica,
+         [&](Conduct& c) { c.Failed(now_, request.forwarded, request.trial, peer); });
+  }
+
+  void NoteRefusal(const Request& request, std::optional<Duration> retry_after) {
+    if (request.deployment->available < 2) return;  // Nowhere else to go meanwhile.
+    Note(*request.replica,
+         [&](Conduct& c) { c.Refused(now_, request.forwarded, request.trial, retry_after); });
   }
 
   void LearnAtLeast(const Request& request, Duration time) {
@@ -442,19 +590,16 @@ class Core::Impl {
     request.replica->group->estimate.Observe(now_, observation);
   }
 
-  // Taken to be twice what was promised, or else usual, but at least what it took. Not twice what
-  // was predicted: failures would then feed on one another.
-  void LearnSlow(const Request& request) {
-    const Objective& objective = request.deployment->objective;
-    const Duration usual = objective.end_to_end.value_or(request.expected);
-    LearnAtLeast(request, std::max(now_ - request.forwarded, 2 * usual));
-  }
-
   // Given up before the end: that it took longer than this is all one knows, and it is news only
-  // if it should have been over.
+  // if it should have been over. Where not even a first byte has come long after that, the replica
+  // hangs.
   void LearnIfOverdue(const Request& request) {
     const Duration time = now_ - request.forwarded;
-    if (time > request.predicted) LearnAtLeast(request, time);
+    if (time <= request.predicted) return;
+    if (!request.first_byte.has_value() && request.group->estimate.Predict(now_).samples > 0 &&
+        time > std::max(kHangsFactor * request.predicted, kHangsMin))
+      return NoteFailure(request);
+    LearnAtLeast(request, time);
   }
 
   // ---- explanation ------------------------------------------------------------------------
@@ -501,6 +646,7 @@ class Core::Impl {
   Effects* out_ = nullptr;  // of the step under way
   Fleet fleet_;
   RequestTable requests_;
+  std::set<std::pair<Time, ReplicaId>> out_until_;  // when somebody may wait for them again
   ExplanationLog log_;
   Candidates candidates_;
   uint64_t last_sequence_ = 0;
@@ -515,6 +661,16 @@ void Core::Step(Time now, const Event& event, Effects& out) { impl_->Step(now, e
 std::optional<Time> Core::NextWakeup() const { return impl_->NextWakeup(); }
 const RouteTable& Core::routes() const { return impl_->fleet().table(); }
 std::optional<RequestExplanation> Core::Explain(RequestId id) const { return impl_->Explain(id); }
+
+std::string Core::Serving(const std::string& model) const {
+  const Deployment* found = impl_->fleet().FindModel(model);
+  return found == nullptr ? "" : found->name;
+}
+
+std::string Core::ShadowedBy(const std::string& deployment) const {
+  const Deployment* found = impl_->fleet().FindDeployment(deployment);
+  return found == nullptr ? "" : found->shadowed_by;
+}
 
 uint32_t Core::InFlight(ReplicaId replica) const {
   const Replica* found = impl_->fleet().FindReplica(replica);

@@ -34,6 +34,10 @@ class Core {
   std::optional<Time> NextWakeup() const;
 
   const RouteTable& routes() const;
+  // The deployment that serves the model, "" if none does; the one that serves a deployment's model
+  // in its place, "" if it does so itself.
+  std::string Serving(const std::string& model) const;
+  std::string ShadowedBy(const std::string& deployment) const;
   std::optional<RequestExplanation> Explain(RequestId id) const;
   // What a request at a replica has been charged of energy by `now`, as RequestEnded::energy will
   // say but for rounding; 0 where that is unknown or it is at none.

@@ -12,6 +12,7 @@
 #include "common/base/status.h"
 #include "common/model/messages.h"
 #include "policies/api/route_reason.h"
+#include "scheduler/router/conduct.h"
 
 namespace allot::router {
 
@@ -31,12 +32,31 @@ struct RequestArrived {
   uint32_t output_tokens_max = 0;            // 0: unknown
   bool stream = false;
 };
-struct FirstByteReceived { RequestId id; };  // of the answer: the first token when streaming
+// Of the answer: the first token when streaming. `streamed`: it goes to the client as it comes,
+// though the request did not say so.
+struct FirstByteReceived { RequestId id; bool streamed = false; };
 // Answer complete. `http_status` is the model server's; `output_tokens` as counted or reported.
-struct RequestCompleted { RequestId id; int32_t http_status = 200; uint32_t output_tokens = 0; };
+struct RequestCompleted {
+  RequestId id;
+  int32_t http_status = 200;
+  uint32_t output_tokens = 0;
+  uint32_t prompt_tokens = 0;  // as reported; 0: not said
+  bool nothing = false;  // it says of itself that it holds nothing: not a token, not an event
+  // Nothing of it is with the client yet. One that says 429, 500, 502 or 503 may then be tried
+  // elsewhere; if it is not, Deliver follows.
+  bool held = false;
+  std::optional<Duration> retry_after;  // of 429 and 503, if it said
+};
 // The replica could not answer (died, refused the connection, agent lost it). `started`: bytes
 // have gone to the client, so it cannot be tried elsewhere.
-struct RequestFailed { RequestId id; bool started = false; std::string message; };
+struct RequestFailed {
+  RequestId id;
+  bool started = false;
+  std::string message;
+  // Whose doing: the replica's own; the way there (it knows nothing of the request); or the
+  // request's, which would end alike anywhere.
+  enum class Fault : uint8_t { kReplica, kWay, kRequest } fault = Fault::kReplica;
+};
 struct ClientGone { RequestId id; };
 struct ClockTicked {};
 
@@ -75,19 +95,29 @@ struct Reject {
   RejectReason reason = RejectReason::kNoReplica;
   Duration retry_after{};
   std::string message;
+  bool again = true;  // the same request may succeed if it is sent again
 };
 struct CancelForward { RequestId id; std::string node; ReplicaId replica; };
+// The answer that was held back goes to the client: no other replica is tried. `blamed`: the
+// request broke two replicas, so that sending it again would hardly help.
+struct Deliver { RequestId id; bool blamed = false; };
 
-using Command = std::variant<Forward, Reject, CancelForward>;
+using Command = std::variant<Forward, Reject, CancelForward, Deliver>;
 
 // A request that ended, for metrics, with what it cost.
 struct RequestEnded {
   RequestId id;
   std::string deployment;
+  std::string tenant;             // as it arrived
   std::string device_model;       // empty if it was never forwarded
   DeviceKind kind = DeviceKind::kGpu;
   bool emulated = false;
-  enum class Outcome : uint8_t { kOk, kUpstreamError, kRejected, kCancelled, kFailed } outcome{};
+  // kClientError: 4xx of the model server, but 429.
+  enum class Outcome : uint8_t {
+    kOk, kClientError, kUpstreamError, kRejected, kCancelled, kFailed
+  } outcome{};
+  int32_t http_status = 0;        // the model server's; 0: it said none
+  uint32_t prompt_tokens = 0, output_tokens = 0;  // as reported; 0: not known
   Duration queued{}, ttft{}, end_to_end{};  // from arrival; ttft 0: no byte came
   bool within_objective = true;
   // Price of the leased devices × time held ÷ concurrency. What is left of a micro-dollar is
@@ -97,10 +127,22 @@ struct RequestEnded {
   MilliJoule energy = 0;
 };
 
+// For metrics and logs: a replica that was put out (see conduct.h), and a request tried elsewhere.
+struct ReplicaPutOut {
+  std::string deployment;
+  ReplicaId replica;
+  std::string node;
+  OutCause cause{};
+  Duration time{};
+};
+struct TriedElsewhere { std::string deployment; std::string_view why; };  // failed, refused, error
+
 struct Effects {
   std::vector<Command> commands;
   std::vector<RequestEnded> ended;
-  void Clear() { commands.clear(); ended.clear(); }
+  std::vector<ReplicaPutOut> put_out;
+  std::vector<TriedElsewhere> retries;
+  void Clear() { commands.clear(); ended.clear(); put_out.clear(); retries.clear(); }
 };
 
 // ---- explanation ------------------------------------------------------------------------------
@@ -119,6 +161,8 @@ struct CandidateView {
   MilliWatt power = 0;               // what its lease draws at most; 0: unknown
   MilliJoule predicted_energy = 0;   // of the request's share of it
   bool within_objective = false;
+  std::string out_why;        // of one that is out or on trial: "failures", "refusals", "slow"
+  Duration out_for{};         // for how much longer; 0: on trial
   std::string verdict;        // "chosen", "dearer", "too slow", "slower", "full", "not linked", …
 };
 struct RequestExplanation {

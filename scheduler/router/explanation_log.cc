@@ -38,6 +38,9 @@ std::string Verdict(const Decision& decision, const ConsideredReplica& replica) 
       return "not linked";
     case Standing::kTried:
       return "failed before";
+    case Standing::kOut:
+    case Standing::kOnTrial:
+      return TroubleText(replica.standing, replica.out_cause);
     case Standing::kCandidate:
       break;
   }
@@ -62,6 +65,10 @@ std::string OutcomeText(const Decision& decision) {
 }
 
 }  // namespace
+
+std::string TroubleText(Standing standing, OutCause cause) {
+  return fmt::format("{}: {}", standing == Standing::kOut ? "out" : "on trial", ToString(cause));
+}
 
 Decision* ExplanationLog::Of(RequestId id) {
   if (decisions_max_ == 0) return nullptr;

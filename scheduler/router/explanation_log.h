@@ -16,7 +16,9 @@
 namespace allot::router {
 
 // Why a replica was not a candidate, or that it was.
-enum class Standing : uint8_t { kCandidate, kFull, kNotReady, kNotLinked, kTried };
+enum class Standing : uint8_t { kCandidate, kFull, kNotReady, kNotLinked, kTried, kOut, kOnTrial };
+// "out: failures" or "on trial: failures".
+std::string TroubleText(Standing standing, OutCause cause);
 
 struct ConsideredReplica {
   ReplicaId id;
@@ -28,6 +30,7 @@ struct ConsideredReplica {
   bool within_objective = false;
   bool chosen = false;
   Standing standing = Standing::kCandidate;
+  OutCause out_cause = OutCause::kNone;
 };
 
 enum class DecisionOutcome : uint8_t { kForwarded, kQueued, kRejected, kCancelled };

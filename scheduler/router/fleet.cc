@@ -1,12 +1,22 @@
 #include "scheduler/router/fleet.h"
 
 #include <algorithm>
+#include <string_view>
+#include <tuple>
 
 namespace allot::router {
 namespace {
 
 uint32_t PerTenThousand(double percentile) {
   return static_cast<uint32_t>(std::clamp(percentile, 0.0, 1.0) * 10'000 + 0.5);
+}
+
+void NoteAvailability(Time now, Deployment* deployment) {
+  if (deployment->available > 0) {
+    deployment->without_since.reset();
+  } else if (!deployment->without_since.has_value()) {
+    deployment->without_since = now;
+  }
 }
 
 }  // namespace
@@ -25,7 +35,7 @@ int64_t HeldEnergyNanos(const RouteReplica& facts, Duration time) {
   return static_cast<int64_t>((product + divisor / 2) / divisor);
 }
 
-void Fleet::Take(std::shared_ptr<const RouteTable> table) {
+void Fleet::Take(Time now, std::shared_ptr<const RouteTable> table) {
   table_ = std::move(table);
   models_.clear();
   for (auto& [name, deployment] : deployments_) {
@@ -35,10 +45,32 @@ void Fleet::Take(std::shared_ptr<const RouteTable> table) {
   }
   for (auto& [id, replica] : replicas_) replica->listed = false;
   for (auto& [name, node] : nodes_) node.replicas.clear();
-  for (const RouteDeployment& row : table_->deployments) TakeDeployment(row);
+  for (const RouteDeployment& row : table_->deployments) TakeDeployment(now, row);
+  ChooseServing();
 }
 
-void Fleet::TakeDeployment(const RouteDeployment& row) {
+void Fleet::ChooseServing() {
+  const auto age = [](const RouteDeployment& row) {
+    const ReplicaId oldest = row.replicas.empty() ? ReplicaId(UINT64_MAX) : row.replicas[0].id;
+    return std::tuple(row.created, oldest, std::string_view(row.name));
+  };
+  std::vector<const RouteDeployment*> by_age;
+  for (const RouteDeployment& row : table_->deployments) by_age.push_back(&row);
+  std::sort(by_age.begin(), by_age.end(),
+            [&age](const auto* a, const auto* b) { return age(*a) < age(*b); });
+  for (const RouteDeployment* row : by_age) {
+    Deployment* deployment = deployments_.at(row->name).get();
+    if (deployment->model != row->model) continue;  // The second row of one name.
+    const auto [at, first] = models_.try_emplace(row->model, deployment);
+    if (first || at->second == deployment) {
+      deployment->shadowed_by.clear();
+    } else {
+      deployment->shadowed_by = at->second->name;
+    }
+  }
+}
+
+void Fleet::TakeDeployment(Time now, const RouteDeployment& row) {
   std::unique_ptr<Deployment>& entry = deployments_[row.name];
   if (entry == nullptr) entry = std::make_unique<Deployment>();
   Deployment& deployment = *entry;
@@ -53,7 +85,7 @@ void Fleet::TakeDeployment(const RouteDeployment& row) {
   for (const RouteReplica& replica : row.replicas) TakeReplica(deployment, replica);
   for (const auto& group : deployment.groups)
     group->estimate.Configure(table_->history, PerTenThousand(row.objective.percentile));
-  models_.try_emplace(row.model, &deployment);
+  NoteAvailability(now, &deployment);
 }
 
 void Fleet::TakeReplica(Deployment& deployment, const RouteReplica& row) {
@@ -115,7 +147,7 @@ void Fleet::Sweep(const std::function<void(const Replica&)>& gone) {
   });
 }
 
-bool Fleet::SetLinked(const std::string& name, bool linked) {
+bool Fleet::SetLinked(Time now, const std::string& name, bool linked) {
   NodeLink& node = nodes_[name];
   if (node.linked == linked) return false;
   node.linked = linked;
@@ -123,6 +155,7 @@ bool Fleet::SetLinked(const std::string& name, bool linked) {
     Slot& slot = replica->deployment->slots[replica->slot];
     slot.linked = linked;
     if (slot.ready) replica->deployment->available += linked ? 1 : -1;
+    NoteAvailability(now, replica->deployment);
   }
   return true;
 }
@@ -134,6 +167,11 @@ void Fleet::SetInFlight(Replica& replica) {
 }
 
 Deployment* Fleet::FindModel(const std::string& model) {
+  const auto found = models_.find(model);
+  return found == models_.end() ? nullptr : found->second;
+}
+
+const Deployment* Fleet::FindModel(const std::string& model) const {
   const auto found = models_.find(model);
   return found == models_.end() ? nullptr : found->second;
 }
@@ -156,6 +194,21 @@ Replica* Fleet::FindReplica(ReplicaId id) {
 const Replica* Fleet::FindReplica(ReplicaId id) const {
   const auto found = replicas_.find(id);
   return found == replicas_.end() ? nullptr : found->second.get();
+}
+
+Conduct::Share BestPeerOf(const Replica& replica) {
+  Conduct::Share best{1, 1};
+  if (replica.deployment->available > 1) best = {0, 0};
+  bool found = false;
+  for (const Slot& slot : replica.deployment->slots) {
+    const Conduct& conduct = slot.replica->conduct;
+    if (slot.replica == &replica || !slot.available() || conduct.troubled()) continue;
+    const Conduct::Share share = conduct.share();
+    if (share.outcomes == 0) return {0, 0};
+    if (!found || share.failures * best.outcomes < best.failures * share.outcomes) best = share;
+    found = true;
+  }
+  return best;
 }
 
 std::vector<Replica*> Fleet::BusyOn(const std::string& node) {

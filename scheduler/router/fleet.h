@@ -8,12 +8,14 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "common/model/messages.h"
 #include "policies/api/routing_policy.h"
+#include "scheduler/router/conduct.h"
 #include "scheduler/router/latency_model.h"
 
 namespace allot::router {
@@ -28,6 +30,7 @@ struct DeviceGroup {
   bool emulated = false;
   DeviceKind kind = DeviceKind::kGpu;
   LatencyEstimate estimate;
+  PaceLog<64> paces;                  // of the last answers of all its replicas
   Prediction prediction;              // scratch of the decision under way, prior filled in
   bool far_outside = false;           // scratch
   const struct Slot* best = nullptr;  // scratch
@@ -47,6 +50,8 @@ struct Replica {
   bool listed = true;             // in the last table
   uint32_t slot = 0;              // in deployment->slots, if listed
   std::vector<uint32_t> flights;  // requests in flight, by their place in the request table
+  Conduct conduct;
+  PaceLog<16> paces;  // of its last answers
 };
 
 // What a decision looks at, in one row of memory per replica.
@@ -79,8 +84,14 @@ struct Deployment {
   std::vector<Slot> slots;  // listed replicas, by id
   std::vector<std::unique_ptr<DeviceGroup>> groups;
   std::map<QueueKey, uint32_t> queue;  // place in the request table
+  std::string shadowed_by;             // an older deployment serves its model; empty: none
   uint32_t in_flight = 0;
   uint32_t available = 0;  // slots that are ready and linked
+  // Since when none is available, or since the deployment is known; nullopt while one is.
+  std::optional<Time> without_since;
+  double retries_left = 100;  // see core.cc
+  // All that are available are out: they are used all the same, as if none was.
+  bool panic = false;  // scratch
   policies::RouteMemory memory;
 };
 
@@ -88,18 +99,23 @@ class Fleet {
  public:
   // Rows that contradict an earlier one (a name or id twice, a replica that changed hands) are
   // passed over: tables come from outside.
-  void Take(std::shared_ptr<const RouteTable> table);
+  //
+  // Of several deployments of one model the oldest serves it, whatever their names; one whose age
+  // is not known is older than any, and among such the one with the oldest replica. The others are
+  // shadowed: they are kept, and take over when it goes.
+  void Take(Time now, std::shared_ptr<const RouteTable> table);
   // Forgets what left the table and has no request any more; `gone` hears of the replicas.
   void Sweep(const std::function<void(const Replica&)>& gone);
   // Those on the node with requests in flight, listed or not, by id.
   std::vector<Replica*> BusyOn(const std::string& node);
 
   // False if it was so before.
-  bool SetLinked(const std::string& node, bool linked);
+  bool SetLinked(Time now, const std::string& node, bool linked);
   void SetInFlight(Replica& replica);  // after a change of its flights
 
   const RouteTable& table() const { return *table_; }
   Deployment* FindModel(const std::string& model);
+  const Deployment* FindModel(const std::string& model) const;
   Deployment* FindDeployment(const std::string& name);
   const Deployment* FindDeployment(const std::string& name) const;
   Replica* FindReplica(ReplicaId id);
@@ -107,7 +123,8 @@ class Fleet {
   std::map<std::string, std::unique_ptr<Deployment>>& deployments() { return deployments_; }
 
  private:
-  void TakeDeployment(const RouteDeployment& row);
+  void TakeDeployment(Time now, const RouteDeployment& row);
+  void ChooseServing();
   void TakeReplica(Deployment& deployment, const RouteReplica& row);
   DeviceGroup* GroupOf(Deployment& deployment, const RouteReplica& row);
 
@@ -117,6 +134,9 @@ class Fleet {
   absl::flat_hash_map<std::string, Deployment*> models_;  // looked up only
   std::map<std::string, NodeLink> nodes_;
 };
+
+// How seldom the best of its peers fails. Without any other it is no use to put one out.
+Conduct::Share BestPeerOf(const Replica& replica);
 
 // Nano-dollars of holding one place of a replica for `time`.
 int64_t HeldCostNanos(const RouteReplica& facts, Duration time);

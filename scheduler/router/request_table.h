@@ -5,6 +5,7 @@
 
 #include <optional>
 #include <set>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -18,18 +19,23 @@ namespace allot::router {
 struct Request {
   RequestId id;
   Deployment* deployment = nullptr;
-  Replica* replica = nullptr;  // in flight on; null while it waits
+  Replica* replica = nullptr;    // in flight on; null while it waits
   DeviceGroup* group = nullptr;  // of the last replica it was forwarded to
-  uint32_t flight = 0;         // place in replica->flights
-  QueueKey key;                // keeps its turn when it comes back to the queue
+  uint32_t flight = 0;           // place in replica->flights
+  QueueKey key;                  // keeps its turn when it comes back to the queue
   bool queued = false;
   bool stream = false;
   uint32_t tries = 0;
-  uint32_t others = 0;           // in flight on the replica at admission
+  uint32_t others = 0;  // in flight on the replica at admission
   Time arrived, forwarded;
   std::optional<Time> first_byte, deadline, timer;
   Duration predicted{}, expected{};
-  std::vector<ReplicaId> tried;  // failed there
+  std::vector<ReplicaId> tried;  // failed there, or refused
+  std::string tenant;
+  uint32_t prompt_tokens = 0;    // estimate, then as reported
+  uint32_t broke = 0;            // replicas that failed with it in hand: it may be to blame
+  int32_t http_status = 0;       // of the answer that ended it
+  bool trial = false;            // its replica is on trial with it
 
   // Bytes are with the client: an answer that is not streamed is held back until it is whole.
   bool started() const { return stream && first_byte.has_value(); }

@@ -17,6 +17,7 @@ void RequestLedger::Stepped(const router::Effects& effects) {
   for (const auto& command : effects.commands) {
     if (const auto* forward = std::get_if<router::Forward>(&command)) Live(forward->id, "forward");
     if (const auto* reject = std::get_if<router::Reject>(&command)) Live(reject->id, "refusal");
+    if (const auto* deliver = std::get_if<router::Deliver>(&command)) Live(deliver->id, "delivery");
   }
   for (const router::RequestEnded& end : effects.ended) {
     Live(end.id, "end");

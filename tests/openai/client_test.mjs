@@ -58,7 +58,6 @@ async function refused(request, kind, status, says) {
 }
 await refused({model: 'no-such-model', prompt: 'x'}, OpenAI.NotFoundError, 404, 'no-such-model');
 await refused({prompt: 'x'}, OpenAI.BadRequestError, 400, 'model');
-await refused({model, prompt: 'x', stream: 'yes'}, OpenAI.BadRequestError, 400, 'stream');
 // What the model server itself refuses comes through as it was said.
 await refused({model, prompt: 'x', max_tokens: 1_000_000}, OpenAI.BadRequestError, 400, 'max_tokens');
 passed('errors in OpenAI\'s shape');

@@ -99,6 +99,10 @@ void FakeAgent::Head(const Received& to, int status, const std::string& content_
     head->add_headers()->set_name(name);
     head->mutable_headers(head->headers_size() - 1)->set_value(value);
   }
+  for (const auto& [name, value] : extra) {
+    head->add_headers()->set_name(name);
+    head->mutable_headers(head->headers_size() - 1)->set_value(value);
+  }
   Send(std::move(envelope), {std::move(piece)});
 }
 

@@ -56,6 +56,7 @@ class FakeAgent {
   std::vector<Received> requests;
   std::vector<uint64_t> cancelled;
   std::function<void(FakeAgent&, const Received&)> on_request;  // default: keeps it
+  http::Headers extra;  // of every answer
   int welcomes = 0;
   bool disconnected = false;
 

@@ -1,15 +1,24 @@
 #include "gateway/openai.h"
 
+#include "common/base/status.h"
 #include "gtest/gtest.h"
 
 namespace allot::gateway {
 namespace {
 
-CompletionRequest Parsed(std::string_view body, Endpoint endpoint = Endpoint::kCompletions) {
+CompletionRequest Parsed(std::string_view body) {
   CompletionRequest request;
   ApiError error;
-  EXPECT_TRUE(ParseCompletionRequest(body, endpoint, &request, &error)) << error.message;
+  EXPECT_TRUE(ParseCompletionRequest(body, &request, &error)) << error.message;
   return request;
+}
+
+std::string Refused(std::string_view body) {
+  CompletionRequest request;
+  ApiError error;
+  EXPECT_FALSE(ParseCompletionRequest(body, &request, &error)) << body;
+  EXPECT_EQ(error.status, 400);
+  return error.message;
 }
 
 TEST(CompletionRequest, ReadsAsMuchAsItNeeds) {
@@ -32,18 +41,102 @@ TEST(CompletionRequest, CountsTheTextOfMessagesAndTheirParts) {
   const CompletionRequest request = Parsed(
       R"({"model":"m","max_completion_tokens":5,"messages":[{"role":"system","content":"1234"},
           {"role":"user","content":[{"type":"text","text":"12345678"},{"type":"image_url","image_url":{}}]},
-          {"role":"assistant","content":null}]})",
-      Endpoint::kChatCompletions);
+          {"role":"assistant","content":null}]})");
   EXPECT_EQ(request.prompt_tokens, 4u);
   EXPECT_EQ(request.output_tokens_max, 5u);
 }
 
-TEST(CompletionTokens, AreReadFromTheUsageAtTheEnd) {
-  EXPECT_EQ(CompletionTokens(R"({"usage": {"completion_tokens": 42, "total_tokens": 50}})"), 42u);
-  EXPECT_EQ(CompletionTokens(std::string(100'000, ' ') + R"({"completion_tokens":7})"), 7u);
-  EXPECT_EQ(CompletionTokens(R"({"choices":[]})"), 0u);
-  EXPECT_EQ(CompletionTokens(R"({"completion_tokens":null})"), 0u);
-  EXPECT_EQ(CompletionTokens(R"({"completion_tokens")"), 0u);
+TEST(CompletionRequest, WhatIsOddIsNotKnownAndTheModelServersToJudge) {
+  struct Row {
+    const char* fields;
+    uint32_t tokens;
+    bool stream;
+  };
+  for (const Row& row :
+       std::initializer_list<Row>{{R"("max_tokens":100.0)", 100, false},
+                                  {R"("max_tokens":1e2)", 100, false},
+                                  {R"("max_tokens":-1)", 0, false},
+                                  {R"("max_tokens":99999999)", 0, false},
+                                  {R"("max_tokens":1e999)", 0, false},
+                                  {R"("max_tokens":0.5)", 0, false},
+                                  {R"("max_tokens":"many")", 0, false},
+                                  {R"("max_tokens":[7])", 0, false},
+                                  {R"("max_tokens":{"max_tokens":7})", 0, false},
+                                  {R"("max_tokens":7,"max_completion_tokens":null)", 7, false},
+                                  {R"("temperature":NaN,"top_p":-Infinity)", 0, false},
+                                  {R"("stream":1)", 0, true},
+                                  {R"("stream":0)", 0, false},
+                                  {R"("stream":"True")", 0, true},
+                                  {R"("stream":"no")", 0, false},
+                                  {R"("stream":{"stream":true})", 0, false},
+                                  {R"("prompt":7)", 0, false},
+                                  {R"("messages":{"content":"x"})", 0, false},
+                                  {R"("messages":[])", 0, false},
+                                  {R"("messages":["x",[[]],{}])", 0, false},
+                                  {R"("text":"\ud800 \q")", 0, false}}) {
+    const CompletionRequest request = Parsed(fmt::format(R"({{"model":"m",{}}})", row.fields));
+    EXPECT_EQ(request.output_tokens_max, row.tokens) << row.fields;
+    EXPECT_EQ(request.stream, row.stream) << row.fields;
+  }
+}
+
+TEST(CompletionRequest, DepthIsNoMistake) {
+  for (const size_t depth : {31u, 65u, 100'000u}) {
+    std::string schema = std::string(depth, '[') + std::string(depth, ']');
+    EXPECT_EQ(Parsed(R"({"model":"m","x":)" + schema + "}").model, "m");
+    schema.clear();
+    for (size_t i = 0; i < depth; ++i) schema += "{\"a\":";
+    schema += "1" + std::string(depth, '}');
+    EXPECT_EQ(Parsed(R"({"x":)" + schema + R"(,"model":"m"})").model, "m");
+  }
+}
+
+TEST(CompletionRequest, TheModelIsTheOneTheModelServerReads) {
+  EXPECT_EQ(Parsed(R"({"model":"a","model":"b"})").model, "b");
+  EXPECT_EQ(Parsed(R"({"mod\u0065l":"a\u0062"})").model, "ab");
+  EXPECT_EQ(Parsed(R"({"x":{"model":"inner"},"model":"m"})").model, "m");
+  EXPECT_EQ(Parsed("\xEF\xBB\xBF {\"model\" :\n\"m\"}\r\n").model, "m");
+  EXPECT_EQ(Refused(R"({"model":"a","model":7})"), "you must provide a model parameter");
+  EXPECT_EQ(Refused(R"({"model":["m"]})"), "you must provide a model parameter");
+  EXPECT_EQ(Refused(R"({"model":""})"), "you must provide a model parameter");
+  EXPECT_EQ(Refused("{\"model\":\"\xff\"}"), "you must provide a model parameter");
+  EXPECT_EQ(Refused("{}"), "you must provide a model parameter");
+}
+
+TEST(CompletionRequest, SaysWhatIsNoObject) {
+  for (const char* body :
+       {"", " ", "[]", "7", "{", R"({"model")", R"({"model":)", R"({"model":"m)", R"({"model":"m")",
+        R"({"model":"m"}{})", R"({"model" "m"})", R"({"model":"m",x:1})", R"({"model":"m","a":[1})",
+        R"({"model":"m","a":what})", R"({"model":"m","a":"\)"})
+    EXPECT_EQ(Refused(body).substr(0, 30), "the body is not a JSON object:") << body;
+}
+
+TEST(Usage, IsReadFromTheEnd) {
+  const Usage usage =
+      UsageOf(R"({"usage": {"prompt_tokens": 8, "completion_tokens": 42, "total_tokens": 50}})");
+  EXPECT_EQ(usage.prompt_tokens, 8u);
+  EXPECT_EQ(usage.completion_tokens, 42u);
+  EXPECT_EQ(UsageOf(std::string(100'000, ' ') + R"({"completion_tokens":7})").completion_tokens,
+            7u);
+  EXPECT_EQ(UsageOf(R"({"completion_tokens":0})").completion_tokens, 0u);
+  for (const char* silent : {R"({"choices":[]})", R"({"completion_tokens":null})",
+                             R"({"completion_tokens":)", R"({"completion_tokens")"})
+    EXPECT_EQ(UsageOf(silent).completion_tokens, std::nullopt) << silent;
+}
+
+TEST(Answers, NothingIsToldFromLittle) {
+  for (const char* nothing : {"", " \r\n", "{}", " null\n", "[]", "\"\""})
+    EXPECT_TRUE(IsNothing(nothing)) << nothing;
+  for (const char* little : {"0", "{ }x", R"({"a":1})", "text"})
+    EXPECT_FALSE(IsNothing(little)) << little;
+}
+
+TEST(Events, AreWholeOrNot) {
+  EXPECT_EQ(WholeEvents(""), 0u);
+  EXPECT_EQ(WholeEvents("data: 1\n"), 0u);
+  EXPECT_EQ(WholeEvents("data: 1\n\n"), 9u);
+  EXPECT_EQ(WholeEvents("data: 1\n\nda"), 9u);
+  EXPECT_EQ(WholeEvents("data: 1\r\n\r\ndata: 2\r\n"), 11u);
 }
 
 TEST(EventCounter, CountsDataEventsHoweverTheyAreCut) {
@@ -63,8 +156,21 @@ TEST(ApiError, RetryAfterIsWholeSecondsAndNeverEarly) {
   error.status = 429;
   error.retry_after = std::chrono::milliseconds(1100);
   const http::Response response = ToResponse(error);
-  ASSERT_EQ(response.headers.size(), 1u);
-  EXPECT_EQ(response.headers[0], (std::pair<std::string, std::string>("Retry-After", "2")));
+  EXPECT_EQ(response.headers, (http::Headers{{"Retry-After", "2"}, {"X-Should-Retry", "true"}}));
+}
+
+TEST(ApiError, SaysWhetherItHelpsToSendTheRequestAgain) {
+  const auto again = [](int status, std::optional<bool> said = {}) {
+    ApiError error;
+    error.status = status;
+    error.again = said;
+    return ToResponse(error).headers.back().second;
+  };
+  for (const int status : {400, 401, 403, 404, 405, 413, 415, 422, 431, 501, 504})
+    EXPECT_EQ(again(status), "false") << status;
+  for (const int status : {408, 409, 429, 500, 502, 503})
+    EXPECT_EQ(again(status), "true") << status;
+  EXPECT_EQ(again(502, false), "false");
 }
 
 }  // namespace

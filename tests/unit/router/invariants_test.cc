@@ -63,6 +63,8 @@ class Watcher {
         open_[forward->id] = forward->replica;
       } else if (const auto* cancel = std::get_if<CancelForward>(&command)) {
         RC_ASSERT(open_.at(cancel->id) == cancel->replica);
+      } else if (const auto* deliver = std::get_if<Deliver>(&command)) {
+        RC_ASSERT(open_.at(deliver->id).valid());
       }
     }
     for (const RequestEnded& ended : effects.ended) {
@@ -122,10 +124,21 @@ std::string Text(const Effects& effects) {
       text += fmt::format("r{} {} {};", r->id.value(), ToString(r->reason), r->retry_after.count());
     if (const auto* c = std::get_if<CancelForward>(&command))
       text += fmt::format("c{} {};", c->id.value(), c->replica.value());
+    if (const auto* d = std::get_if<Deliver>(&command)) text += fmt::format("d{};", d->id.value());
   }
   for (const RequestEnded& e : effects.ended)
     text += fmt::format("e{} {} {};", e.id.value(), static_cast<int>(e.outcome), e.cost.micros);
   return text;
+}
+
+RequestCompleted AnyAnswer(RequestId id, Rng& rng) {
+  constexpr int32_t kStatuses[] = {200, 200, 200, 200, 404, 429, 500, 501, 503, 504};
+  RequestCompleted e{id, kStatuses[rng.Below(std::size(kStatuses))]};
+  e.output_tokens = static_cast<uint32_t>(rng.Below(50));
+  e.nothing = e.output_tokens == 0;
+  e.held = e.http_status != 200 && rng.OneIn(2);
+  if (rng.OneIn(2)) e.retry_after = Duration(rng.Below(100'000));
+  return e;
 }
 
 // One life from one seed; returns all it did, as text.
@@ -183,11 +196,11 @@ std::string Live(uint64_t seed, int steps) {
       case 5:
       case 6:
       case 7:
-        step(
-            RequestCompleted{any, rng.OneIn(10) ? 500 : 200, static_cast<uint32_t>(rng.Below(50))});
+        step(AnyAnswer(any, rng));
         break;
       case 8:
-        step(RequestFailed{any, rng.OneIn(4), "why"});
+        step(RequestFailed{any, rng.OneIn(4), "why",
+                           static_cast<RequestFailed::Fault>(rng.Below(3))});
         break;
       case 9:
         step(ClientGone{any});
@@ -213,6 +226,11 @@ std::string Live(uint64_t seed, int steps) {
   }
   RC_ASSERT(watcher.Open().empty());
   RC_ASSERT(watcher.ended() == last_request);
+  // And nothing is left to wake for but replicas that are out.
+  for (int i = 0; i < 100 && core.NextWakeup().has_value(); ++i) {
+    now = std::max(now, *core.NextWakeup());
+    step(ClockTicked{});
+  }
   RC_ASSERT(!core.NextWakeup().has_value());
   return text;
 }

@@ -34,6 +34,8 @@ std::string_view OutcomeName(RequestEnded::Outcome outcome) {
   switch (outcome) {
     case RequestEnded::Outcome::kOk:
       return "ok";
+    case RequestEnded::Outcome::kClientError:
+      return "client_error";
     case RequestEnded::Outcome::kUpstreamError:
       return "upstream_error";
     case RequestEnded::Outcome::kRejected:
@@ -56,7 +58,10 @@ std::string Describe(const Command& command) {
                        r->retry_after > Duration::zero()
                            ? fmt::format(" retry_after={}", FormatDuration(r->retry_after))
                            : "",
-                       r->message);
+                       r->message) +
+           (r->again ? "" : " (not again)");
+  if (const auto* d = std::get_if<Deliver>(&command))
+    return fmt::format("deliver {}{}", NameOf(d->id), d->blamed ? " (not again)" : "");
   const auto& c = std::get<CancelForward>(command);
   return fmt::format("cancel {} {}@{}", NameOf(c.id), ToString(c.replica), c.node);
 }
@@ -145,14 +150,24 @@ void World::Do(const Line& line) {
   } else if (verb == "request") {
     Request(line);
   } else if (verb == "first") {
-    Step(FirstByteReceived{RequestOf(name)});
+    Step(FirstByteReceived{RequestOf(name), line.Has("streamed")});
   } else if (verb == "done") {
-    for (size_t i = 1; i < line.words.size(); ++i)
-      Step(RequestCompleted{RequestOf(line.words[i]), std::stoi(line.Option("status", "200")),
-                            static_cast<uint32_t>(std::stoul(line.Option("tokens", "0")))});
+    RequestCompleted e;
+    e.http_status = std::stoi(line.Option("status", "200"));
+    e.output_tokens = static_cast<uint32_t>(std::stoul(line.Option("tokens", "0")));
+    e.nothing = line.Has("nothing");
+    e.held = line.Has("held");
+    if (line.Has("retry_after")) e.retry_after = ParseTime(line.Option("retry_after"));
+    for (size_t i = 1; i < line.words.size(); ++i) {
+      if (line.words[i] == "held" || line.words[i] == "nothing") continue;
+      e.id = RequestOf(line.words[i]);
+      Step(e);
+    }
   } else if (verb == "fail") {
-    Step(RequestFailed{RequestOf(name), line.Has("started"),
-                       line.Option("why", "connection refused")});
+    RequestFailed e{RequestOf(name), line.Has("started"), line.Option("why", "connection refused")};
+    if (line.Has("way")) e.fault = RequestFailed::Fault::kWay;
+    if (line.Has("request")) e.fault = RequestFailed::Fault::kRequest;
+    Step(e);
   } else if (verb == "gone") {
     Step(ClientGone{RequestOf(name)});
   } else if (verb == "advance") {
@@ -187,6 +202,7 @@ void World::Deployment(const Line& line) {
   d.objective.percentile = std::stod(line.Option("percentile", "0.95"));
   d.queue_max = static_cast<uint32_t>(std::stoul(line.Option("queue", "64")));
   d.queue_timeout = ParseTime(line.Option("queue_timeout", "30s"));
+  d.created = FromMicros(std::stoll(line.Option("created", "0")) * 1'000'000);
 }
 
 void World::Replica(const Line& line) {
@@ -237,19 +253,50 @@ void World::Advance(Duration time) {
   now_ = end;
 }
 
-// count=N requests, one every=…; those on node N take N=… (n1=20ms n2=300ms). Says how many went
-// where and why.
+// What node N does with a request: N=20ms answers after so long; N=500@1ms with that status,
+// N=empty@1ms with nothing, N=broken@1ms not at all, N=50%500@20ms with it every other time.
+struct Habit {
+  Duration takes{};
+  int32_t status = 200;
+  bool empty = false, broken = false;
+  uint64_t percent = 100;  // of requests to which the status applies
+};
+
+Habit ParseHabit(const std::string& text) {
+  Habit habit;
+  const size_t at = text.find('@');
+  if (at == std::string::npos) {
+    habit.takes = ParseTime(text);
+    return habit;
+  }
+  habit.takes = ParseTime(text.substr(at + 1));
+  std::string what = text.substr(0, at);
+  if (const size_t percent = what.find('%'); percent != std::string::npos) {
+    habit.percent = std::stoull(what);
+    what.erase(0, percent + 1);
+  }
+  habit.empty = what == "empty";
+  habit.broken = what == "broken";
+  if (!habit.empty && !habit.broken) habit.status = std::stoi(what);
+  return habit;
+}
+
+// count=N requests, one every=… or clients=C that each send the next when they have their answer;
+// nodes answer by their habits. Says how many went where and why, and how they ended.
 void World::Traffic(const Line& line) {
   const auto count = std::stoull(line.Option("count", "1"));
+  const auto clients = std::stoull(line.Option("clients", "0"));
   const Duration every = ParseTime(line.Option("every", "1s"));
-  std::map<std::pair<Time, RequestId>, bool> due;  // ends
-  std::map<std::string, uint64_t> tally;
-  uint64_t kept = 0, ended = 0;
+  std::map<std::pair<Time, RequestId>, Forward> due;  // ends
+  std::map<std::string, uint64_t> tally, nth;
+  uint64_t kept = 0, ended = 0, sent = 0;
+  const bool outcomes = line.Has("outcomes");
   const auto take = [&] {
     for (const Command& command : last_.commands) {
       if (const auto* f = std::get_if<Forward>(&command)) {
-        ++tally[fmt::format("{}@{} {}", ToString(f->replica), f->node, ToString(f->reason))];
-        due[{now_ + ParseTime(line.Option(f->node, "10ms")), f->id}] = true;
+        ++tally[fmt::format("{}@{} {}", ToString(f->replica), f->node,
+                            outcomes ? "forwarded" : ToString(f->reason))];
+        due[{now_ + ParseHabit(line.Option(f->node, "10ms")).takes, f->id}] = *f;
       } else if (const auto* r = std::get_if<Reject>(&command)) {
         ++tally[fmt::format("rejected {}", ToString(r->reason))];
       }
@@ -257,19 +304,39 @@ void World::Traffic(const Line& line) {
     for (const RequestEnded& e : last_.ended) {
       ++ended;
       kept += e.within_objective;
+      if (outcomes) ++tally[fmt::format("ended {}", OutcomeName(e.outcome))];
     }
+  };
+  const auto end = [&](RequestId id, const Forward& forward) {
+    const Habit habit = ParseHabit(line.Option(forward.node, "10ms"));
+    const bool odd = nth[forward.node]++ * habit.percent % 100 < habit.percent;
+    if (odd && habit.broken) return Step(RequestFailed{id, false, "connection refused"});
+    RequestCompleted e{id};
+    e.http_status = odd ? habit.status : 200;
+    e.nothing = odd && habit.empty;
+    e.output_tokens = e.nothing ? 0 : static_cast<uint32_t>(std::stoul(line.Option("tokens", "1")));
+    e.held = e.http_status >= 300;
+    Step(e);
   };
   quiet_ = true;
   Time next = now_;
-  for (uint64_t sent = 0; sent < count || !due.empty();) {
-    if (!due.empty() && (sent == count || due.begin()->first.first <= next)) {
+  while (sent < count || !due.empty() || open_.size() > 0) {
+    const bool may_send = sent < count && (clients == 0 || open_.size() < clients);
+    const Time sends = clients == 0 ? next : now_;
+    const auto wake = core_.NextWakeup();
+    const Time ends = due.empty() ? kTimeMax : due.begin()->first.first;
+    if (wake.has_value() && *wake <= ends && (!may_send || *wake <= sends)) {
+      now_ = std::max(now_, *wake);
+      Step(ClockTicked{});
+    } else if (!due.empty() && (!may_send || ends <= sends)) {
       const auto [at, id] = due.begin()->first;
+      const Forward forward = due.begin()->second;
       due.erase(due.begin());
       now_ = std::max(now_, at);
       if (!open_.contains(id)) continue;
-      Step(RequestCompleted{id, 200, 1});
-    } else {
-      now_ = std::max(now_, next);
+      end(id, forward);
+    } else if (may_send) {
+      now_ = std::max(now_, sends);
       next += every;
       ++sent;
       RequestArrived e;
@@ -277,6 +344,8 @@ void World::Traffic(const Line& line) {
       e.model = line.Option("model", table_.deployments[0].model);
       open_.insert(e.id);
       Step(e);
+    } else {
+      break;  // What was open before the traffic.
     }
     take();
   }
@@ -313,6 +382,9 @@ void World::Step(const Event& event) {
 
 void World::Show(const Effects& effects) {
   for (const Command& command : effects.commands) Say(Describe(command));
+  for (const ReplicaPutOut& out : effects.put_out)
+    Say(fmt::format("out {} for {}: {}", ToString(out.replica), FormatDuration(out.time),
+                    ToString(out.cause)));
   for (const RequestEnded& ended : effects.ended) {
     Say(Describe(ended));
     if (open_.erase(ended.id) == 0) Say("BROKEN: " + NameOf(ended.id) + " ended twice");

@@ -1,0 +1,111 @@
+#include "scheduler/router/conduct.h"
+
+#include <algorithm>
+#include <bit>
+
+namespace allot::router {
+namespace {
+
+constexpr uint32_t kWindow = 32;
+constexpr uint32_t kInRowMax = 3;
+constexpr uint32_t kOutcomesMin = 10;  // before a share is believed
+constexpr Duration kOutMax = std::chrono::seconds(60);
+constexpr Duration kFailureOut = std::chrono::seconds(1);
+constexpr uint32_t kFailureDoublings = 6;  // 64 s, cut to kOutMax
+constexpr Duration kRefusalOut = std::chrono::milliseconds(250);
+constexpr uint32_t kRefusalDoublings = 6;  // 16 s
+constexpr Duration kSlowOut = std::chrono::seconds(1);
+constexpr uint32_t kSlowDoublings = 2;  // 4 s
+// One that has lasted this long, or ten times as long as it was out, starts with a clean slate.
+constexpr Duration kForgivenMin = std::chrono::seconds(30);
+
+constexpr uint32_t kPromptTokensToAnOutputToken = 256;
+constexpr uint32_t kUnitsOfAnyRequest = 4;
+
+}  // namespace
+
+std::string_view ToString(OutCause cause) {
+  switch (cause) {
+    case OutCause::kNone:
+      return "none";
+    case OutCause::kFailures:
+      return "failures";
+    case OutCause::kRefusals:
+      return "refusals";
+    case OutCause::kSlow:
+      return "slow";
+  }
+  return "none";
+}
+
+Pace PaceOf(Duration took, uint32_t prompt_tokens, uint32_t output_tokens) {
+  if (output_tokens == 0) return {took.count(), false};
+  const int64_t units =
+      kUnitsOfAnyRequest + int64_t{output_tokens} + prompt_tokens / kPromptTokensToAnOutputToken;
+  return {took.count() / units, true};
+}
+
+// ---- conduct ------------------------------------------------------------------------------
+
+Conduct::Share Conduct::share() const {
+  return {static_cast<uint32_t>(std::popcount(history_)), std::min(outcomes_, kWindow)};
+}
+
+void Conduct::Note(bool failed) {
+  history_ = history_ << 1 | (failed ? 1 : 0);
+  if (outcomes_ < kWindow) ++outcomes_;
+}
+
+// Twice as often as the best of its peers: where all fail alike, the requests are to blame.
+bool Conduct::WorseThan(Share peer) const {
+  const Share own = share();
+  return uint64_t{own.failures} * std::max(peer.outcomes, 1U) >
+         uint64_t{2} * peer.failures * std::max(own.outcomes, 1U);
+}
+
+void Conduct::PutOut(Time now, OutCause cause, Duration first, uint32_t doublings_max,
+                     Duration least) {
+  if (!troubled() && now - until_ > std::max(kForgivenMin, 10 * last_)) strikes_ = 0;
+  last_ =
+      std::min(std::max(first * (int64_t{1} << std::min(strikes_, doublings_max)), least), kOutMax);
+  ++strikes_;
+  cause_ = cause;
+  since_ = now;
+  until_ = now + last_;
+  on_trial_ = false;
+  in_row_ = outcomes_ = history_ = 0;
+}
+
+void Conduct::Succeeded(Time forwarded) {
+  if (!NewsFrom(forwarded)) return;
+  Note(false);
+  in_row_ = 0;
+  if (cause_ == OutCause::kRefusals) strikes_ = 0;  // It had enough, and has not any more.
+  cause_ = OutCause::kNone;
+  on_trial_ = false;
+}
+
+void Conduct::Failed(Time now, Time forwarded, bool trial, Share best_peer) {
+  if (trial) return PutOut(now, OutCause::kFailures, kFailureOut, kFailureDoublings, {});
+  if (troubled()) return;
+  if (forwarded <= since_) return;  // From before it was put out the last time.
+  Note(true);
+  ++in_row_;
+  const Share own = share();
+  const bool often = own.outcomes >= kOutcomesMin && own.failures * 10 >= own.outcomes * 3;
+  if ((in_row_ >= kInRowMax || often) && WorseThan(best_peer))
+    PutOut(now, OutCause::kFailures, kFailureOut, kFailureDoublings, {});
+}
+
+void Conduct::Refused(Time now, Time forwarded, bool trial, std::optional<Duration> retry_after) {
+  if (!trial && (troubled() || forwarded <= since_)) return;
+  PutOut(now, OutCause::kRefusals, kRefusalOut, kRefusalDoublings,
+         retry_after.value_or(Duration::zero()));
+}
+
+void Conduct::Dawdled(Time now, Time forwarded, bool trial) {
+  if (!trial && (troubled() || forwarded <= since_)) return;
+  PutOut(now, OutCause::kSlow, kSlowOut, kSlowDoublings, {});
+}
+
+}  // namespace allot::router

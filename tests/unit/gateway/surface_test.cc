@@ -1,0 +1,437 @@
+// What model clients see of a gateway beside right answers: errors, breaks, headers, other tries.
+#include "common/auth/tokens.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/unit/gateway/harness.h"
+#include "tests/unit/http/harness.h"
+
+namespace allot::gateway {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+using Habit = std::function<void(FakeAgent&, const FakeAgent::Received&)>;
+
+Habit Says(int status, std::string body = R"({"error":{"message":"no"}})") {
+  return [=](FakeAgent& self, const FakeAgent::Received& request) {
+    self.Answer(request, status, "application/json", body);
+  };
+}
+
+std::string RawPost(const std::string& body, const std::string& headers = "") {
+  return fmt::format("POST /v1/completions HTTP/1.1\r\nHost: x\r\n{}Content-Length: {}\r\n\r\n{}",
+                     headers, body.size(), body);
+}
+
+// ---- other tries -----------------------------------------------------------------------------
+
+TEST(GatewayTries, AnErrorBeforeTheFirstByteIsTriedElsewhere) {
+  for (const int status : {429, 500, 502, 503}) {
+    Harness h;
+    h.AddReplica(1, "n1", 1);
+    h.AddReplica(2, "n2", 2);
+    h.SendRoutes();
+    FakeAgent& bad = h.AddAgent("n1");
+    bad.on_request = Says(status);
+    h.AddAgent("n2").on_request = Says(200, kCompletion);
+    const auto answer = h.Done(h.Post("/v1/completions", kPrompt));
+    EXPECT_EQ(answer->status, 200) << status;
+    EXPECT_EQ(answer->body, kCompletion);
+    EXPECT_EQ(answer->headers["x-allot-node"], "n2");
+    EXPECT_EQ(bad.requests.size(), 1u);
+    EXPECT_THAT(h.Get("/metrics")->body,
+                HasSubstr("allotrope_gateway_retries_total{deployment=\"chat\""));
+  }
+}
+
+TEST(GatewayTries, NothingInAnAnswerIsTriedElsewhere) {
+  Harness h;
+  h.AddReplica(1, "n1", 1);
+  h.AddReplica(2, "n2", 2);
+  h.SendRoutes();
+  h.AddAgent("n1").on_request = Says(200, "");
+  h.AddAgent("n2").on_request = Says(200, kCompletion);
+  EXPECT_EQ(h.Done(h.Post("/v1/completions", kPrompt))->body, kCompletion);
+}
+
+TEST(GatewayTries, WhatTwoReplicasBreakWithGoesToTheClientAsItIsAndNotAgain) {
+  Harness h;
+  h.AddReplica(1, "n1", 1);
+  h.AddReplica(2, "n2", 2);
+  h.AddReplica(3, "n3", 3);
+  h.SendRoutes();
+  for (const char* node : {"n1", "n2", "n3"})
+    h.AddAgent(node).on_request = Says(500, R"({"detail":"boom"})");
+  const auto answer = h.Done(h.Post("/v1/completions", kPrompt));
+  EXPECT_EQ(answer->status, 500);
+  EXPECT_EQ(answer->body, R"({"detail":"boom"})");
+  EXPECT_EQ(answer->headers["x-should-retry"], "false");
+  EXPECT_FALSE(answer->headers["x-allot-request-id"].empty());
+  size_t tries = 0;
+  for (const auto& [node, agent] : h.agents) tries += agent->requests.size();
+  EXPECT_EQ(tries, 2u);
+}
+
+TEST(GatewayTries, TheOnlyReplicasRefusalGoesThroughWithAPauseThatClientsObey) {
+  Harness h;
+  h.AddReplica(1, "n1");
+  h.SendRoutes();
+  FakeAgent& agent = h.AddAgent("n1");
+  agent.on_request = Says(429);
+  agent.extra = {{"retry-after", "120"}};
+  const auto answer = h.Done(h.Post("/v1/completions", kPrompt));
+  EXPECT_EQ(answer->status, 429);
+  EXPECT_EQ(answer->headers["retry-after"], "59");
+  EXPECT_EQ(answer->headers["x-should-retry"], "true");
+}
+
+TEST(GatewayTries, AReplicaThatFailsAtOnceGetsFewOfManyRequests) {
+  Harness h;
+  h.AddReplica(1, "n1");
+  h.AddReplica(2, "n2");
+  h.SendRoutes();
+  FakeAgent& bad = h.AddAgent("n1");
+  bad.on_request = Says(500);
+  h.AddAgent("n2").on_request = Says(200, kCompletion);
+  for (int i = 0; i < 100; ++i) ASSERT_EQ(h.Done(h.Post("/v1/completions", kPrompt))->status, 200);
+  EXPECT_LE(bad.requests.size(), 5u);
+  const std::string metrics = h.Get("/metrics")->body;
+  EXPECT_THAT(metrics,
+              HasSubstr("allotrope_gateway_replica_ejections_total{cause=\"failures\",deployment="
+                        "\"chat\"}"));
+  EXPECT_THAT(metrics, HasSubstr("allotrope_gateway_replicas_out{deployment=\"chat\"} 1"));
+  EXPECT_THAT(h.Get("/allot/v1/deployments")->body, HasSubstr(R"("out_why":"failures")"));
+}
+
+// ---- answers that belong to nobody -----------------------------------------------------------
+
+TEST(GatewayAnswers, FromAnotherNodeThanTheOneAskedAreNotTaken) {
+  Harness h;
+  h.AddReplica(1, "n1");
+  h.AddReplica(2, "n2", 100);
+  h.SendRoutes();
+  FakeAgent& asked = h.AddAgent("n1");
+  FakeAgent& other = h.AddAgent("n2");
+  const auto answer = h.Post("/v1/completions", kPrompt);
+  ASSERT_TRUE(h.Until([&] { return !asked.requests.empty() || !other.requests.empty(); }));
+  FakeAgent& right = asked.requests.empty() ? other : asked;
+  FakeAgent& wrong = asked.requests.empty() ? asked : other;
+  wrong.Answer(right.requests[0], 200, "application/json", R"({"forged":1})");
+  ASSERT_TRUE(h.Until([&] { return !wrong.cancelled.empty(); }));
+  right.Answer(right.requests[0], 200, "application/json", kCompletion);
+  EXPECT_EQ(h.Done(answer)->body, kCompletion);
+}
+
+TEST(GatewayAnswers, AHeadSaidTwiceCountsOnce) {
+  Harness h;
+  h.AddReplica(1, "n1");
+  h.SendRoutes();
+  FakeAgent& agent = h.AddAgent("n1");
+  const auto answer = h.Post("/v1/completions", kPrompt);
+  ASSERT_TRUE(h.Until([&] { return !agent.requests.empty(); }));
+  agent.Head(agent.requests[0], 200, "application/json", "{\"a\":");
+  agent.Head(agent.requests[0], 500, "text/plain", "oh");
+  agent.Chunk(agent.requests[0], "1}", true);
+  h.Done(answer);
+  EXPECT_EQ(answer->status, 200);
+  EXPECT_EQ(answer->body, "{\"a\":1}");
+  EXPECT_EQ(answer->headers["content-type"], "application/json");
+}
+
+// ---- streams ---------------------------------------------------------------------------------
+
+TEST(GatewayStreams, WhatStreamsIsTheAnswersToSay) {
+  Harness h;
+  h.AddReplica(1, "n1");
+  h.SendRoutes();
+  FakeAgent& agent = h.AddAgent("n1");
+  const auto answer = h.Post("/v1/completions", R"({"model":"tiny","stream":"please"})");
+  ASSERT_TRUE(h.Until([&] { return !agent.requests.empty(); }));
+  agent.Head(agent.requests[0], 200, "text/event-stream; charset=utf-8", "data: 1\n\nda");
+  ASSERT_TRUE(h.Until([&] { return !answer->pieces.empty(); }));
+  EXPECT_EQ(answer->body, "data: 1\n\n") << "events go out whole";
+  EXPECT_EQ(answer->headers["x-accel-buffering"], "no");
+  EXPECT_EQ(answer->headers["cache-control"], "no-cache");
+  agent.Chunk(agent.requests[0],
+              "ta: {\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":9}}\n\n", false);
+  agent.Chunk(agent.requests[0], "data: [DONE]\n\nno end", true);
+  h.Done(answer);
+  EXPECT_TRUE(answer->ended.ok());
+  EXPECT_THAT(answer->body, HasSubstr("data: [DONE]\n\nno end"));
+  EXPECT_THAT(h.Get("/metrics")->body,
+              HasSubstr("allotrope_gateway_tokens_total{deployment=\"chat\",kind=\"output\",tenant="
+                        "\"default\"} 9"));
+}
+
+TEST(GatewayStreams, ABreakInTheMiddleOfAnEventIsToldBetweenEvents) {
+  Harness h;
+  h.AddReplica(1, "n1");
+  h.SendRoutes();
+  FakeAgent& agent = h.AddAgent("n1");
+  const auto answer = h.Post("/v1/completions", kStreamPrompt);
+  ASSERT_TRUE(h.Until([&] { return !agent.requests.empty(); }));
+  agent.Head(agent.requests[0], 200, "text/event-stream", "data: 1\n\ndata: {\"half");
+  ASSERT_TRUE(h.Until([&] { return !answer->pieces.empty(); }));
+  agent.Fail(agent.requests[0], true, "the server died");
+  h.Done(answer);
+  EXPECT_FALSE(answer->ended.ok());
+  EXPECT_THAT(answer->body, ::testing::StartsWith("data: 1\n\ndata: {\"error\":{\"message\":"));
+  EXPECT_THAT(answer->body, Not(HasSubstr("half")));
+  EXPECT_THAT(answer->body, Not(HasSubstr("[DONE]")));
+}
+
+TEST(GatewayStreams, ABreakOfAnythingElseIsOnlyACut) {
+  Harness h;
+  h.AddReplica(1, "n1");
+  h.SendRoutes();
+  FakeAgent& agent = h.AddAgent("n1");
+  const auto answer = h.Post("/v1/completions", kStreamPrompt);
+  ASSERT_TRUE(h.Until([&] { return !agent.requests.empty(); }));
+  agent.Head(agent.requests[0], 200, "application/x-ndjson", "{\"a\":1}\n");
+  ASSERT_TRUE(h.Until([&] { return !answer->pieces.empty(); }));
+  agent.Fail(agent.requests[0], true, "the server died");
+  h.Done(answer);
+  EXPECT_FALSE(answer->ended.ok());
+  EXPECT_EQ(answer->body, "{\"a\":1}\n");
+}
+
+// ---- headers and paths -----------------------------------------------------------------------
+
+TEST(GatewayHeaders, PassBothWaysButThoseOfThisConnectionAndOurs) {
+  Harness h;
+  h.AddReplica(1, "n1");
+  h.SendRoutes();
+  FakeAgent& agent = h.AddAgent("n1");
+  agent.extra = {{"openai-processing-ms", "7"},
+                 {"x-ratelimit-limit-requests", "9"},
+                 {"x-allot-node", "forged"},
+                 {"keep-alive", "timeout=1"}};
+  agent.on_request = Says(200, kCompletion);
+  const auto answer = h.Done(h.Post("/v1/completions?api-version=2026-01&a%20b=%2F&c", kPrompt,
+                                    {{"OpenAI-Organization", "o"},
+                                     {"X-Session", "s"},
+                                     {"Accept-Encoding", "gzip"},
+                                     {"Proxy-Authorization", "Basic x"},
+                                     {"X-Allot-Tenant", "red"}}));
+  const FakeAgent::Received& got = agent.requests.at(0);
+  EXPECT_EQ(got.request.path(), "/v1/completions?api-version=2026-01&a%20b=%2F&c");
+  EXPECT_EQ(got.Header("openai-organization"), "o");
+  EXPECT_EQ(got.Header("x-session"), "s");
+  for (const char* name : {"accept-encoding", "proxy-authorization", "host", "content-length",
+                           "x-allot-tenant", "authorization"})
+    EXPECT_EQ(got.Header(name), "") << name;
+  http::RawClient raw(h.loop, h.gateway->http_address());
+  raw.Send(RawPost(kPrompt, "X-Hop: one\r\nX-Stays: two\r\nConnection: keep-alive ,\tX-Hop\r\n"));
+  ASSERT_TRUE(raw.Await(kCompletion));
+  EXPECT_EQ(agent.requests.at(1).Header("x-hop"), "");
+  EXPECT_EQ(agent.requests.at(1).Header("connection"), "");
+  EXPECT_EQ(agent.requests.at(1).Header("x-stays"), "two");
+  EXPECT_EQ(answer->headers["openai-processing-ms"], "7");
+  EXPECT_EQ(answer->headers["x-ratelimit-limit-requests"], "9");
+  EXPECT_EQ(answer->headers["x-allot-node"], "n1");
+}
+
+TEST(GatewayHeaders, DeadlinesAreAnyTimeFromNow) {
+  Harness h;
+  h.AddReplica(1, "n1");
+  h.SendRoutes();
+  h.AddAgent("n1").on_request = Says(200, kCompletion);
+  for (const char* fine : {"100000.5", "1e5", "99999999999"})
+    EXPECT_EQ(h.Done(h.Post("/v1/completions", kPrompt, {{"X-Allot-Deadline-Ms", fine}}))->status,
+              200)
+        << fine;
+  for (const char* wrong : {"-1", "0", "nan", "soon", "1s"})
+    EXPECT_EQ(h.Done(h.Post("/v1/completions", kPrompt, {{"X-Allot-Deadline-Ms", wrong}}))->status,
+              400)
+        << wrong;
+}
+
+TEST(GatewayPaths, AreServedAsAFilterInFrontSeesThem) {
+  Harness h;
+  h.AddReplica(1, "n1");
+  h.SendRoutes();
+  h.AddAgent("n1").on_request = Says(200, kCompletion);
+  EXPECT_EQ(h.Done(h.Post("/v1/completions/", kPrompt))->status, 200);
+  EXPECT_EQ(h.Done(h.Post("/v1%2Fcompletions", kPrompt))->status, 404);
+  EXPECT_EQ(h.Done(h.Post("/v1%2fcompletions", kPrompt))->status, 404);
+  EXPECT_EQ(h.Done(h.Post("/v1/%63ompletions", kPrompt))->status, 400);
+  EXPECT_EQ(h.Done(h.Post("/v1/completions%2e", kPrompt))->status, 400);
+}
+
+TEST(GatewayModels, AreLookedUpByName) {
+  Harness h;
+  h.deployment().model = "maker/tiny";
+  h.deployment().created = FromMicros(1'700'000'000'500'000);
+  h.deployment().tenant = "red";
+  RouteDeployment younger = h.deployment();
+  younger.name = "a";
+  younger.created = FromMicros(1'800'000'000'000'000);
+  h.table.deployments.insert(h.table.deployments.begin(), younger);
+  h.SendRoutes();
+  const std::string one =
+      R"({"id":"maker/tiny","object":"model","created":1700000000,"owned_by":"red","deployment":"chat"})";
+  EXPECT_EQ(h.Get("/v1/models")->body, R"({"object":"list","data":[)" + one + "]}");
+  for (const char* path : {"/v1/models/maker/tiny", "/v1/models/maker%2Ftiny"})
+    EXPECT_EQ(h.Get(path)->body, one) << path;
+  const auto none = h.Get("/v1/models/other");
+  EXPECT_EQ(none->status, 404);
+  EXPECT_THAT(none->body, HasSubstr("model_not_found"));
+  EXPECT_THAT(h.Get("/allot/v1/deployments")->body, HasSubstr(R"("shadowed_by":"chat")"));
+  EXPECT_THAT(h.Get("/metrics")->body,
+              HasSubstr("allotrope_gateway_deployments_shadowed{deployment=\"a\"} 1"));
+}
+
+// ---- errors of the HTTP layer ----------------------------------------------------------------
+
+TEST(GatewayHttp, ItsErrorsAreTheGatewaysAndAreCounted) {
+  Harness h([](Options& options) { options.body_bytes_max = 1000; });
+  h.SendRoutes();
+  const struct {
+    std::string request, status, header, counted;
+  } cases[] = {
+      {"GET /v1/models HTTP/1.1\r\n\r\n", "400", "", "bad_request"},
+      {"nonsense\r\n\r\n", "400", "", "bad_request"},
+      {"GET /%zz HTTP/1.1\r\nHost: x\r\n\r\n", "400", "", "bad_request"},
+      {"GET / HTTP/1.1\r\nHost: x\r\nX: " + std::string(40'000, 'x') + "\r\n\r\n", "431", "",
+       "head_too_large"},
+      {RawPost(std::string(1001, 'x')), "413", "", "body_too_large"},
+      {"POST /v1/completions HTTP/1.1\r\nHost: x\r\nExpect: tea\r\nContent-Length: 9\r\n\r\n",
+       "417", "", "expectation"},
+      {"TRACE / HTTP/1.1\r\nHost: x\r\n\r\n", "405", "Allow: ", "method"},
+      {"GET /v1/completions HTTP/1.1\r\nHost: x\r\n\r\n", "405", "Allow: POST\r\n", "method"},
+      {RawPost(kPrompt, "Content-Encoding: gzip\r\n"), "415", "", "media_type"},
+  };
+  for (const auto& c : cases) {
+    SCOPED_TRACE(c.request.substr(0, 60));
+    http::RawClient client(h.loop, h.gateway->http_address());
+    client.Send(c.request);
+    ASSERT_TRUE(client.Await("}}"));
+    EXPECT_THAT(client.received(), ::testing::StartsWith("HTTP/1.1 " + c.status));
+    EXPECT_THAT(client.received(), HasSubstr("X-Allot-Request-Id: req-"));
+    EXPECT_THAT(client.received(), HasSubstr("X-Should-Retry: false"));
+    EXPECT_THAT(client.received(), HasSubstr(R"("type":"invalid_request_error","param":)"));
+    EXPECT_THAT(client.received(), HasSubstr(c.header));
+    EXPECT_THAT(h.Get("/metrics")->body,
+                Not(HasSubstr("http_refused_total{reason=\"" + c.counted + "\"} 0")));
+  }
+  http::RawClient options(h.loop, h.gateway->http_address());
+  options.Send("OPTIONS /v1/models HTTP/1.1\r\nHost: x\r\n\r\n");
+  ASSERT_TRUE(options.Await("\r\n\r\n"));
+  EXPECT_THAT(options.received(), HasSubstr("X-Allot-Request-Id: req-"));
+}
+
+TEST(GatewayHttp, AClientThatHasOnlyStoppedSendingGetsItsAnswer) {
+  Harness h;
+  h.AddReplica(1, "n1");
+  h.SendRoutes();
+  FakeAgent& agent = h.AddAgent("n1");
+  http::RawClient client(h.loop, h.gateway->http_address());
+  client.Send(RawPost(kPrompt));
+  ASSERT_TRUE(h.Until([&] { return !agent.requests.empty(); }));
+  client.CloseSending();
+  h.Turn();
+  agent.Answer(agent.requests[0], 200, "application/json", kCompletion);
+  ASSERT_TRUE(client.AwaitEnd());
+  EXPECT_THAT(client.received(), HasSubstr("HTTP/1.1 200 OK"));
+  EXPECT_THAT(client.received(), HasSubstr(kCompletion));
+  EXPECT_TRUE(agent.cancelled.empty());
+}
+
+TEST(GatewayHttp, AndSoDoesOneThatReadsAStream) {
+  Harness h;
+  h.AddReplica(1, "n1");
+  h.SendRoutes();
+  FakeAgent& agent = h.AddAgent("n1");
+  http::RawClient client(h.loop, h.gateway->http_address());
+  client.Send(RawPost(kStreamPrompt));
+  ASSERT_TRUE(h.Until([&] { return !agent.requests.empty(); }));
+  agent.Head(agent.requests[0], 200, "text/event-stream", "data: 1\n\n");
+  ASSERT_TRUE(client.Await("data: 1"));
+  client.CloseSending();
+  h.Turn();
+  agent.Chunk(agent.requests[0], "data: 2\n\n", false);
+  ASSERT_TRUE(client.Await("data: 2"));
+  agent.Chunk(agent.requests[0], "data: [DONE]\n\n", true);
+  ASSERT_TRUE(client.AwaitEnd());
+  EXPECT_THAT(client.received(), ::testing::EndsWith("\r\n0\r\n\r\n"));
+}
+
+TEST(GatewayHttp, OneThatIsGoneIsNoticedBeforeItsAnswer) {
+  Harness h;
+  h.AddReplica(1, "n1");
+  h.SendRoutes();
+  FakeAgent& agent = h.AddAgent("n1");
+  {
+    http::RawClient client(h.loop, h.gateway->http_address());
+    client.Send(RawPost(kPrompt));
+    ASSERT_TRUE(h.Until([&] { return !agent.requests.empty(); }));
+  }
+  EXPECT_TRUE(h.Until([&] { return !agent.cancelled.empty(); }));
+  // The same asked again is work done twice.
+  const auto again = h.Post("/v1/completions", kPrompt);
+  ASSERT_TRUE(h.Until([&] { return agent.requests.size() == 2; }));
+  EXPECT_THAT(h.Get("/metrics")->body,
+              HasSubstr("allotrope_gateway_repeated_requests_total{deployment=\"chat\"} 1"));
+}
+
+// ---- who goes first --------------------------------------------------------------------------
+
+TEST(GatewayPriority, IsForTheTenantOfTheDeployment) {
+  TempFolder folder;
+  folder.Write("tokens.yaml",
+               "tokens:\n- {name: red, sha256: " + auth::Sha256Hex("r") +
+                   ", role: user, tenant: red}\n- {name: blue, sha256: " + auth::Sha256Hex("b") +
+                   ", role: user, tenant: blue}\n- {name: any, sha256: " + auth::Sha256Hex("a") +
+                   ", role: user}\n");
+  Harness h([&](Options& options) {
+    options.local = false;
+    options.tokens_file = folder.File("tokens.yaml");
+  });
+  h.AddReplica(1, "n1");
+  h.deployment().tenant = "red";
+  h.SendRoutes();
+  h.AddAgent("n1").on_request = Says(200, kCompletion);
+  const auto ask = [&](const std::string& token, const std::string& priority) {
+    return h
+        .Done(h.Post("/v1/completions", kPrompt,
+                     {{"Authorization", "Bearer " + token}, {"X-Allot-Priority", priority}}))
+        ->status;
+  };
+  EXPECT_EQ(ask("r", "5"), 200);
+  EXPECT_EQ(ask("a", "5"), 200);
+  EXPECT_EQ(ask("b", "5"), 403);
+  EXPECT_EQ(ask("b", "0"), 200);
+  EXPECT_EQ(ask("b", "-5"), 200);
+  EXPECT_THAT(
+      h.Get("/metrics", {{"Authorization", "Bearer a"}})->body,
+      HasSubstr("allotrope_gateway_tenant_requests_total{outcome=\"ok\",tenant=\"blue\"} 2"));
+}
+
+TEST(GatewayMetrics, TellAModelServersErrorsFromAnswers) {
+  Harness h;
+  h.AddReplica(1, "n1");
+  h.SendRoutes();
+  h.AddAgent("n1").on_request = Says(404);
+  const auto answer = h.Done(h.Post("/v1/completions", kPrompt));
+  EXPECT_EQ(answer->headers["x-should-retry"], "false");
+  const std::string metrics = h.Get("/metrics")->body;
+  EXPECT_THAT(metrics, HasSubstr("outcome=\"client_error\"} 1"));
+  EXPECT_THAT(metrics, HasSubstr("allotrope_gateway_upstream_answers_total{deployment=\"chat\","
+                                 "status=\"404\"} 1"));
+  EXPECT_THAT(metrics, Not(HasSubstr("outcome=\"ok\"} 1")));
+}
+
+TEST(GatewayMetrics, TenantsThatClientsMakeUpAreBounded) {
+  Harness h;
+  h.SendRoutes();
+  for (int i = 0; i < 150; ++i)
+    h.Done(h.Post("/v1/completions", kPrompt, {{"X-Allot-Tenant", fmt::format("t{}", i)}}));
+  EXPECT_THAT(h.Get("/metrics")->body,
+              HasSubstr("allotrope_gateway_tenant_requests_total{outcome=\"rejected\",tenant="
+                        "\"other\"}"));
+  EXPECT_THAT(h.Get("/metrics")->body, Not(HasSubstr("tenant=\"t149\"")));
+}
+
+}  // namespace
+}  // namespace allot::gateway
