@@ -229,14 +229,18 @@ void DeploymentMachine::RecheckShort() {
   if (grown.empty() && !power_freed) return;
   for (auto it = short_.begin(); it != short_.end();) {
     Demand& demand = it->second.demand;
+    bool& refused_power = it->second.refused_power;
     Resolve(ledger_.classes(), demand);
     PlacementSearch::Limits limits;
     limits.price_cap = ledger_.state().deployments().at(it->first.first).spec->price_cap;
     bool fits = std::any_of(grown.begin(), grown.end(), [&](uint32_t node) {
       ++work_;
-      return ledger_.search().FitsOn(demand, limits, node);
+      const bool here = ledger_.search().FitsOn(demand, limits, node);
+      // What lacked a node may lack nothing but power now, and waits for that from here on.
+      refused_power |= ledger_.search().refused_power();
+      return here;
     });
-    fits |= power_freed && it->second.refused_power && ledger_.search().MayFit(demand, limits);
+    fits |= power_freed && refused_power && ledger_.search().MayFit(demand, limits);
     if (fits) ledger_.deployments_dirty.insert(it->first.first);
     it = fits ? short_.erase(it) : std::next(it);
   }

@@ -95,6 +95,7 @@ bool PlacementSearch::Suspect(const DemandOption& option, ClassId c, uint32_t no
 }
 
 bool PlacementSearch::FitsOn(const Demand& demand, const Limits& limits, uint32_t node) const {
+  trial_.Begin();
   const PlacementIndex::Row& row = index_.row(node);
   if (!row.open) return false;
   for (const DemandOption& option : demand.options) {

@@ -41,7 +41,7 @@ class PlacementSearch {
   std::optional<Found> Find(const Demand& demand, const Limits& limits, uint64_t& work);
   // Necessary for Find to succeed, from bucket sizes alone; costs next to nothing.
   bool MayFit(const Demand& demand, const Limits& limits) const;
-  // Did a cap on power refuse anything in the last Find or MayFit?
+  // Did a cap on power refuse anything in the last Find, MayFit or FitsOn?
   bool refused_power() const { return trial_.refused(); }
   // Is there room for one task of it on this node?
   bool FitsOn(const Demand& demand, const Limits& limits, uint32_t node) const;

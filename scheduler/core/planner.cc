@@ -11,6 +11,7 @@ void Planner::Clear() {
   recheck_.clear();
   rechecked_ = 0;
   holders_.clear();
+  holders_stale_ = false;
 }
 
 void Planner::FindHolders() {
@@ -128,6 +129,14 @@ bool Planner::BeginRound() {
   return held || !recheck_.empty();
 }
 
+// Of the search just made, which found nothing. A holder of that shape keeps all classes from here
+// on and not only those it wants: whoever is tried next must already find them kept.
+void Planner::NoteRefusal(Shape& shape) {
+  const bool power = ledger_.search().refused_power();
+  holders_stale_ |= power && !shape.refused_power;
+  shape.refused_power = power;
+}
+
 // Unblocks those of the round that may fit now; true when it has looked at all.
 bool Planner::Recheck() {
   PendingQueue& queue = ledger_.queue();
@@ -141,7 +150,7 @@ bool Planner::Recheck() {
     if (ledger_.search().MayFit(shape.demand, {})) {
       queue.Unblock(id);
     } else {
-      shape.refused_power = ledger_.search().refused_power();
+      NoteRefusal(shape);
     }
   }
   return true;
@@ -157,7 +166,7 @@ void Planner::BlockHopeless() {
     Shape& shape = queue.shape(id);
     Resolve(ledger_.classes(), shape.demand);
     if (ledger_.search().MayFit(shape.demand, {})) continue;
-    shape.refused_power = ledger_.search().refused_power();
+    NoteRefusal(shape);
     hopeless_.push_back(id);
   }
   work_ += queue.open_shapes().size() / 16;
@@ -180,7 +189,7 @@ bool Planner::Try(LineId id, Effects& out) {
     if (limits.excluded != nullptr) {
       queue.Hold(id);
     } else {
-      shape.refused_power = ledger_.search().refused_power();
+      NoteRefusal(shape);
       queue.Block(line.shape);
     }
     BlockHopeless();
@@ -250,6 +259,7 @@ bool Planner::Run(Effects& out) {
   FindHolders();
   bool more = false;
   while (true) {
+    if (std::exchange(holders_stale_, false)) FindHolders();
     if (!Recheck()) {
       more = true;
       break;

@@ -40,6 +40,7 @@ class Planner {
   bool BeginRound();
   bool Recheck();
   void BlockHopeless();
+  void NoteRefusal(Shape& shape);
   bool Try(LineId id, Effects& out);
   void Place(const JobState& job, PlacementSearch::Found found, Effects& out);
   uint16_t PortFor(const JobState& job, NodeId node) const;
@@ -56,6 +57,7 @@ class Planner {
   size_t rechecked_ = 0;
   std::vector<ShapeId> hopeless_;  // scratch
   std::vector<Holder> holders_;
+  bool holders_stale_ = false;  // what a holder lacks has turned out to be power
   std::vector<bool> excluded_;
   uint64_t work_ = 0, looked_at_ = 0;
   uint32_t tried_ = 0, placed_ = 0;
