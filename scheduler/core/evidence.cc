@@ -127,6 +127,17 @@ void Evidence::Accuse(PlaceId id, const TaskRun& run, const std::vector<PlaceId>
   if (place.accusers.size() > failures) place.accusers.erase(place.accusers.begin());
 }
 
+std::vector<PlaceId> Evidence::KeepLast(uint32_t failures) {
+  std::vector<PlaceId> relieved;
+  for (PlaceId id = 0; id < places_.size(); ++id) {
+    std::vector<Accuser>& accusers = places_[id].accusers;
+    if (Convicted(id) || accusers.size() <= failures) continue;
+    accusers.erase(accusers.begin(), accusers.end() - static_cast<std::ptrdiff_t>(failures));
+    relieved.push_back(id);
+  }
+  return relieved;
+}
+
 bool Evidence::Retract(PlaceId place, JobId job) {
   std::vector<Accuser>& accusers = places_[place].accusers;
   return std::erase_if(accusers, [job](const Accuser& a) { return a.job == job; }) > 0;

@@ -75,6 +75,9 @@ class Evidence {
   std::vector<PlaceId> Well(const TaskRun& run);
   // At most the last `failures` accusers of a place are kept.
   std::vector<PlaceId> Failed(const TaskRun& run, Time now, uint32_t failures);
+  // The policy counts so many from now on, and what is kept beyond them would count as well. Returns
+  // places of which something was dropped; where a verdict stands, what it stands on is kept.
+  std::vector<PlaceId> KeepLast(uint32_t failures);
   // It will never run again.
   void Forget(JobId job) { jobs_.erase(job); }
 

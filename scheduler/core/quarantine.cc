@@ -390,12 +390,25 @@ void QuarantineMachine::NodeChanged(NodeId node) {
 }
 
 void QuarantineMachine::PolicyChanged() {
-  if (On()) return;
+  if (On()) return KnobsChanged();
   evidence_.Clear();
   nodes_.clear();
   survive_.clear();
   by_devices_.clear();
   ledger_.index().ForgetSuspects();
+}
+
+// What was kept or awaited by the old knobs would go on counting by them.
+void QuarantineMachine::KnobsChanged() {
+  std::set<NodeId> relieved;
+  for (const PlaceId place : evidence_.KeepLast(ledger_.state().policy()->quarantine.failures))
+    relieved.insert(evidence_.node(place));
+  for (const NodeId node : relieved) Point(node);
+  for (const auto& [at, key] : std::exchange(survive_, {})) {
+    const JobState* job = ledger_.state().FindJob(key.task.job);
+    if (job != nullptr && job->attempt == key.attempt)
+      survive_.insert({SurvivesAt(job->tasks[key.task.index]), key});
+  }
 }
 
 void QuarantineMachine::Rebuild() {

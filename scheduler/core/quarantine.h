@@ -73,6 +73,7 @@ class QuarantineMachine {
   void TakeBack(PlaceId place, Effects& out);
   // Another place of its kind that is in service, free or not?
   bool HasAlternative(PlaceId place) const;
+  void KnobsChanged();
   void Point(NodeId node);  // tells the index whom to avoid
   void Watch(const Quarantine& quarantine, NodeId node, const std::string& device);
 

@@ -239,6 +239,33 @@ TEST_F(EvidenceTest, ATrialIsRefutedByFailureElsewhereAndProvedBySuccess) {
   }
 }
 
+// Three were allowed, and then two: the third would explain by one device what the last two do not.
+TEST_F(EvidenceTest, WhatAPolicyCountsNoMoreIsForgotten) {
+  evidence.SetAccelerators(whole[0], 6);
+  Succeeds(1, 1, {0});
+  Fails(2, 0, {0});
+  Fails(3, 0, {1});
+  Fails(4, 0, {0});
+  const auto guilty = [&](PlaceId place) {
+    return evidence.Guilty(place, 2, [](PlaceId) { return false; });
+  };
+  EXPECT_FALSE(guilty(whole[0]));
+  EXPECT_EQ(evidence.KeepLast(2), std::vector<PlaceId>{whole[0]});
+  EXPECT_EQ(evidence.accusers(whole[0]).size(), 2u);
+  EXPECT_EQ(evidence.accusers(whole[0]).front().job, JobId(3));
+  EXPECT_TRUE(guilty(whole[0]));
+  EXPECT_TRUE(evidence.KeepLast(2).empty());
+}
+
+TEST_F(EvidenceTest, WhatAVerdictStandsOnIsKept) {
+  Succeeds(1, 1, {0});
+  for (uint64_t job = 2; job < 5; ++job) Fails(job, 0, {0});
+  evidence.Convict(device[0][0], kFailures);
+  evidence.KeepLast(1);
+  EXPECT_EQ(evidence.accusers(device[0][0]).size(), 3u);
+  EXPECT_FALSE(evidence.Refuted(device[0][0]));
+}
+
 TEST_F(EvidenceTest, WhatIsKeptIsBounded) {
   for (uint64_t job = 1; job <= 10'000; ++job) {
     Fails(job, 0, {0}, job);
