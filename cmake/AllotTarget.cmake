@@ -1,6 +1,6 @@
 # allot_library(NAME SRCS … DEPS …)    one static library per folder
 # allot_program(NAME SRCS … DEPS …)
-# allot_test(NAME [SERIAL] SRCS … DEPS … [LABELS …])   a GoogleTest program; gtest_main is linked
+# allot_test(NAME [SERIAL] SRCS … DEPS … [LABELS …])   a GoogleTest program; tests/main is linked
 #   SERIAL: beside no other test, for what it measures
 include(CMakeParseArguments)
 
@@ -30,7 +30,7 @@ function(allot_test name)
   endif()
   cmake_parse_arguments(A "SERIAL" "" "SRCS;DEPS;LABELS" ${ARGN})
   add_executable(${name} ${A_SRCS})
-  target_link_libraries(${name} PRIVATE ${A_DEPS} GTest::gmock GTest::gtest GTest::gtest_main allot_warnings)
+  target_link_libraries(${name} PRIVATE ${A_DEPS} allot_test_main GTest::gmock GTest::gtest allot_warnings)
   target_precompile_headers(${name} REUSE_FROM allot_precompiled_tests)
   target_compile_definitions(${name} PRIVATE ALLOT_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
                                              ALLOT_BINARY_DIR="${CMAKE_BINARY_DIR}")
