@@ -151,7 +151,22 @@ void Ledger::Observe(const NodeDrainSet& r, JobPhase) {
   DirtyReplicasOf(*state_.FindNode(r.node));
 }
 
-void Ledger::DescribeNode(NodeId node) { index_.Describe(*state_.FindNode(node), OnTrial(node)); }
+void Ledger::DescribeNode(NodeId node) {
+  index_.Describe(*state_.FindNode(node), OnTrial(node));
+  TellLasting(node);
+}
+
+void Ledger::TellLasting(NodeId node) {
+  Resources leased{0, 0};
+  DeviceSet devices;
+  for (const ReplicaId id : state_.FindNode(node)->replicas) {
+    const ReplicaState& replica = state_.replicas().at(id);
+    leased.cpus += replica.resources.cpus;
+    leased.memory += replica.resources.memory;
+    devices = devices | replica.placement.devices;
+  }
+  index_.SetLasting(node, leased, devices);
+}
 
 // Tasks from before run on and decide nothing.
 bool Ledger::OnTrial(NodeId id) const {
@@ -251,6 +266,7 @@ void Ledger::Observe(const DeploymentRemoved& r, JobPhase) {
 
 void Ledger::Observe(const ReplicaPlaced& r, JobPhase) {
   RefreshNode(r.placement.node);
+  TellLasting(r.placement.node);
   routes_dirty.insert(r.deployment);
 }
 
@@ -262,6 +278,7 @@ void Ledger::ForgetReplica(const ReplicaGone& r, Effects& out) {
   const ReplicaState replica = state_.replicas().at(r.replica);
   Remember(r, out);
   RefreshNode(replica.placement.node);
+  TellLasting(replica.placement.node);
   replica_status.erase(r.replica);
   deployments_dirty.insert(replica.deployment);
   routes_dirty.insert(replica.deployment);

@@ -119,6 +119,8 @@ class Ledger {
   void TakePrices();
   // What of the node is in service has changed.
   void DescribeNode(NodeId node);
+  // What replicas lease of it has changed, or where in its list their devices are.
+  void TellLasting(NodeId node);
   void RefreshNode(NodeId node) { index_.Refresh(*state_.FindNode(node), OnTrial(node)); }
   // On probation, and the one job that it may have is there.
   bool OnTrial(NodeId node) const;

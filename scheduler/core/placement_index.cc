@@ -149,6 +149,17 @@ void PlacementIndex::Describe(const NodeState& node, bool on_trial) {
   Refresh(node, on_trial);
 }
 
+void PlacementIndex::SetLasting(NodeId node, const Resources& leased, const DeviceSet& devices) {
+  Row& row = rows_[node.value() - 1];
+  if (row.cpus_lasting == leased.cpus && row.memory_lasting == leased.memory &&
+      row.devices_lasting == devices)
+    return;
+  row.cpus_lasting = leased.cpus;
+  row.memory_lasting = leased.memory;
+  row.devices_lasting = devices;
+  ++capacity_version_;
+}
+
 void PlacementIndex::SetSuspects(NodeId node, bool whole, const DeviceSet& devices) {
   Row& row = rows_[node.value() - 1];
   row.suspect = whole;
@@ -286,8 +297,13 @@ DeviceSet PlacementIndex::Pick(uint32_t i, const DeviceSet& set, const DemandOpt
 
 uint64_t PlacementIndex::TasksOn(const Row& row, Of what, uint64_t by_devices,
                                  const Resources& each) {
-  const MilliCpu cpus = what == Of::kEmpty ? row.cpus_total : row.cpus_free;
-  const Bytes memory = what == Of::kEmpty ? row.memory_total : row.memory_free;
+  MilliCpu cpus = row.cpus_free;
+  Bytes memory = row.memory_free;
+  if (what != Of::kFree) {
+    const bool empty = what == Of::kEmpty;
+    cpus = row.cpus_total - (empty ? 0 : row.cpus_lasting);
+    memory = row.memory_total - (empty ? 0 : row.memory_lasting);
+  }
   uint64_t tasks = by_devices;
   if (each.cpus > 0) tasks = std::min<uint64_t>(tasks, std::max<MilliCpu>(cpus, 0) / each.cpus);
   if (each.memory > 0) tasks = std::min<uint64_t>(tasks, std::max<Bytes>(memory, 0) / each.memory);
@@ -299,7 +315,9 @@ uint64_t PlacementIndex::TasksByDevices(uint32_t i, ClassId c, Of what, const De
   if (option.count == 0) return demand.tasks;
   const Part* part = rows_[i].Find(c);
   if (part == nullptr) return 0;
-  const DeviceSet& there = what == Of::kEmpty ? in_service_[i] : rows_[i].devices_free;
+  DeviceSet there = rows_[i].devices_free;
+  if (what == Of::kEmpty) there = in_service_[i];
+  if (what == Of::kWithoutJobs) there = in_service_[i].Minus(rows_[i].devices_lasting);
   return std::min<uint64_t>(demand.tasks, Room(i, part->all & there, option));
 }
 
@@ -326,12 +344,12 @@ bool PlacementIndex::PossibleWhenEmpty(const Demand& demand) const {
       const NodeSet& members = Members(c);
       for (uint32_t i = members.NextFrom(0); i != NodeSet::kNone; i = members.NextFrom(i + 1)) {
         if (!rows_[i].open) continue;
-        tasks += TasksOn(rows_[i], Of::kEmpty, TasksByDevices(i, c, Of::kEmpty, demand, option),
-                         demand.resources);
+        tasks += TasksOn(rows_[i], Of::kWithoutJobs,
+                         TasksByDevices(i, c, Of::kWithoutJobs, demand, option), demand.resources);
         if (tasks >= demand.tasks && !power_.capped()) return true;
       }
     }
-    if (tasks >= demand.tasks && FitsCaps(demand, option, Of::kEmpty)) return true;
+    if (tasks >= demand.tasks && FitsCaps(demand, option, Of::kWithoutJobs)) return true;
   }
   return false;
 }

@@ -49,6 +49,10 @@ class PlacementIndex {
     Bytes memory_free = 0, memory_total = 0;
     DeviceSet devices_free;
     PriceRate price;  // of all accelerators and cores
+    // Of what is leased here by replicas, which do not end as jobs do.
+    MilliCpu cpus_lasting = 0;
+    Bytes memory_lasting = 0;
+    DeviceSet devices_lasting;
     MilliWatt cpu_power_max = 0, cpu_power = 0;  // of all processors, as above
     MilliCpu cpu_whole = 1;                      // the share that draws so much
     uint32_t processors = 0;                     // CPU devices
@@ -70,6 +74,8 @@ class PlacementIndex {
   // What the node has free, or whether it is open, may have changed. `on_trial`: it is on probation
   // and has its one job.
   void Refresh(const NodeState& node, bool on_trial = false);
+  // What replicas lease of the node (their power comes with NodeState).
+  void SetLasting(NodeId node, const Resources& leased, const DeviceSet& devices);
   // A preference for searches, nothing more: a suspect takes work when nothing else has room.
   void SetSuspects(NodeId node, bool whole, const DeviceSet& devices);
   void ForgetSuspects();
@@ -101,8 +107,8 @@ class PlacementIndex {
 
   // Could one task of it run on some node ever registered, were that node empty?
   bool EverPossible(const Demand& demand) const;
-  // Could the whole gang run on the open nodes, were they empty? Within what the
-  // caps on power leave besides replicas: those do not end by themselves.
+  // Could the whole gang run on the open nodes, had all jobs ended? Beside replicas, and within what
+  // the caps on power leave besides them: those do not end by themselves.
   bool PossibleWhenEmpty(const Demand& demand) const;
 
   // Would the whole gang fit on what is free now, if only jobs gave their power back?
@@ -117,7 +123,7 @@ class PlacementIndex {
   // Has the cluster's cap, which had refused somebody, gained room since the last call? Then every
   // node may have room for what it refused; classes are marked, nodes are not.
   bool TakeClusterFreed() { return std::exchange(cluster_freed_, false); }
-  // Changes whenever a node's totals or openness do.
+  // Changes whenever a node's totals or openness do, or what replicas lease.
   uint64_t capacity_version() const { return capacity_version_; }
 
  private:
@@ -129,15 +135,15 @@ class PlacementIndex {
   void MarkClassGrown(ClassId c);
   void TakePower(Row& row);
   void WakeRefused();
-  // How many tasks a node takes, empty or what is free of it now, whose devices have room for
-  // `by_devices`.
-  enum class Of : uint8_t { kEmpty, kFree };
+  // How many tasks a node takes whose devices have room for `by_devices`: empty, with nothing but its
+  // replicas, or of what is free of it now.
+  enum class Of : uint8_t { kEmpty, kWithoutJobs, kFree };
   static uint64_t TasksOn(const Row& row, Of what, uint64_t by_devices, const Resources& each);
   // How many tasks of the option, at most those of the gang, find accelerators of the class there.
   uint64_t TasksByDevices(uint32_t i, ClassId c, Of what, const Demand& demand,
                           const DemandOption& option) const;
-  // Does the gang fit within the caps if all jobs gave their power back, on nodes without leases or
-  // on what is free of them now?
+  // Does the gang fit within the caps if all jobs gave their power back, on nodes without jobs or on
+  // what is free of them now?
   bool FitsCaps(const Demand& demand, const DemandOption& option, Of what) const;
   std::vector<NodeSet>& MutableBuckets(ClassId c);
 
