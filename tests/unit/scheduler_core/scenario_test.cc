@@ -169,9 +169,8 @@ class Scenario {
         world_.Register(ShapeOf(fmt::format("n{}", ++nodes_), devices, line));
     }
   }
-  // node n3 8*h200 [tasks=a/0:running,b/0:exited]
-  void Node(const Line& line) {
-    const std::string devices = line.words.size() > 1 ? line.words[1] : "";
+  // "tasks=a/0:running,b/0:exited"
+  std::vector<TaskStatus> TasksIn(const Line& line) const {
     std::vector<TaskStatus> tasks;
     for (const std::string& item : Split(line.Text("tasks"), ',')) {
       const std::vector<std::string> parts = Split(item, ':');
@@ -179,7 +178,21 @@ class Scenario {
       tasks.push_back(parts[1] == "exited" ? Exited(key) : Running(key));
       if (parts[1] == "assigned") tasks.back().phase = TaskPhase::kAssigned;
     }
+    return tasks;
+  }
+  // node n3 8*h200 [tasks=a/0:running,b/0:exited]
+  void Node(const Line& line) {
+    const std::string devices = line.words.size() > 1 ? line.words[1] : "";
+    std::vector<TaskStatus> tasks = TasksIn(line);
     Print(world_.Register(ShapeOf(line.words[0], devices, line), std::move(tasks)));
+  }
+  // again n1 [tasks=a/0:running] [number=1]: its last registration once more, or an older one.
+  void Again(const Line& line) {
+    const std::string& name = line.words[0];
+    const auto number = static_cast<uint64_t>(
+        line.Number("number", static_cast<int64_t>(world_.state().FindNode(name)->registration)));
+    Print(world_.Step(AgentSaid{
+        name, RegisterNode{number, MakeInfo(world_.shapes().at(name)), TasksIn(line), {}}}));
   }
   // reregister n1: with everything the state says it has, as an agent that only lost its link does.
   void Reregister(const Line& line) {
@@ -408,6 +421,7 @@ class Scenario {
 
 const std::map<std::string, Scenario::Verb> Scenario::kVerbs = {
     {"advance", &Scenario::Advance},
+    {"again", &Scenario::Again},
     {"beat", &Scenario::Beat},
     {"cancel", &Scenario::Cancel},
     {"cluster", &Scenario::Cluster},
