@@ -161,6 +161,7 @@ class Gateway::Impl {
     const transport::LinkCounters& link = agents_->counters();
     sample.link_drops = {{"garbage", link.dropped_garbage + agents_->dropped_garbage() +
                                          scheduler_->dropped_garbage()},
+                         {"version", link.dropped_version},
                          {"revoked", link.dropped_revoked},
                          {"unroutable", link.dropped_unroutable},
                          {"oversize", link.dropped_oversize},

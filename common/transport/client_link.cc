@@ -8,6 +8,7 @@
 #include "common/transport/link.h"
 #include "common/transport/monitor.h"
 #include "common/transport/pump.h"
+#include "common/transport/version.h"
 
 namespace allot::transport {
 namespace {
@@ -144,9 +145,12 @@ class ClientLink::Impl : public std::enable_shared_from_this<ClientLink::Impl> {
         return false;
       }
       Incoming incoming;
+      uint32_t other_version = 0;
       if (result == ReceiveResult::kGarbage ||
-          !ParseEnvelope(frames.envelope, &incoming.envelope)) {
-        ++counters_.dropped_garbage;
+          !ParseEnvelope(frames.envelope, &incoming.envelope, &other_version)) {
+        ++(other_version == 0 ? counters_.dropped_garbage : counters_.dropped_version);
+        if (other_version != 0)
+          NoteOtherVersion(fmt::format("the program at {}", endpoint_), other_version);
         continue;
       }
       ++counters_.envelopes_in;

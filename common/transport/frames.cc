@@ -4,6 +4,7 @@
 #include <limits>
 #include <utility>
 
+#include "common/transport/version.h"
 #include "common/wire/codec.h"
 
 namespace allot::transport {
@@ -126,10 +127,15 @@ ReceiveResult ReceiveFrames(zmq::socket_t& socket, bool router, Frames* frames,
   return ReceiveResult::kMessage;
 }
 
-bool ParseEnvelope(const zmq::message_t& frame, wire::Envelope* envelope) {
-  return frame.size() < std::numeric_limits<int32_t>::max() &&
-         envelope->ParseFromArray(frame.data(), static_cast<int>(frame.size())) &&
-         envelope->version() == wire::kProtocolVersion;
+bool ParseEnvelope(const zmq::message_t& frame, wire::Envelope* envelope, uint32_t* other_version) {
+  *other_version = 0;
+  if (frame.size() < std::numeric_limits<int32_t>::max() &&
+      envelope->ParseFromArray(frame.data(), static_cast<int>(frame.size())) &&
+      envelope->version() == wire::kProtocolVersion)
+    return true;
+  const uint32_t version = VersionOf({frame.data<char>(), frame.size()});
+  if (version != wire::kProtocolVersion) *other_version = version;
+  return false;
 }
 
 void SetCommonOptions(zmq::socket_t& socket, const KeyPair& keys, int64_t message_bytes_max,

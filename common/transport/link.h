@@ -2,7 +2,8 @@
 //
 // A socket belongs to the thread that runs its io_context; all calls and callbacks happen there.
 // Envelopes travel as the first frame; bodies are further frames, moved and never copied.
-// Received garbage (not an envelope, another protocol version) is dropped and counted.
+// Received garbage (not an envelope) is dropped and counted. So is an envelope of another protocol
+// version; the log says which side is to be upgraded, and a server tells its version back.
 //
 // No call blocks. An envelope whose version is 0 is sent with ours. message_bytes_max holds for
 // each frame (the envelope, each body): Send refuses a longer one, and a peer that sends one is
@@ -26,7 +27,8 @@ namespace allot::transport {
 
 struct LinkCounters {
   uint64_t envelopes_in = 0, envelopes_out = 0, bytes_in = 0, bytes_out = 0;
-  uint64_t dropped_garbage = 0;     // not an envelope, wrong version, name not proven
+  uint64_t dropped_garbage = 0;     // not an envelope, name not proven
+  uint64_t dropped_version = 0;     // of another version of the protocol: see version.h
   uint64_t dropped_revoked = 0;     // of peers whose key is not in the allow list any more
   uint64_t dropped_unroutable = 0;  // the peer is gone (EHOSTUNREACH) or its queue is full (EAGAIN)
   uint64_t dropped_oversize = 0;    // a frame over message_bytes_max was to be sent

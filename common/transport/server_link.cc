@@ -8,6 +8,7 @@
 #include "common/transport/link.h"
 #include "common/transport/monitor.h"
 #include "common/transport/pump.h"
+#include "common/transport/version.h"
 #include "common/transport/zap.h"
 
 namespace allot::transport {
@@ -150,6 +151,12 @@ class ServerLink::Impl : public std::enable_shared_from_this<ServerLink::Impl> {
         if (revoked_) revoked_(incoming.peer, incoming.name);
         if (closed_) return false;
       }
+      if (verdict == Verdict::kOtherVersion) {
+        // An empty envelope of ours: so the other side knows why it is not heard, and says so too.
+        // Those who dial answer none, so it ends there.
+        ++counters_.dropped_version;
+        SendFrames(socket_, &incoming.peer, wire::Envelope(), {}, message_bytes_max_, &counters_);
+      }
       if (verdict != Verdict::kHeard) continue;
       ++counters_.envelopes_in;
       handler_(std::move(incoming));
@@ -158,7 +165,7 @@ class ServerLink::Impl : public std::enable_shared_from_this<ServerLink::Impl> {
     return true;
   }
 
-  enum class Verdict { kHeard, kGarbage, kRevoked };
+  enum class Verdict { kHeard, kGarbage, kRevoked, kOtherVersion };
 
   Verdict Judge(Frames& frames, Incoming* incoming) {
     ledger_.Spoke(DescriptorOf(frames.envelope));
@@ -171,7 +178,12 @@ class ServerLink::Impl : public std::enable_shared_from_this<ServerLink::Impl> {
     incoming->name = id->name;
     incoming->role = id->role;
     if (!StillAllowed(*id)) return Verdict::kRevoked;
-    if (!ParseEnvelope(frames.envelope, &incoming->envelope)) return Verdict::kGarbage;
+    uint32_t other_version = 0;
+    if (!ParseEnvelope(frames.envelope, &incoming->envelope, &other_version)) {
+      if (other_version == 0) return Verdict::kGarbage;
+      NoteOtherVersion(fmt::format("{} ({})", id->name, RoleName(id->role)), other_version);
+      return Verdict::kOtherVersion;
+    }
     incoming->bodies = std::move(frames.bodies);
     return Verdict::kHeard;
   }

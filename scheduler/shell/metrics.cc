@@ -23,6 +23,7 @@ struct Metrics::Families {
         refused_no_list(registry.GetCounter(rows::kRefused, {{"reason", "no_allow_list"}})),
         refused_mechanism(registry.GetCounter(rows::kRefused, {{"reason", "mechanism"}})),
         refused_garbage(registry.GetCounter(rows::kRefused, {{"reason", "garbage"}})),
+        refused_version(registry.GetCounter(rows::kRefused, {{"reason", "version"}})),
         refused_revoked(registry.GetCounter(rows::kRefused, {{"reason", "revoked"}})),
         refused_handshake(registry.GetCounter(rows::kRefused, {{"reason", "handshake"}})),
         admitted(registry.GetCounter(rows::kConnections, {{"event", "admitted"}})),
@@ -35,7 +36,7 @@ struct Metrics::Families {
         unroutable(registry.GetCounter(rows::kUnroutable)) {}
 
   MirroredCounter refused_unknown_key, refused_role, refused_no_list, refused_mechanism;
-  MirroredCounter refused_garbage, refused_revoked, refused_handshake;
+  MirroredCounter refused_garbage, refused_version, refused_revoked, refused_handshake;
   MirroredCounter admitted, accepted, disconnected;
   MirroredCounter envelopes_in, envelopes_out, bytes_in, bytes_out, unroutable;
   GaugeFamily jobs{rows::kJobs}, nodes{rows::kNodes}, devices{rows::kDevices};
@@ -153,6 +154,7 @@ void Metrics::Take(const Sample& sample) {
   }
   if (sample.link != nullptr) {
     f.refused_garbage.Follow(sample.link->dropped_garbage);
+    f.refused_version.Follow(sample.link->dropped_version);
     f.refused_revoked.Follow(sample.link->dropped_revoked);
     f.refused_handshake.Follow(sample.link->handshakes_failed);
     f.accepted.Follow(sample.link->accepted);
