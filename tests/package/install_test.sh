@@ -67,6 +67,7 @@ start() {
   "$prefix/bin/allot-$1" --config "$etc/$1.yaml" --check >/dev/null || fail "allot-$1 --check refuses its example"
   "$prefix/bin/allot-$1" --config "$etc/$1.yaml" >"$work/$1.log" 2>&1 &
   pids+=($!)
+  disown
   until_true test -e "$lib/$1/addresses.yaml"
 }
 by_example scheduler >"$work/token"
