@@ -71,7 +71,7 @@ const Row kAnswers{"allotrope_gateway_upstream_answers_total",
                    "Answers of model servers, by deployment and status."};
 const Row kRetries{
     "allotrope_gateway_retries_total",
-    "Requests tried on another replica, by why: failed (no answer), error (500, 502), "
+    "Requests tried on another replica, by why: failed (no answer), unlinked, error (500, 502), "
     "refused (429, 503)."};
 const Row kPutOut{"allotrope_gateway_replica_ejections_total",
                   "Times a replica was put out of routing for a while, by cause."};

@@ -36,6 +36,8 @@ struct ServerState {
   ServerState(boost::asio::io_context& l, Server::Options o, Handler h)
       : loop(l), options(std::move(o)), handler(std::move(h)), scratch(64 << 10) {}
   const std::string& Date();  // of now, formatted once a second
+  // For one that is turned away: too much has gone on for a while, and will about as long again.
+  std::chrono::seconds RetryAfter(Clock::time_point now);
 
   boost::asio::io_context& loop;
   const Server::Options options;
@@ -49,6 +51,7 @@ struct ServerState {
  private:
   std::string date_;
   int64_t date_second_ = -1;
+  Clock::time_point overloaded_since_, overloaded_last_;
 };
 
 class SessionResponder;

@@ -38,6 +38,12 @@ std::string_view ToString(OutCause cause) {
   return "none";
 }
 
+bool IsRefusal(int32_t status) { return status == 429 || status == 503; }
+
+bool WorthTryingElsewhere(int32_t status) {
+  return IsRefusal(status) || status == 500 || status == 502;
+}
+
 Pace PaceOf(Duration took, uint32_t prompt_tokens, uint32_t output_tokens) {
   if (output_tokens == 0) return {took.count(), false};
   const int64_t units =

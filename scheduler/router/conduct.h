@@ -22,6 +22,11 @@ namespace allot::router {
 enum class OutCause : uint8_t { kNone, kFailures, kRefusals, kSlow };
 std::string_view ToString(OutCause cause);  // "failures", "refusals", "slow"
 
+// A status by which a model server says that it has enough for now.
+bool IsRefusal(int32_t status);
+// Another replica may do better. Not a gateway timeout: the next try would take as long again.
+bool WorthTryingElsewhere(int32_t status);
+
 // How long an answer took, by what it was asked to do: microseconds for a unit of work where the
 // size of the answer is known, or else for the whole. The two kinds are not compared.
 struct Pace {

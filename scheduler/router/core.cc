@@ -39,11 +39,6 @@ Outcome OutcomeOf(int32_t status) {
   if ((status < 500 && status != 429) || status == 501) return Outcome::kClientError;
   return Outcome::kUpstreamError;
 }
-bool IsRefusal(int32_t status) { return status == 429 || status == 503; }
-// Another replica may do better. Not a gateway timeout: the next try would take as long again.
-bool WorthTryingElsewhere(int32_t status) {
-  return IsRefusal(status) || status == 500 || status == 502;
-}
 
 }  // namespace
 
@@ -361,8 +356,8 @@ class Core::Impl {
       ++request.broke;
     }
     const std::string then = fault == Fault::kRequest ? "it would end alike on any other"
-                                                      : WhyNotElsewhere(place, started);
-    if (then.empty()) return TryElsewhere(place, "failed");
+                                                      : WhyNotElsewhere(place, started, fault);
+    if (then.empty()) return TryElsewhere(place, fault == Fault::kWay ? "unlinked" : "failed");
     const bool again = fault != Fault::kRequest && request.broke < kBrokeMax;
     Release(place);
     EndRejected(place, RejectReason::kReplicaFailed, {},
@@ -370,14 +365,21 @@ class Core::Impl {
   }
 
   // The replica that has it counts as tried from now on. Empty: it may go to another.
-  std::string WhyNotElsewhere(uint32_t place, bool started) {
+  // The way there costs nothing of what is in hand for other tries: a node that is cut off has no
+  // load any more.
+  std::string WhyNotElsewhere(uint32_t place, bool started,
+                              RequestFailed::Fault fault = RequestFailed::Fault::kReplica) {
     Request& request = requests_.at(place);
     Deployment& deployment = *request.deployment;
     request.tried.push_back(request.replica->facts.id);
     if (started) return "part of the answer had been sent";
     if (request.broke >= kBrokeMax) return fmt::format("{} replicas failed with it", kBrokeMax);
     if (request.tries >= options_.tries_max) return fmt::format("tried {} replicas", request.tries);
-    if (deployment.retries_left < 1) return "too many requests are tried again already";
+    if (fault == RequestFailed::Fault::kWay) {
+      deployment.retries_left += 1;
+    } else if (deployment.retries_left < 1) {
+      return "too many requests are tried again already";
+    }
     candidates_.Build(now_, deployment, &request);
     if (!candidates_.AnyUntried()) return "no other replica is ready";
     if (candidates_.views().empty() && deployment.queue.size() >= deployment.queue_max)

@@ -135,7 +135,7 @@ struct ReplicaPutOut {
   OutCause cause{};
   Duration time{};
 };
-struct TriedElsewhere { std::string deployment; std::string_view why; };  // failed, refused, error
+struct TriedElsewhere { std::string deployment; std::string_view why; };  // failed, unlinked, …
 
 struct Effects {
   std::vector<Command> commands;

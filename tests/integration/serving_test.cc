@@ -2,6 +2,10 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <atomic>
+#include <map>
+#include <mutex>
+#include <thread>
 
 #include "common/http/client.h"
 #include "common/json/json.h"
@@ -109,6 +113,46 @@ TEST_F(Serving, AClientThatGoesAwayFreesItsReplica) {
   EXPECT_TRUE(Until([&] {
     return Ok({"logs", replica}).find("client gone") != std::string::npos;
   }));
+}
+
+// One of two equal replicas is broken, each time in another way.
+TEST_F(Serving, AReplicaThatIsWorseThanItsPeerKeepsLittleOfTheTraffic) {
+  constexpr int kRequests = 200, kClients = 8;
+  Up({}, "cheapest-within-slo");
+  for (const std::string fault : {"500", "503", "429", "empty", "300ms"}) {
+    SCOPED_TRACE(fault);
+    const std::string name = "tiny-" + fault;
+    ClusterTest::Deploy(
+        fmt::format("name: {}\nmodel: {}\ncommand: [{}, '{{port}}', '{}', '{}']\n"
+                    "resources: {{cpus: 100m, memory: 64MiB}}\n"
+                    "health: {{path: /health, interval: 100ms}}\n"
+                    "replicas:\n  - {{device: {{kind: CPU}}, count: 2}}\n",
+                    name, name, Program("tiny_server"), fault, folder() + "/claim-" + fault),
+        name);
+    std::atomic<int> left = kRequests, good = 0;
+    std::mutex mutex;
+    std::map<std::string, int> answers;
+    std::vector<std::thread> clients;
+    for (int i = 0; i < kClients; ++i)
+      clients.emplace_back([&] {
+        const auto client = http::BlockingClient::Create(gateway_url(), "");
+        http::ClientRequest request = RequestFor("x", false);
+        request.body = json::serialize(json::object{{"model", name}, {"prompt", "x"}});
+        while (left.fetch_sub(1) > 0) {
+          const auto answer = (*client)->Fetch(request);
+          if (!answer.ok() || answer->status != 200 || answer->body.empty()) continue;
+          ++good;
+          const std::lock_guard lock(mutex);
+          ++answers[HeaderOf(answer->headers, "X-Allot-Replica")];
+        }
+      });
+    for (std::thread& client : clients) client.join();
+    EXPECT_EQ(good, kRequests);
+    int fewest = kRequests;
+    for (const auto& [replica, count] : answers) fewest = std::min(fewest, count);
+    if (answers.size() > 1) EXPECT_LE(fewest, kRequests / 10) << "of the one that is broken";
+    Ok({"undeploy", name, "--wait"});
+  }
 }
 
 TEST_F(Serving, APolicyIsAppliedWithoutARestartAndABadOneChangesNothing) {

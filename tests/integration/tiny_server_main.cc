@@ -1,13 +1,19 @@
-// A model server of a few lines, for tests: tiny_server PORT
+// A model server of a few lines, for tests: tiny_server PORT [FAULT CLAIM]
+//
+// The first of several that finds no file CLAIM makes it and has the fault: answers every
+// completion with a status (500), with nothing in it (empty), or so many milliseconds late (200ms).
 //
 // GET /health; GET /v1/models; POST /v1/completions and /v1/chat/completions with and without
 // `stream`. It answers with the words of the prompt. `max_tokens` repeats them, one every few
 // milliseconds; when a client goes away in the middle of a stream, it says so and when (Unix time
 // in milliseconds) on standard output.
+#include <fcntl.h>
+
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <memory>
 
 #include "common/http/server.h"
@@ -81,19 +87,50 @@ void Complete(boost::asio::io_context& loop, const http::Request& request,
   answer->Next();
 }
 
+// True: the answer is not the usual one, or not yet.
+bool Misbehave(boost::asio::io_context& loop, const std::string& fault, http::Request request,
+               const http::ResponderPtr& responder) {
+  if (fault.empty()) return false;
+  if (fault == "empty") {
+    responder->Send({.body = ""});
+    return true;
+  }
+  char* unit = nullptr;
+  const long number = std::strtol(fault.c_str(), &unit, 10);
+  if (*unit == 0) {
+    responder->Send(
+        {.status = static_cast<int>(number), .body = R"({"error":{"message":"broken"}})"});
+    return true;
+  }
+  const auto timer =
+      std::make_shared<boost::asio::steady_timer>(loop, std::chrono::milliseconds(number));
+  timer->async_wait([&loop, timer, request = std::move(request), responder](auto) {
+    Complete(loop, request, responder);
+  });
+  return true;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 2) {
-    std::fputs("usage: tiny_server PORT\n", stderr);
+  if (argc != 2 && argc != 4) {
+    std::fputs("usage: tiny_server PORT [FAULT CLAIM]\n", stderr);
     return 2;
+  }
+  std::string fault;
+  if (argc == 4) {
+    const int claimed = ::open(argv[3], O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
+    if (claimed >= 0) fault = argv[2];
   }
   boost::asio::io_context loop(1);
   const auto server = http::Server::Listen(
       loop, {.listen = std::string("127.0.0.1:") + argv[1]},
       [&](const http::Request& request, const http::ResponderPtr& responder) {
         if (request.path == "/health") return responder->Send({.body = "{}"});
-        if (request.path.ends_with("/completions")) return Complete(loop, request, responder);
+        if (request.path.ends_with("/completions")) {
+          if (Misbehave(loop, fault, request, responder)) return;
+          return Complete(loop, request, responder);
+        }
         responder->Send({.status = 404, .body = R"({"error":{"message":"no such route"}})"});
       });
   if (!server.ok()) {

@@ -246,6 +246,32 @@ TEST(RouterInvariants, SameEventsSameEffects) {
   }));
 }
 
+// However many they are: the load is moved and not multiplied.
+TEST(RouterTries, EveryRequestOfANodeThatIsCutOffGoesElsewhere) {
+  RouteTable table;
+  table.version = 1;
+  RouteDeployment& d = table.deployments.emplace_back();
+  d.name = d.model = "m";
+  for (const uint64_t id : {1, 2}) {
+    RouteReplica& r = d.replicas.emplace_back();
+    r.id = ReplicaId(id);
+    r.node = NodeName(static_cast<int>(id));
+    r.ready = true;
+    r.concurrency = 1000;
+  }
+  Core core{CoreOptions{}};
+  Effects effects;
+  core.Step(FromMicros(1), RoutesReceived{std::make_shared<RouteTable>(table)}, effects);
+  core.Step(FromMicros(1), NodeLinked{NodeName(1)}, effects);
+  for (uint64_t id = 1; id <= 500; ++id)
+    core.Step(FromMicros(1), RequestArrived{.id = RequestId(id), .model = "m"}, effects);
+  core.Step(FromMicros(1), NodeLinked{NodeName(2)}, effects);
+  core.Step(FromMicros(2), NodeUnlinked{NodeName(1)}, effects);
+  EXPECT_EQ(core.InFlight(ReplicaId(1)), 0u);
+  EXPECT_EQ(core.InFlight(ReplicaId(2)), 500u);
+  EXPECT_TRUE(effects.ended.empty());
+}
+
 TEST(RouterTables, OlderOnesAreIgnored) {
   Core core{CoreOptions{}};
   Effects effects;
