@@ -1,6 +1,9 @@
 #include "client/policy_file.h"
 
+#include <algorithm>
+
 #include "client/local/files.h"
+#include "common/catalogue/catalogue.h"
 #include "common/config/bind.h"
 #include "common/config/convert.h"
 #include "common/proto/config.pb.h"
@@ -39,6 +42,17 @@ StatusOr<Policy> CheckPolicy(const PolicyText& text) {
                                             policy->prices.value_nanos_per_second};
   RETURN_IF_ERROR(in_place(policies::MakeRoutingPolicy(routing).status(), "routing: "));
   return policy;
+}
+
+std::vector<std::string> ModelsWithoutPrice(const Policy& policy) {
+  std::vector<std::string> models;
+  for (const CatalogueRow& row : Catalogue::BuiltIn().rows()) {
+    const bool priced =
+        std::any_of(policy.prices.rows.begin(), policy.prices.rows.end(),
+                    [&](const PriceRow& price) { return GlobMatch(price.model, row.model); });
+    if (row.kind != DeviceKind::kCpu && !priced) models.push_back(row.model);
+  }
+  return models;
 }
 
 }  // namespace allot::client

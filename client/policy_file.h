@@ -25,4 +25,8 @@ StatusOr<PolicyText> FindPolicy(const std::string& file_or_name);
 // The binder's checks, then that every algorithm exists and takes its knobs.
 StatusOr<Policy> CheckPolicy(const PolicyText& text);
 
+// Accelerators of the catalogue that no price row matches: each costs "other_gpu" or "other_asic",
+// whatever it is.
+std::vector<std::string> ModelsWithoutPrice(const Policy& policy);
+
 }  // namespace allot::client

@@ -98,10 +98,11 @@ std::string DiscoveryText(const Discovery& discovery, const CpuMachine& machine)
     out += fmt::format("{}{} joins {}\n", group.kind,
                        group.shape.empty() ? "" : " " + ReplaceInvalidUtf8(group.shape),
                        fmt::join(group.members, " "));
-  std::map<std::string, int> ignored;
-  for (const IgnoredFunction& function : discovery.ignored) ++ignored[function.why];
-  for (const auto& [why, count] : ignored)
-    out += fmt::format("no device: {} PCI function{}: {}\n", count, count == 1 ? "" : "s", why);
+  std::map<std::string, std::vector<std::string>> ignored;
+  for (const IgnoredFunction& function : discovery.ignored)
+    ignored[function.why].push_back(function.id);
+  for (const auto& [why, ids] : ignored)
+    out += fmt::format("no device: {}: {}\n", ReplaceInvalidUtf8(why), fmt::join(ids, " "));
   for (const std::string& warning : discovery.warnings) out += "warning: " + warning + "\n";
   return out;
 }

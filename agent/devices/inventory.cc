@@ -261,8 +261,12 @@ void Inventory::ListIgnored(Discovery* all) {
   for (const FoundDevice& found : all->devices) used.insert(found.device.id);
   for (const pci::Function& function : machine_->Get()->bus.functions())
     if (!used.contains(function.address))
-      if (auto why = pci::WhyIgnored(function))
-        all->ignored.push_back({function.address, *std::move(why)});
+      if (auto why = pci::WhyIgnored(function)) {
+        const std::string driver = host_->LinkName(function.path() + "/driver").value_or("");
+        all->ignored.push_back(
+            {function.address,
+             fmt::format("{} ({})", *why, driver.empty() ? "no driver" : "driver " + driver)});
+      }
 }
 
 // ---- health -------------------------------------------------------------------------------------

@@ -46,6 +46,11 @@ void AddPolicy(CLI::App& app, Session& session) {
     Print(fmt::format("{}: policy {} is fine (queue {}, placement {}, routing {})", text.place,
                       checked.name, checked.queue.algorithm, checked.placement.algorithm,
                       checked.routing.algorithm));
+    if (const auto models = ModelsWithoutPrice(checked); !models.empty())
+      Print(
+          fmt::format("note: no row of prices.devices matches {} known models ({}{}); a GPU of "
+                      "them costs other_gpu_usd_per_hour, an ASIC other_asic_usd_per_hour",
+                      models.size(), models.front(), models.size() > 1 ? ", …" : ""));
     return 0;
   });
 

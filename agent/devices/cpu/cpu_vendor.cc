@@ -5,6 +5,8 @@
 #include <optional>
 #include <sstream>
 
+#include "agent/devices/cpu/machine.h"
+#include "agent/devices/host/parse.h"
 #include "fmt/format.h"
 
 namespace allot::agent {
@@ -82,7 +84,16 @@ std::optional<Bytes> ReadMemoryInUse(const Host& host) {
     if (sscanf(line.c_str(), "MemAvailable: %lld kB", &kib) == 1) available = kib * kKiB;
   }
   if (!total || !available) return std::nullopt;
-  return *total - *available;
+  Bytes used = *total - *available;
+  for (const uint32_t node : NumaNodesOfDevices(host)) {
+    const auto field = FindField(
+        host.Read(fmt::format("/sys/devices/system/node/node{}/meminfo", node)).value_or(""),
+        fmt::format("Node {} MemUsed", node), ':');
+    long long kib = 0;
+    if (field && sscanf(std::string(*field).c_str(), "%lld kB", &kib) == 1)
+      used = std::max<Bytes>(0, used - kib * kKiB);
+  }
+  return used;
 }
 
 }  // namespace

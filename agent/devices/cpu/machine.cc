@@ -26,8 +26,9 @@ std::optional<Bytes> MemTotal(const std::string& text, std::string_view key) {
 }
 
 void ReadMemory(const Host& host, CpuMachine* machine) {
+  const std::set<uint32_t> of_devices = NumaNodesOfDevices(host);
   bool all_known = true;
-  Bytes sum = 0;
+  Bytes sum = 0, devices_have = 0;
   for (const std::string& name : host.List(kNodes)) {
     const auto id = NumberAfter(name, "node");
     if (!id) continue;
@@ -38,6 +39,10 @@ void ReadMemory(const Host& host, CpuMachine* machine) {
       node.cpulist = *list;
     node.memory =
         MemTotal(host.Read(folder + "/meminfo").value_or(""), fmt::format("Node {} MemTotal", *id));
+    if (of_devices.contains(*id)) {
+      devices_have += node.memory.value_or(0);
+      continue;
+    }
     all_known &= node.memory.has_value();
     sum += node.memory.value_or(0);
     machine->numa_nodes.push_back(std::move(node));
@@ -45,6 +50,7 @@ void ReadMemory(const Host& host, CpuMachine* machine) {
   std::sort(machine->numa_nodes.begin(), machine->numa_nodes.end(),
             [](const NumaNode& a, const NumaNode& b) { return a.id < b.id; });
   machine->memory = MemTotal(host.Read("/proc/meminfo").value_or(""), "MemTotal");
+  if (machine->memory) *machine->memory -= std::min(devices_have, *machine->memory);
   if (machine->memory == 0) machine->memory.reset();
   if (!machine->memory && all_known && sum > 0) machine->memory = sum;
 }
@@ -168,6 +174,20 @@ bool IsVectorSet(std::string_view flag, bool arm) {
 }
 
 }  // namespace
+
+std::set<uint32_t> NumaNodesOfDevices(const Host& host) {
+  constexpr const char* kGpus = "/proc/driver/nvidia/gpus";
+  std::set<uint32_t> nodes;
+  for (const std::string& gpu : host.List(kGpus)) {
+    const std::string text = host.Read(fmt::format("{}/{}/numa_status", kGpus, gpu)).value_or("");
+    // "Node:      2", and -1 where there is none. Whatever "Status" says: memory that goes on or
+    // off line is the GPU's too.
+    const auto node = FindField(text, "Node", ':');
+    const auto number = node ? ParseInt(*node) : std::nullopt;
+    if (number && *number >= 0 && *number < (1 << 16)) nodes.insert(static_cast<uint32_t>(*number));
+  }
+  return nodes;
+}
 
 CpuMachine ReadCpuMachine(const Host& host) {
   CpuMachine machine;

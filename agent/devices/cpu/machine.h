@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -25,12 +26,17 @@ struct CpuMachine {
   std::string name;                     // catalogue name
   std::vector<std::string> flags, isa;  // all; those for vectors and matrices
   std::optional<uint32_t> sockets, cores, threads;
-  std::vector<NumaNode> numa_nodes;
-  std::optional<Bytes> memory;               // of the machine
+  std::vector<NumaNode> numa_nodes;          // without those of devices
+  std::optional<Bytes> memory;               // of the machine, without that of devices
   std::optional<std::string> energy_source;  // "powercap"
   std::string platform;                      // "bare-metal", "aws", "gcp", "azure", "oci", "vm"
   std::vector<CpuPackage> packages;
 };
+
+// NUMA nodes that are the memory of a device: on Grace with Hopper or Blackwell the driver makes a
+// GPU's memory part of the kernel's. It is the GPU's all the same, and none of the host's. A node
+// without processors alone is no sign: CXL memory has one too.
+std::set<uint32_t> NumaNodesOfDevices(const Host& host);
 
 // A tree may show the topology of the first processor of each socket only; a machine shows all.
 CpuMachine ReadCpuMachine(const Host& host);

@@ -5,15 +5,18 @@
 namespace allot::agent {
 namespace {
 
-// What the vendor's own runtime reads, so that a program written for it finds its device count.
-// Here as data and not in the vendors' folders: most of these vendors have no folder yet.
+// What the vendor's own runtime reads, so that a program written for it finds its device count: the
+// same variable as its real devices have (tests/conformance/emulated_test.cc).
 std::string VisibleVariable(const CatalogueRow& row) {
   if (row.vendor == "nvidia") return "CUDA_VISIBLE_DEVICES";
   if (row.vendor == "amd" && row.kind == DeviceKind::kGpu) return "ROCR_VISIBLE_DEVICES";
   if (row.vendor == "intel" && row.kind == DeviceKind::kGpu) return "ZE_AFFINITY_MASK";
-  if (row.vendor == "intel" && row.kind == DeviceKind::kAsic) return "HABANA_VISIBLE_DEVICES";
+  if (row.vendor == "intel" && row.kind == DeviceKind::kAsic) return "HABANA_VISIBLE_MODULES";
   if (row.vendor == "aws") return "NEURON_RT_VISIBLE_CORES";
   if (row.vendor == "google") return "TPU_VISIBLE_CHIPS";
+  if (row.vendor == "tenstorrent") return "TT_VISIBLE_DEVICES";
+  if (row.vendor == "rebellions") return "RBLN_DEVICES";
+  if (row.vendor == "furiosa") return "FURIOSA_DEVICES";
   return "";
 }
 

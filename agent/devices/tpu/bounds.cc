@@ -102,8 +102,12 @@ SetAccess JoinTpu(const Leased& leased, const std::vector<DeviceGroup>& groups) 
       return {};
   }
   if (const std::string bounds = TpuBounds(positions, shape); !bounds.empty()) {
-    access.environment["TPU_CHIPS_PER_PROCESS_BOUNDS"] = bounds;
-    access.environment["TPU_PROCESS_BOUNDS"] = "1,1,1";
+    // The later names and the earlier ones: which of them a libtpu reads depends on its age, and
+    // one that finds none takes the whole host.
+    for (const char* name : {"TPU_CHIPS_PER_PROCESS_BOUNDS", "TPU_CHIPS_PER_HOST_BOUNDS"})
+      access.environment[name] = bounds;
+    for (const char* name : {"TPU_PROCESS_BOUNDS", "TPU_HOST_BOUNDS"})
+      access.environment[name] = "1,1,1";
   }
   return access;
 }

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "agent/devices/cpu/machine.h"
+#include "fmt/format.h"
 #include "folder.h"
 
 namespace allot::agent {
@@ -55,6 +57,45 @@ TEST(CpuDevices, OnePerSocketWithItsThreadsMemoryAndInstructionSets) {
     EXPECT_FALSE(device.emulated);
     EXPECT_EQ(found.devices[i].source, "hwloc; /proc/cpuinfo");
   }
+}
+
+// Grace with Hopper: the GPU's memory is node 1 of the kernel's, and counted in MemTotal. Node 2
+// has no processors either and is nobody's device: CXL memory.
+TEST(CpuDevices, TheMemoryOfAGpuIsNotTheHosts) {
+  Folder machine;
+  machine.Write("proc/cpuinfo", "processor\t: 0\nCPU implementer\t: 0x41\nCPU part\t: 0xd4f\n");
+  machine.Write("sys/devices/system/cpu/online", "0-71\n");
+  machine.Write("sys/devices/system/cpu/cpu0/topology/physical_package_id", "0\n");
+  machine.Write("sys/devices/system/cpu/cpu0/topology/package_cpus_list", "0-71\n");
+  machine.Write("sys/devices/system/cpu/cpu0/topology/core_cpus_list", "0\n");
+  const auto node = [&](int id, const char* cpus, int gib, int used_gib) {
+    const std::string folder = fmt::format("sys/devices/system/node/node{}/", id);
+    machine.Write(folder + "cpulist", std::string(cpus) + "\n");
+    machine.Write(folder + "meminfo",
+                  fmt::format("Node {0} MemTotal:       {1} kB\nNode {0} MemUsed:        {2} kB\n",
+                              id, gib << 20, used_gib << 20));
+  };
+  node(0, "0-71", 480, 100);
+  node(1, "", 96, 90);
+  node(2, "", 512, 0);
+  machine.Write("proc/meminfo", fmt::format("MemTotal:       {} kB\nMemAvailable:   {} kB\n",
+                                            (480 + 96 + 512) << 20, (480 + 96 + 512 - 190) << 20));
+  machine.Write("proc/driver/nvidia/gpus/0009:01:00.0/numa_status",
+                "Node:      1\nStatus:    online\nAddress:   0\nSize:      1800000000\n");
+  machine.Write("proc/driver/nvidia/gpus/0019:01:00.0/numa_status",
+                "Node:      -1\nStatus:    disabled\n");
+  const CpuMachine read = ReadCpuMachine(*machine.host());
+  EXPECT_EQ(read.memory, (480 + 512) * kGiB);
+  ASSERT_EQ(read.numa_nodes.size(), 2u);
+  EXPECT_EQ(read.numa_nodes[0].id, 0u);
+  EXPECT_EQ(read.numa_nodes[1].id, 2u);
+  CpuVendor vendor({machine.host(), ""});
+  const Discovery found = vendor.Discover(*machine.snapshot());
+  ASSERT_EQ(found.devices.size(), 1u);
+  EXPECT_LE(found.devices[0].device.memory.value_or(0), (480 + 512) * kGiB);
+  const auto samples = vendor.Sample();
+  ASSERT_EQ(samples.size(), 1u);
+  EXPECT_EQ(samples[0].memory_used, 100 * kGiB);
 }
 
 TEST(CpuDevices, TheTightestCgroupHolds) {

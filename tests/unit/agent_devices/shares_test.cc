@@ -331,7 +331,9 @@ TEST(TpuBounds, AreSetForAProcess) {
   const Discovery found = TpuVendor().Discover(*Recorded("gcp-tpu-v5e-8"));
   EXPECT_THAT(Join(found, {"0000:00:06.0", "0000:00:07.0"}).environment,
               UnorderedElementsAre(Pair("TPU_CHIPS_PER_PROCESS_BOUNDS", "1,2,1"),
-                                   Pair("TPU_PROCESS_BOUNDS", "1,1,1")));
+                                   Pair("TPU_CHIPS_PER_HOST_BOUNDS", "1,2,1"),
+                                   Pair("TPU_PROCESS_BOUNDS", "1,1,1"),
+                                   Pair("TPU_HOST_BOUNDS", "1,1,1")));
   std::vector<std::string> all = Ids(found);
   EXPECT_EQ(Join(found, all).environment.at("TPU_CHIPS_PER_PROCESS_BOUNDS"), "2,4,1");
   all.resize(3);

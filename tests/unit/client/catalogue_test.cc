@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "client/policy_file.h"
 #include "common/json/json.h"
 #include "temporary_folder.h"
 
@@ -77,6 +78,16 @@ TEST(CatalogueView, RowsOfAFileReplaceAndAdd) {
   std::ofstream(file) << "model,kind\nH100,GPU\n";
   EXPECT_THAT(MessageOf(LoadCatalogue({file}).status()), HasSubstr("mine.csv:2:1: model is"));
   EXPECT_FALSE(LoadCatalogue({folder.path() + "/none.csv"}).ok());
+}
+
+TEST(PolicyFile, NamesTheModelsThatNoRowPrices) {
+  for (const ReadyMade& ready : ReadyMadePolicies())
+    EXPECT_TRUE(ModelsWithoutPrice(*CheckPolicy({ready.name, ready.yaml})).empty()) << ready.name;
+  Policy mine;
+  mine.prices.rows = {{.model = "nvidia/*"}};
+  const auto models = ModelsWithoutPrice(mine);
+  EXPECT_THAT(models, testing::Contains("sambanova/rdu"));
+  EXPECT_THAT(models, testing::Not(testing::Contains(testing::StartsWith("nvidia/"))));
 }
 
 }  // namespace
