@@ -85,6 +85,9 @@ class Examination {
 
   void Service() {
     const std::string undrain = fmt::format("`allot undrain {}`", node_.name);
+    for (const std::string& why : node_.unfit)
+      Problem("it can start nothing now: " + why,
+              "make room or mend it on the node; it takes work again by itself");
     if (node_.draining) Notice("it is draining", undrain + " takes it in again");
     if (node_.quarantine) Held("the node", *node_.quarantine, undrain);
   }

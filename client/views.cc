@@ -157,6 +157,7 @@ NodeView NodeOf(const Fields& f) {
   n.quarantine = QuarantineOf(f);
   n.losses = f.Texts("losses");
   n.warnings = f.Texts("warnings");
+  n.unfit = f.Texts("unfit");
   n.tasks = f.Count("tasks");
   n.replicas = f.Count("replicas");
   n.isolation = f.Text("isolation");

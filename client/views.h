@@ -60,6 +60,7 @@ struct NodeView {
   int64_t devices_quarantined = 0;
   std::optional<QuarantineView> quarantine;  // of the node as a whole
   std::vector<std::string> losses, warnings;
+  std::vector<std::string> unfit;  // why it can start nothing now
 };
 
 struct DeviceView {

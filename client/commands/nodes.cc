@@ -11,6 +11,7 @@ namespace {
 std::string StateOf(const NodeView& n) {
   if (!n.alive) return "lost";
   if (n.draining) return "draining";
+  if (!n.unfit.empty()) return "unfit";
   if (!n.quarantine) return "ready";
   if (n.quarantine->probation) return "probation";
   return n.quarantine->by == "operator" ? "drained" : "quarantined";
@@ -52,6 +53,8 @@ std::string NodesText(const std::vector<NodeView>& nodes) {
     if (n.devices_quarantined > 0)
       held += fmt::format("{}: {} of its devices quarantined or drained; see `allot doctor {}`\n",
                           n.name, n.devices_quarantined, n.name);
+    for (const std::string& why : n.unfit)
+      held += fmt::format("{}: starts nothing now: {}\n", n.name, why);
     for (const std::string& loss : n.losses)
       held += fmt::format("{}: not kept apart: {}\n", n.name, loss);
   }

@@ -20,6 +20,7 @@ enum class WaitReason : uint8_t {
   kTooLittleMemory,
   kTooFewCpus,
   kNodesDraining,
+  kNodesUnfit,        // they say that they can start nothing: NodeInfo::unfit
   kNodesQuarantined,  // the same, or on probation with the one job it may have
   kNodesLost,
   kGangTooWide,      // some tasks fit, not all at once

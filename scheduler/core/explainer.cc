@@ -98,6 +98,8 @@ std::string_view ToString(WaitReason reason) {
       return "too_few_cpus";
     case WaitReason::kNodesDraining:
       return "nodes_draining";
+    case WaitReason::kNodesUnfit:
+      return "nodes_unfit";
     case WaitReason::kNodesQuarantined:
       return "nodes_quarantined";
     case WaitReason::kNodesLost:
@@ -155,6 +157,8 @@ Explainer::NodeVerdict Explainer::Judge(const Demand& demand, uint32_t node,
         verdict.obstacle = Obstacle::kLost;
       } else if (state.draining) {
         verdict.obstacle = Obstacle::kDraining;
+      } else if (!state.info->unfit.empty()) {
+        verdict.obstacle = Obstacle::kUnfit;
       } else if (!row.open) {  // Quarantined, or on probation with a task.
         verdict.obstacle = Obstacle::kQuarantined;
       } else if (healthy == 0) {
@@ -265,6 +269,7 @@ Explainer::Survey Explainer::Look(const Demand& demand, std::optional<PriceRate>
   add(Obstacle::kNoFabric, WaitReason::kDevicesNotJoined, NotTogether(demand, Obstacle::kNoFabric));
   add(Obstacle::kLost, WaitReason::kNodesLost, "would do but lost");
   add(Obstacle::kDraining, WaitReason::kNodesDraining, "would do but draining");
+  add(Obstacle::kUnfit, WaitReason::kNodesUnfit, "would do but can start nothing now");
   add(Obstacle::kQuarantined, WaitReason::kNodesQuarantined, "would do but quarantined");
   add(Obstacle::kUnhealthy, WaitReason::kDevicesUnhealthy,
       fmt::format("with {}, not enough of them healthy", wishes));
@@ -333,6 +338,9 @@ JobExplanation::Candidate Explainer::CandidateOf(const Demand& demand,
       break;
     case Obstacle::kDraining:
       candidate.verdict = "draining";
+      break;
+    case Obstacle::kUnfit:
+      candidate.verdict = ledger_.state().nodes()[verdict.node].info->unfit.front();
       break;
     case Obstacle::kPriceCap:
       candidate.verdict = "dearer than the cap";
@@ -443,9 +451,10 @@ void Explainer::Remedies(Time now, const Demand& demand, const Survey& survey,
       fmt::format("{} more {} with {}", missing, missing == 1 ? "node" : "nodes", free));
   JoinRemedies(survey, out);
   std::set<JobId> holders;  // Jobs on nodes that would do if they were emptier.
-  uint32_t draining = 0;
+  uint32_t draining = 0, unfit = 0;
   for (const NodeVerdict& verdict : survey.nodes) {
     if (verdict.obstacle == Obstacle::kDraining) ++draining;
+    if (verdict.obstacle == Obstacle::kUnfit) ++unfit;
     if (verdict.obstacle != Obstacle::kBusy &&
         verdict.obstacle != Obstacle::kDevicesQuarantined &&
         verdict.obstacle != Obstacle::kScattered &&
@@ -460,6 +469,9 @@ void Explainer::Remedies(Time now, const Demand& demand, const Survey& survey,
                     Plural(std::min<uint64_t>(missing, holders.size()), "running job")));
   if (draining > 0)
     out.remedies.push_back(fmt::format("{} to be undrained", Plural(draining, "node")));
+  if (unfit > 0)
+    out.remedies.push_back(
+        fmt::format("{} to be mended; `allot doctor` says what it lacks", Plural(unfit, "node")));
   QuarantineRemedies(now, survey, out);
 }
 

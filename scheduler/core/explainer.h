@@ -26,6 +26,7 @@ class Explainer {
     kNoFabric,   // enough of them, but never so many together
     kLost,
     kDraining,
+    kUnfit,  // it says that it can start nothing now
     kQuarantined,
     kUnhealthy,
     kDevicesQuarantined,

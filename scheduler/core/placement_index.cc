@@ -187,7 +187,8 @@ void PlacementIndex::Refresh(const NodeState& node, bool on_trial) {
   const bool less_power = node.power < power_.node(i).leased;
   if (power_.capped() && node.power_lasting != power_.node(i).lasting) ++capacity_version_;
   if (power_.SetLeased(i, node.power, node.power_lasting)) WakeRefused();
-  const bool open = node.alive && !node.draining && !node.Quarantined("") && !on_trial;
+  const bool open = node.alive && !node.draining && node.info->unfit.empty() &&
+                    !node.Quarantined("") && !on_trial;
   if (row.open && open) {  // The hot path: a lease came or went.
     bool grown = node.cpus_free > row.cpus_free || node.memory_free > row.memory_free || less_power;
     // As many as before, but others, may stand better together.

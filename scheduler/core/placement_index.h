@@ -2,8 +2,8 @@
 // accelerators of the class, or by whole free cores for a class of processors.
 //
 // Derived from ClusterState and kept up to date by Ledger; a search walks buckets, never all nodes.
-// Only open nodes (alive, not draining, not quarantined, not on trial already) are in buckets. Row i
-// is the node with id i + 1.
+// Only open nodes (alive, not draining, fit, not quarantined, not on trial already) are in buckets.
+// Row i is the node with id i + 1.
 #pragma once
 
 #include <memory>

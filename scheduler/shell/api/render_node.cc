@@ -131,6 +131,7 @@ void RenderNode(const Core& core, Time now, const NodeState& node, JsonWriter& j
     }
     RenderTexts("losses", info.losses, json);
     RenderTexts("warnings", info.warnings, json);
+    RenderTexts("unfit", info.unfit, json);
     json.Field("tasks", node.tasks.size()).Field("replicas", node.replicas.size());
     if (soft != nullptr && soft->last_heard != Time()) {
       json.Field("last_heard_seconds", Duration(std::max(Duration(0), now - soft->last_heard)));

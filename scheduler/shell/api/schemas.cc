@@ -89,6 +89,7 @@ const char kAnswerSchemas[] = R"json({
   "quarantine": {"$ref": "#/components/schemas/Quarantine"},
   "losses": {"type": "array", "items": {"type": "string"}, "description": "what the host does not let the agent keep apart"},
   "warnings": {"type": "array", "items": {"type": "string"}, "description": "what discovery saw and could not use"},
+  "unfit": {"type": "array", "items": {"type": "string"}, "description": "why it can start nothing now; empty: it can"},
   "tasks": {"type": "integer"}, "replicas": {"type": "integer"},
   "last_heard_seconds": {"type": "number"}, "emulated": {"type": "boolean"},
   "isolation": {"type": "string", "enum": ["shared", "none", "memory", "hard"],

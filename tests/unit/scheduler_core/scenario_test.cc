@@ -194,7 +194,8 @@ class Scenario {
     Print(world_.Step(AgentSaid{
         name, RegisterNode{number, MakeInfo(world_.shapes().at(name)), TasksIn(line), {}}}));
   }
-  // reregister n1: with everything the state says it has, as an agent that only lost its link does.
+  // reregister n1 [unfit=disk]: with everything the state says it has, as an agent that only lost
+  // its link does; a node that was unfit is fit again where it does not say so.
   void Reregister(const Line& line) {
     for (const std::string& name : line.words) {
       const NodeState node = *world_.state().FindNode(name);
@@ -206,7 +207,9 @@ class Scenario {
       std::vector<ReplicaStatus> replicas;
       for (const ReplicaId id : node.replicas)
         replicas.push_back({id, ReplicaPhase::kReady, 0, 1, ""});
-      Print(world_.Register(world_.shapes().at(name), std::move(tasks), std::move(replicas)));
+      NodeShape shape = world_.shapes().at(name);
+      shape.unfit = Split(line.Text("unfit"), ',');
+      Print(world_.Register(shape, std::move(tasks), std::move(replicas)));
     }
   }
   void Submit(const Line& line) {

@@ -41,6 +41,7 @@ NodeInfo MakeInfo(const NodeShape& shape) {
   info.address = shape.name + ".cluster";
   info.cpus = shape.cpus;
   info.memory = shape.memory;
+  info.unfit = shape.unfit;
   info.devices.push_back(MakeDevice("xeon", 0));
   for (const auto& [count, word] : shape.devices) {
     for (uint32_t i = 0; i < count; ++i) {
