@@ -53,6 +53,11 @@ class Core::Impl {
     info_.warnings = e.warnings;
     link_.BeginAnew(now_);
   }
+  void Handle(const FitnessChanged& e, Effects&) {
+    if (info_.unfit == e.unfit) return;
+    info_.unfit = e.unfit;
+    link_.BeginAnew(now_);
+  }
   void Handle(const LinkUp&, Effects&) { link_.Up(now_); }
   void Handle(const LinkDown&, Effects&) { link_.Down(now_); }
   void Handle(const SchedulerHeard&, Effects&) { link_.Heard(now_); }
@@ -68,6 +73,7 @@ class Core::Impl {
   void Handle(const ReplicaSpawnFailed& e, Effects& out) { replicas_.SpawnFailed(now_, e, out); }
   void Handle(const ReplicaProcessExited& e, Effects& out) { replicas_.Exited(now_, e, out); }
   void Handle(const HealthProbed& e, Effects& out) { replicas_.Probed(now_, e, out); }
+  void Handle(const ReplicaTraffic& e, Effects&) { replicas_.Traffic(now_, e); }
   void Handle(const TelemetrySampled& e, Effects&) { telemetry_ = e.devices; }
   void Handle(const ClockTicked&, Effects&) {}
 

@@ -8,6 +8,7 @@ namespace {
 std::string DescribeExit(const TaskExit& exit) {
   std::string text =
       exit.signal != 0 ? fmt::format("signal={}", exit.signal) : fmt::format("code={}", exit.code);
+  if (exit.cause != ExitCause::kTask) text += fmt::format(" cause={}", ToString(exit.cause));
   if (!exit.message.empty()) text += fmt::format(" \"{}\"", exit.message);
   return text;
 }
@@ -25,8 +26,11 @@ std::string DescribeProgress(const TaskProgress& progress) {
 
 struct MessageText {
   std::string operator()(const RegisterNode& m) const {
-    return fmt::format("RegisterNode {} devices={} tasks:{} replicas:{}", m.registration,
-                       m.info.devices.size(), DescribeAll(m.tasks), DescribeAll(m.replicas));
+    std::string text =
+        fmt::format("RegisterNode {} devices={} tasks:{} replicas:{}", m.registration,
+                    m.info.devices.size(), DescribeAll(m.tasks), DescribeAll(m.replicas));
+    for (const std::string& why : m.info.unfit) text += fmt::format(" unfit=\"{}\"", why);
+    return text;
   }
   std::string operator()(const Heartbeat& m) const {
     std::string text = fmt::format("Heartbeat epoch={}", m.epoch.value());
@@ -63,8 +67,10 @@ struct MessageText {
     return fmt::format("StartReplica epoch={} {}", m.epoch.value(), ToString(m.id));
   }
   std::string operator()(const StopReplica& m) const {
-    return fmt::format("StopReplica epoch={} {} grace={}", m.epoch.value(), ToString(m.id),
-                       FormatDuration(m.grace));
+    std::string text = fmt::format("StopReplica epoch={} {} grace={}", m.epoch.value(),
+                                   ToString(m.id), FormatDuration(m.grace));
+    if (m.drain > Duration{}) text += " drain=" + FormatDuration(m.drain);
+    return text;
   }
 };
 
@@ -75,6 +81,11 @@ struct EventText {
   }
   std::string operator()(const DevicesChanged& e) const {
     return fmt::format("DevicesChanged devices={}", e.devices.size());
+  }
+  std::string operator()(const FitnessChanged& e) const {
+    std::string text = "FitnessChanged";
+    for (const std::string& why : e.unfit) text += fmt::format(" \"{}\"", why);
+    return text;
   }
   std::string operator()(const SchedulerSaid& e) const {
     return "SchedulerSaid " + Describe(e.message);
@@ -109,6 +120,10 @@ struct EventText {
   std::string operator()(const HealthProbed& e) const {
     return fmt::format("HealthProbed {} {}", ProcessOf(e.id, e.start),
                        e.healthy ? "healthy" : e.message);
+  }
+  std::string operator()(const ReplicaTraffic& e) const {
+    return fmt::format("ReplicaTraffic {} in_flight={}{}", ToString(e.id), e.in_flight,
+                       e.flowed ? " flowed" : "");
   }
   std::string operator()(const TelemetrySampled& e) const {
     return fmt::format("TelemetrySampled devices={}", e.devices.size());

@@ -27,6 +27,7 @@ struct FoundTask { TaskKey key; TaskLaunch launch; TaskStatus status; };
 struct FoundReplica {
   ReplicaId id; ReplicaLaunch launch; uint32_t starts = 0; bool running = false;
   int64_t pid = 0; uint16_t port = 0;  // running without a pid: its start is still to be answered
+  std::string why;  // not running: how it ended, where that is known
 };
 struct AgentStarted {
   NodeInfo info;
@@ -39,12 +40,15 @@ struct DevicesChanged {  // discovery found a difference: registers anew
   std::vector<DeviceGroup> groups;
   std::vector<std::string> warnings;
 };
+// NodeInfo::unfit is another one: registers anew, what runs runs on.
+struct FitnessChanged { std::vector<std::string> unfit; };
 struct SchedulerSaid { SchedulerMessage message; };
 struct SchedulerHeard {};               // an envelope without messages: it is there, nothing more
 struct LinkUp {};                       // a connection stands (after start or reconnect)
 struct LinkDown {};
 struct TaskSpawned { TaskKey key; int64_t pid = 0; Time at; };
-struct TaskSpawnFailed { TaskKey key; std::string message; };
+// Nothing of it has run; whose fault that is.
+struct TaskSpawnFailed { TaskKey key; std::string message; ExitCause cause = ExitCause::kNotStarted; };
 struct TaskProcessExited { TaskKey key; TaskExit exit; };
 struct TaskProgressed { TaskKey key; TaskProgress progress; };
 // `remote`: nothing runs here for it, its devices are an endpoint's. It is probed like a model server
@@ -53,13 +57,16 @@ struct ReplicaSpawned { ReplicaId id; uint32_t start = 0; int64_t pid = 0; uint1
 struct ReplicaSpawnFailed { ReplicaId id; uint32_t start = 0; std::string message; };
 struct ReplicaProcessExited { ReplicaId id; uint32_t start = 0; TaskExit exit; };
 struct HealthProbed { ReplicaId id; uint32_t start = 0; bool healthy = false; std::string message; };
+// Requests that the replica is answering, over all gateways, and whether bytes of an answer have come
+// since this was said last. Said when the first begins and the last ends, and while bytes flow.
+struct ReplicaTraffic { ReplicaId id; uint32_t in_flight = 0; bool flowed = false; };
 struct TelemetrySampled { std::vector<DeviceTelemetry> devices; };
 struct ClockTicked {};
 
-using Event = std::variant<AgentStarted, DevicesChanged, SchedulerSaid, SchedulerHeard, LinkUp, LinkDown, TaskSpawned,
+using Event = std::variant<AgentStarted, DevicesChanged, FitnessChanged, SchedulerSaid, SchedulerHeard, LinkUp, LinkDown, TaskSpawned,
                            TaskSpawnFailed, TaskProcessExited, TaskProgressed, ReplicaSpawned,
-                           ReplicaSpawnFailed, ReplicaProcessExited, HealthProbed, TelemetrySampled,
-                           ClockTicked>;
+                           ReplicaSpawnFailed, ReplicaProcessExited, HealthProbed, ReplicaTraffic,
+                           TelemetrySampled, ClockTicked>;
 
 // ---- commands: performed in order; those that touch the state folder are synchronous ---------------
 

@@ -10,6 +10,10 @@ namespace {
 constexpr int kSigTerm = 15, kSigKill = 9;
 constexpr Duration kKillAgainAfter = std::chrono::seconds(10);
 constexpr Duration kStablePauseMax = std::chrono::minutes(5);
+// Gateways hear a moment later than we do that a replica takes no more requests.
+constexpr Duration kIdleMoment = std::chrono::seconds(1);
+// An answer flows though its next byte is late.
+constexpr Duration kFlowPause = std::chrono::seconds(10);
 constexpr size_t kGoneKeysMax = 4'096;
 
 std::string WhyEnded(const TaskExit& exit) {
@@ -39,7 +43,8 @@ void ReplicaMachine::Found(Time now, const FoundReplica& found, Effects& out) {
   } else if (found.starts == 0) {
     Spawn(replica, out);
   } else {
-    Ended(now, replica, "the model server ended while the agent was away", out);
+    Ended(now, replica,
+          found.why.empty() ? "the model server ended while the agent was away" : found.why, out);
   }
 }
 
@@ -78,6 +83,11 @@ void ReplicaMachine::Stop(Time now, const StopReplica& command, Effects& out) {
   const bool shorter = replica.stop && command.grace < replica.grace;
   if (!replica.stop || shorter) replica.grace = command.grace;
   if (replica.stop) {
+    if (replica.life == Life::kDraining && command.drain < replica.drain) {
+      replica.drain = command.drain;
+      replica.deadline = std::min(replica.deadline, now + command.drain);
+      Plan(replica);
+    }
     if (shorter && replica.life == Life::kEnding && !replica.kill_sent) {
       replica.deadline = std::min(replica.deadline, now + replica.grace);
       Plan(replica);
@@ -94,9 +104,12 @@ void ReplicaMachine::Stop(Time now, const StopReplica& command, Effects& out) {
     case Life::kSpawning:  // Ended as soon as it is spawned.
       return;
     case Life::kStarting:
+      return AskToEnd(now, replica, out);
     case Life::kReady:
     case Life::kAway:
+      if (command.drain > Duration{}) return Drain(now, replica, command.drain);
       return AskToEnd(now, replica, out);
+    case Life::kDraining:
     case Life::kEnding:
       if (replica.kill_sent) return;
       replica.deadline = std::min(replica.deadline, now + replica.grace);
@@ -148,6 +161,7 @@ void ReplicaMachine::Probed(Time now, const HealthProbed& event, Effects& out) {
     Plan(*replica);
     return;
   }
+  replica->failure = event.message;
   if (replica->life == Life::kStarting) {
     replica->message = event.message;  // Why it is not ready yet; start_timeout decides.
     return;
@@ -157,10 +171,21 @@ void ReplicaMachine::Probed(Time now, const HealthProbed& event, Effects& out) {
     replica->message = event.message;
     return;
   }
-  if (++replica->failures < std::max(replica->launch.health.failures_max, 1u)) return;
+  if (replica->failures++ == 0) replica->failing_since = now;
+  if (replica->failures < std::max(replica->launch.health.failures_max, 1u)) return;
   replica->message = fmt::format("{} health checks in a row failed, the last: {}",
                                  replica->failures, event.message);
-  Unhealthy(now, *replica, out);
+  Leave(now, *replica, out);
+}
+
+void ReplicaMachine::Traffic(Time now, const ReplicaTraffic& event) {
+  const auto it = replicas_.find(event.id);
+  if (it == replicas_.end()) return;
+  Replica& replica = it->second;
+  if (event.flowed) replica.flowed = now;
+  if (replica.in_flight > 0 && event.in_flight == 0) replica.idle_since = now;
+  replica.in_flight = event.in_flight;
+  if (replica.life == Life::kDraining || replica.life == Life::kAway) Plan(replica);
 }
 
 void ReplicaMachine::Tick(Time now, Effects& out) {
@@ -218,18 +243,38 @@ void ReplicaMachine::Live(Time now, Replica& replica, Effects& out) {
   replica.life = Life::kStarting;
   replica.kill_sent = false;
   replica.probing = false;
+  replica.flowed.reset();
   replica.probe_at = now;
   replica.deadline = now + replica.launch.health.start_timeout;
   Advance(now, replica, out);
 }
 
-// It must not be asked any more; a process gets another chance in a next life.
-void ReplicaMachine::Unhealthy(Time now, Replica& replica, Effects& out) {
-  if (!replica.remote) return AskToEnd(now, replica, out);
+// It must not be asked any more, until it is well; what it was asked goes on.
+void ReplicaMachine::Leave(Time now, Replica& replica, Effects& out) {
   LeaveReady(now, replica, out);
   replica.life = Life::kAway;
   Changed(replica);
+  Advance(now, replica, out);
+}
+
+// Gateways are told by the scheduler that it is no longer to be asked; what is under way, and what
+// they send until they know, is served.
+void ReplicaMachine::Drain(Time now, Replica& replica, Duration drain) {
+  replica.life = Life::kDraining;
+  replica.drain = drain;
+  replica.deadline = now + drain;
+  replica.idle_since = now;
+  replica.message = "asked to stop; finishes the requests it has";
+  Changed(replica);
   Plan(replica);
+}
+
+std::optional<Time> ReplicaMachine::GivenUpAt(const Replica& replica) {
+  if (replica.remote) return std::nullopt;
+  const Duration after = replica.launch.health.restart_after;
+  const Time failing = replica.failing_since + after;
+  if (!replica.flowed) return failing;
+  return std::max(failing, *replica.flowed + std::max(after, kFlowPause));
 }
 
 void ReplicaMachine::AskToEnd(Time now, Replica& replica, Effects& out) {
@@ -291,18 +336,30 @@ void ReplicaMachine::Advance(Time now, Replica& replica, Effects& out) {
             fmt::format("not healthy {} after its start{}{}",
                         FormatDuration(replica.launch.health.start_timeout),
                         replica.message.empty() ? "" : "; the last check: ", replica.message);
-        Unhealthy(now, replica, out);
-        if (!replica.remote) return;
+        if (!replica.remote) return AskToEnd(now, replica, out);
+        LeaveReady(now, replica, out);
+        replica.life = Life::kAway;
+        Changed(replica);
       }
-      [[fallthrough]];
-    case Life::kReady:
+      return Probe(now, replica, out);
     case Life::kAway:
-      if (!replica.probing && now >= replica.probe_at) {
-        replica.probing = true;
-        replica.probe_at = now + replica.launch.health.interval;
-        out.commands.emplace_back(ProbeReplica{replica.id, replica.start});
+      if (const auto given_up = GivenUpAt(replica); given_up && now >= *given_up) {
+        replica.message = fmt::format("no health check has passed for {}, the last: {}",
+                                      FormatDuration(now - replica.failing_since), replica.failure);
+        return AskToEnd(now, replica, out);
       }
-      return Plan(replica);
+      return Probe(now, replica, out);
+    case Life::kReady:
+      return Probe(now, replica, out);
+    case Life::kDraining:
+      if (now < replica.deadline &&
+          (replica.in_flight > 0 || now < replica.idle_since + kIdleMoment))
+        return Plan(replica);
+      replica.message = "asked to stop";
+      if (replica.in_flight > 0)
+        replica.message += fmt::format("; requests that had not finished after {}: {}",
+                                       FormatDuration(replica.drain), replica.in_flight);
+      return AskToEnd(now, replica, out);
     case Life::kEnding:
       if (now >= replica.deadline) {
         replica.kill_sent = true;
@@ -319,11 +376,23 @@ void ReplicaMachine::Advance(Time now, Replica& replica, Effects& out) {
   }
 }
 
+void ReplicaMachine::Probe(Time now, Replica& replica, Effects& out) {
+  if (!replica.probing && now >= replica.probe_at) {
+    replica.probing = true;
+    replica.probe_at = now + replica.launch.health.interval;
+    out.commands.emplace_back(ProbeReplica{replica.id, replica.start});
+  }
+  Plan(replica);
+}
+
 void ReplicaMachine::Plan(const Replica& replica) {
   std::optional<Time> next;
-  if (replica.life == Life::kStarting || replica.life == Life::kEnding ||
-      replica.life == Life::kWaiting)
+  if (replica.life == Life::kStarting || replica.life == Life::kDraining ||
+      replica.life == Life::kEnding || replica.life == Life::kWaiting)
     next = replica.deadline;
+  if (replica.life == Life::kDraining && replica.in_flight == 0)
+    next = Earlier(next, replica.idle_since + kIdleMoment);
+  if (replica.life == Life::kAway) next = GivenUpAt(replica);
   if (Watched(replica) && !replica.probing) next = Earlier(next, replica.probe_at);
   if (next) {
     due_.Set(replica.id, *next);
@@ -350,7 +419,8 @@ ReplicaStatus ReplicaMachine::StatusOf(const Replica& replica) const {
   status.pid = replica.pid;
   status.message = replica.message;
   if (replica.stop) {
-    status.phase = ReplicaPhase::kStopping;
+    status.phase =
+        replica.life == Life::kDraining ? ReplicaPhase::kDraining : ReplicaPhase::kStopping;
     return status;
   }
   switch (replica.life) {
@@ -363,6 +433,7 @@ ReplicaStatus ReplicaMachine::StatusOf(const Replica& replica) const {
       status.phase = ReplicaPhase::kReady;
       break;
     case Life::kAway:
+    case Life::kDraining:  // Only where it is to stop.
     case Life::kEnding:
     case Life::kWaiting:
       status.phase = ReplicaPhase::kUnhealthy;

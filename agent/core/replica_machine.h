@@ -1,17 +1,19 @@
 // The replicas of one node: model servers that are started, probed, restarted and stopped.
 //
-//   starting ─healthy─► ready ─failures_max probes─► unhealthy (being ended) ─exit─► waiting
-//      ▲  └─start_timeout─────────────────────────────▲                                │
-//      └──────────────── backoff over: next start ─────────────────────────────────────┘
-//   any ─StopReplica─► stopping ─exit─► gone (told once, then told again whenever asked)
+//   starting ─healthy─► ready ◄─healthy── away ─restart_after─► ending ─exit─► waiting
+//      ▲  │               └─failures_max probes─▲                 ▲               │
+//      │  └─start_timeout─────────────────────────────────────────┘               │
+//      └────────────────────── backoff over: next start ──────────────────────────┘
+//   ready, away ─StopReplica─► draining ─idle, or `drain` over─► ending
+//   any ─StopReplica─► ending ─exit─► gone (told once, then told again whenever asked)
+//
+// Whether it may be asked and whether it is alive are two questions (docs/adr/0013): checks that
+// fail take a replica off the routes and no more, as a server that is busy answers late and one
+// that loads an adapter says 503. Only one that has passed no check for `restart_after`, and of
+// whose answers no byte has come all the while, is started again.
 //
 // A remote one (its devices are an endpoint's) has no process, so nothing of it can be started
-// again or ended: where the others are ended for their health it is away, and probed until it is
-// back.
-//
-//   starting ─healthy─► ready ─failures_max probes─► away ─healthy─► ready
-//      └─start_timeout───────────────────────────────▲
-//   any ─StopReplica─► gone
+// again or ended: after its start_timeout it is away, and probed until it is back.
 //
 // Its devices are the replica's from before its first start until it is gone.
 #pragma once
@@ -42,6 +44,7 @@ class ReplicaMachine {
   void SpawnFailed(Time now, const ReplicaSpawnFailed& event, Effects& out);
   void Exited(Time now, const ReplicaProcessExited& event, Effects& out);
   void Probed(Time now, const HealthProbed& event, Effects& out);
+  void Traffic(Time now, const ReplicaTraffic& event);
 
   void Tick(Time now, Effects& out);
 
@@ -54,7 +57,7 @@ class ReplicaMachine {
 
  private:
   // What the process of the present start does, or what is waited for.
-  enum class Life { kBlocked, kSpawning, kStarting, kReady, kAway, kEnding, kWaiting };
+  enum class Life { kBlocked, kSpawning, kStarting, kReady, kAway, kDraining, kEnding, kWaiting };
   struct Replica {
     ReplicaId id;
     ReplicaLaunch launch;
@@ -66,19 +69,27 @@ class ReplicaMachine {
     uint32_t failures = 0;  // probes in a row
     int64_t pid = 0;
     uint16_t port = 0;
-    Duration grace{};
+    uint32_t in_flight = 0;  // requests, over all gateways
+    Duration grace{}, drain{};
     Duration backoff{};  // before the next start
-    Time ready_since;
-    Time probe_at;  // while it is watched and no probe is out
-    Time deadline;  // kStarting: start_timeout; kEnding: SIGKILL; kWaiting: restart
+    Time ready_since, failing_since, idle_since;
+    std::optional<Time> flowed;  // when bytes of an answer came last
+    Time probe_at;               // while it is watched and no probe is out
+    // kStarting: start_timeout; kDraining: its end; kEnding: SIGKILL; kWaiting: restart.
+    Time deadline;
     Duration report_pause{};
     std::string message;
+    std::string failure;  // what the last check that failed said
   };
 
   void Spawn(Replica& replica, Effects& out);
   void Live(Time now, Replica& replica, Effects& out);
-  void Unhealthy(Time now, Replica& replica, Effects& out);
+  void Leave(Time now, Replica& replica, Effects& out);
+  void Probe(Time now, Replica& replica, Effects& out);
   void AskToEnd(Time now, Replica& replica, Effects& out);
+  void Drain(Time now, Replica& replica, Duration drain);
+  // When one that is away is started again, unless a check passes or an answer flows before.
+  static std::optional<Time> GivenUpAt(const Replica& replica);
   void Ended(Time now, Replica& replica, const std::string& why, Effects& out);
   void Gone(ReplicaId id, Effects& out);
   void Serve(Replica& replica, bool serving, Effects& out);

@@ -34,10 +34,10 @@ void TaskMachine::Start(Time now, const StartTask& command, Effects& out) {
   auto [it, fresh] = tasks_.try_emplace(command.key);
   Task& task = it->second;
   if (!fresh) {
-    // The scheduler asks because it has not heard; while the spawn is under way there is
-    // nothing to tell yet, and its asking again is welcome.
-    if (task.status.phase != TaskPhase::kAssigned) Changed(task);
-    return;
+    // The scheduler asks because it has not heard. While the spawn is under way, or waits for
+    // devices, all there is to tell is that the node has it.
+    task.asked = true;
+    return Changed(task);
   }
   task.status.key = command.key;
   if (forgotten_.Has(command.key)) {
@@ -120,13 +120,17 @@ void TaskMachine::Spawned(Time now, const TaskSpawned& event, Effects& out) {
 void TaskMachine::SpawnFailed(Time now, const TaskSpawnFailed& event) {
   const auto it = tasks_.find(event.key);
   if (it == tasks_.end() || it->second.status.phase != TaskPhase::kAssigned) return;
-  End(it->second, TaskExit{127, 0, event.message, now, now});
+  TaskExit exit{127, 0, event.message, now, now};
+  exit.cause = event.cause;
+  End(it->second, std::move(exit));
 }
 
 void TaskMachine::Exited(const TaskProcessExited& event) {
   const auto it = tasks_.find(event.key);
   if (it == tasks_.end() || it->second.status.phase == TaskPhase::kExited) return;
-  End(it->second, event.exit);
+  TaskExit exit = event.exit;
+  if (it->second.stop_sent && exit.cause == ExitCause::kTask) exit.cause = ExitCause::kStopped;
+  End(it->second, std::move(exit));
 }
 
 void TaskMachine::Progressed(const TaskProgressed& event) {
@@ -162,9 +166,11 @@ std::vector<TaskStatus> TaskMachine::TakeReport(Time now) {
     const auto it = tasks_.find(key);
     if (it == tasks_.end() || !it->second.in_report) continue;
     it->second.in_report = false;
-    if (it->second.status.phase == TaskPhase::kAssigned) continue;  // Found so; news will come.
+    const bool asked = std::exchange(it->second.asked, false);
+    const bool assigned = it->second.status.phase == TaskPhase::kAssigned;
+    if (assigned && !asked) continue;  // Found so; news will come.
     report.push_back(it->second.status);
-    Told(now, it->second);
+    if (!assigned) Told(now, it->second);
   }
   changed_.clear();
   return report;

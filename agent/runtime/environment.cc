@@ -92,6 +92,7 @@ Environment Base(const EnvironmentBase& base, const Resources& resources,
   out["TMPDIR"] = files.scratch;
   // Numeric libraries start a thread per core of the machine unless told what their share is.
   out["OMP_NUM_THREADS"] = std::to_string(std::max<int64_t>(1, resources.cpus / 1000));
+  for (const auto& [name, value] : base.network) out[name] = value;
   for (const auto& [name, value] : user) out[name] = value;
   out["ALLOT_NODE"] = base.node_name;
   out[kScratchVariable] = files.scratch;

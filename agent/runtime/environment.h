@@ -31,6 +31,8 @@ struct EnvironmentBase {
   std::map<std::string, std::string> endpoint_token_files;
   std::string home = "/";
   std::string node_name;
+  // What makes collectives use the network by which peers reach the node; jobs may say otherwise.
+  Environment network;
 };
 
 // Files the agent and the process share, absolute paths.

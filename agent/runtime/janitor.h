@@ -13,8 +13,12 @@ void EmptyFolder(const std::string& folder);
 struct LogLimits {
   Duration kept;  // after the last write, for processes without a record
   size_t files_max = 100'000;
-  Bytes bytes_max =
-      256 * kMiB;  // on disk, of one log; beyond, all but the last half of this is given back
+  // On disk, of one log; beyond it all but the last half of this is given back, and a line in the
+  // log says so.
+  Bytes bytes_max = kGiB;
+  // To be free on the disk. Where there is less, logs of ended processes go, the oldest first, and
+  // if that is not enough all but the ends of the others.
+  Bytes free_wanted = 0;
 };
 void SweepLogFolder(const std::string& logs, const std::string& processes, const LogLimits& limits);
 

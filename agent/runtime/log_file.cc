@@ -28,6 +28,11 @@ StatusOr<LogPiece> ReadLogPiece(const std::string& path, int64_t offset, size_t 
   const ssize_t size = pread(fd.get(), piece.data.data(), piece.data.size(), piece.offset);
   if (size < 0) return ErrnoStatus(errno, fmt::format("cannot read {}", path));
   piece.data.resize(static_cast<size_t>(size));
+  // Of the block in which the hole ends, what stands before the line that tells of it.
+  if (piece.data.starts_with('\0') && lseek(fd.get(), 0, SEEK_DATA) > 0) {
+    const size_t zeros = std::min(piece.data.find_first_not_of('\0'), piece.data.size());
+    return ReadLogPiece(path, piece.offset + static_cast<int64_t>(zeros), bytes_max);
+  }
   return piece;
 }
 

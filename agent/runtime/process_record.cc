@@ -1,5 +1,6 @@
 #include "agent/runtime/process_record.h"
 
+#include <cerrno>
 #include <charconv>
 #include <cstring>
 #include <vector>
@@ -46,26 +47,97 @@ const std::vector<std::string>* CommandOf(const ProcessLaunch& launch,
       launch.what);
 }
 
-std::string WhyFailed(const ProcessLaunch& launch, std::string_view step, int error) {
+// Errors that say something of the machine and nothing of the path or program that was named: it
+// has run out of something, or a disk or a server of files does not answer.
+bool OfTheMachine(int error) {
+  switch (error) {
+    case EAGAIN:
+    case ENOMEM:
+    case EMFILE:
+    case ENFILE:
+    case ENOSPC:
+    case EDQUOT:
+    case EIO:
+    case EROFS:
+    case ESTALE:
+    case ENXIO:
+    case ENODEV:
+    case ENOTCONN:
+    case ECONNREFUSED:
+    case EHOSTDOWN:
+    case EHOSTUNREACH:
+    case ETIMEDOUT:
+    case EREMOTEIO:
+      return true;
+    default:
+      return false;
+  }
+}
+
+// As shells have it: 127 for what is not there, 126 for what is and cannot be run.
+int CodeOf(std::string_view step, int error) {
+  if (step == "interpreter" || step == "crlf") return 126;
+  return step == "command" && error != ENOENT && error != ENOTDIR && !OfTheMachine(error) ? 126
+                                                                                          : 127;
+}
+
+std::string WhyNotRun(const std::string& command, std::string_view step, int error,
+                      std::string_view interpreter) {
+  if (step == "crlf")
+    return fmt::format(
+        "its lines end in CR LF, so its interpreter would be \"{}\\r\"; convert it with dos2unix "
+        "or sed -i 's/\\r$//'",
+        interpreter);
+  if (step == "interpreter")
+    return interpreter.empty()
+               ? "it is there, but the program that loads it is not; was it made for another "
+                 "system?"
+               : fmt::format("it is there, but its interpreter {} is not", interpreter);
+  switch (error) {
+    case ENOENT:
+      return command.find('/') == std::string::npos
+                 ? "there is no such program in PATH (No such file or directory)"
+                 : strerror(error);
+    case EACCES:
+      return "it is there, but it may not be run (Permission denied); is it a program, and has it "
+             "the x bit?";
+    case ENOEXEC:
+      return "it is neither a program for this machine nor a script with a #! line (Exec format "
+             "error)";
+    default:
+      return strerror(error);
+  }
+}
+
+std::string WhyFailed(const ProcessLaunch& launch, std::string_view step, int error,
+                      std::string_view interpreter) {
   const std::string* work_dir = nullptr;
-  const std::vector<std::string>* command = CommandOf(launch, &work_dir);
+  const std::vector<std::string>* words = CommandOf(launch, &work_dir);
   if (step == "log") return fmt::format("cannot write the log of the process: {}", strerror(error));
   if (step == "work_dir")
     return fmt::format("cannot enter the work_dir {}: {}", *work_dir, strerror(error));
   if (step == "cgroup")
     return fmt::format("cannot start a process in its cgroup: {}", strerror(error));
-  return fmt::format("cannot run \"{}\": {}", command->empty() ? "" : command->front(),
-                     strerror(error));
+  const std::string command = words->empty() ? "" : words->front();
+  return fmt::format("cannot run \"{}\": {}", command,
+                     WhyNotRun(command, step, error, interpreter));
+}
+
+// A path or program that is named wrongly is so on every node. A log or a cgroup is ours.
+ExitCause CauseOf(std::string_view step, int error) {
+  const bool ours = step == "log" || step == "cgroup";
+  return ours || OfTheMachine(error) ? ExitCause::kNotStarted : ExitCause::kTask;
 }
 
 }  // namespace
 
-std::string FormatLaunch(const ProcessLaunch& launch) {
+std::string FormatLaunch(const ProcessLaunch& launch, std::string_view boot_id) {
   wire::Message message;
   std::visit([&](const auto& start) { wire::Encode(SchedulerMessage(start), &message); },
              launch.what);
   const std::string bytes = message.SerializeAsString();
-  std::string text = fmt::format("{}{} {}\n", kMagic, bytes.size(), launch.port);
+  std::string text = fmt::format("{}{} {}{}{}\n", kMagic, bytes.size(), launch.port,
+                                 boot_id.empty() ? "" : " ", boot_id);
   text += bytes;
   text += '\n';
   const size_t used = text.size() % kBlock;
@@ -96,10 +168,12 @@ void ParseSupervisorLines(std::string_view lines, ProcessRecord* record) {
     } else if (kind == "failed") {
       const std::string_view step = TakeWord(&line);
       int error = 0;
-      TaskExit exit{.code = 127};
+      TaskExit exit;
       if (!TakeNumber(&line, &error) || !TakeTime(&line, &exit.finished)) continue;
+      exit.code = CodeOf(step, error);
       exit.started = exit.finished;
-      exit.message = WhyFailed(record->launch, step, error);
+      exit.message = WhyFailed(record->launch, step, error, TakeWord(&line));
+      exit.cause = CauseOf(step, error);
       record->exit = std::move(exit);
     }
   }
@@ -116,6 +190,7 @@ StatusOr<ProcessRecord> ParseRecord(std::string_view content) {
   size_t size = 0;
   if (!TakeNumber(&header, &size) || !TakeNumber(&header, &record.launch.port))
     return InvalidArgument("its first line does not give a size and a port");
+  record.boot_id = TakeWord(&header);
   if (content.size() < size) return InvalidArgument("its launch is cut off");
   wire::Message message;
   if (!message.ParseFromArray(content.data(), static_cast<int>(size)))
@@ -133,7 +208,7 @@ StatusOr<ProcessRecord> ParseRecord(std::string_view content) {
 }
 
 TaskExit SupervisorKilled(const ProcessRecord& record, Time now) {
-  TaskExit exit{.signal = 9, .message = "supervisor killed"};
+  TaskExit exit{.signal = 9, .message = "supervisor killed", .cause = ExitCause::kSupervisorLost};
   exit.started = record.running ? record.running->at : now;
   exit.finished = std::max(now, exit.started);
   return exit;

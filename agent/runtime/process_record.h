@@ -1,7 +1,7 @@
 // The record of one process: one file, written by the agent before the process exists and
 // appended to by the supervisor (agent/supervisor/protocol.h tells the lines).
 //
-//   allot-process 1 <bytes of the launch> <port or 0>
+//   allot-process 1 <bytes of the launch> <port or 0> [<boot id>]
 //   <the launch: a wire.Message with start_task or start_replica>
 //   starting
 //   running …
@@ -9,6 +9,9 @@
 //
 // One file and not a folder of three: creating files is a third of what a short task costs.
 // Whoever holds the flock on it is the supervisor, alive.
+//
+// The boot id is that of the kernel under which it was started: under another one nothing of it can
+// be left, and its pids are strangers'. Records of before it was written have none.
 #pragma once
 
 #include <cstdint>
@@ -33,15 +36,17 @@ struct ProcessRecord {
     Time at;
   };
   std::optional<Running> running;
-  std::optional<TaskExit> exit;  // also set when the process could not be started: code 127
+  std::optional<TaskExit> exit;  // also set when the process could not be started: 126 or 127
+  std::string boot_id;           // empty: not written down
 };
 
-std::string FormatLaunch(const ProcessLaunch& launch);
+std::string FormatLaunch(const ProcessLaunch& launch, std::string_view boot_id = "");
 // What the supervisor has written; `launch` is for messages only. Unknown lines are skipped.
 void ParseSupervisorLines(std::string_view lines, ProcessRecord* record);
 StatusOr<ProcessRecord> ParseRecord(std::string_view content);
 
-// How a process ended whose supervisor is gone and left no exit.
+// How a process ended whose supervisor is gone and left no exit, under the same kernel. The fault
+// is the node's: it is six kilobytes that touch nothing, so whoever killed it came from outside.
 TaskExit SupervisorKilled(const ProcessRecord& record, Time now);
 
 // "job-17.0.1" and "replica-3.2"; nullopt for anything else.

@@ -122,6 +122,7 @@ class ProcessRuntime::Impl : public std::enable_shared_from_this<Impl> {
     asio::posix::stream_descriptor supervisor;  // a pidfd: readable when the supervisor is gone
     asio::steady_timer retry;  // of a supervisor that is just starting, or without descriptors
     bool told_running = false;
+    Fd record;  // to read its end from, should its name be gone by then; invalid: by its name only
     std::vector<int> signals_due;  // asked for before the pidfd was there
   };
 
@@ -177,7 +178,7 @@ StatusOr<Fd> ProcessRuntime::Impl::WriteRecord(const ProcessSpec& spec) {
   Status status = absl::OkStatus();
   if (flock(fd.get(), LOCK_EX | LOCK_NB) != 0)
     status = ErrnoStatus(errno, fmt::format("cannot lock {}", path));
-  if (status.ok()) status = WriteAll(fd.get(), FormatLaunch(spec.launch), path);
+  if (status.ok()) status = WriteAll(fd.get(), FormatLaunch(spec.launch, folder_.boot_id()), path);
   if (!status.ok()) {
     unlink(path.c_str());
     return status;
@@ -224,10 +225,13 @@ Status ProcessRuntime::Impl::Spawn(const ProcessSpec& spec) {
       std::any_of(spec.environment.begin(), spec.environment.end(), has_nul))
     return failed(InvalidArgument("the command or its environment holds a zero byte"));
   StatusOr<Fd> record = WriteRecord(spec);
+  // Somebody has emptied our folder: it is made again, as often as that happens.
+  if (absl::IsNotFound(record.status()) && folder_.MakeFolders().ok()) record = WriteRecord(spec);
   if (!record.ok()) return failed(record.status());
 
   const std::string scratch = folder_.ScratchOf(spec.id);
   Status status = MakeFolder(scratch);
+  if (absl::IsNotFound(status) && folder_.MakeFolders().ok()) status = MakeFolder(scratch);
   StatusOr<pid_t> pid = 0;
   if (status.ok()) {
     pid = StartSupervisor(spec, last_token_ + 1, record->get(),
@@ -299,6 +303,8 @@ bool ProcessRuntime::Impl::Watch(const ProcessId& id, Process& process, Fd pidfd
   process.supervisor.assign(pidfd.get(), full);
   if (full) return false;
   (void)pidfd.Release();
+  // A description of its own: the lock on the supervisor's lives as long as that does.
+  process.record = Fd(open(folder_.RecordOf(id).c_str(), O_RDONLY | O_CLOEXEC));
   for (const int signal : process.signals_due) Send(process, signal);
   process.signals_due.clear();
   process.supervisor.async_wait(
@@ -347,7 +353,9 @@ void ProcessRuntime::Impl::Gone(const ProcessId& id) {
   TakeReports();
   const auto it = processes_.find(id);
   if (it == processes_.end()) return;
-  const StatusOr<std::string> content = ReadWholeFile(folder_.RecordOf(id));
+  StatusOr<std::string> content = ReadWholeFile(folder_.RecordOf(id));
+  if (absl::IsNotFound(content.status()) && it->second->record.valid())
+    content = ReadWholeFile(fmt::format("/proc/self/fd/{}", it->second->record.get()));
   // The exit stands in a record that cannot be read just now: no reason to say there is none.
   if (absl::IsResourceExhausted(content.status()))  // Out of descriptors.
     return Retry(id, *it->second, &Impl::Gone);

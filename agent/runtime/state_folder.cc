@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "agent/runtime/janitor.h"
+#include "agent/runtime/strays.h"
 
 namespace allot::agent {
 namespace {
@@ -34,6 +34,15 @@ StatusOr<std::string> ReadOrMakeInstance(const std::string& path) {
   return instance;
 }
 
+// In place, so without room; `text` is not shorter than what is there.
+Status Overwrite(const std::string& path, const std::string& text) {
+  const Fd fd(open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  if (!fd.valid()) return ErrnoStatus(errno, fmt::format("cannot open {}", path));
+  RETURN_IF_ERROR(WriteAll(fd.get(), text, path));
+  if (fsync(fd.get()) != 0) return ErrnoStatus(errno, fmt::format("cannot sync {}", path));
+  return absl::OkStatus();
+}
+
 StatusOr<uint64_t> CountBoot(const std::string& path) {
   StatusOr<std::string> content = ReadWholeFile(path, 4096);
   if (!content.ok() && !absl::IsNotFound(content.status())) return content.status();
@@ -47,8 +56,30 @@ StatusOr<uint64_t> CountBoot(const std::string& path) {
           "whole and the node starts as a new instance",
           path);
   }
-  RETURN_IF_ERROR(ReplaceFile(path, fmt::format("{}\n", boot + 1)));
+  const std::string next = fmt::format("{}\n", boot + 1);
+  Status kept = ReplaceFile(path, next);
+  // A disk that is full is no reason not to look after what runs: the old file has a block.
+  if (absl::IsResourceExhausted(kept) && content.ok()) kept = Overwrite(path, next);
+  RETURN_IF_ERROR(kept);
   return boot + 1;
+}
+
+// Letters, digits and dashes; anything else is not a boot id, and none is known.
+std::string ReadBootId(const std::string& path) {
+  const StatusOr<std::string> content = ReadWholeFile(path, 4096);
+  if (!content.ok()) return "";
+  const std::string id = content->substr(0, content->find_first_of(" \r\n"));
+  const bool plain = std::all_of(id.begin(), id.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-';
+  });
+  return plain && id.size() <= 64 ? id : "";
+}
+
+// A record without a boot id was written by an agent that kept none; there the clock has to do.
+bool OfEarlierBoot(const ProcessRecord& record, const std::string& boot_id, Time written) {
+  if (!record.boot_id.empty() && !boot_id.empty()) return record.boot_id != boot_id;
+  constexpr Duration kClockTolerance = std::chrono::seconds(2);
+  return (record.running ? record.running->at : written) < MachineStarted() - kClockTolerance;
 }
 
 }  // namespace
@@ -78,7 +109,15 @@ StateFolder::StateFolder(std::string path, Fd lock)
     : path_(std::move(path)), lock_(std::move(lock)), janitor_(std::make_unique<Janitor>()) {}
 StateFolder::~StateFolder() = default;
 
-StatusOr<std::unique_ptr<StateFolder>> StateFolder::Open(const std::string& path) {
+Status StateFolder::MakeFolders() const {
+  RETURN_IF_ERROR(MakeFolder(path_));
+  for (const char* folder : {"processes", "scratch", "logs", "garbage", "trash"})
+    RETURN_IF_ERROR(MakeFolder(fmt::format("{}/{}", path_, folder)));
+  return absl::OkStatus();
+}
+
+StatusOr<std::unique_ptr<StateFolder>> StateFolder::Open(const std::string& path,
+                                                         const std::string& boot_id_file) {
   std::error_code error;
   fs::create_directories(path, error);
   if (error) return ErrnoStatus(error.value(), fmt::format("cannot create the state_dir {}", path));
@@ -95,11 +134,11 @@ StatusOr<std::unique_ptr<StateFolder>> StateFolder::Open(const std::string& path
         holder.ok() && !holder->empty() ? holder->substr(0, holder->find('\n')) : "unknown");
   }
   (void)!ftruncate(lock.get(), 0);
-  RETURN_IF_ERROR(WriteAll(lock.get(), fmt::format("{}\n", getpid()), lock_path));
-  for (const char* folder : {"processes", "scratch", "logs", "garbage", "trash"})
-    RETURN_IF_ERROR(MakeFolder(fmt::format("{}/{}", absolute, folder)));
-
+  // Whose it is, is for people: the lock does not hang on it, nor on room for it.
+  (void)WriteAll(lock.get(), fmt::format("{}\n", getpid()), lock_path);
   std::unique_ptr<StateFolder> state(new StateFolder(absolute, std::move(lock)));
+  RETURN_IF_ERROR(state->MakeFolders());
+  state->boot_id_ = ReadBootId(boot_id_file);
   ASSIGN_OR_RETURN(state->instance_, ReadOrMakeInstance(absolute + "/instance"));
   ASSIGN_OR_RETURN(state->boot_, CountBoot(absolute + "/boot"));
   std::error_code ignored;
@@ -118,6 +157,7 @@ StateFolder::Scan StateFolder::ScanProcesses() {
   if (error)
     scan.warnings.push_back(fmt::format("cannot list {}/processes: {}", path_, error.message()));
   std::sort(names.begin(), names.end());
+  scan.names = names;
 
   for (const std::string& name : names) {
     FoundProcess found;
@@ -135,6 +175,12 @@ StateFolder::Scan StateFolder::ScanProcesses() {
       problem = record.status();
     } else {
       found.record = *std::move(record);
+      struct stat info {};
+      const bool dated = fd.valid() && fstat(fd.get(), &info) == 0;
+      found.earlier_boot =
+          !found.alive &&
+          OfEarlierBoot(found.record, boot_id_,
+                        dated ? FromMicros(info.st_mtim.tv_sec * 1'000'000) : Time::max());
       const auto* task = std::get_if<StartTask>(&found.record.launch.what);
       const auto* replica = std::get_if<StartReplica>(&found.record.launch.what);
       const auto named = ReplicaOfProcess(name);
@@ -170,11 +216,11 @@ void StateFolder::Remove(const ProcessId& id) {
     janitor_->Start([trash] { EmptyFolder(trash); });
 }
 
-void StateFolder::SweepLogs(Duration kept) {
+void StateFolder::SweepLogs(const LogLimits& limits) {
   janitor_->Start(
-      [logs = path_ + "/logs", processes = path_ + "/processes", trash = path_ + "/trash", kept] {
+      [logs = path_ + "/logs", processes = path_ + "/processes", trash = path_ + "/trash", limits] {
         EmptyFolder(trash);
-        SweepLogFolder(logs, processes, LogLimits{.kept = kept});
+        SweepLogFolder(logs, processes, limits);
       });
 }
 

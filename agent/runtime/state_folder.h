@@ -7,8 +7,9 @@
 //   scratch/<id>/           its working folder, unless it was given one; progress file
 //   logs/<id>.log           its output; stays `logs_kept` after the end
 //   energy/<id>             first readings of the energy counters of its devices
-//   (agent/shell/energy.h) garbage/                what could not be understood, set aside trash/
-//   scratch folders on their way out, emptied by a thread
+//                           (agent/shell/energy.h)
+//   garbage/                what could not be understood, set aside
+//   trash/                  scratch folders on their way out, emptied by a thread
 //
 // Belongs to the loop's thread. Local file system expected: locks decide who is alive.
 #pragma once
@@ -18,6 +19,7 @@
 #include <vector>
 
 #include "agent/runtime/files.h"
+#include "agent/runtime/janitor.h"
 #include "agent/runtime/process_record.h"
 #include "common/base/status.h"
 
@@ -27,17 +29,25 @@ struct FoundProcess {
   ProcessId id;
   ProcessRecord record;
   bool alive = false;  // its supervisor is
+  // It was started under another kernel: the machine went down under it, and its pids are
+  // strangers'.
+  bool earlier_boot = false;
 };
 
 class StateFolder {
  public:
-  // FailedPrecondition if another agent uses it. Counts the boot.
-  static StatusOr<std::unique_ptr<StateFolder>> Open(const std::string& path);
+  // FailedPrecondition if another agent uses it. Counts the boot. `boot_id_file`: the kernel's;
+  // tests give another.
+  static StatusOr<std::unique_ptr<StateFolder>> Open(
+      const std::string& path, const std::string& boot_id_file = "/proc/sys/kernel/random/boot_id");
   ~StateFolder();
 
   const std::string& path() const { return path_; }
   const std::string& instance() const { return instance_; }
   uint64_t boot() const { return boot_; }
+  const std::string& boot_id() const { return boot_id_; }  // of the kernel; empty if unknown
+  // Makes again what somebody has removed under us.
+  Status MakeFolders() const;
 
   std::string RecordOf(const ProcessId& id) const { return path_ + "/processes/" + id; }
   std::string ScratchOf(const ProcessId& id) const { return path_ + "/scratch/" + id; }
@@ -46,6 +56,7 @@ class StateFolder {
   struct Scan {
     std::vector<FoundProcess> processes;  // ordered by id
     std::vector<std::string> warnings;    // what was set aside, and why
+    std::vector<std::string> names;       // of all records, also of those
   };
   // What earlier lives left. Garbage is moved away; records of processes that never ran are
   // removed, since for their scheduler they are still to be started.
@@ -56,13 +67,14 @@ class StateFolder {
   // Removes logs of ended processes older than `kept`, the oldest ones beyond a count that one
   // folder bears, and the beginnings of those that grow without bound. On a thread of its own;
   // at most one at a time.
-  void SweepLogs(Duration kept);
+  void SweepLogs(const LogLimits& limits);
 
  private:
   class Janitor;
   StateFolder(std::string path, Fd lock);
   std::string path_, instance_;
   Fd lock_;
+  std::string boot_id_;
   uint64_t boot_ = 0;
   std::unique_ptr<Janitor> janitor_;
 };

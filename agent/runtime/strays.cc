@@ -1,5 +1,6 @@
 #include "agent/runtime/strays.h"
 
+#include <algorithm>
 #include <charconv>
 #include <csignal>
 #include <cstdio>
@@ -19,13 +20,6 @@ namespace {
 
 constexpr int kRoundsMax = 16;  // of looking for what was forked while we looked
 constexpr Duration kClockTolerance = std::chrono::seconds(1);
-
-Time MachineStarted() {
-  timespec wall{}, up{};
-  clock_gettime(CLOCK_REALTIME, &wall);
-  clock_gettime(CLOCK_BOOTTIME, &up);
-  return FromMicros((wall.tv_sec - up.tv_sec) * 1'000'000 + (wall.tv_nsec - up.tv_nsec) / 1'000);
-}
 
 struct Found {
   char state = '?';
@@ -65,6 +59,12 @@ std::vector<int64_t> Pids() {
   return pids;
 }
 
+std::string LinkOf(const std::string& path) {
+  char text[256];
+  const ssize_t size = readlink(path.c_str(), text, sizeof text);
+  return size > 0 ? std::string(text, static_cast<size_t>(size)) : "";
+}
+
 bool HasWord(std::string_view words, std::string_view word) {
   while (!words.empty()) {
     const size_t end = words.find('\0');
@@ -75,7 +75,45 @@ bool HasWord(std::string_view words, std::string_view word) {
   return false;
 }
 
+// Of "allot-supervisor\0job-1.0.1\0…\0/state/logs/job-1.0.1.log\0…": its process, if it is one of
+// `logs`.
+std::string SupervisedBy(int64_t pid, const std::string& logs) {
+  const StatusOr<std::string> line = ReadWholeFile(fmt::format("/proc/{}/cmdline", pid));
+  if (!line.ok() || !line->starts_with(std::string_view("allot-supervisor\0", 17))) return "";
+  std::vector<std::string> words;
+  for (size_t at = 0; at < line->size() && words.size() < 4;) {
+    const size_t end = std::min(line->find('\0', at), line->size());
+    words.push_back(line->substr(at, end - at));
+    at = end + 1;
+  }
+  return words.size() == 4 && words[3] == fmt::format("{}/{}.log", logs, words[1]) ? words[1] : "";
+}
+
 }  // namespace
+
+Time MachineStarted() {
+  timespec wall{}, up{};
+  clock_gettime(CLOCK_REALTIME, &wall);
+  clock_gettime(CLOCK_BOOTTIME, &up);
+  return FromMicros((wall.tv_sec - up.tv_sec) * 1'000'000 + (wall.tv_nsec - up.tv_nsec) / 1'000);
+}
+
+std::set<std::string> KillSupervisorsBut(const std::set<std::string>& known,
+                                         const std::string& logs) {
+  std::set<std::string> killed;
+  const std::string mounts = LinkOf("/proc/self/ns/mnt");
+  for (const int64_t pid : Pids()) {
+    const std::string id = SupervisedBy(pid, logs);
+    if (id.empty() || known.contains(id)) continue;
+    if (LinkOf(fmt::format("/proc/{}/ns/mnt", pid)) != mounts) continue;
+    const std::optional<Found> found = Look(pid);
+    if (!found || kill(static_cast<pid_t>(pid), SIGKILL) != 0) continue;
+    killed.insert(id);
+    const std::string scratch = fmt::format("{}/scratch/{}", logs.substr(0, logs.rfind('/')), id);
+    KillStrays(pid, MachineStarted() + found->began, scratch);
+  }
+  return killed;
+}
 
 void KillStrays(int64_t supervisor_pid, Time started, const std::string& scratch) {
   const Time machine_started = MachineStarted();

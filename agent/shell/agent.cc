@@ -12,9 +12,11 @@
 #include "agent/devices/registry.h"
 #include "agent/runtime/files.h"
 #include "agent/shell/clock.h"
+#include "agent/shell/fitness.h"
 #include "agent/shell/gateway_links.h"
 #include "agent/shell/log_server.h"
 #include "agent/shell/metrics.h"
+#include "agent/shell/network.h"
 #include "agent/shell/scheduler_link.h"
 #include "agent/shell/work.h"
 #include "common/base/logging.h"
@@ -30,6 +32,7 @@ namespace {
 namespace asio = boost::asio;
 
 constexpr auto kSweepEvery = std::chrono::minutes(1);
+constexpr auto kLookEvery = std::chrono::seconds(1);  // for a disk that fills
 constexpr int kSocketsMax = 64;  // a scheduler and some gateways, three sockets each
 
 template <class... F>
@@ -83,7 +86,13 @@ void Warn(const std::vector<std::string>& warnings) {
 class Agent::Impl {
  public:
   Impl(asio::io_context& loop, AgentOptions options)
-      : loop_(loop), options_(std::move(options)), wakeup_(loop), telemetry_(loop), sweep_(loop) {}
+      : loop_(loop),
+        options_(std::move(options)),
+        wakeup_(loop),
+        telemetry_(loop),
+        sweep_(loop),
+        look_(loop),
+        traffic_(loop, [this](const ReplicaTraffic& traffic) { Feed(traffic); }) {}
 
   Status Start();
   const Core& core() const { return *core_; }
@@ -99,6 +108,8 @@ class Agent::Impl {
   void ArmWakeup();
   void SampleDevices();
   void Sweep();
+  void SweepLogs();
+  void LookAtNode();
   void Serve(http::Request request, const http::ResponderPtr& responder);
   std::string MetricsText();
 
@@ -108,6 +119,7 @@ class Agent::Impl {
   AgentMetrics metrics_;
   Endpoints endpoints_;
   std::unique_ptr<StateFolder> folder_;
+  std::unique_ptr<Fitness> fitness_;
   std::unique_ptr<Inventory> inventory_;
   std::unique_ptr<Core> core_;
   std::unique_ptr<transport::Context> context_;  // after it only what uses its sockets
@@ -122,7 +134,8 @@ class Agent::Impl {
   bool stepping_ = false;
   Effects effects_;
   std::optional<Time> wakeup_at_;
-  asio::steady_timer wakeup_, telemetry_, sweep_;
+  asio::steady_timer wakeup_, telemetry_, sweep_, look_;
+  TrafficMeter traffic_;
 };
 
 Status Agent::Impl::Describe(const Confinement& confinement, NodeInfo* info) {
@@ -177,8 +190,13 @@ Status Agent::Impl::Listen() {
 }
 
 Status Agent::Impl::Start() {
-  ASSIGN_OR_RETURN(folder_, StateFolder::Open(options_.state_dir));
+  ASSIGN_OR_RETURN(folder_, StateFolder::Open(options_.state_dir, options_.boot_id_file));
   AgentStarted started;
+  started.info.boot_id = folder_->boot_id();
+  fitness_ = std::make_unique<Fitness>(*folder_, options_.supervisor, options_.disk_free_min);
+  (void)fitness_->Look();
+  started.info.unfit = fitness_->unfit();
+  Warn(fitness_->unfit());
   std::unique_ptr<Confinement> confinement =
       Confinement::Open(options_.isolation, folder_->instance());
   RETURN_IF_ERROR(Describe(*confinement, &started.info));
@@ -201,6 +219,9 @@ Status Agent::Impl::Start() {
   };
   environment.visible_variables = HidingVariables();
   environment.node_name = options_.name;
+  const std::vector<Interface> interfaces = Interfaces();
+  environment.network =
+      CollectiveVariables(InterfaceOf(started.info.address, interfaces), interfaces);
   if (const char* home = getenv("HOME"); home != nullptr) environment.home = home;
   ASSIGN_OR_RETURN(
       work_, Work::Create(loop_, *folder_, options_.supervisor, std::move(environment),
@@ -210,11 +231,12 @@ Status Agent::Impl::Start() {
                    transport::Context::Create({.allow_file = "", .sockets_max = kSocketsMax}));
   gateways_ = std::make_unique<GatewayLinks>(
       loop_, *context_,
-      GatewayLinks::Options{.node = options_.name,
-                            .keys = options_.keys,
-                            .endpoint_request_done = [this](const EndpointRequestDone& request) {
-                              metrics_.EndpointRequest(request);
-                            }});
+      GatewayLinks::Options{
+          .node = options_.name,
+          .keys = options_.keys,
+          .endpoint_request_done =
+              [this](const EndpointRequestDone& request) { metrics_.EndpointRequest(request); },
+          .traffic = &traffic_});
   SchedulerLink::Handlers handlers;
   handlers.up = [this] { Feed(LinkUp{}); };
   handlers.down = [this](const std::string&) {
@@ -243,8 +265,15 @@ Status Agent::Impl::Start() {
   scheduler_->Dial();
   SampleDevices();
   Sweep();
-  ASSIGN_OR_RETURN(addresses_,
-                   program::AddressesFile::Write(folder_->path(), {{"http", http_->address()}}));
+  LookAtNode();
+  auto addresses = program::AddressesFile::Write(folder_->path(), {{"http", http_->address()}});
+  if (addresses.ok()) {
+    addresses_ = *std::move(addresses);
+  } else if (fitness_->unfit().empty()) {
+    return addresses.status();
+  } else {  // Known, and no reason not to look after what runs.
+    SPDLOG_WARN("{}", MessageOf(addresses.status()));
+  }
   return absl::OkStatus();
 }
 
@@ -331,8 +360,28 @@ void Agent::Impl::SampleDevices() {
   });
 }
 
+void Agent::Impl::SweepLogs() {
+  folder_->SweepLogs({.kept = options_.logs_kept,
+                      .bytes_max = options_.log_max,
+                      .free_wanted = fitness_->short_of_room() ? fitness_->room_wanted() : 0});
+}
+
+// A process can write a gigabyte in a second or two.
+void Agent::Impl::LookAtNode() {
+  if (fitness_->Look()) {
+    for (const std::string& why : fitness_->unfit()) SPDLOG_WARN("can start nothing: {}", why);
+    if (fitness_->unfit().empty()) SPDLOG_INFO("can start processes again");
+    Feed(FitnessChanged{Shown(fitness_->unfit())});
+  }
+  if (fitness_->short_of_room() || work_->AnyLogAbove(options_.log_max)) SweepLogs();
+  look_.expires_after(kLookEvery);
+  look_.async_wait([this](const boost::system::error_code& error) {
+    if (!error) LookAtNode();
+  });
+}
+
 void Agent::Impl::Sweep() {
-  folder_->SweepLogs(options_.logs_kept);
+  SweepLogs();
   sweep_.expires_after(kSweepEvery);
   sweep_.async_wait([this](const boost::system::error_code& error) {
     if (!error) Sweep();

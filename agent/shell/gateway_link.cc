@@ -144,6 +144,8 @@ void GatewayLink::Start(const wire::ForwardRequest& request, std::string body) {
                 fmt::format("replica-{} does not serve on {}", request.replica(), options_.node));
   auto [it, fresh] = forwards_.try_emplace(id);
   if (!fresh) return;  // Said twice; the first is under way.
+  if (options_.traffic != nullptr)
+    it->second.traffic = options_.traffic->Begin(ReplicaId(request.replica()));
   ++counters_.forwarded;
   ++counters_.in_flight;
   http::ClientRequest out{
@@ -169,6 +171,7 @@ void GatewayLink::Head(uint64_t request, int status, http::Headers headers) {
   const auto it = forwards_.find(request);
   if (it == forwards_.end()) return;
   Forward& forward = it->second;
+  forward.traffic.Flowed();
   EndHere(&headers);
   if (forward.endpoint != nullptr) {
     if (const Status ours = forward.endpoint->TakeHead(status, &headers); !ours.ok()) {
@@ -184,6 +187,7 @@ void GatewayLink::Piece(uint64_t request, std::string piece, bool last) {
   const auto it = forwards_.find(request);
   if (it == forwards_.end()) return;
   Forward& forward = it->second;
+  forward.traffic.Flowed();
   if (forward.endpoint != nullptr) forward.endpoint->TakePiece(piece);
   // The head waits for the first piece, so that a short answer is one message.
   if (!forward.head_sent) {

@@ -29,6 +29,7 @@ class GatewayLink {
     int status = 0;
     http::Headers headers;
     bool head_sent = false;
+    TrafficMeter::Request traffic;
   };
 
   void Dial();

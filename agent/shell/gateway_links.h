@@ -17,6 +17,7 @@
 
 #include "agent/core/events.h"
 #include "agent/shell/endpoint_exchange.h"
+#include "agent/shell/traffic.h"
 #include "common/http/client.h"
 #include "common/transport/link.h"
 
@@ -56,6 +57,7 @@ class GatewayLinks {
     std::string node;
     transport::KeyPair keys;
     EndpointExchange::Done endpoint_request_done = nullptr;
+    TrafficMeter* traffic = nullptr;  // told of every request; outlives the links
   };
   GatewayLinks(boost::asio::io_context& loop, transport::Context& context, Options options);
   ~GatewayLinks();

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "agent/runtime/log_file.h"
+#include "common/base/text.h"
 #include "common/wire/codec.h"
 
 namespace allot::agent {
@@ -43,7 +44,7 @@ bool LogServer::TryAnswer(const wire::ReadLog& question, bool last_chance) {
   } else if (const StatusOr<TaskKey> key = wire::Decode(question.key()); key.ok()) {
     id = ProcessOf(*key);
   } else {
-    chunk.set_error(fmt::format("whose log? {}", MessageOf(key.status())));
+    chunk.set_error(ReplaceInvalidUtf8(fmt::format("whose log? {}", MessageOf(key.status()))));
     answer_(std::move(chunk));
     return true;
   }
@@ -52,7 +53,7 @@ bool LogServer::TryAnswer(const wire::ReadLog& question, bool last_chance) {
   const size_t bytes_max = std::clamp<uint32_t>(question.length_max(), 1, kPieceBytesMax);
   StatusOr<LogPiece> piece = ReadLogPiece(folder_.LogOf(id), question.offset(), bytes_max);
   if (!piece.ok()) {
-    chunk.set_error(MessageOf(piece.status()));
+    chunk.set_error(ReplaceInvalidUtf8(MessageOf(piece.status())));
     answer_(std::move(chunk));
     return true;
   }

@@ -46,6 +46,12 @@ StatusOr<AgentOptions> ToAgentOptions(const config::Agent& config) {
   RETURN_IF_ERROR(
       config::TakeDuration("telemetry_every", config.telemetry_every(), &options.telemetry_every));
   RETURN_IF_ERROR(config::TakeDuration("logs_kept", config.logs_kept(), &options.logs_kept));
+  if (!config.log_max().empty()) {
+    ASSIGN_OR_RETURN(options.log_max, config::ParseBytes(config.log_max()));
+  }
+  if (!config.disk_free_min().empty()) {
+    ASSIGN_OR_RETURN(options.disk_free_min, config::ParseBytes(config.disk_free_min()));
+  }
   const config::AgentIsolation& isolation = config.isolation();
   options.isolation.off = isolation.has_cgroups() && !isolation.cgroups();
   options.isolation.cpus_hard = isolation.cpu() == "limit";

@@ -30,6 +30,8 @@ struct AgentOptions {
   std::map<std::string, std::string> labels;
   Confinement::Options isolation;
   Duration telemetry_every = std::chrono::seconds(5), logs_kept = std::chrono::hours(168);
+  Bytes log_max = kGiB, disk_free_min = 256 * kMiB;
+  std::string boot_id_file = "/proc/sys/kernel/random/boot_id";  // tests give another
   std::string supervisor;  // path of allot-supervisor
 };
 

@@ -5,6 +5,9 @@
 #include <csignal>
 #include <filesystem>
 
+#include <fcntl.h>
+#include <sys/stat.h>
+
 #include "agent/runtime/files.h"
 #include "agent/runtime/strays.h"
 #include "common/base/logging.h"
@@ -13,6 +16,21 @@ namespace allot::agent {
 namespace {
 
 constexpr auto kProgressEvery = std::chrono::seconds(1);
+
+// Of a process that was started under another kernel: whether the machine's end was its own. One
+// that has ended by a signal did so while the machine was shut down: nobody was there to hear of
+// it, or it would have been reported then.
+bool WentDownWithIt(const ProcessRecord& record) {
+  if (!record.exit || record.exit->signal != 0) return true;
+  const int signal = record.exit->code - 128;  // as shells tell it
+  return signal == SIGHUP || signal == SIGINT || signal == SIGKILL || signal == SIGTERM;
+}
+
+// A command that cannot be one is wrong everywhere; all else that keeps a process from being born
+// is this node's.
+ExitCause CauseOf(const Status& status) {
+  return absl::IsInvalidArgument(status) ? ExitCause::kTask : ExitCause::kNotStarted;
+}
 
 }  // namespace
 
@@ -51,12 +69,20 @@ StatusOr<std::unique_ptr<Work>> Work::Create(boost::asio::io_context& loop, Stat
 std::vector<std::string> Work::FindEarlier(AgentStarted* event, Time now) {
   StateFolder::Scan scan = folder_.ScanProcesses();
   std::map<ReplicaId, FoundReplica> replicas;
+  std::vector<ProcessId> lost;
   for (const FoundProcess& found : scan.processes) {
     const ProcessRecord& record = found.record;
-    const bool killed = !found.alive && !record.exit;
+    const bool lost_with_machine = found.earlier_boot && WentDownWithIt(record);
+    const bool killed = !found.alive && !record.exit && !lost_with_machine;
     if (killed && record.running)
       KillStrays(record.running->supervisor_pid, record.running->at, folder_.ScratchOf(found.id));
     if (const auto* start = std::get_if<StartTask>(&record.launch.what)) {
+      if (lost_with_machine) {
+        // The scheduler takes what is not in our registration for lost with the node, which it is.
+        lost.push_back(found.id);
+        folder_.Remove(found.id);
+        continue;
+      }
       FoundTask task{start->key, start->launch, {}};
       task.status.key = start->key;
       if (record.running) {
@@ -86,7 +112,8 @@ std::vector<std::string> Work::FindEarlier(AgentStarted* event, Time now) {
                  number,
                  found.alive,
                  record.running ? record.running->pid : 0,
-                 record.launch.port};
+                 record.launch.port,
+                 lost_with_machine ? "its machine was restarted" : ""};
       last_start_[start.id] = number;
     }
     if (found.alive) {
@@ -107,6 +134,15 @@ std::vector<std::string> Work::FindEarlier(AgentStarted* event, Time now) {
   std::set<ProcessId> alive;
   for (const auto& [id, process] : alive_) alive.insert(id);
   confinement_->LeaveAllBut(alive);
+  const std::string logs = std::filesystem::path(folder_.LogOf("")).parent_path();
+  for (const ProcessId& id : KillSupervisorsBut({scan.names.begin(), scan.names.end()}, logs))
+    scan.warnings.push_back(
+        fmt::format("{} ran without a record, so it was killed: who has emptied {}/processes?", id,
+                    folder_.path()));
+  if (!lost.empty())
+    scan.warnings.push_back(
+        fmt::format("the machine was restarted: {} tasks went down with it ({}{})", lost.size(),
+                    lost.front(), lost.size() > 1 ? ", …" : ""));
   SweepEnergyFiles();
   return std::move(scan.warnings);
 }
@@ -133,13 +169,29 @@ void Work::AddTask(const TaskKey& key, const TaskLaunch& launch, bool running) {
 
 Status Work::SpawnConfined(ProcessSpec spec, const Resources& resources,
                            const std::vector<std::string>& devices) {
-  ASSIGN_OR_RETURN(const Fd group,
-                   confinement_->Enter(spec.id, resources, environment_.devices, devices));
-  spec.cgroup = group.get();
+  StatusOr<Fd> group = confinement_->Enter(spec.id, resources, environment_.devices, devices);
+  // Whatever is wrong with a cgroup or a device file is the node's, and no fault of the command.
+  if (!group.ok()) return Unavailable("{}", MessageOf(group.status()));
+  spec.cgroup = group->get();
   const Status spawned = runtime_->Spawn(spec);
   // An id that was used before has a group of its own still.
   if (!spawned.ok() && spawned.code() != StatusCode::kAlreadyExists) confinement_->Leave(spec.id);
   return spawned;
+}
+
+// An attempt that begins anew without a word is taken for one that went on.
+void Work::TellOfLostCheckpoint(const SpawnTask& command, const std::string& folder) {
+  const std::string text = fmt::format(
+      "[allotrope] attempt {} finds nothing in its checkpoint folder {} on node {}: it starts from "
+      "the beginning. If an earlier attempt has written a checkpoint on another node, give the job "
+      "a checkpoint_dir that all nodes share.\n",
+      command.key.attempt.value(), folder, environment_.node_name);
+  SPDLOG_WARN("no checkpoint task={} attempt={} folder={}", ToString(command.key),
+              command.key.attempt.value(), folder);
+  const std::string log = folder_.LogOf(ProcessOf(command.key));
+  const Fd fd(
+      open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0640));
+  if (fd.valid()) (void)WriteAll(fd.get(), text, log);
 }
 
 Status Work::TrySpawn(const SpawnTask& command) {
@@ -154,6 +206,8 @@ Status Work::TrySpawn(const SpawnTask& command) {
   if (error)
     return ErrnoStatus(error.value(),
                        fmt::format("cannot create the checkpoint folder {}", files.checkpoint_dir));
+  if (command.key.attempt.value() > 1 && std::filesystem::is_empty(files.checkpoint_dir, error))
+    TellOfLostCheckpoint(command, files.checkpoint_dir);
   ProcessSpec spec;
   spec.id = id;
   spec.launch.what = StartTask{{}, command.key, command.launch};
@@ -166,7 +220,7 @@ Status Work::TrySpawn(const SpawnTask& command) {
 void Work::Perform(const SpawnTask& command) {
   if (const Status status = TrySpawn(command); !status.ok()) {
     SPDLOG_WARN("cannot start task={} why=\"{}\"", ToString(command.key), MessageOf(status));
-    emit_(TaskSpawnFailed{command.key, MessageOf(status)});
+    emit_(TaskSpawnFailed{command.key, MessageOf(status), CauseOf(status)});
     return;
   }
   AddTask(command.key, command.launch, false);
@@ -320,6 +374,14 @@ ProcessId Work::LastOf(ReplicaId id) const {
 size_t Work::replicas_alive() const {
   return static_cast<size_t>(std::count_if(alive_.begin(), alive_.end(),
                                            [](const auto& entry) { return !entry.second.task; }));
+}
+
+bool Work::AnyLogAbove(Bytes most) const {
+  struct stat info {};
+  return std::any_of(alive_.begin(), alive_.end(), [&](const auto& entry) {
+    return stat(folder_.LogOf(entry.first).c_str(), &info) == 0 &&
+           static_cast<Bytes>(info.st_blocks) * 512 > most;
+  });
 }
 
 // ---- energy -------------------------------------------------------------------------------------

@@ -49,6 +49,9 @@ class Work {
   void Perform(const ForgetReplica& command);
 
   void SetDevices(std::vector<Device> devices, std::vector<DeviceGroup> groups);
+  void SetNetwork(Environment network) { environment_.network = std::move(network); }
+  // Whether a log of a process that runs is larger on disk than `most`.
+  bool AnyLogAbove(Bytes most) const;
   // Readings of devices, for the energy of what runs on them.
   void Measured(Time at, const DeviceTelemetry& values) { energy_.Read(at, values); }
   // Joules of replicas by deployment since the call before; keeps what a restart needs.
@@ -93,6 +96,7 @@ class Work {
   Status SpawnConfined(ProcessSpec spec, const Resources& resources,
                        const std::vector<std::string>& devices);
   Status TrySpawn(const SpawnTask& command);
+  void TellOfLostCheckpoint(const SpawnTask& command, const std::string& folder);
   StatusOr<uint16_t> TrySpawn(const SpawnReplica& command);
   void ForgetStart(ReplicaId id, uint32_t start);
   void PollProgress();

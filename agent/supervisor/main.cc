@@ -101,8 +101,11 @@ void LimitFiles(uint64_t files) {
   sys::Call(SYS_prlimit64, 0, RLIMIT_NOFILE, sys::Word(&limit), 0);
 }
 
-[[noreturn]] void Fail(const char* step, long negative_errno) {
-  Line().Add("failed ").Add(step).Add(-negative_errno).Add(NowMicros()).Append();
+[[noreturn]] void Fail(const char* step, long negative_errno, const char* what = "") {
+  Line line;
+  line.Add("failed ").Add(step).Add(-negative_errno).Add(NowMicros());
+  if (*what != '\0') line.Add(" ").Add(what);
+  line.Append();
   sys::Exit(0);
 }
 
@@ -117,15 +120,50 @@ const char* PathOf(char** environment) {
   return "/usr/local/bin:/usr/bin:/bin";
 }
 
+// What of an exec's ENOENT is not the program's own absence: protocol.h, `interpreter`.
+struct Refusal {
+  volatile long error = 0;         // of exec; the child writes it into our memory
+  volatile bool found = false;     // the program is there, what it asks to be run by is not
+  volatile bool carriage = false;  // and its name ends in a carriage return
+  char interpreter[kLineMax / 2] = "";
+};
+
+// The program could not be run for want of something, and yet it is there: what does it want?
+void LookInside(const char* path, Refusal* refusal) {
+  if (sys::Call(SYS_faccessat, AT_FDCWD, sys::Word(path), 0 /* F_OK */) != 0) return;
+  refusal->found = true;
+  // A pipe in its place must not hold us.
+  const long fd =
+      sys::Call(SYS_openat, AT_FDCWD, sys::Word(path), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  if (fd < 0) return;
+  char text[256];
+  const long size = sys::Call(SYS_read, fd, sys::Word(text), sizeof text);
+  sys::Call(SYS_close, fd);
+  if (size < 3 || text[0] != '#' || text[1] != '!') return;
+  long at = 2, end = 2;
+  while (end < size && text[end] != '\n') ++end;
+  refusal->carriage = end < size && text[end - 1] == '\r';
+  while (at < end && (text[at] == ' ' || text[at] == '\t')) ++at;
+  // One word, printable: it is shown to people.
+  size_t used = 0;
+  for (; at < end && text[at] > ' ' && text[at] < 127; ++at)
+    if (used + 1 < sizeof refusal->interpreter) refusal->interpreter[used++] = text[at];
+  refusal->interpreter[used] = '\0';
+}
+
 // execvp without the shell it falls back to: commands are argument vectors, never a shell line.
-long Execute(char** argv, char** environment) {
+long Execute(char** argv, char** environment, Refusal* refusal) {
   const char* name = argv[0];
   bool has_slash = false;
   size_t name_size = 0;
   for (; name[name_size] != '\0'; ++name_size) has_slash |= name[name_size] == '/';
   if (name_size == 0) return -ENOENT;
-  if (has_slash)
-    return sys::Call(SYS_execve, sys::Word(name), sys::Word(argv), sys::Word(environment));
+  if (has_slash) {
+    const long result =
+        sys::Call(SYS_execve, sys::Word(name), sys::Word(argv), sys::Word(environment));
+    if (result == -ENOENT) LookInside(name, refusal);
+    return result;
+  }
 
   static char full[kPathMax];
   long error = -ENOENT;
@@ -140,6 +178,8 @@ long Execute(char** argv, char** environment) {
       const long result =
           sys::Call(SYS_execve, sys::Word(full), sys::Word(argv), sys::Word(environment));
       // As a shell does: go on past what is missing, remember that something was not permitted.
+      if (result == -ENOENT) LookInside(full, refusal);
+      if (refusal->found) return result;
       if (result == -EACCES)
         error = result;
       else if (result != -ENOENT && result != -ENOTDIR)
@@ -153,7 +193,7 @@ long Execute(char** argv, char** environment) {
 struct Launch {
   char** argv;
   char** environment;
-  volatile long error;  // of exec; the child writes it into our memory
+  Refusal refusal;
 };
 
 int RunChild(void* argument) {
@@ -163,7 +203,7 @@ int RunChild(void* argument) {
   sys::Call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
   const SignalMask none = 0;
   sys::Call(SYS_rt_sigprocmask, SIG_SETMASK, sys::Word(&none), 0, sizeof none);
-  launch->error = Execute(launch->argv, launch->environment);
+  launch->refusal.error = Execute(launch->argv, launch->environment, &launch->refusal);
   sys::Exit(127);
 }
 
@@ -257,13 +297,16 @@ int Supervise(int argc, char** argv, char** environment) {
 
   LimitFiles(Part(argv[2], 1));
   alignas(16) static char stack[8192];
-  Launch launch{argv + kArgvStart, environment, 0};
+  Launch launch{argv + kArgvStart, environment, {}};
   const int64_t started = NowMicros();
   const long pid =
       sys::Spawn(RunChild, &launch, stack, sizeof stack, last_fd == kCgroupFd ? kCgroupFd : -1);
   if (pid < 0) Fail(last_fd == kCgroupFd ? "cgroup" : "command", pid);
   if (last_fd == kCgroupFd) sys::Call(SYS_close, kCgroupFd);
-  if (launch.error != 0) Fail("command", launch.error);
+  const Refusal& refusal = launch.refusal;
+  if (refusal.found)
+    Fail(refusal.carriage ? "crlf" : "interpreter", refusal.error, refusal.interpreter);
+  if (refusal.error != 0) Fail("command", refusal.error);
 
   Line().Add("running").Add(sys::Call(SYS_getpid)).Add(pid).Add(started).Append();
   // All signals are blocked, so a pipe without a reader is an error here and not our death.

@@ -14,8 +14,11 @@
 //   starting
 //   running <supervisor pid> <pid> <started, µs since 1970>
 //   exit <code> <signal> <started> <finished> <clean: 0 or 1>
-//   failed <log | work_dir | cgroup | command> <errno> <when>
-// A line counts only with its newline. Without `starting` nothing was ever run.
+//   failed <log | work_dir | cgroup | command | interpreter | crlf> <errno> <when> [<interpreter>]
+// interpreter, crlf: the command is there, and what its first line (or its format) asks to be run
+// by is not; crlf where that line ends in a carriage return. An agent that does not know them says
+// what the errno says. A line counts only with its newline. Without `starting` nothing was ever
+// run.
 //
 // To pass signal N on to the process group, queue kForwardSignal with value N to the supervisor.
 #pragma once

@@ -16,7 +16,7 @@ namespace allot {
 struct HealthCheck {
   std::string path = "/health";
   Duration interval = std::chrono::seconds(1);
-  Duration timeout = std::chrono::seconds(2);
+  Duration timeout = std::chrono::seconds(10);  // a model server that is busy answers late
   Duration start_timeout = std::chrono::minutes(30);
   uint32_t failures_max = 3;  // in a row: no requests are sent to it
   // A replica that fails its checks for so long, and answers nobody meanwhile, is started anew.

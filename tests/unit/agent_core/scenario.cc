@@ -104,6 +104,18 @@ std::vector<std::string> ListOf(const Line& line, const std::string& key) {
   return list;
 }
 
+// groups=gpu0+gpu1,gpu2+gpu3
+std::vector<DeviceGroup> GroupsOf(const Line& line) {
+  std::vector<DeviceGroup> groups;
+  for (const std::string& text : ListOf(line, "groups")) {
+    DeviceGroup& group = groups.emplace_back();
+    group.kind = "island";
+    std::istringstream in(text);
+    for (std::string member; std::getline(in, member, '+');) group.members.push_back(member);
+  }
+  return groups;
+}
+
 std::vector<GatewayAddress> GatewaysOf(const Line& line) {
   std::vector<GatewayAddress> gateways;
   for (const std::string& name : ListOf(line, "gateways"))
@@ -201,7 +213,11 @@ void Scenario::RunLine(const std::string& text) {
   } else if (verb == "heard") {
     Step(SchedulerHeard{});
   } else if (verb == "devices") {
-    Step(DevicesChanged{MakeInfo(std::stoull(word(1))).devices, {}, {}});
+    Step(DevicesChanged{MakeInfo(std::stoull(word(1))).devices, GroupsOf(line), {}});
+  } else if (verb == "unfit") {
+    FitnessChanged event;
+    if (line.words.size() > 1) event.unfit = {text.substr(text.find(' ') + 1)};
+    Step(event);
   } else if (verb == "telemetry") {
     Step(TelemetrySampled{std::vector<DeviceTelemetry>(std::stoull(word(1)))});
   } else if (verb == "show") {
@@ -242,15 +258,22 @@ void Scenario::RunLine(const std::string& text) {
     start.launch.device_ids = ListOf(line, "devices");
     start.launch.health.start_timeout = DurationOf(line, "start_timeout", std::chrono::seconds(30));
     start.launch.health.failures_max = static_cast<uint32_t>(line.Number("failures_max", 3));
+    start.launch.health.restart_after = DurationOf(line, "restart_after", std::chrono::minutes(5));
     start.launch.grace = DurationOf(line, "grace", std::chrono::seconds(10));
     said(start);
   } else if (verb == "stop-replica") {
     said(StopReplica{epoch, ParseReplica(word(1)),
-                     DurationOf(line, "grace", std::chrono::seconds(10))});
+                     DurationOf(line, "grace", std::chrono::seconds(10)),
+                     DurationOf(line, "drain", Duration{})});
+  } else if (verb == "traffic") {
+    Step(ReplicaTraffic{ParseReplica(word(1)), static_cast<uint32_t>(line.Number("in_flight", 0)),
+                        line.Has("flowed")});
   } else if (verb == "spawned") {
     Step(TaskSpawned{ParseKey(word(1)), static_cast<int64_t>(line.Number("pid", 100)), now_});
   } else if (verb == "spawn-failed") {
     Step(TaskSpawnFailed{ParseKey(word(1)), line.tail});
+  } else if (verb == "command-refused") {
+    Step(TaskSpawnFailed{ParseKey(word(1)), line.tail, ExitCause::kTask});
   } else if (verb == "exited") {
     Step(TaskProcessExited{ParseKey(word(1)), ExitOf(line, now_)});
   } else if (verb == "progressed") {

@@ -34,6 +34,19 @@ TaskLaunch Launch() {
 
 const ProcessFiles kFiles{"/s", "/c/job-17", "/s/p", "/s/n"};
 
+TEST(TaskEnvironment, CollectivesUseTheNodesNetworkUnlessTheJobSaysOtherwise) {
+  EnvironmentBase base;
+  base.network = {{"GLOO_SOCKET_IFNAME", "eth1"}, {"NCCL_SOCKET_IFNAME", "eth1"}};
+  TaskLaunch launch = Launch();
+  launch.environment = {{"NCCL_SOCKET_IFNAME", "ib0"}};
+  const Environment env =
+      TaskEnvironment(base, TaskKey{{JobId(17), 2}, Attempt(3)}, launch, kFiles);
+  EXPECT_EQ(env.at("GLOO_SOCKET_IFNAME"), "eth1");
+  EXPECT_EQ(env.at("NCCL_SOCKET_IFNAME"), "ib0");
+  EXPECT_EQ(ReplicaEnvironment(base, ReplicaId(1), {}, 80, kFiles).at("GLOO_SOCKET_IFNAME"),
+            "eth1");
+}
+
 TEST(TaskEnvironment, TellsRankWorldAndPeersAsTorchrunDoes) {
   const Environment env =
       TaskEnvironment({}, TaskKey{{JobId(17), 2}, Attempt(3)}, Launch(), kFiles);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "agent/runtime/process_runtime.h"
+#include "agent/runtime/strays.h"
 #include "common/base/file_limit.h"
 #include "machine.h"
 
@@ -58,22 +59,142 @@ TEST_F(Processes, StandardInputIsEmpty) {
   EXPECT_EQ(life.ExitOf(life.Run(Key(1), {"cat"})).code, 0);
 }
 
-TEST_F(Processes, AMissingProgramIsExit127WithTheReason) {
+// As shells have it: 127 for what is not there, 126 for what is there and cannot be run.
+TEST_F(Processes, ACommandThatCannotBeRunSaysWhatIsWrongWithIt) {
   Life life(state_.path());
-  const ProcessId id = life.Run(Key(1), {"no-such-program-here"});
-  EXPECT_EQ(life.ExitOf(id).code, 127);
-  EXPECT_EQ(life.exits[id].message,
-            "cannot run \"no-such-program-here\": No such file or directory");
-  EXPECT_FALSE(life.pids.contains(id));
+  const auto file = [this](const std::string& name, const std::string& text, bool executable) {
+    const std::string path = state_.path() + "/" + name;
+    WriteText(path, text);
+    if (executable) std::filesystem::permissions(path, std::filesystem::perms::owner_all);
+    return path;
+  };
+  const struct {
+    std::vector<std::string> command;
+    int code;
+    const char* why;
+  } rows[] = {
+      {{"no-such-program-here"}, 127, "no such program in PATH (No such file or directory)"},
+      {{"./no/such/path"}, 127, "\"./no/such/path\": No such file or directory"},
+      {{"/etc/hostname/x"}, 127, "Not a directory"},
+      {{file("data", "not a program", false)}, 126, "may not be run (Permission denied)"},
+      {{state_.path()}, 126, "may not be run (Permission denied)"},
+      {{file("text", "no first line of a script\n", true)}, 126, "neither a program"},
+      {{file("odd", "#!/no/such/interpreter -x\n", true)},
+       126,
+       "its interpreter /no/such/interpreter is not"},
+      {{file("windows", "#!/bin/sh\r\nexit 0\r\n", true)}, 126, "CR LF"},
+      {{file("windows-env", "#! /usr/bin/env python3\r\n", true)}, 127, ""},
+  };
+  uint64_t job = 0;
+  for (const auto& row : rows) {
+    const ProcessId id = life.Run(Key(++job), row.command);
+    const TaskExit exit = life.ExitOf(id);
+    EXPECT_EQ(exit.code, row.code) << row.command[0];
+    EXPECT_NE(exit.message.find(row.why), std::string::npos) << exit.message;
+    EXPECT_EQ(exit.cause, ExitCause::kTask) << row.command[0];
+    EXPECT_EQ(life.pids.contains(id), std::string(row.why).empty());
+  }
 }
 
-TEST_F(Processes, AProgramThatMayNotRunSaysSo) {
+// In PATH, too; and one that is broken there hides none behind it, as with a shell.
+TEST_F(Processes, AScriptWithCarriageReturnsIsFoundInPath) {
   Life life(state_.path());
-  const std::string path = state_.path() + "/data";
-  WriteText(path, "not a program");
-  const ProcessId id = life.Run(Key(1), {path});
-  EXPECT_EQ(life.ExitOf(id).code, 127);
-  EXPECT_NE(life.exits[id].message.find("Permission denied"), std::string::npos);
+  WriteText(state_.path() + "/tool", "#!/bin/sh\r\n");
+  std::filesystem::permissions(state_.path() + "/tool", std::filesystem::perms::owner_all);
+  ProcessSpec spec = life.Spec(Key(1), {"tool"});
+  spec.environment = {"PATH=/nowhere:" + state_.path() + ":/bin"};
+  ASSERT_TRUE(life.runtime().Spawn(spec).ok());
+  EXPECT_EQ(life.ExitOf(spec.id).code, 126);
+  EXPECT_NE(life.exits[spec.id].message.find("/bin/sh\\r"), std::string::npos)
+      << life.exits[spec.id].message;
+}
+
+// Lines that supervisors write, of this build and the one before.
+TEST(ProcessRecords, WhoseFaultItIsThatAProcessCouldNotBeStarted) {
+  const struct {
+    const char* line;
+    int code;
+    ExitCause cause;
+  } rows[] = {
+      {"failed command 2 5", 127, ExitCause::kTask},   // ENOENT
+      {"failed command 13 5", 126, ExitCause::kTask},  // EACCES
+      {"failed command 8 5", 126, ExitCause::kTask},   // ENOEXEC
+      {"failed command 7 5", 126, ExitCause::kTask},   // E2BIG
+      {"failed interpreter 2 5 /x", 126, ExitCause::kTask},
+      {"failed crlf 2 5 /x", 126, ExitCause::kTask},
+      {"failed command 11 5", 127, ExitCause::kNotStarted},  // EAGAIN: no more processes
+      {"failed command 12 5", 127, ExitCause::kNotStarted},  // ENOMEM
+      {"failed command 23 5", 127, ExitCause::kNotStarted},  // ENFILE
+      {"failed command 5 5", 127, ExitCause::kNotStarted},   // EIO
+      {"failed log 28 5", 127, ExitCause::kNotStarted},      // ENOSPC
+      {"failed log 13 5", 127, ExitCause::kNotStarted},
+      {"failed cgroup 2 5", 127, ExitCause::kNotStarted},
+      {"failed work_dir 2 5", 127, ExitCause::kTask},
+      {"failed work_dir 13 5", 127, ExitCause::kTask},
+      {"failed work_dir 116 5", 127, ExitCause::kNotStarted},  // ESTALE
+      {"failed work_dir 107 5", 127, ExitCause::kNotStarted},  // ENOTCONN
+      {"failed tomorrow 2 5", 127, ExitCause::kTask},
+  };
+  for (const auto& row : rows) {
+    ProcessRecord record;
+    StartTask task;
+    task.launch.command = {"train"};
+    record.launch.what = task;
+    ParseSupervisorLines(std::string("starting\n") + row.line + "\n", &record);
+    ASSERT_TRUE(record.exit) << row.line;
+    EXPECT_EQ(record.exit->code, row.code) << row.line;
+    EXPECT_EQ(record.exit->cause, row.cause) << row.line;
+  }
+}
+
+// Somebody cleans up under a running agent: what runs ends as it ends, and what comes is started.
+TEST_F(Processes, AnEmptiedStateFolderIsSurvived) {
+  Life life(state_.path());
+  const std::string go = state_.path() + ".go";
+  const ProcessId running =
+      life.Shell(Key(1), "while [ ! -e " + go + " ]; do sleep 0.02; done; exit 7");
+  life.PidOf(running);
+  for (const char* folder : {"/processes", "/scratch", "/logs"})
+    std::filesystem::remove_all(state_.path() + folder);
+  const ProcessId fresh = life.Shell(Key(2), "echo here");
+  EXPECT_TRUE(life.ExitOf(fresh).succeeded()) << life.exits[fresh].message;
+  EXPECT_EQ(life.LogText(fresh), "here\n");
+  WriteText(go, "");
+  EXPECT_EQ(life.ExitOf(running).code, 7);
+  EXPECT_EQ(life.exits[running].cause, ExitCause::kTask);
+  std::filesystem::remove(go);
+}
+
+// An agent that starts on an emptied folder cannot adopt what runs, and must not leave it running.
+TEST_F(Processes, SupervisorsWithoutARecordAreEnded) {
+  Life life(state_.path());
+  const ProcessId forgotten = life.Run(Key(1), {"sleep", "1000"});
+  const ProcessId known = life.Run(Key(2), {"sleep", "1000"});
+  const int64_t pid = life.PidOf(forgotten);
+  life.PidOf(known);
+  const auto killed = KillSupervisorsBut({known}, state_.path() + "/logs");
+  EXPECT_EQ(killed, (std::set<std::string>{forgotten}));
+  EXPECT_TRUE(life.Until([&] { return !Runs(pid); }));
+  EXPECT_TRUE(KillSupervisorsBut({}, state_.path() + "/elsewhere").empty());
+  EXPECT_TRUE(Runs(life.pids[known]));
+  life.runtime().Signal(known, SIGKILL);
+  life.ExitOf(known);
+}
+
+TEST_F(Processes, ASupervisorThatIsGoneIsTheNodesFault) {
+  Life life(state_.path());
+  ProcessSpec spec = life.Spec(Key(1), {"true"});
+  auto runtime = ProcessRuntime::Create(life.loop, life.folder(), ALLOT_SUPERVISOR, {});
+  const std::string moved = state_.path() + "/allot-supervisor";
+  std::filesystem::copy_file(ALLOT_SUPERVISOR, moved);
+  runtime = ProcessRuntime::Create(life.loop, life.folder(), moved, {});
+  ASSERT_TRUE(runtime.ok());
+  std::filesystem::remove(moved);
+  const Status failed = (*runtime)->Spawn(spec);
+  EXPECT_TRUE(absl::IsNotFound(failed)) << failed;
+  EXPECT_FALSE(std::filesystem::exists(life.folder().RecordOf(spec.id)));
+  EXPECT_TRUE(life.runtime().Spawn(spec).ok());  // Nothing is left of the attempt.
+  life.ExitOf(spec.id);
 }
 
 TEST_F(Processes, AMissingWorkDirIsExit127WithTheReason) {
@@ -191,6 +312,7 @@ TEST_F(Processes, AKilledSupervisorTakesItsProcessAlong) {
   const TaskExit exit = life.ExitOf(id);
   EXPECT_EQ(exit.signal, 9);
   EXPECT_EQ(exit.message, "supervisor killed");
+  EXPECT_EQ(exit.cause, ExitCause::kSupervisorLost);
   EXPECT_TRUE(life.Until([&] { return !Runs(pid) && !Runs(std::stoll(life.LogText(id))); }));
 }
 
@@ -217,7 +339,7 @@ TEST_F(Processes, NoChildOutlivesAKilledSupervisorWhateverItsGroupOrSession) {
   const auto record = ParseRecord(ReadText(life.folder().RecordOf(id)));
   ASSERT_TRUE(record.ok() && record->running);
   kill(static_cast<pid_t>(record->running->supervisor_pid), SIGKILL);
-  EXPECT_EQ(life.ExitOf(id).message, "supervisor killed");
+  EXPECT_EQ(life.ExitOf(id).cause, ExitCause::kSupervisorLost);
   for (const int64_t pid : pids(id)) EXPECT_TRUE(life.Until([&] { return !Runs(pid); })) << pid;
   for (const int64_t pid : pids(other)) EXPECT_TRUE(Runs(pid)) << pid;
   life.runtime().Signal(other, SIGKILL);

@@ -4,8 +4,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/runtime/disk.h"
 #include "agent/runtime/janitor.h"
 #include "agent/runtime/log_file.h"
+#include "agent/runtime/strays.h"
 #include "machine.h"
 
 namespace allot::agent {
@@ -174,9 +176,122 @@ TEST(Janitor, AGrowingLogGivesBackItsBeginningAndKeepsItsOffsets) {
   const auto tail = ReadLogPiece(path, 1 << 20, 100);
   EXPECT_EQ(tail->data, "end");
   if (info.st_blocks * 512 < info.st_size) {  // A file system that can.
-    EXPECT_GT(ReadLogPiece(path, 0, 100)->offset, 0);
-    EXPECT_EQ(ReadLogPiece(path, 0, 5)->data, "aaaaa");
+    const LogPiece first = *ReadLogPiece(path, 0, 200);
+    EXPECT_GT(first.offset, 0);
+    EXPECT_TRUE(first.data.starts_with("\n[allotrope] the ")) << first.data;
+    EXPECT_NE(first.data.find("were given back"), std::string::npos);
+    EXPECT_TRUE(first.data.ends_with("aaa"));
+    // However the reader comes to it, it sees no zeros.
+    EXPECT_EQ(ReadLogPiece(path, first.offset - 100, 1)->data, "\n");
+    EXPECT_EQ(ReadLogPiece(path, first.offset - 3, 200)->offset, first.offset);
   }
+}
+
+TEST(Janitor, AFullDiskTakesLogsOfEndedProcessesFirst) {
+  TemporaryFolder place;
+  const std::string logs = place.path() + "/logs", processes = place.path() + "/processes";
+  std::filesystem::create_directories(logs);
+  std::filesystem::create_directories(processes);
+  WriteText(processes + "/held", "");
+  WriteText(logs + "/held.log", std::string(20 << 20, 'a') + "end");
+  WriteText(logs + "/ended.log", "x");
+  LogLimits limits{.kept = std::chrono::hours(1)};
+  limits.free_wanted = 1;  // As there is.
+  SweepLogFolder(logs, processes, limits);
+  EXPECT_TRUE(std::filesystem::exists(logs + "/ended.log"));
+  limits.free_wanted = Bytes{1} << 60;
+  SweepLogFolder(logs, processes, limits);
+  EXPECT_FALSE(std::filesystem::exists(logs + "/ended.log"));
+  struct stat info {};
+  ASSERT_EQ(stat((logs + "/held.log").c_str(), &info), 0);
+  EXPECT_EQ(ReadLogPiece(logs + "/held.log", info.st_size - 3, 100)->data, "end");
+  if (info.st_blocks * 512 < info.st_size) {  // A file system that can.
+    EXPECT_LE(info.st_blocks * 512, 9 << 20);
+  }
+}
+
+// A process that puts a pipe in the place of its log does not hold the janitor.
+TEST(Janitor, LeavesAloneWhatIsNoFile) {
+  TemporaryFolder place;
+  const std::string logs = place.path() + "/logs", processes = place.path() + "/processes";
+  std::filesystem::create_directories(logs);
+  std::filesystem::create_directories(processes);
+  ASSERT_EQ(mkfifo((logs + "/a.log").c_str(), 0600), 0);
+  std::filesystem::create_symlink("/etc/hostname", logs + "/b.log");
+  LogLimits limits{.kept = std::chrono::hours(1), .bytes_max = 1};
+  limits.free_wanted = Bytes{1} << 60;
+  SweepLogFolder(logs, processes, limits);
+  EXPECT_TRUE(std::filesystem::exists("/etc/hostname"));
+}
+
+TEST(DiskWatch, IsShortBeforeItIsFullAndNotAtEveryByte) {
+  DiskWatch watch("/state", 256 * kMiB);
+  DiskFacts facts{.size = 100 * kGiB, .free = kGiB, .files_free = 1'000'000, .files_counted = true};
+  EXPECT_EQ(watch.Judge(facts), "");
+  facts.free = 255 * kMiB;
+  EXPECT_EQ(watch.Judge(facts), "disk: 255MiB free in /state, at least 256MiB are wanted");
+  facts.free = 100 * kMiB;  // The text stays: it is no news.
+  EXPECT_EQ(watch.Judge(facts), "disk: 255MiB free in /state, at least 256MiB are wanted");
+  facts.free = 300 * kMiB;
+  EXPECT_NE(watch.Judge(facts), "");
+  facts.free = 320 * kMiB;
+  EXPECT_EQ(watch.Judge(facts), "");
+  facts.free = 300 * kMiB;
+  EXPECT_EQ(watch.Judge(facts), "");
+  facts.files_free = 12;
+  EXPECT_NE(watch.Judge(facts).find("12 more files"), std::string::npos);
+  facts.files_counted = false;
+  EXPECT_EQ(watch.Judge(facts), "");
+  facts.read_only = true;
+  EXPECT_EQ(watch.Judge(facts), "disk: /state is read-only");
+  facts.problem = "No such file or directory";
+  EXPECT_NE(watch.Judge(facts).find("cannot be used: No such file"), std::string::npos);
+  // Of a small disk a twentieth.
+  DiskWatch small("/state", 256 * kMiB);
+  EXPECT_EQ(small.Judge({.size = 100 * kMiB, .free = 6 * kMiB}), "");
+  EXPECT_NE(small.Judge({.size = 100 * kMiB, .free = 4 * kMiB}), "");
+  EXPECT_EQ(LookAtDisk("/tmp").problem, "");
+  EXPECT_NE(LookAtDisk("/no/such").problem, "");
+}
+
+// The machine was started anew: nothing of what its records tell can run, whoever has the pids now.
+TEST(StateFolder, KnowsWhatIsOfAnEarlierBoot) {
+  TemporaryFolder place;
+  const std::string state = place.path() + "/state", boot_id = place.path() + "/boot_id";
+  const auto scan = [&](const std::string& id) {
+    WriteText(boot_id, id);
+    const auto folder = StateFolder::Open(state, boot_id);
+    EXPECT_TRUE(folder.ok()) << folder.status();
+    std::map<ProcessId, bool> earlier;
+    for (const FoundProcess& found : (*folder)->ScanProcesses().processes)
+      earlier[found.id] = found.earlier_boot;
+    return earlier;
+  };
+  scan("boot-1\n");
+  const auto record = [&](uint64_t job, std::string_view boot, const std::string& running) {
+    StartTask task;
+    task.key = Key(job);
+    task.launch.command = {"true"};
+    WriteText(fmt::format("{}/processes/{}", state, ProcessOf(task.key)),
+              FormatLaunch({task, 0}, boot) + "starting\n" + running);
+  };
+  const int64_t before = ToMicros(MachineStarted()) - 60'000'000, after = before + 61'000'000;
+  record(1, "boot-1", "");
+  record(2, "boot-2", fmt::format("running 2 3 {}\n", after));
+  // Of an agent that wrote no boot id: by the clock.
+  record(3, "", fmt::format("running 2 3 {}\n", before));
+  record(4, "", fmt::format("running 2 3 {}\n", after));
+  record(5, "", "");
+  using Told = std::map<ProcessId, bool>;
+  EXPECT_EQ(scan("boot-1\n"), (Told{{"job-1.0.1", false},
+                                    {"job-2.0.1", true},
+                                    {"job-3.0.1", true},
+                                    {"job-4.0.1", false},
+                                    {"job-5.0.1", false}}));
+  EXPECT_TRUE(scan("boot-3\n").at("job-1.0.1"));
+  // No boot id to be had, or not one at all: nothing is judged by it.
+  EXPECT_FALSE(scan("\x1b[31m\n").at("job-1.0.1"));
+  EXPECT_EQ((*StateFolder::Open(state, place.path() + "/none"))->boot_id(), "");
 }
 
 TEST(Janitor, ALogStaysBoundedHoweverOftenItGrowsAndAfterItsProcessEnded) {

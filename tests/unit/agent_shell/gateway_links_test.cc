@@ -128,11 +128,12 @@ class LinksToGateways : public ::testing::Test {
                                     });
     links_ = std::make_unique<GatewayLinks>(
         loop_, *context_,
-        GatewayLinks::Options{.node = "n1",
-                              .keys = keys,
-                              .endpoint_request_done = [this](const EndpointRequestDone& done) {
-                                ended_.push_back(done);
-                              }});
+        GatewayLinks::Options{
+            .node = "n1",
+            .keys = keys,
+            .endpoint_request_done =
+                [this](const EndpointRequestDone& done) { ended_.push_back(done); },
+            .traffic = &traffic_});
   }
   ~LinksToGateways() override {
     links_.reset();
@@ -192,6 +193,8 @@ class LinksToGateways : public ::testing::Test {
   Answer& answer() { return gateway_->answers[7]; }
 
   boost::asio::io_context loop_{1};
+  std::vector<ReplicaTraffic> told_;
+  TrafficMeter traffic_{loop_, [this](const ReplicaTraffic& t) { told_.push_back(t); }};
   std::string folder_;
   std::unique_ptr<transport::Context> context_;
   std::unique_ptr<FakeGateway> gateway_;
@@ -236,6 +239,26 @@ TEST_F(LinksToGateways, ARequestReachesTheModelServerAndItsAnswerTheGateway) {
   EXPECT_EQ(links_->counters().forwarded, 1u);
   EXPECT_EQ(links_->counters().completed, 1u);
   EXPECT_EQ(links_->counters().in_flight, 0u);
+}
+
+// Whether a replica may be ended, or is dead though its health checks fail, hangs on these.
+TEST_F(LinksToGateways, WhatAReplicaHasInFlightIsToldAndThatItsAnswerFlows) {
+  http::Responder& server = AskedToStream();
+  ASSERT_TRUE(Until([&] { return !told_.empty() && told_.back().flowed; }));
+  EXPECT_EQ(told_.front().id, kReplica);
+  for (const ReplicaTraffic& traffic : told_) EXPECT_EQ(traffic.in_flight, 1u);
+  gateway_->Ask(8, "{}");
+  ASSERT_TRUE(Until([&] { return responders_.size() == 2; }));
+  server.End();
+  ASSERT_TRUE(Until([&] { return answer().last; }));
+  EXPECT_NE(told_.back().in_flight, 0u);  // One is still under way.
+  gateway_->Cancel(8);
+  ASSERT_TRUE(Until([&] { return told_.back().in_flight == 0; }));
+  told_.clear();
+  gateway_->Ask(9, "{}");
+  ASSERT_TRUE(Until([&] { return responders_.size() == 3; }));
+  gateway_->HangUp();
+  EXPECT_TRUE(Until([&] { return !told_.empty() && told_.back().in_flight == 0; }));
 }
 
 TEST_F(LinksToGateways, PiecesArriveAsTheyAreProduced) {

@@ -124,7 +124,7 @@ TEST(ToDeploymentSpec, TheDefaultsInTheReferenceAreTheRealOnes) {
                           "objective: {percentile: 0.95}, "
                           "replicas: [{device: {kind: CPU}, count: 1, concurrency: 64}], "
                           "queue: {max: 4096, timeout: 30s}, health: {path: /health, interval: 1s, "
-                          "timeout: 2s, start_timeout: 30m, failures_max: 3, restart_after: 5m}, "
+                          "timeout: 10s, start_timeout: 30m, failures_max: 3, restart_after: 5m}, "
                           "drain: 60s}"));
 }
 

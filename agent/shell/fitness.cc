@@ -1,0 +1,36 @@
+#include "agent/shell/fitness.h"
+
+#include <cerrno>
+#include <cstring>
+
+#include <unistd.h>
+
+namespace allot::agent {
+
+Fitness::Fitness(const StateFolder& folder, std::string supervisor, Bytes disk_free_min)
+    : folder_(folder),
+      supervisor_(std::move(supervisor)),
+      logs_(folder.path() + "/logs"),
+      state_disk_(folder.path(), disk_free_min),
+      log_disk_(logs_, disk_free_min) {}
+
+bool Fitness::Look() {
+  std::vector<std::string> unfit;
+  // Somebody has emptied the folder, perhaps, and we can make it again.
+  if (const Status made = folder_.MakeFolders(); !made.ok())
+    unfit.push_back("state_dir: " + MessageOf(made));
+  const DiskFacts state = LookAtDisk(folder_.path()), logs = LookAtDisk(logs_);
+  if (const std::string& why = state_disk_.Judge(state); !why.empty()) unfit.push_back(why);
+  const std::string& logs_why = log_disk_.Judge(logs);
+  if (!logs_why.empty() && logs.device != state.device) unfit.push_back(logs_why);
+  short_of_room_ = !logs_why.empty();
+  room_wanted_ = log_disk_.Wanted(logs);
+  // An upgrade that failed half-way.
+  if (access(supervisor_.c_str(), X_OK) != 0)
+    unfit.push_back(fmt::format("supervisor: {} cannot be run: {}", supervisor_, strerror(errno)));
+  if (unfit == unfit_) return false;
+  unfit_ = std::move(unfit);
+  return true;
+}
+
+}  // namespace allot::agent

@@ -1,0 +1,34 @@
+// Whether the node can start anything, looked at before it fails something: its disks, its state
+// folder, its supervisor. What it finds goes into NodeInfo::unfit. Loop thread only.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "agent/runtime/disk.h"
+#include "agent/runtime/state_folder.h"
+
+namespace allot::agent {
+
+class Fitness {
+ public:
+  // `folder` outlives it. `supervisor`: path of allot-supervisor.
+  Fitness(const StateFolder& folder, std::string supervisor, Bytes disk_free_min);
+
+  // Looks; true if the answer is another one than before.
+  bool Look();
+  const std::vector<std::string>& unfit() const { return unfit_; }  // why it cannot; empty: it can
+  // How much must be free where the logs are; more than there is only while it is short of room.
+  bool short_of_room() const { return short_of_room_; }
+  Bytes room_wanted() const { return room_wanted_; }
+
+ private:
+  const StateFolder& folder_;
+  const std::string supervisor_, logs_;
+  DiskWatch state_disk_, log_disk_;
+  bool short_of_room_ = false;
+  Bytes room_wanted_ = 0;
+  std::vector<std::string> unfit_;
+};
+
+}  // namespace allot::agent
