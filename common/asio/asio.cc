@@ -1,4 +1,3 @@
-// Asio and Beast, compiled once for the whole project.
+// Asio, compiled once for the whole project. Its TLS and Beast are files of their own, so that a
+// program that needs neither is linked without them.
 #include <boost/asio/impl/src.hpp>
-#include <boost/asio/ssl/impl/src.hpp>
-#include <boost/beast/src.hpp>

@@ -1,8 +1,6 @@
 #include "common/auth/tokens.h"
 
-#include <openssl/crypto.h>
-#include <openssl/evp.h>
-#include <openssl/rand.h>
+#include <sodium.h>
 #include <sys/stat.h>
 
 #include <array>
@@ -10,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/auth/digest.h"
 #include "common/base/check.h"
 #include "common/base/logging.h"
 #include "common/base/loopback.h"
@@ -19,17 +18,6 @@
 
 namespace allot::auth {
 namespace {
-
-using Digest = std::array<unsigned char, 32>;
-
-Digest Sha256(std::string_view text) {
-  Digest digest{};
-  unsigned int length = 0;
-  const int ok =
-      EVP_Digest(text.data(), text.size(), digest.data(), &length, EVP_sha256(), nullptr);
-  CHECK(ok == 1 && length == digest.size());
-  return digest;
-}
 
 std::optional<Digest> ParseHex(std::string_view hex) {
   Digest digest{};
@@ -156,7 +144,7 @@ struct Tokens::Impl {
     const Digest digest = Sha256(token);
     const Principal* found = nullptr;
     for (const Entry& entry : entries)
-      if (CRYPTO_memcmp(digest.data(), entry.digest.data(), digest.size()) == 0)
+      if (sodium_memcmp(digest.data(), entry.digest.data(), digest.size()) == 0)
         found = &entry.principal;
     return found;
   }
@@ -194,30 +182,6 @@ StatusOr<Principal> Tokens::Authenticate(std::string_view authorization) {
 const Status& Tokens::Reload() {
   impl_->ReloadIfChanged();
   return impl_->reload_error;
-}
-
-std::string Sha256Hex(std::string_view text) {
-  std::string hex;
-  for (unsigned char byte : Sha256(text)) hex += fmt::format("{:02x}", byte);
-  return hex;
-}
-
-StatusOr<std::string> NewToken() {
-  std::array<unsigned char, 32> random{};
-  if (RAND_bytes(random.data(), static_cast<int>(random.size())) != 1)
-    return Internal("OpenSSL gave no random bytes for a token");
-  // Base64 for URLs, without padding: 256 bits are 43 characters of 6.
-  constexpr std::string_view kAlphabet =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-  std::string token = "allot-";
-  uint32_t bits = 0;
-  int held = 0;
-  for (unsigned char byte : random) {
-    bits = (bits << 8) | byte;
-    for (held += 8; held >= 6; held -= 6) token += kAlphabet[(bits >> (held - 6)) & 63];
-  }
-  token += kAlphabet[(bits << (6 - held)) & 63];
-  return token;
 }
 
 Status CheckLoopback(std::string_view what, std::string_view host_port) {

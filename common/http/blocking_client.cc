@@ -1,15 +1,27 @@
+#include "common/http/blocking_client.h"
+
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <system_error>
 #include <utility>
 
-#include <boost/asio/io_context.hpp>
-
-#include "common/http/client.h"
+#include "common/http/parser.h"
 #include "common/http/text.h"
 
 namespace allot::http {
 namespace {
 
+using Clock = std::chrono::steady_clock;
+
 // A command line tool that is sent more than this is talking to the wrong server.
 constexpr size_t kBodyMax = 256 << 20;
+constexpr size_t kReadSize = 16 << 10;
 
 StatusOr<std::string> ParseBaseUrl(const std::string& url) {
   constexpr std::string_view kScheme = "http://";
@@ -30,6 +42,43 @@ StatusOr<std::string> ParseBaseUrl(const std::string& url) {
   return InvalidArgument("address is \"{}\"; give http://HOST:PORT", url);
 }
 
+// "connection refused": in the middle of our sentences.
+std::string Reason(int error) {
+  std::string text = std::generic_category().message(error);
+  ToLower(&text);
+  return text;
+}
+
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  Descriptor& operator=(Descriptor&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  int get() const { return fd_; }
+  void Reset() { *this = Descriptor(-1); }
+
+ private:
+  int fd_;
+};
+
+// Ready, or 0 once `deadline` has passed. Signals (a stopped and continued process) do not count.
+int Poll(int fd, short events, Clock::time_point deadline) {
+  while (true) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
+    if (left <= 0) return 0;
+    pollfd one{fd, events, 0};
+    const int ready = ::poll(&one, 1, static_cast<int>(std::min<int64_t>(left, 3'600'000)));
+    if (ready > 0) return one.revents;
+    if (ready < 0 && errno != EINTR) return POLLERR;
+  }
+}
+
 }  // namespace
 
 std::string_view ClientResponse::Header(std::string_view lower_case_name) const {
@@ -42,67 +91,163 @@ std::string_view ClientResponse::Header(std::string_view lower_case_name) const 
 class BlockingClient::Impl {
  public:
   Impl(std::string host_port, std::string base_url, std::string token)
-      : base_url_(std::move(base_url)),
-        token_(std::move(token)),
-        loop_(1),
-        client_(loop_, std::move(host_port), /*idle_connections_max=*/1) {}
+      : host_port_(std::move(host_port)),
+        base_url_(std::move(base_url)),
+        token_(std::move(token)) {}
 
   StatusOr<ClientResponse> Stream(ClientRequest request,
                                   const std::function<bool(std::string_view)>& piece) {
     if (!token_.empty()) request.headers.emplace_back("Authorization", "Bearer " + token_);
-    // Lets a connection that was closed since the last call be noticed before it is used.
-    loop_.restart();
-    loop_.poll();
-
-    ClientResponse response;
-    Status status;
-    bool done = false, stopped = false, too_long = false;
-    std::unique_ptr<Client::Call> call;
-    Client::Callbacks callbacks;
-    callbacks.head = [&](int code, Headers headers) {
-      response.status = code;
-      response.headers = std::move(headers);
-    };
-    callbacks.body = [&](std::string text) {
-      const bool good = response.status >= 200 && response.status < 300;
-      if (piece && good) {
-        stopped = !piece(text);
-      } else {
-        response.body += text;
-        too_long = response.body.size() > kBodyMax;
-      }
-      if (stopped || too_long) call->Cancel();
-    };
-    callbacks.done = [&](Status result) {
-      status = std::move(result);
-      done = true;
-    };
-    call = client_.Start(std::move(request), std::move(callbacks));
-    loop_.restart();
-    while (!done && !stopped && !too_long) loop_.run_one();
-
-    if (too_long) {
-      return ResourceExhausted("the answer of {} is over {}", base_url_, FormatBytes(kBodyMax));
+    const auto deadline = Clock::now() + request.timeout;
+    const bool reused = socket_.get() >= 0;
+    bool heard = false;
+    if (!reused) RETURN_IF_ERROR(Connect(deadline));
+    StatusOr<ClientResponse> response = Exchange(request, piece, deadline, &heard);
+    if (!response.ok()) socket_.Reset();
+    // The server may close an idle connection just as we use it again.
+    if (reused && !heard && response.status().code() == StatusCode::kUnavailable) {
+      RETURN_IF_ERROR(Connect(deadline));
+      response = Exchange(request, piece, deadline, &heard);
+      if (!response.ok()) socket_.Reset();
     }
-    if (!status.ok()) return Explain(status);
     return response;
   }
 
  private:
-  Status Explain(const Status& status) const {
-    if (MessageOf(status).starts_with("cannot connect")) {
-      const std::string text = MessageOf(status);
-      const size_t colon = text.rfind(": ");
-      return Unavailable(
-          "cannot connect to {}: {}; is the scheduler running, and is this its address?", base_url_,
-          colon == std::string::npos ? text : text.substr(colon + 2));
+  Status CannotConnect(std::string_view why) const {
+    return Unavailable(
+        "cannot connect to {}: {}; is the scheduler running, and is this its address?", base_url_,
+        why);
+  }
+
+  Status Connect(Clock::time_point deadline) {
+    ASSIGN_OR_RETURN(const HostPort target, ParseHostPort(host_port_));
+    addrinfo hints{}, *found = nullptr;
+    hints.ai_socktype = SOCK_STREAM;
+    // An address needs no lookup, and none of the libraries that one loads.
+    hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;
+    const std::string port = std::to_string(target.port);
+    int error = ::getaddrinfo(target.host.c_str(), port.c_str(), &hints, &found);
+    if (error == EAI_NONAME) {
+      hints.ai_flags = AI_NUMERICSERV;
+      error = ::getaddrinfo(target.host.c_str(), port.c_str(), &hints, &found);
     }
+    if (error != 0) {
+      std::string why = ::gai_strerror(error);
+      ToLower(&why);
+      return CannotConnect(why);
+    }
+    Status status;
+    for (const addrinfo* one = found; one != nullptr; one = one->ai_next) {
+      status = ConnectTo(*one, deadline);
+      if (status.ok()) break;
+    }
+    ::freeaddrinfo(found);
     return status;
   }
 
-  const std::string base_url_, token_;
-  boost::asio::io_context loop_;
-  Client client_;
+  Status ConnectTo(const addrinfo& target, Clock::time_point deadline) {
+    Descriptor socket(
+        ::socket(target.ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP));
+    if (socket.get() < 0) return CannotConnect(Reason(errno));
+    if (::connect(socket.get(), target.ai_addr, target.ai_addrlen) != 0) {
+      if (errno != EINPROGRESS) return CannotConnect(Reason(errno));
+      if (Poll(socket.get(), POLLOUT, deadline) == 0)
+        return DeadlineExceeded("cannot connect to {}: no answer", base_url_);
+      int error = 0;
+      socklen_t size = sizeof error;
+      if (::getsockopt(socket.get(), SOL_SOCKET, SO_ERROR, &error, &size) != 0) error = errno;
+      if (error != 0) return CannotConnect(Reason(error));
+    }
+    const int on = 1;
+    (void)::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    KeepAlive(socket.get());
+    socket_ = std::move(socket);
+    return absl::OkStatus();
+  }
+
+  StatusOr<ClientResponse> Exchange(const ClientRequest& request,
+                                    const std::function<bool(std::string_view)>& piece,
+                                    Clock::time_point deadline, bool* heard) {
+    std::string out = RequestHead(request, host_port_) + request.body;
+    size_t sent = 0;
+    ResponseParser parser(request.method == "HEAD");
+    ClientResponse response;
+    std::string pending;  // received and not yet parsed
+    bool head_given = false;
+    char buffer[kReadSize];
+    while (true) {
+      // Both at once: a server may answer, and close, before it has read a large body.
+      const short events = sent < out.size() ? POLLIN | POLLOUT : POLLIN;
+      const int ready = Poll(socket_.get(), events, deadline);
+      if (ready == 0) return Silent(request, head_given);
+      if ((ready & POLLOUT) != 0 && sent < out.size()) {
+        const ssize_t n = ::send(socket_.get(), out.data() + sent, out.size() - sent, MSG_NOSIGNAL);
+        if (n > 0) sent += static_cast<size_t>(n);
+        // What went wrong, and an answer sent early, shows when reading.
+        if (n < 0 && errno != EAGAIN && errno != EINTR) sent = out.size();
+      }
+      if ((ready & ~POLLOUT) == 0) continue;
+      const ssize_t got = ::recv(socket_.get(), buffer, sizeof buffer, 0);
+      if (got < 0 && (errno == EAGAIN || errno == EINTR)) continue;
+      bool done = false;
+      if (got <= 0) {
+        if (got < 0 || !parser.FinishAtEof()) return Closed(head_given);
+        done = true;
+      } else {
+        *heard = true;
+        if (head_given) deadline = Clock::now() + request.idle_timeout;
+        pending.append(buffer, static_cast<size_t>(got));
+        size_t consumed = 0;
+        const ResponseParser::Result result = parser.Feed(pending, &consumed);
+        pending.erase(0, consumed);
+        if (result == ResponseParser::Result::kMalformed)
+          return Unavailable("{} did not answer in HTTP/1.1", host_port_);
+        done = result == ResponseParser::Result::kDone;
+      }
+      if (!head_given && parser.head_done()) {
+        head_given = true;
+        deadline = Clock::now() + request.idle_timeout;
+        response.status = parser.status();
+        response.headers = parser.TakeHeaders();
+      }
+      const std::string body = parser.TakeBody();
+      if (!body.empty()) {
+        const bool good = response.status >= 200 && response.status < 300;
+        if (piece && good) {
+          if (!piece(body)) {
+            socket_.Reset();
+            return response;
+          }
+        } else {
+          response.body += body;
+          if (response.body.size() > kBodyMax)
+            return ResourceExhausted("the answer of {} is over {}", base_url_,
+                                     FormatBytes(kBodyMax));
+        }
+      }
+      if (!done) continue;
+      if (got <= 0 || sent < out.size() || !pending.empty() || !parser.keep_alive())
+        socket_.Reset();
+      return response;
+    }
+  }
+
+  Status Silent(const ClientRequest& request, bool head_given) const {
+    if (head_given)
+      return DeadlineExceeded("{} fell silent for {} in the middle of its answer", host_port_,
+                              FormatDuration(request.idle_timeout));
+    return DeadlineExceeded("{} did not answer within {}", host_port_,
+                            FormatDuration(request.timeout));
+  }
+
+  Status Closed(bool head_given) const {
+    return Unavailable("{} closed the connection {}", host_port_,
+                       head_given ? "before the answer was complete" : "before it answered");
+  }
+
+  const std::string host_port_, base_url_, token_;
+  Descriptor socket_{-1};
 };
 
 BlockingClient::BlockingClient(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

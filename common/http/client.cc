@@ -60,33 +60,6 @@ struct Peer {
   std::shared_ptr<const TlsTrust> trust;  // null: in the clear
 };
 
-std::string BuildRequest(const ClientRequest& request, const std::string& host_port) {
-  std::string head;
-  head.reserve(256);
-  head += request.method;
-  head += ' ';
-  for (char c : request.target) {  // What would end the line early is escaped.
-    if (static_cast<unsigned char>(c) <= 0x20 || c == 0x7f) {
-      head += fmt::format("%{:02X}", static_cast<unsigned char>(c));
-    } else {
-      head += c;
-    }
-  }
-  head += " HTTP/1.1\r\n";
-  AppendHeader(&head, "Host", host_port);
-  for (const auto& [name, value] : request.headers) {
-    if (IsConnectionHeader(name) || EqualsIgnoreCase(name, "host")) continue;
-    AppendHeader(&head, name, value);
-  }
-  const bool body_expected = request.method != "GET" && request.method != "HEAD" &&
-                             request.method != "DELETE" && request.method != "OPTIONS";
-  if (body_expected || !request.body.empty()) {
-    AppendHeader(&head, "Content-Length", std::to_string(request.body.size()));
-  }
-  head += "\r\n";
-  return head;
-}
-
 class ConnectionPool : public std::enable_shared_from_this<ConnectionPool> {
  public:
   ConnectionPool(asio::io_context& loop, Peer peer, size_t idle_max)
@@ -135,7 +108,7 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
  public:
   Exchange(std::shared_ptr<ConnectionPool> pool, ClientRequest request, Client::Callbacks callbacks)
       : pool_(std::move(pool)),
-        head_(BuildRequest(request, pool_->peer.name)),
+        head_(RequestHead(request, pool_->peer.name)),
         body_(std::move(request.body)),
         head_request_(request.method == "HEAD"),
         head_timeout_(request.timeout),

@@ -28,10 +28,9 @@
 
 #include "common/base/status.h"
 #include "common/base/units.h"
+#include "common/http/headers.h"
 
 namespace allot::http {
-
-using Headers = std::vector<std::pair<std::string, std::string>>;
 
 struct Request {
   std::string method;  // "GET"

@@ -9,6 +9,7 @@
 #include <ctime>
 
 #include "common/base/text.h"
+#include "common/http/blocking_client.h"
 
 namespace allot::http {
 namespace {
@@ -234,6 +235,33 @@ StatusOr<HostPort> ParseHostPort(std::string_view text) {
   }
   return InvalidArgument("address is \"{}\"; give HOST:PORT, such as 127.0.0.1:7401 or [::1]:7401",
                          text);
+}
+
+std::string RequestHead(const ClientRequest& request, const std::string& host_port) {
+  std::string head;
+  head.reserve(256);
+  head += request.method;
+  head += ' ';
+  for (char c : request.target) {  // What would end the line early is escaped.
+    if (static_cast<unsigned char>(c) <= 0x20 || c == 0x7f) {
+      head += fmt::format("%{:02X}", static_cast<unsigned char>(c));
+    } else {
+      head += c;
+    }
+  }
+  head += " HTTP/1.1\r\n";
+  AppendHeader(&head, "Host", host_port);
+  for (const auto& [name, value] : request.headers) {
+    if (IsConnectionHeader(name) || EqualsIgnoreCase(name, "host")) continue;
+    AppendHeader(&head, name, value);
+  }
+  const bool body_expected = request.method != "GET" && request.method != "HEAD" &&
+                             request.method != "DELETE" && request.method != "OPTIONS";
+  if (body_expected || !request.body.empty()) {
+    AppendHeader(&head, "Content-Length", std::to_string(request.body.size()));
+  }
+  head += "\r\n";
+  return head;
 }
 
 void SetCloseOnExec(int descriptor) { ::fcntl(descriptor, F_SETFD, FD_CLOEXEC); }

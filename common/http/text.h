@@ -25,6 +25,10 @@ void AppendHeader(std::string* out, std::string_view name, std::string_view valu
 // Content-Length, Transfer-Encoding, Connection and their like.
 bool IsConnectionHeader(std::string_view name);
 
+// Request line and headers, the empty line at their end included. What would end a line early is
+// escaped; the connection's own headers are ours.
+struct ClientRequest;
+std::string RequestHead(const ClientRequest& request, const std::string& host_port);
 std::string_view ReasonPhrase(int status);         // "Not Found"
 std::string FormatHttpDate(int64_t unix_seconds);  // "Sun, 06 Nov 1994 08:49:37 GMT"
 

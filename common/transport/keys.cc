@@ -3,10 +3,13 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <zmq.h>
 
+#include <array>
 #include <cerrno>
+#include <cstdint>
 #include <system_error>
+
+#include <sodium.h>
 
 #include "common/base/check.h"
 #include "common/config/bind.h"
@@ -15,38 +18,82 @@
 namespace allot::transport {
 namespace {
 
-constexpr size_t kZ85Length = 40;
+// What libzmq's functions of the same purpose do, with the library that libzmq does it with:
+// `allot` makes and reads keys and speaks HTTP, so it need not be linked with a message library and
+// all that stands under it.
+constexpr size_t kKeyBytes = 32, kZ85Length = 40;
+using KeyBytes = std::array<uint8_t, kKeyBytes>;
+
+// ZeroMQ's RFC 32: four bytes are five digits of base 85.
+constexpr std::string_view kZ85Digits =
+    "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#";
+
+std::string ToZ85(const KeyBytes& bytes) {
+  std::string text;
+  for (size_t i = 0; i < bytes.size(); i += 4) {
+    uint32_t value = uint32_t{bytes[i]} << 24 | uint32_t{bytes[i + 1]} << 16 |
+                     uint32_t{bytes[i + 2]} << 8 | uint32_t{bytes[i + 3]};
+    char digits[5];
+    for (int k = 4; k >= 0; --k, value /= 85) digits[k] = kZ85Digits[value % 85];
+    text.append(digits, sizeof digits);
+  }
+  return text;
+}
+
+// False on a character that is no digit, or five of them that are more than four bytes.
+bool FromZ85(std::string_view text, KeyBytes* bytes) {
+  for (size_t i = 0, out = 0; i < text.size(); i += 5, out += 4) {
+    uint64_t value = 0;
+    for (const char c : text.substr(i, 5)) {
+      const size_t digit = c == '\0' ? std::string_view::npos : kZ85Digits.find(c);
+      if (digit == std::string_view::npos) return false;
+      value = value * 85 + digit;
+    }
+    if (value > UINT32_MAX) return false;
+    for (size_t k = 0; k < 4; ++k) (*bytes)[out + k] = static_cast<uint8_t>(value >> (24 - 8 * k));
+  }
+  return true;
+}
+
+// Curve25519: the secret times the base point.
+KeyBytes PublicOf(const KeyBytes& secret) {
+  static_assert(kKeyBytes == crypto_scalarmult_BYTES && kKeyBytes == crypto_scalarmult_SCALARBYTES);
+  KeyBytes out;
+  CHECK(crypto_scalarmult_base(out.data(), secret.data()) == 0);
+  return out;
+}
 
 std::string ErrorText(int error) { return std::generic_category().message(error); }
 
-}  // namespace
-
-KeyPair NewKeyPair() {
-  char public_key[kZ85Length + 1], secret_key[kZ85Length + 1];
-  // Fails only when libzmq was built without CURVE, and then nothing here can work.
-  CHECK(zmq_curve_keypair(public_key, secret_key) == 0);
-  return {.public_key = public_key, .secret_key = secret_key};
-}
-
-StatusOr<std::string> PublicKeyOf(std::string_view secret_key) {
-  RETURN_IF_ERROR(CheckKeyText(secret_key, "the secret key"));
-  char public_key[kZ85Length + 1];
-  if (zmq_curve_public(public_key, std::string(secret_key).c_str()) != 0) {
-    return InvalidArgument("the secret key is not a CURVE key; make a new pair with `allot keys`");
-  }
-  return std::string(public_key);
-}
-
-Status CheckKeyText(std::string_view key, std::string_view what) {
+Status Decode(std::string_view key, std::string_view what, KeyBytes* bytes) {
   if (key.size() != kZ85Length) {
     return InvalidArgument("{} has {} characters; a CURVE key has {} (Z85 text)", what, key.size(),
                            kZ85Length);
   }
-  uint8_t bytes[32];
-  if (zmq_z85_decode(bytes, std::string(key).c_str()) == nullptr) {
+  if (!FromZ85(key, bytes)) {
     return InvalidArgument("{} holds characters that Z85 text does not have", what);
   }
   return absl::OkStatus();
+}
+
+}  // namespace
+
+KeyPair NewKeyPair() {
+  KeyBytes secret;
+  CHECK(sodium_init() >= 0);  // Fails only where the system has no random numbers.
+  randombytes_buf(secret.data(), secret.size());
+  return {.public_key = ToZ85(PublicOf(secret)), .secret_key = ToZ85(secret)};
+}
+
+StatusOr<std::string> PublicKeyOf(std::string_view secret_key) {
+  KeyBytes secret;
+  RETURN_IF_ERROR(Decode(secret_key, "the secret key", &secret));
+  return ToZ85(PublicOf(secret));
+}
+
+Status CheckKeyText(std::string_view key, std::string_view what) {
+  KeyBytes bytes;
+  return Decode(key, what, &bytes);
 }
 
 StatusOr<KeyPair> LoadKeyFile(const std::string& path) {

@@ -1,5 +1,7 @@
 #include "common/transport/keys.h"
 
+#include <zmq.h>
+
 #include <sys/stat.h>
 
 #include <fstream>
@@ -31,6 +33,24 @@ TEST(Keys, AreForHumansToCopy) {
   EXPECT_NE(NewKeyPair().secret_key, keys.secret_key);
   EXPECT_FALSE(PublicKeyOf("short").ok());
   EXPECT_FALSE(PublicKeyOf(std::string(40, '"')).ok());
+}
+
+// The pairs that zmq_curve(7) prints: ours are libzmq's, which made them.
+TEST(Keys, AreTheOnesLibzmqMakes) {
+  const std::pair<const char*, const char*> pairs[] = {
+      {"rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7", "JTKVSB%%)wK0E.X)V>+}o?pNmC{O&4W4b!Ni{Lh6"},
+      {"Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hID", "D:)Q[IlAW!ahhC2ac:9*A}h:p?([4%wOTJ%JR%cs"}};
+  for (const auto& [public_key, secret_key] : pairs) {
+    const auto made = PublicKeyOf(secret_key);
+    ASSERT_TRUE(made.ok()) << made.status();
+    EXPECT_EQ(*made, public_key);
+  }
+  char public_key[41], secret_key[41];
+  ASSERT_EQ(zmq_curve_keypair(public_key, secret_key), 0);
+  EXPECT_EQ(*PublicKeyOf(secret_key), public_key);
+  // Five digits that are more than four bytes, and a character that is no digit.
+  EXPECT_FALSE(CheckKeyText("#####" + std::string(35, '0'), "k").ok());
+  EXPECT_FALSE(CheckKeyText("~0000" + std::string(35, '0'), "k").ok());
 }
 
 TEST(Keys, ComeBackFromAFileOnlyItsOwnerMayRead) {

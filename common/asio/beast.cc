@@ -1,0 +1,2 @@
+// Beast, compiled once for the whole project.
+#include <boost/beast/src.hpp>
