@@ -283,12 +283,21 @@ PowerView PowerOf(const Fields& f) {
   return p;
 }
 
+constexpr int64_t kApiVersion = 1;
+
 StatusOr<json::value> Document(std::string_view body) {
   json::error_code error;
   json::value document = json::parse(json::string_view(body.data(), body.size()), error);
   if (error || !document.is_object())
     return Internal("the answer is not JSON ({}…); is the address that of an Allotrope scheduler?",
                     body.substr(0, 60));
+  // Fields are only added within a version; another one means other things by the same names.
+  const json::value* version = document.get_object().if_contains("version");
+  if (version != nullptr && version->is_int64() && version->get_int64() != kApiVersion)
+    return FailedPrecondition(
+        "the other side answers in version {} of the API, this allot reads {}: upgrade {}",
+        version->get_int64(), kApiVersion,
+        version->get_int64() > kApiVersion ? "this allot" : "that one");
   return document;
 }
 

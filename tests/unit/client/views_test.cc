@@ -1,6 +1,7 @@
 #include "client/views.h"
 
 #include "client/exit_code.h"
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
 namespace allot::client {
@@ -101,6 +102,19 @@ TEST(ExitCode, EachKindOfTroubleHasItsOwn) {
   EXPECT_EQ(ExitCodeOf(Unavailable("x")), 5);
   EXPECT_EQ(ExitCodeOf(ResourceExhausted("x")), 5);
   EXPECT_EQ(ExitCodeOf(DeadlineExceeded("x")), 6);
+}
+
+TEST(Views, AnotherVersionOfTheApiSaysWhichSideToUpgrade) {
+  const auto newer = ParseJob(R"({"version":2,"job":{"id":"job-17"}})");
+  EXPECT_EQ(newer.status().code(), StatusCode::kFailedPrecondition);
+  EXPECT_EQ(
+      newer.status().message(),
+      "the other side answers in version 2 of the API, this allot reads 1: upgrade this allot");
+  const auto older = ParseNodes(R"({"version":0,"nodes":[]})");
+  EXPECT_THAT(std::string(older.status().message()), ::testing::HasSubstr("upgrade that one"));
+  // Fields that only the other side knows are no reason, nor is a text of that name.
+  EXPECT_TRUE(ParseJob(R"({"version":1,"new":[1],"job":{"id":"job-17","new":{"a":1}}})").ok());
+  EXPECT_TRUE(ParseJob(R"({"version":"later","job":{"id":"job-17"}})").ok());
 }
 
 }  // namespace
