@@ -11,18 +11,50 @@
 namespace allot::config {
 namespace {
 
-Status BindYamlIn(std::string_view text, const std::string& file_name, const std::string& folder,
+bool BeginsAsJson(std::string_view text) {
+  const size_t first = text.find_first_not_of(" \t\r\n");
+  return first != std::string_view::npos && text[first] == '{';
+}
+
+// Fills `tree`; true if the text is JSON.
+StatusOr<bool> ParseEither(std::string_view text, const std::string& name, Tree* tree) {
+  if (name.ends_with(".json")) {
+    RETURN_IF_ERROR(ParseJson(text, tree, name));
+    return true;
+  }
+  Status json;
+  if (BeginsAsJson(text)) {
+    Tree trial;
+    json = ParseJson(text, &trial, name);
+    if (json.ok()) {
+      *tree = std::move(trial);
+      return true;
+    }
+  }
+  const Status yaml = ParseYaml(text, name, tree);
+  // `{"`: it was meant as JSON, so JSON's error is the one that helps.
+  const size_t inside =
+      json.ok() ? std::string_view::npos : text.find_first_not_of(" \t\r\n", text.find('{') + 1);
+  const bool quoted = inside != std::string_view::npos && text[inside] == '"';
+  if (!yaml.ok()) return quoted ? json : yaml;
+  return false;
+}
+
+Status BindTextIn(std::string_view text, const std::string& file_name, const std::string& folder,
                   google::protobuf::Message* out, const WholeCheck& check) {
   out->Clear();
   Tree tree;
   const std::string name = file_name.empty() ? "body" : file_name;
-  RETURN_IF_ERROR(ParseYaml(text, name, &tree));
-  RETURN_IF_ERROR(Binder(tree, name, folder).Bind(out));
+  ASSIGN_OR_RETURN(const bool json, ParseEither(text, name, &tree));
+  const std::string before = name == "body" ? "" : name + ": ";
+  RETURN_IF_ERROR(json ? Binder(tree, "", folder, before).Bind(out)
+                       : Binder(tree, name, folder).Bind(out));
   if (check == nullptr) return absl::OkStatus();
   const Status whole = check();
   if (whole.ok()) return whole;
   out->Clear();
   const std::string message = MessageOf(whole);
+  if (json) return InvalidArgument("{}{}", before, message);
   const Place at = PlaceOf(tree, std::string_view(message).substr(0, message.find_first_of(" :")));
   return InvalidArgument("{}:{}:{}: {}", name, at.line, at.column, message);
 }
@@ -30,7 +62,7 @@ Status BindYamlIn(std::string_view text, const std::string& file_name, const std
 StatusOr<std::string> ReadFile(const std::string& path) {
   std::error_code error;
   if (std::filesystem::is_directory(path, error)) {
-    return InvalidArgument("{}: is a folder; a YAML file is wanted", path);
+    return InvalidArgument("{}: is a folder; a file is wanted", path);
   }
   errno = 0;
   std::ifstream file(path, std::ios::binary);
@@ -54,7 +86,7 @@ StatusOr<std::string> ReadFile(const std::string& path) {
 
 Status BindYaml(std::string_view text, const std::string& file_name, google::protobuf::Message* out,
                 const WholeCheck& check) {
-  return BindYamlIn(text, file_name, "", out, check);
+  return BindTextIn(text, file_name, "", out, check);
 }
 
 Status BindJson(std::string_view text, google::protobuf::Message* out) {
@@ -70,7 +102,7 @@ Status LoadYamlFile(const std::string& path, google::protobuf::Message* out,
   std::error_code error;
   const std::filesystem::path absolute = std::filesystem::absolute(path, error);
   if (error) return Unavailable("{}: {}", path, error.message());
-  return BindYamlIn(text, path, absolute.parent_path().string(), out, check);
+  return BindTextIn(text, path, absolute.parent_path().string(), out, check);
 }
 
 }  // namespace allot::config

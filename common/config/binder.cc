@@ -6,8 +6,11 @@
 #include <set>
 
 #include "common/base/check.h"
+#include "common/base/text.h"
 #include "common/config/bind.h"
+#include "common/config/device_words.h"
 #include "common/config/scalars.h"
+#include "common/proto/config.pb.h"
 
 namespace allot::config {
 namespace {
@@ -93,6 +96,7 @@ void Binder::BindField(const Node& node, const Field& field, Message* out, const
   if (field.field->is_map()) return BindMap(node, field, out, path);
   if (field.field->is_repeated()) return BindList(node, field, out, path);
   if (field.message == nullptr) return BindScalar(node, field, out, path);
+  if (BindShort(node, field, out, path)) return;
   if (node.type != NodeType::kMap) {
     Error(node.at, path,
           fmt::format("{} is {}; a map with the keys of {} is wanted", Name(path), Shown(node),
@@ -100,6 +104,40 @@ void Binder::BindField(const Node& node, const Field& field, Message* out, const
     return;
   }
   BindMessage(node, *field.message, out->GetReflection()->MutableMessage(out, field.field), path);
+}
+
+bool Binder::BindShort(const Node& node, const Field& field, Message* out, const Path* path) {
+  const auto* type = field.field->message_type();
+  const auto mutable_message = [&] {
+    return out->GetReflection()->MutableMessage(out, field.field);
+  };
+  if (type == DeviceRequest::descriptor() && IsScalar(node)) {
+    BindDevice(node, mutable_message(), path);
+    return true;
+  }
+  // The alternatives, without saying that they are alternatives.
+  if (type == Devices::descriptor() && (IsScalar(node) || node.type == NodeType::kList)) {
+    auto* devices = dynamic_cast<Devices*>(mutable_message());
+    if (IsScalar(node)) {
+      BindDevice(node, devices->add_any_of(), path);
+    } else {
+      BindList(node, *field.message->Find("any_of"), devices, path);
+    }
+    return true;
+  }
+  return false;
+}
+
+void Binder::BindDevice(const Node& node, Message* out, const Path* path) {
+  if (node.type != NodeType::kString && node.type != NodeType::kPlain) {
+    return Error(node.at, path,
+                 fmt::format("{} is {}; write it like gpu:2 or {{kind: GPU, count: 2}}", Name(path),
+                             Shown(node)));
+  }
+  const Status status = ReadDeviceWords(node.text, dynamic_cast<DeviceRequest*>(out));
+  if (!status.ok())
+    Error(node.at, path,
+          fmt::format("{} is {}: {}", Name(path), ShownText(node.text), MessageOf(status)));
 }
 
 void Binder::BindList(const Node& node, const Field& field, Message* out, const Path* path) {
@@ -128,6 +166,8 @@ void Binder::BindList(const Node& node, const Field& field, Message* out, const 
     const Path here{path, std::string_view(), index++};
     if (field.message == nullptr) {
       BindScalar(*item, field, out, &here);
+    } else if (field.field->message_type() == DeviceRequest::descriptor() && IsScalar(*item)) {
+      BindDevice(*item, out->GetReflection()->AddMessage(out, field.field), &here);
     } else if (item->type != NodeType::kMap) {
       Error(item->at, &here,
             fmt::format("{} is {}; a map with the keys of {} is wanted", Name(&here), Shown(*item),
@@ -177,6 +217,11 @@ void Binder::BindScalar(const Node& node, const Field& field, Message* out, cons
       auto value = StringValue(node, *field.rule, list);
       if (!value.ok()) return ErrorOf(node, path, value.status());
       if (field.rule->file()) *value = Absolute(folder_, *std::move(value));
+      if (!IsValidUtf8(*value))
+        return Error(node.at, path,
+                     fmt::format("{} is in a folder whose path is not valid UTF-8; give a path "
+                                 "that is",
+                                 Name(path)));
       if (list) return reflection->AddString(out, to, *std::move(value));
       return reflection->SetString(out, to, *std::move(value));
     }
@@ -234,7 +279,10 @@ void Binder::Error(Place at, const Path* path, std::string_view text) {
   if (!file_name_.empty()) {
     errors_.push_back(fmt::format("{}:{}:{}: {}", file_name_, at.line, at.column, text));
   } else {
-    errors_.push_back(fmt::format("{}: {}", path == nullptr ? "body" : Spell(path), text));
+    const std::string place = path != nullptr   ? Spell(path) + ": "
+                              : before_.empty() ? "body: "
+                                                : "";
+    errors_.push_back(before_ + place + std::string(text));
   }
 }
 

@@ -18,7 +18,7 @@ StatusOr<DeploymentSpec> ToDeploymentSpec(const Deployment& deployment);
 // Algorithm names are checked by policies/api/registry where the policy is applied.
 StatusOr<allot::Policy> ToPolicy(const Policy& policy);
 StatusOr<allot::DeviceRequest> ToDeviceRequest(const DeviceRequest& request);
-// "kind=GPU,count=2" or "model=nvidia/h100*": the short form of the command line.
+// "kind=GPU,count=2", "model=nvidia/h100*", "gpu:2": the short forms (device_words.h).
 StatusOr<allot::DeviceRequest> ParseDeviceRequest(std::string_view text);
 
 // The programs' own files have no model; these are their checks across fields. Ports and lease make

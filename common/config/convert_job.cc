@@ -1,6 +1,6 @@
 #include "common/config/bind.h"
-#include "common/config/binder.h"
 #include "common/config/checks.h"
+#include "common/config/device_words.h"
 
 namespace allot::config {
 
@@ -50,25 +50,9 @@ StatusOr<allot::DeviceRequest> ToDeviceRequest(const DeviceRequest& request) {
 }
 
 StatusOr<allot::DeviceRequest> ParseDeviceRequest(std::string_view text) {
-  Tree tree;
-  TreeBuilder builder(&tree);
-  RETURN_IF_ERROR(builder.Begin(NodeType::kMap, {}));
-  for (std::string_view rest = text; !rest.empty();) {
-    const std::string_view item = rest.substr(0, rest.find(','));
-    rest.remove_prefix(std::min(item.size() + 1, rest.size()));
-    const size_t equals = item.find('=');
-    if (equals == std::string_view::npos) {
-      return InvalidArgument("device \"{}\": \"{}\" has no '='; write it like kind=GPU,count=2",
-                             text, item);
-    }
-    builder.Key(item.substr(0, equals), {});
-    RETURN_IF_ERROR(builder.Scalar({.type = NodeType::kPlain, .text = item.substr(equals + 1)}));
-  }
-  builder.End();
-
   DeviceRequest request;
-  if (const Status bound = Binder(tree, "", "").Bind(&request); !bound.ok()) {
-    return InvalidArgument("device \"{}\": {}", text, MessageOf(bound));
+  if (const Status read = ReadDeviceWords(text, &request); !read.ok()) {
+    return InvalidArgument("device \"{}\": {}", text, MessageOf(read));
   }
   return TakeDeviceRequest("device", request);
 }

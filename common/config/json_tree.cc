@@ -84,12 +84,12 @@ class Handler {
 
 }  // namespace
 
-Status ParseJson(std::string_view text, Tree* tree) {
+Status ParseJson(std::string_view text, Tree* tree, const std::string& name) {
   if (text.size() > kDocumentBytesMax) {
-    return InvalidArgument("body: {} bytes; a document may have {} at most", text.size(),
+    return InvalidArgument("{}: {} bytes; a document may have {} at most", name, text.size(),
                            kDocumentBytesMax);
   }
-  if (!IsValidUtf8(text)) return InvalidArgument("body: not valid UTF-8");
+  if (!IsValidUtf8(text)) return InvalidArgument("{}: not valid UTF-8", name);
   json::parse_options options;
   options.max_depth = kDepthMax + 2;  // The builder's own check comes first and says so better.
   json::basic_parser<Handler> parser(options, tree, text);
@@ -102,14 +102,14 @@ Status ParseJson(std::string_view text, Tree* tree) {
     error = json::error::extra_data;
   }
   if (!parser.handler().status.ok()) {
-    return InvalidArgument("body: {}", MessageOf(parser.handler().status));
+    return InvalidArgument("{}: {}", name, MessageOf(parser.handler().status));
   }
   const std::string_view before = text.substr(0, read);
   const auto line = std::count(before.begin(), before.end(), '\n') + 1;
   const auto column = before.size() - (before.rfind('\n') + 1) + 1;
-  return InvalidArgument("body:{}:{}: not valid JSON: {}", line, column,
+  return InvalidArgument("{}:{}:{}: not valid JSON: {}", name, line, column,
                          text.find_first_not_of(" \t\r\n") == std::string_view::npos
-                             ? "the body is empty"
+                             ? fmt::format("the {} is empty", name == "body" ? name : "file")
                              : error.message());
 }
 

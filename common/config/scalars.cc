@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <charconv>
 #include <cmath>
 #include <limits>
@@ -56,9 +57,16 @@ Status CheckUnit(std::string_view text, const Rule& rule) {
                     rule.has_max() ? rule.max() : kInfinity, rule.unit());
 }
 
-Status CheckWord(std::string_view text, const Rule& rule) {
+// The word of the list that was meant; capitals are nobody's point.
+StatusOr<std::string> CheckWord(std::string_view text, const Rule& rule) {
   const auto& words = rule.one_of();
-  if (std::find(words.begin(), words.end(), text) != words.end()) return absl::OkStatus();
+  const auto same = [text](const std::string& word) {
+    return std::equal(word.begin(), word.end(), text.begin(), text.end(), [](char a, char b) {
+      return std::tolower(static_cast<unsigned char>(a)) ==
+             std::tolower(static_cast<unsigned char>(b));
+    });
+  };
+  if (const auto it = std::find_if(words.begin(), words.end(), same); it != words.end()) return *it;
   const std::vector<std::string> known(words.begin(), words.end());
   const std::string near = DidYouMean(text, known);
   return InvalidArgument("is {}; {}{}", ShownText(text),
@@ -194,7 +202,9 @@ StatusOr<std::string> StringValue(const Node& node, const Rule& rule, bool item)
     return InvalidArgument("has {} bytes; at most {} are taken", text.size(), rule.length_max());
   }
   if (rule.unit() != UNIT_NONE) RETURN_IF_ERROR(CheckUnit(text, rule));
-  if (rule.one_of_size() > 0) RETURN_IF_ERROR(CheckWord(text, rule));
+  if (rule.one_of_size() > 0) {
+    ASSIGN_OR_RETURN(text, CheckWord(text, rule));
+  }
   if (rule.name() && !IsName(text)) {
     return InvalidArgument("is {}; {}", ShownText(text), kNameHelp);
   }

@@ -97,8 +97,9 @@ class TreeBuilder {
 // there.
 Place PlaceOf(const Tree& tree, std::string_view path);
 
-// Both check size and encoding first. An error's message starts with its place.
-Status ParseYaml(std::string_view text, const std::string& file_name, Tree* tree);
-Status ParseJson(std::string_view text, Tree* tree);
+// Both check size and encoding first. An error's message starts with its place, which starts with
+// `name`.
+Status ParseYaml(std::string_view text, const std::string& name, Tree* tree);
+Status ParseJson(std::string_view text, Tree* tree, const std::string& name = "body");
 
 }  // namespace allot::config

@@ -1,5 +1,7 @@
+#include <algorithm>
 #include <array>
 #include <limits>
+#include <optional>
 
 #include "common/base/units.h"
 #include "common/config/bind.h"
@@ -56,6 +58,36 @@ const UnitName* FindUnit(const std::array<UnitName, N>& units, std::string_view 
   return nullptr;
 }
 
+bool IsDigit(char c) { return c >= '0' && c <= '9'; }
+
+// "1:30:00", "2-12:00:00", "3-12": hours, minutes and seconds as batch systems write them, days
+// before a dash. Two parts alone are minutes and seconds to some and hours and minutes to others,
+// so they are left to whoever reads the error. Empty: not of this form.
+std::optional<int64_t> ClockSeconds(std::string_view text) {
+  const size_t dash = text.find('-');
+  const bool days = dash != std::string_view::npos;
+  const size_t colons = static_cast<size_t>(std::count(text.begin(), text.end(), ':'));
+  if (days ? colons > 2 : colons != 2) return std::nullopt;
+  constexpr int64_t kWeights[] = {86400, 3600, 60, 1}, kMost[] = {9'999'999'999, 23, 59, 59};
+  int64_t seconds = 0;
+  size_t part = days ? 0 : 1, start = 0;
+  for (const size_t first = part; start <= text.size(); ++part) {
+    const size_t end = std::min(text.find_first_of("-:", start), text.size());
+    const std::string_view digits = text.substr(start, end - start);
+    const bool leads = part == first;
+    if (end < text.size() && text[end] != (part == 0 ? '-' : ':')) return std::nullopt;
+    if (digits.empty() || digits.size() > (leads ? 10u : 2u) ||
+        !std::all_of(digits.begin(), digits.end(), IsDigit))
+      return std::nullopt;
+    int64_t value = 0;
+    for (const char c : digits) value = value * 10 + (c - '0');
+    if (!leads && value > kMost[part]) return std::nullopt;
+    seconds += value * kWeights[part];
+    start = end + 1;
+  }
+  return seconds;
+}
+
 std::string Shown(std::string_view text) {
   return text.size() <= 60 ? std::string(text) : std::string(text.substr(0, 57)) + "...";
 }
@@ -75,6 +107,18 @@ StatusOr<int64_t> ParseDurationMicros(std::string_view text) {
     return InvalidArgument("is \"{}\"; give a duration like 250ms, 1.5s, 10m or 2h", Shown(text));
   };
   if (text == "0") return 0;
+  const auto too_long = [&] {
+    return InvalidArgument("is \"{}\", which is too long; {} is the most", Shown(text),
+                           FormatDuration(kDurationMax));
+  };
+  if (const std::optional<int64_t> seconds = ClockSeconds(text)) {
+    if (*seconds > kDurationMax.count() / 1'000'000) return too_long();
+    return *seconds * 1'000'000;
+  }
+  if (text.find(':') != std::string_view::npos) {
+    return InvalidArgument("is \"{}\"; give a duration like 90s, 10m or 2h, or H:MM:SS",
+                           Shown(text));
+  }
   int64_t sum = 0, last_factor = std::numeric_limits<int64_t>::max();
   std::string_view rest = text;
   if (rest.empty()) return wrong();
@@ -90,8 +134,7 @@ StatusOr<int64_t> ParseDurationMicros(std::string_view text) {
     if (unit == nullptr || unit->factor >= last_factor) return wrong();
     if (!Multiply(number, unit->factor, kDurationMax.count(), &part) ||
         sum > kDurationMax.count() - part) {
-      return InvalidArgument("is \"{}\", which is too long; {} is the most", Shown(text),
-                             FormatDuration(kDurationMax));
+      return too_long();
     }
     sum += part;
     last_factor = unit->factor;
@@ -101,25 +144,44 @@ StatusOr<int64_t> ParseDurationMicros(std::string_view text) {
 }
 
 StatusOr<int64_t> ParseBytes(std::string_view text) {
-  static constexpr std::array<UnitName, 13> kUnits = {{{"", 1},
+  // Without "i" they are powers of ten, as SI and Kubernetes have it; the "B" may be left out.
+  static constexpr std::array<UnitName, 24> kUnits = {{{"", 1},
                                                        {"B", 1},
+                                                       {"k", 1000},
+                                                       {"K", 1000},
                                                        {"kB", 1000},
                                                        {"KB", 1000},
+                                                       {"M", 1'000'000},
                                                        {"MB", 1'000'000},
+                                                       {"G", 1'000'000'000},
                                                        {"GB", 1'000'000'000},
+                                                       {"T", 1'000'000'000'000},
                                                        {"TB", 1'000'000'000'000},
+                                                       {"P", 1'000'000'000'000'000},
                                                        {"PB", 1'000'000'000'000'000},
+                                                       {"Ki", int64_t{1} << 10},
                                                        {"KiB", int64_t{1} << 10},
+                                                       {"Mi", int64_t{1} << 20},
                                                        {"MiB", int64_t{1} << 20},
+                                                       {"Gi", int64_t{1} << 30},
                                                        {"GiB", int64_t{1} << 30},
+                                                       {"Ti", int64_t{1} << 40},
                                                        {"TiB", int64_t{1} << 40},
+                                                       {"Pi", int64_t{1} << 50},
                                                        {"PiB", int64_t{1} << 50}}};
+  // A bare number is bytes, as programs write it. One that is too small for any size in this
+  // project is a person's, who meant gigabytes.
+  constexpr int64_t kBareLeast = 1024;
   Decimal number;
   std::string_view rest = text;
   const bool is_number = TakeDecimal(&rest, &number);
   const UnitName* unit = is_number ? FindUnit(kUnits, rest) : nullptr;
   if (unit == nullptr) {
     return InvalidArgument("is \"{}\"; give a size like 512MiB or 16GiB", Shown(text));
+  }
+  if (rest.empty() && number.digits != 0 && number.digits / number.scale < kBareLeast) {
+    return InvalidArgument("is \"{}\", which is so many bytes; write {}GiB or {}MiB (or {}B)",
+                           Shown(text), Shown(text), Shown(text), Shown(text));
   }
   int64_t bytes = 0;
   if (!Multiply(number, unit->factor, kBytesMax, &bytes)) {

@@ -89,13 +89,66 @@ TEST(SubmitSpec, WrongFlagsAreRefusedByTheirNames) {
   flags.devices = {"kind=TOASTER"};
   EXPECT_THAT(WhyNot(flags), HasSubstr("--device"));
   flags.devices = {};
+  flags.devices = {"toaster:2"};
+  EXPECT_THAT(WhyNot(flags), HasSubstr("--device 'toaster:2'"));
+  flags.devices = {};
   flags.time_limit = "soon";
-  EXPECT_THAT(WhyNot(flags), HasSubstr("time_limit"));
+  EXPECT_THAT(WhyNot(flags), HasSubstr("--time-limit is \"soon\""));
+  flags.memory = "16";
+  EXPECT_THAT(WhyNot(flags), HasSubstr("--memory is \"16\", which is so many bytes; write 16GiB"));
+  flags.memory.reset();
   flags.time_limit.reset();
   flags.tasks = 0;
   EXPECT_THAT(WhyNot(flags), HasSubstr("--tasks"));
   flags.tasks = 1'000'000;
   EXPECT_THAT(WhyNot(flags), HasSubstr("tasks"));
+}
+
+// MessageToJsonString would have left the byte out and named another folder.
+TEST(SubmitSpec, BytesThatJsonCannotCarryAreRefusedAndNeverDropped) {
+  SubmitFlags flags;
+  flags.command = {"rm", "-r", "dir\xff"};
+  EXPECT_THAT(WhyNot(flags), HasSubstr("command[2] is not valid UTF-8"));
+  flags.command = {"true"};
+  flags.environment = {"A=\xff"};
+  EXPECT_THAT(WhyNot(flags), HasSubstr("environment.A is not valid UTF-8"));
+  flags.environment = {"\xff=1"};
+  EXPECT_THAT(WhyNot(flags), HasSubstr("a name that is not valid UTF-8"));
+  flags.environment = {};
+  EXPECT_THAT(MessageOf(MakeJob(flags, "/d\xe9").status()), HasSubstr("the current folder"));
+  flags.work_dir = "/data";
+  EXPECT_EQ(Read(MakeJob(flags, "/d\xe9")).work_dir(), "/data");
+  flags.checkpoint_dir = "ck";
+  EXPECT_THAT(MessageOf(MakeJob(flags, "/d\xe9").status()), HasSubstr("--checkpoint-dir"));
+}
+
+TEST(SubmitSpec, SizesDurationsAndDevicesAsOtherToolsWriteThem) {
+  SubmitFlags flags;
+  flags.command = {"train"};
+  flags.devices = {"kind=gpu", "gpu:h100:2", "asic"};
+  flags.memory = "16G";
+  flags.time_limit = "1-00:00:00";
+  const config::Job job = Read(MakeJob(flags, "/here"));
+  ASSERT_EQ(job.devices().any_of_size(), 3);
+  EXPECT_EQ(job.devices().any_of(0).kind(), "GPU");
+  EXPECT_EQ(job.devices().any_of(1).kind(), "GPU");
+  EXPECT_EQ(job.devices().any_of(1).model(), "*/h100*");
+  EXPECT_EQ(job.devices().any_of(1).count(), 2u);
+  EXPECT_EQ(job.devices().any_of(2).kind(), "ASIC");
+}
+
+TEST(SubmitSpec, AJsonFileIsReadAsJson) {
+  const TemporaryFolder folder;
+  SubmitFlags flags;
+  // A tab between tokens, an escaped pair of surrogates: JSON's, not YAML's.
+  flags.file = folder.Write("job.json", "{\n\t\"command\": [\"echo\", \"\\ud83d\\ude00\"]}");
+  EXPECT_EQ(Read(MakeJob(flags, "/here")).command(1), "\xF0\x9F\x98\x80");
+  flags.file = folder.Write("job.yaml", "{\"command\":\t[\"a\"], \"tasks\": 2}\n");
+  EXPECT_EQ(Read(MakeJob(flags, "/here")).tasks(), 2u);
+  flags.file = folder.Write("twice.json", R"({"command":["a"],"tasks":2,"tasks":3})");
+  EXPECT_THAT(WhyNot(flags), HasSubstr("twice.json: tasks: key \"tasks\" is here twice"));
+  flags.file = folder.Write("flow.yaml", "{command: [a], tasks: 3}\n");
+  EXPECT_EQ(Read(MakeJob(flags, "/here")).tasks(), 3u) << "flow YAML begins with { as well";
 }
 
 TEST(SubmitSpec, ANoopJobNeedsNoCommand) {

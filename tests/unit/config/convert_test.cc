@@ -281,12 +281,54 @@ TEST(ParseDeviceRequest, ReadsTheShortForm) {
           .kind = DeviceKind::kAsic, .count = 4, .isolation = Isolation::kHard, .joined = true}));
 }
 
+TEST(ParseDeviceRequest, ReadsWhatBatchSystemsWrite) {
+  const std::pair<const char*, allot::DeviceRequest> rows[] = {
+      {"gpu", {.kind = DeviceKind::kGpu}},
+      {"GPU:2", {.kind = DeviceKind::kGpu, .count = 2}},
+      {"kind=gpu", {.kind = DeviceKind::kGpu}},
+      {"gpu:h100:4", {.kind = DeviceKind::kGpu, .model = "*/h100*", .count = 4}},
+      {"asic:groq/*", {.kind = DeviceKind::kAsic, .model = "groq/*"}},
+      {"nvidia/h100-sxm-80g:8", {.model = "nvidia/h100-sxm-80g", .count = 8}},
+      {"cpu", {.kind = DeviceKind::kCpu}},
+  };
+  for (const auto& [text, expected] : rows) {
+    const auto request = ParseDeviceRequest(text);
+    ASSERT_TRUE(request.ok()) << text << ": " << MessageOf(request.status());
+    EXPECT_EQ(*request, expected) << text;
+  }
+}
+
+TEST(ParseDeviceRequest, FilesTakeTheShortFormsWhereTheyTakeAMap) {
+  const auto wish = [](const char* devices) {
+    return JobOf(fmt::format("{{command: [a], devices: {}}}", devices));
+  };
+  const auto at_length = wish("{any_of: [{kind: GPU, count: 2}, {kind: ASIC}]}");
+  ASSERT_TRUE(at_length.ok()) << at_length.status();
+  EXPECT_EQ(*wish("{any_of: [gpu:2, asic]}"), *at_length);
+  EXPECT_EQ(*wish("[gpu:2, {kind: asic}]"), *at_length);
+  EXPECT_EQ(*wish("gpu:2"), *wish("{any_of: [{kind: GPU, count: 2}]}"));
+  EXPECT_EQ(*DeploymentOf("{name: d, command: [s], replicas: [{device: gpu}]}"),
+            *DeploymentOf("{name: d, command: [s], replicas: [{device: {kind: GPU}}]}"));
+  Job job;
+  EXPECT_EQ(
+      MessageOf(BindYaml("devices: toaster:2", "f.yaml", &job)),
+      "f.yaml:1:10: devices is \"toaster:2\": \"toaster\" is no kind (gpu, cpu, asic); a model "
+      "is written like nvidia/h100* or gpu:h100");
+}
+
 TEST(ParseDeviceRequest, SaysWhatIsWrong) {
   const std::pair<const char*, const char*> rows[] = {
       {"", "device says nothing; give kind, vendor, model, min_memory, isolation or count"},
-      {"GPU", "device \"GPU\": \"GPU\" has no '='; write it like kind=GPU,count=2"},
-      {"kind=gpu",
-       "device \"kind=gpu\": kind: kind is \"gpu\"; did you mean \"GPU\"? it is one of "
+      {"h100",
+       "device \"h100\": \"h100\" is no kind (gpu, cpu, asic); a model is written like "
+       "nvidia/h100* or gpu:h100"},
+      {"gpu:", "device \"gpu:\": write it like gpu:2, gpu:h100:2 or kind=GPU,count=2"},
+      {"gpu::2", "device \"gpu::2\": write it like gpu:2, gpu:h100:2 or kind=GPU,count=2"},
+      {"2", "device \"2\": write it like gpu:2, gpu:h100:2 or kind=GPU,count=2"},
+      {"gpu:0", "device \"gpu:0\": count: count is 0; it must be between 1 and 128"},
+      {"gpu,count=2", "device \"gpu,count=2\": \"gpu\" has no '='; write it like kind=GPU,count=2"},
+      {"kind=gpus",
+       "device \"kind=gpus\": kind: kind is \"gpus\"; did you mean \"GPU\"? it is one of "
        "GPU, CPU, ASIC"},
       {"kin=GPU",
        "device \"kin=GPU\": kin: unknown key \"kin\" in DeviceRequest; did you mean "

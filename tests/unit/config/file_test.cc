@@ -73,7 +73,7 @@ TEST_F(LoadYamlFile, SaysWhyAFileCannotBeRead) {
   EXPECT_EQ(status.code(), StatusCode::kNotFound);
   EXPECT_EQ(MessageOf(status), missing + ": no such file");
   EXPECT_EQ(MessageOf(config::LoadYamlFile(folder_.string(), &scheduler)),
-            folder_.string() + ": is a folder; a YAML file is wanted");
+            folder_.string() + ": is a folder; a file is wanted");
   EXPECT_THAT(MessageOf(config::LoadYamlFile("/dev/zero", &scheduler)),
               testing::HasSubstr("over 4194304 bytes"));
 }

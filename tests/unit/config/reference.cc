@@ -109,12 +109,13 @@ constexpr std::string_view kHead = R"(# Configuration reference
 Every file and body a person writes, key by key. Written from `common/proto/config.proto` by a test of `tests/unit/config`; after a change there run
 `ALLOT_UPDATE=1 build/dev/bin/test_config --gtest_filter='Reference.*'`.
 
-Files are YAML 1.2 without anchors, aliases and tags; bodies of the API are JSON or YAML of the same shape. A mistake is reported with file, line and column
+Files are YAML 1.2 without anchors, aliases and tags, or JSON of the same shape where they are named `.json` or begin with `{` and are JSON; bodies of the API are JSON or YAML. A mistake is reported with file, line and column
 (in JSON the path of the key), up to ten at once. Unknown keys, keys that are there twice, files over 4 MiB and nesting over 64 levels are mistakes too.
 
-- **duration**: a number with its unit, `250ms`, `1.5s`, `10m`, `2h`, `3d`; also `1h30m`. Units: us, ms, s, m, h, d, w. At most 115740d17h (317 years).
-- **size**: `512MiB`, `16GiB`, `1.5GB`; a number alone is bytes. Units: B, kB, MB, GB, TB, PB, KiB, MiB, GiB, TiB, PiB. At most 1024PiB.
+- **duration**: a number with its unit, `250ms`, `1.5s`, `10m`, `2h`, `3d`; also `1h30m`, `1:30:00`, `1-00:00:00` (days before a dash). Units: us, ms, s, m, h, d, w. At most 115740d17h (317 years).
+- **size**: `512MiB`, `16GiB`, `1.5GB`; a number alone is bytes, from 1024 on (`16` is refused). Units: B, kB, MB, GB, TB, PB, KiB, MiB, GiB, TiB, PiB; the B may be left out. At most 1024PiB.
 - **processors**: `2`, `0.5`, `500m`.
+- **devices**: `gpu`, `gpu:2`, `gpu:h100:2`, `nvidia/h100*:2` or `kind=gpu,count=2` wherever a [DeviceRequest](#devicerequest) or a list of alternatives is wanted; capitals do not matter.
 - **name**: a-z, 0-9, `-` and `.`, first and last a letter or digit, at most 63 characters.
 - **path**: relative ones count from the folder of the file that names them.
 - Prices are US dollars.

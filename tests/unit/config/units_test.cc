@@ -10,10 +10,27 @@ namespace {
 
 TEST(ParseDuration, ReadsWhatPeopleWrite) {
   const std::pair<const char*, int64_t> rows[] = {
-      {"0", 0},       {"0s", 0},         {"250ms", 250'000},        {"1.5s", 1'500'000},
-      {"10m", 600e6}, {"2h", 7200e6},    {"3d", 259'200'000'000},   {"1w", 604'800'000'000},
-      {"7us", 7},     {"7\xC2\xB5s", 7}, {"3m20s", 200'000'000},    {"1d6h", 108'000'000'000},
-      {"0.5ms", 500}, {"0.0000001s", 0}, {"1h0.5s", 3'600'500'000},
+      {"0", 0},
+      {"0s", 0},
+      {"250ms", 250'000},
+      {"1.5s", 1'500'000},
+      {"10m", 600e6},
+      {"2h", 7200e6},
+      {"3d", 259'200'000'000},
+      {"1w", 604'800'000'000},
+      {"7us", 7},
+      {"7\xC2\xB5s", 7},
+      {"3m20s", 200'000'000},
+      {"1d6h", 108'000'000'000},
+      {"0.5ms", 500},
+      {"0.0000001s", 0},
+      {"1h0.5s", 3'600'500'000},
+      {"1:30:00", 5400e6},
+      {"0:00:05", 5e6},
+      {"100:00:00", 360000e6},
+      {"1-00:00:00", 86400e6},
+      {"2-12", 216000e6},
+      {"1-01:30", 91800e6},
   };
   for (const auto& [text, micros] : rows) {
     const auto parsed = ParseDurationMicros(text);
@@ -31,6 +48,19 @@ TEST(ParseDuration, SaysWhatToWrite) {
   }
   EXPECT_EQ(MessageOf(ParseDurationMicros("10").status()),
             "is \"10\", which has no unit; write 10s for seconds");
+}
+
+// 1:30 is a minute and a half to some and an hour and a half to others.
+TEST(ParseDuration, ClocksHaveThreePartsOrDays) {
+  for (const char* text : {"1:30", "1:30:60", "1:60:00", "1:2:3:4", ":30:00", "1::00",
+                           "1:30:", "1:30:0s", "1:024:00"}) {
+    EXPECT_EQ(MessageOf(ParseDurationMicros(text).status()),
+              fmt::format("is \"{}\"; give a duration like 90s, 10m or 2h, or H:MM:SS", text));
+  }
+  EXPECT_FALSE(ParseDurationMicros("1-24").ok());
+  EXPECT_FALSE(ParseDurationMicros("1:00-00").ok());
+  EXPECT_EQ(MessageOf(ParseDurationMicros("9999999999-00").status()),
+            "is \"9999999999-00\", which is too long; 115740d17h is the most");
 }
 
 TEST(ParseDuration, TakesNoMoreThanTheJournalReadsBack) {
@@ -64,6 +94,13 @@ TEST(ParseBytes, ReadsWhatPeopleWrite) {
       {"7B", 7},
       {"2TiB", 2048 * kGiB},
       {"0.5KiB", 512},
+      {"16G", 16'000'000'000},
+      {"16Gi", 16 * kGiB},
+      {"512M", 512'000'000},
+      {"512Mi", 512 * kMiB},
+      {"1.5T", 1'500'000'000'000},
+      {"1k", 1000},
+      {"2Ki", 2048},
   };
   for (const auto& [text, bytes] : rows) {
     const auto parsed = ParseBytes(text);
@@ -73,10 +110,20 @@ TEST(ParseBytes, ReadsWhatPeopleWrite) {
 }
 
 TEST(ParseBytes, SaysWhatToWrite) {
-  for (const char* text : {"", "GiB", "-1GiB", "16GBB", "16G", "16 GiB", "16gib", "0x10"}) {
+  for (const char* text : {"", "GiB", "-1GiB", "16GBB", "16Gib", "16 GiB", "16gib", "0x10"}) {
     EXPECT_EQ(MessageOf(ParseBytes(text).status()),
               fmt::format("is \"{}\"; give a size like 512MiB or 16GiB", text));
   }
+}
+
+TEST(ParseBytes, NobodyMeansSixteenBytes) {
+  for (const char* text : {"16", "1", "0.5", "1023"}) {
+    EXPECT_EQ(
+        MessageOf(ParseBytes(text).status()),
+        fmt::format("is \"{0}\", which is so many bytes; write {0}GiB or {0}MiB (or {0}B)", text));
+  }
+  EXPECT_EQ(ParseBytes("1024").value(), 1024);
+  EXPECT_EQ(ParseBytes("16B").value(), 16);
 }
 
 TEST(ParseBytes, TakesNoMoreThanTheJournalReadsBack) {

@@ -1,10 +1,11 @@
+#include "common/base/near_word.h"
+
 #include <algorithm>
 #include <cctype>
 #include <numeric>
+#include <utility>
 
-#include "common/config/bind.h"
-
-namespace allot::config {
+namespace allot {
 namespace {
 
 // Case and the choice between - and _ are slips nobody means.
@@ -36,7 +37,7 @@ size_t Distance(std::string_view a, std::string_view b) {
 
 }  // namespace
 
-std::string DidYouMean(std::string_view word, const std::vector<std::string>& known) {
+std::string NearWord(std::string_view word, const std::vector<std::string>& known) {
   const std::string folded = Fold(word);
   if (folded.empty()) return "";
   const std::string* best = nullptr;
@@ -57,4 +58,4 @@ std::string DidYouMean(std::string_view word, const std::vector<std::string>& kn
   return best == nullptr ? "" : *best;
 }
 
-}  // namespace allot::config
+}  // namespace allot
