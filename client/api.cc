@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <random>
 
-#include "common/http/client.h"
+#include "common/http/blocking_client.h"
 
 namespace allot::client {
 
@@ -62,12 +62,27 @@ StatusOr<std::unique_ptr<Api>> Api::Connect(Endpoint endpoint) {
   return std::unique_ptr<Api>(new Api(std::move(impl)));
 }
 
-StatusOr<std::string> Api::Fetch(const Call& call) {
+StatusOr<std::string> Api::FetchOnce(const Call& call) {
   StatusOr<http::ClientResponse> answer =
       impl_->http->Fetch(RequestOf(call, impl_->endpoint.timeout));
   if (!answer.ok()) return Status(answer.status().code(), MessageOf(answer.status()));
   RETURN_IF_ERROR(StatusOfAnswer(answer->status, answer->body));
   return std::move(answer->body);
+}
+
+StatusOr<std::string> Api::Fetch(const Call& call, bool* in_doubt) {
+  Patience patience(impl_->endpoint.patience, call.deadline);
+  while (true) {
+    StatusOr<std::string> body = FetchOnce(call);
+    if (body.ok()) {
+      patience.AfterSuccess();
+      return body;
+    }
+    // A request nobody took changed nothing; one that was cut off, or never answered, may have.
+    if (in_doubt != nullptr && IsAway(body.status()))
+      *in_doubt |= MessageOf(body.status()).find("cannot connect") == std::string::npos;
+    if (!patience.AfterFailure(body.status())) return body;
+  }
 }
 
 template <class T>
@@ -87,21 +102,16 @@ StatusOr<Answer<JobView>> Api::Submit(const std::string& spec_json, std::string 
                   .target = "/v1/jobs",
                   .body = spec_json,
                   .headers = {{"Idempotency-Key", key}}};
-  constexpr int kTries = 3;
   bool in_doubt = false;
-  for (int attempt = 1;; ++attempt) {
-    StatusOr<Answer<JobView>> answer = Typed(call, ParseJob);
-    const StatusCode code = answer.status().code();
-    const bool again = code == StatusCode::kUnavailable || code == StatusCode::kDeadlineExceeded;
-    if (!again) return answer;
-    // A request nobody took is no job; one that was cut off, or never answered, may be.
-    in_doubt |= MessageOf(answer.status()).find("cannot connect") == std::string::npos;
-    if (attempt < kTries) continue;
-    if (!in_doubt) return answer;
-    return Status(code, fmt::format("{}; the job may have been accepted: submit it again with "
-                                    "--idempotency-key {} to get that job and not a second one",
-                                    MessageOf(answer.status()), key));
-  }
+  StatusOr<std::string> body = Fetch(call, &in_doubt);
+  if (!body.ok() && in_doubt && IsAway(body.status()))
+    return Status(body.status().code(),
+                  fmt::format("{}; the job may have been accepted: submit it again with "
+                              "--idempotency-key {} to get that job and not a second one",
+                              MessageOf(body.status()), key));
+  RETURN_IF_ERROR(body.status());
+  ASSIGN_OR_RETURN(JobView view, ParseJob(*body));
+  return Answer<JobView>{std::move(view), *std::move(body)};
 }
 
 StatusOr<Answer<JobPage>> Api::Jobs(const JobQuery& query) {
@@ -120,11 +130,12 @@ StatusOr<Answer<JobView>> Api::Cancel(const std::string& id) {
   return Typed({.method = "DELETE", .target = JobPath(id)}, ParseJob);
 }
 
-StatusOr<Answer<JobView>> Api::Wait(const std::string& id, Duration timeout) {
+StatusOr<Answer<JobView>> Api::Wait(const std::string& id, Duration timeout, Deadline deadline) {
   const double seconds = std::chrono::duration<double>(timeout).count();
   return Typed(
       {.target = fmt::format("{}/wait?timeout_seconds={:.3f}", JobPath(id), seconds),
-       .timeout = timeout + std::min<Duration>(impl_->endpoint.timeout, std::chrono::seconds(10))},
+       .timeout = timeout + std::min<Duration>(impl_->endpoint.timeout, std::chrono::seconds(10)),
+       .deadline = deadline},
       ParseJob);
 }
 
@@ -163,7 +174,12 @@ StatusOr<Answer<DeploymentView>> Api::Deployment(const std::string& name) {
 }
 
 StatusOr<std::string> Api::Undeploy(const std::string& name) {
-  return Fetch({.method = "DELETE", .target = "/v1/deployments/" + UrlEncode(name)});
+  bool in_doubt = false;
+  StatusOr<std::string> body =
+      Fetch({.method = "DELETE", .target = "/v1/deployments/" + UrlEncode(name)}, &in_doubt);
+  // The one that was cut off has done it.
+  if (in_doubt && body.status().code() == StatusCode::kNotFound) return std::string();
+  return body;
 }
 
 StatusOr<Answer<std::vector<NodeView>>> Api::Nodes() {
@@ -198,6 +214,11 @@ StatusOr<Answer<PolicyView>> Api::Policy() { return Typed({.target = "/v1/policy
 StatusOr<std::string> Api::ApplyPolicy(const std::string& yaml) {
   return Fetch(
       {.method = "PUT", .target = "/v1/policy", .body = yaml, .content_type = "application/yaml"});
+}
+
+StatusOr<std::vector<std::string>> Api::Models() {
+  ASSIGN_OR_RETURN(const std::string body, Fetch({.target = "/v1/models"}));
+  return ParseModels(body);
 }
 
 StatusOr<Answer<RequestExplanation>> Api::ExplainRequest(const std::string& id) {

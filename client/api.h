@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "client/patience.h"
 #include "client/views.h"
 #include "common/base/status.h"
 #include "common/base/units.h"
@@ -29,6 +30,8 @@ struct Endpoint {
   std::string url;                              // "http://127.0.0.1:7401"
   std::string token;                            // bearer token; empty for none
   Duration timeout = std::chrono::seconds(30);  // of one answer, beyond what a wait asks for
+  // For how long it may be away (patience.h) before a call gives up; 0: the first failure counts.
+  Duration patience = Duration(0);
 };
 
 struct Call {
@@ -38,6 +41,7 @@ struct Call {
   std::string content_type = "application/json";
   std::vector<std::pair<std::string, std::string>> headers = {};
   std::optional<Duration> timeout = {};  // else the endpoint's
+  Deadline deadline = {};                // no trying again beyond it
 };
 
 struct JobQuery {
@@ -58,21 +62,26 @@ class Api {
   const std::string& url() const;
   const Endpoint& endpoint() const;
 
-  // Any route; answers outside 2xx are errors.
-  StatusOr<std::string> Fetch(const Call& call);
+  // Any route; answers outside 2xx are errors. A scheduler that is away is waited for, so every
+  // call here may be sent more than once, and each is one that may be. `in_doubt`: an earlier one
+  // may have been taken without our hearing of it.
+  StatusOr<std::string> Fetch(const Call& call, bool* in_doubt = nullptr);
 
   StatusOr<Answer<ClusterView>> Cluster();
   // `spec_json`: a Job. Sent with an idempotency key (a new one if `key` is empty), so a lost
-  // connection or a silent scheduler is tried again without fear of a second job, three times in
-  // all. If then nobody can tell whether there is a job, the error says so and names the key.
+  // connection or a silent scheduler is tried again without fear of a second job. If in the end
+  // nobody can tell whether there is a job, the error says so and names the key.
   StatusOr<Answer<JobView>> Submit(const std::string& spec_json, std::string key = "");
   StatusOr<Answer<JobPage>> Jobs(const JobQuery& query);
   StatusOr<Answer<JobView>> Job(const std::string& id);
   StatusOr<Answer<JobView>> Cancel(const std::string& id);
-  // Returns when the job is finished or `timeout` has passed, whichever is first.
-  StatusOr<Answer<JobView>> Wait(const std::string& id, Duration timeout);
+  // Returns when the job is finished or `timeout` has passed, whichever is first. A scheduler that
+  // is away is not waited for beyond `deadline`.
+  StatusOr<Answer<JobView>> Wait(const std::string& id, Duration timeout,
+                                 Deadline deadline = std::nullopt);
   StatusOr<Answer<JobExplanation>> ExplainJob(const std::string& id);
-  // Log bytes go to `piece` as they arrive; it returns false to stop.
+  // Log bytes go to `piece` as they arrive; it returns false to stop. Never repeated: the caller
+  // knows from which byte on.
   Status Logs(const LogQuery& query, const std::function<bool(std::string_view)>& piece);
 
   StatusOr<Answer<DeploymentView>> Deploy(const std::string& name, const std::string& spec_json);
@@ -92,13 +101,15 @@ class Api {
   StatusOr<Answer<PowerPage>> Power();
   StatusOr<std::string> ApplyPolicy(const std::string& yaml);
 
-  // These two speak to a gateway.
+  // These three speak to a gateway.
+  StatusOr<std::vector<std::string>> Models();  // names that clients may ask for
   StatusOr<Answer<RequestExplanation>> ExplainRequest(const std::string& id);
   StatusOr<Answer<std::vector<GatewayDeployment>>> GatewayDeployments();
 
  private:
   class Impl;
   explicit Api(std::unique_ptr<Impl> impl);
+  StatusOr<std::string> FetchOnce(const Call& call);
   template <class T>
   StatusOr<Answer<T>> Typed(const Call& call, StatusOr<T> (*parse)(std::string_view));
   std::unique_ptr<Impl> impl_;

@@ -10,37 +10,12 @@ namespace allot::client {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr auto kRetryEvery = std::chrono::milliseconds(200);
 constexpr int64_t kFollowedMax = 64;  // one connection and thread each
-
-// Tries again while the scheduler is away, for as long as kAwayMax at a stretch.
-class Patience {
- public:
-  // False: give up.
-  bool AfterFailure(const Status& status) {
-    // One that takes a connection and says nothing is as much away as one that takes none.
-    if (status.code() != StatusCode::kUnavailable && status.code() != StatusCode::kDeadlineExceeded)
-      return false;
-    const auto now = Clock::now();
-    if (!away_) {
-      away_ = true;
-      since_ = now;
-      Say("allot: the scheduler does not answer; trying again …");
-    }
-    if (now - since_ > kAwayMax) return false;
-    Pause(kRetryEvery);
-    return true;
-  }
-  void AfterSuccess() { away_ = false; }
-
- private:
-  bool away_ = false;
-  Clock::time_point since_;
-};
+constexpr Duration kGlance = std::chrono::milliseconds(200);
 
 // One task's (or replica's) stream to its end, taken up again where it broke off.
 Status CopyStream(Api& api, LogQuery query, LogSink& sink) {
-  Patience patience;
+  Patience patience(query.follow ? api.endpoint().patience : Duration(0));
   while (true) {
     bool any = false;
     const Status status = api.Logs(query, [&](std::string_view piece) {
@@ -50,7 +25,7 @@ Status CopyStream(Api& api, LogQuery query, LogSink& sink) {
       return true;
     });
     if (any) patience.AfterSuccess();
-    if (status.ok() || !query.follow || !patience.AfterFailure(status)) {
+    if (status.ok() || !patience.AfterFailure(status)) {
       sink.Flush(query.task);
       return status;
     }
@@ -80,15 +55,6 @@ Status CopyTasks(const Endpoint& endpoint, const std::string& id, const std::vec
   return result;
 }
 
-StatusOr<JobView> PatientJob(Api& api, const std::string& id) {
-  Patience patience;
-  while (true) {
-    const auto job = api.Job(id);
-    if (job.ok()) return job->view;
-    if (!patience.AfterFailure(job.status())) return job.status();
-  }
-}
-
 bool HasStarted(const JobView& job) {
   return std::any_of(job.tasks.begin(), job.tasks.end(),
                      [](const TaskView& t) { return t.phase == "running" || t.phase == "exited"; });
@@ -96,33 +62,20 @@ bool HasStarted(const JobView& job) {
 
 }  // namespace
 
-Deadline DeadlineAfter(std::optional<Duration> timeout) {
-  if (!timeout) return std::nullopt;
-  return Clock::now() + *timeout;
-}
-
 StatusOr<Answer<JobView>> WaitForJob(Api& api, const std::string& id, Deadline deadline,
-                                     Duration look_every, Known known) {
-  Patience patience;
-  bool reached = known == Known::kAnswered;
+                                     Duration look_every) {
   while (true) {
     Duration look = look_every;
     if (deadline) {
       const auto left = std::chrono::duration_cast<Duration>(*deadline - Clock::now());
       look = std::clamp<Duration>(left, Duration(0), look_every);
     }
-    StatusOr<Answer<JobView>> job = api.Wait(id, look);
-    if (job.ok()) {
-      reached = true;
-      patience.AfterSuccess();
-      if (job->view.done()) return job;
-    } else {
-      reached |= job.status().code() == StatusCode::kDeadlineExceeded;
-      if (!reached || !patience.AfterFailure(job.status())) return job.status();
-    }
-    if (deadline && Clock::now() >= *deadline)
+    StatusOr<Answer<JobView>> job = api.Wait(id, look, deadline);
+    if (job.ok() && job->view.done()) return job;
+    if (deadline && Clock::now() >= *deadline && (job.ok() || IsAway(job.status())))
       return DeadlineExceeded("{} is not finished yet; it goes on, and `allot wait {}` waits again",
                               id, id);
+    RETURN_IF_ERROR(job.status());
   }
 }
 
@@ -158,13 +111,8 @@ void LogSink::Flush(int64_t rank) {
 
 Status PrintJobLogs(const Endpoint& endpoint, const std::string& id, const LogWish& wish) {
   ASSIGN_OR_RETURN(const std::unique_ptr<Api> api, Api::Connect(endpoint));
-  JobView job;
-  if (wish.known == Known::kAnswered) {
-    ASSIGN_OR_RETURN(job, PatientJob(*api, id));
-  } else {
-    ASSIGN_OR_RETURN(const Answer<JobView> answer, api->Job(id));
-    job = answer.view;
-  }
+  ASSIGN_OR_RETURN(const Answer<JobView> first, api->Job(id));
+  JobView job = first.view;
   std::vector<int64_t> ranks = wish.tasks;
   if (ranks.empty())
     for (int64_t rank = 0; rank < std::max<int64_t>(job.tasks_total, 1); ++rank)
@@ -178,12 +126,8 @@ Status PrintJobLogs(const Endpoint& endpoint, const std::string& id, const LogWi
   int64_t shown = 0;  // the last attempt that was printed to its end
   while (true) {
     while (!job.done() && !HasStarted(job)) {
-      const auto next = api->Wait(id, std::chrono::milliseconds(200));
-      if (next.ok()) {
-        job = next->view;
-      } else {
-        ASSIGN_OR_RETURN(job, PatientJob(*api, id));
-      }
+      ASSIGN_OR_RETURN(const Answer<JobView> next, api->Wait(id, kGlance));
+      job = next.view;
     }
     const int64_t attempt = wish.attempt != 0 ? wish.attempt : job.attempt;
     if (!HasStarted(job) || attempt == shown) {
@@ -198,12 +142,8 @@ Status PrintJobLogs(const Endpoint& endpoint, const std::string& id, const LogWi
     }
     if (wish.attempt != 0) return absl::OkStatus();
     // The streams end with the tasks; the job may be about to finish, or to be tried again.
-    const auto next = api->Wait(id, std::chrono::milliseconds(200));
-    if (next.ok()) {
-      job = next->view;
-    } else {
-      ASSIGN_OR_RETURN(job, PatientJob(*api, id));
-    }
+    ASSIGN_OR_RETURN(const Answer<JobView> next, api->Wait(id, kGlance));
+    job = next.view;
     if (job.done() && job.attempt == shown) return absl::OkStatus();
   }
 }

@@ -1,8 +1,11 @@
 // The `allot` command: parse, run one action, turn its status into an exit code.
 #include <algorithm>
 #include <exception>
+#include <sstream>
 
 #include "client/commands/commands.h"
+#include "client/verbs.h"
+#include "common/base/text.h"
 
 namespace allot::client {
 namespace {
@@ -20,54 +23,153 @@ constexpr char kExamples[] =
     "out, 130\n"
     "cancelled, 128 + N for signal N).";
 
-void AddAll(CLI::App& app, Session& session) {
+struct Group {
+  std::string_view commands;  // with a space on each side
+  void (*add)(CLI::App& app, Session& session);
+};
+
+constexpr Group kGroups[] = {
+    {" submit ", AddSubmit},
+    {" jobs job wait cancel ", AddJobs},
+    {" logs ", AddLogs},
+    {" explain ", AddExplain},
+    {" deploy undeploy deployments ", AddDeployments},
+    {" nodes devices drain undrain doctor ", AddNodes},
+    {" power ", AddPower},
+    {" top ", AddTop},
+    {" policy ", AddPolicy},
+    {" keys ", AddKeys},
+    {" local ", AddLocal},
+    {" load ", AddLoad},
+    {" catalogue ", AddCatalogue},
+    {" simulate version completion ", AddTools},
+};
+
+const Group* GroupOf(std::string_view word) {
+  const auto it = std::find_if(std::begin(kGroups), std::end(kGroups), [word](const Group& group) {
+    return group.commands.find(" " + std::string(word) + " ") != std::string_view::npos;
+  });
+  return it == std::end(kGroups) ? nullptr : it;
+}
+
+void AddCommon(CLI::App& app, Session& session) {
   app.require_subcommand(1);
   app.fallthrough();
   app.footer(kExamples);
   app.add_option("--server", session.server, "The scheduler's API, as http://host:port");
   app.add_option("--token-file", session.token_file, "File that holds a bearer token");
-  AddSubmit(app, session);
-  AddJobs(app, session);
-  AddLogs(app, session);
-  AddExplain(app, session);
-  AddDeployments(app, session);
-  AddNodes(app, session);
-  AddPower(app, session);
-  AddTop(app, session);
-  AddPolicy(app, session);
-  AddKeys(app, session);
-  AddLocal(app, session);
-  AddLoad(app, session);
-  AddCatalogue(app, session);
-  AddTools(app, session);
+  app.add_option(
+      "--patience", session.patience,
+      "How long a scheduler may be away (restart, no answer); default 1m, 0: not at all");
+}
+
+// The first word that is no flag of all commands, nor the value of one: the command. `words` ends
+// it.
+size_t FindCommand(const std::vector<std::string_view>& words) {
+  for (size_t i = 1; i < words.size(); ++i) {
+    if (!words[i].starts_with('-')) return i;
+    if (words[i] == "--") break;
+    const bool takes_value =
+        words[i] == "--server" || words[i] == "--token-file" || words[i] == "--patience";
+    if (takes_value) ++i;
+  }
+  return words.size();
+}
+
+// All texts of ours travel as JSON sooner or later, and JSON has no place for other bytes than
+// UTF-8; what cannot arrive as it was written is refused here, once for all commands.
+Status CheckWords(const std::vector<std::string_view>& words, size_t split) {
+  for (size_t i = 1; i < words.size(); ++i) {
+    if (IsValidUtf8(words[i])) continue;
+    std::string which = i > split ? fmt::format("word {} of the command after --", i - split)
+                                  : fmt::format("argument {}", i);
+    const std::string_view flag = words[i].substr(0, words[i].find('='));
+    if (i < split && flag.starts_with("--") && IsValidUtf8(flag))
+      which += fmt::format(" ({})", flag);
+    else if (i < split && i > 1 && words[i - 1].starts_with("--"))
+      which += fmt::format(" (of {})", words[i - 1]);
+    return InvalidArgument(
+        "{}, \"{}\", is not valid UTF-8; the API speaks JSON, which cannot carry its bytes, so "
+        "rename "
+        "what it names, or hand it over in a file",
+        which, ReplaceInvalidUtf8(words[i]));
+  }
+  return absl::OkStatus();
+}
+
+int Complain(const Status& status) {
+  Say(Complaint(status));
+  return ExitCodeOf(status);
+}
+
+int Parse(CLI::App& app, int argc, char** argv) {
+  try {
+    app.parse(argc, argv);
+    return kOk;
+  } catch (const CLI::ParseError& error) {
+    std::ostringstream out, err;
+    const bool asked = app.exit(error, out, err) == 0;  // --help is an "error" as well.
+    if (!out.str().empty()) Print(out.str());
+    if (!err.str().empty()) Say("allot: " + err.str());
+    return asked ? -1 : kUsage;
+  }
 }
 
 int Run(int argc, char** argv) {
+  const std::vector<std::string_view> words(argv, argv + argc);
+  const auto split =
+      static_cast<size_t>(std::find(words.begin(), words.end(), "--") - words.begin());
+  if (const Status status = CheckWords(words, split); !status.ok()) return Complain(status);
+
   Session session;
   CLI::App app("Allotrope: one workload, many chips. Trains and serves on mixed fleets.", "allot");
-  AddAll(app, session);
-  // All that follows "--" is the user's own command line and never ours to parse.
-  char** const split = std::find_if(argv, argv + argc,
-                                    [](const char* arg) { return std::string_view(arg) == "--"; });
-  if (split != argv + argc) {
-    session.has_trailing = true;
-    session.trailing.assign(split + 1, argv + argc);
+  AddCommon(app, session);
+  // Only what the command needs is made: most of a short command's time goes by before its first
+  // word is understood.
+  const size_t at = FindCommand(words);
+  const std::string_view verb = at < words.size() ? words[at] : "";
+  const Group* const group = GroupOf(verb);
+  if (group != nullptr && verb != "completion") {
+    group->add(app, session);
+  } else {
+    for (const Group& each : kGroups) each.add(app, session);
   }
-  try {
-    app.parse(static_cast<int>(split - argv), argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? kOk : kUsage;
+  if (verb == "help") {  // `allot help`, `allot help COMMAND`
+    const std::string topic(at + 1 < words.size() ? words[at + 1] : "");
+    const CLI::App* const command = topic.empty()               ? &app
+                                    : GroupOf(topic) != nullptr ? app.get_subcommand(topic)
+                                                                : nullptr;
+    if (command != nullptr) {
+      Print(command->help(topic.empty() ? "" : "allot"));
+      return kOk;
+    }
   }
-  const bool takes_command = app.got_subcommand("submit") || app.got_subcommand("simulate");
-  if (session.has_trailing && !takes_command) {
+  if (!verb.empty() && group == nullptr) {
+    std::vector<std::string> known;
+    for (const CLI::App* command : app.get_subcommands({})) known.push_back(command->get_name());
+    const bool about = verb == "help" && at + 1 < words.size();
+    Say(UnknownVerb(about ? words[at + 1] : verb, known));
+    return kUsage;
+  }
+
+  // All that follows "--" is the user's own command line and never ours to parse; neither are the
+  // words of the simulator.
+  size_t mine = split;
+  session.has_trailing = split < words.size();
+  if (session.has_trailing) session.trailing.assign(words.begin() + split + 1, words.end());
+  if (verb == "simulate" && !(at + 1 < words.size() && words[at + 1] == "--help")) {
+    mine = std::min(split, at + 1);
+    session.trailing.insert(session.trailing.begin(), words.begin() + mine, words.begin() + split);
+  }
+  if (const int code = Parse(app, static_cast<int>(mine), argv); code != kOk)
+    return code < 0 ? kOk : code;
+  if (session.has_trailing && verb != "submit" && verb != "simulate") {
     Say("allot: only `allot submit` and `allot simulate` take a command after \"--\"");
     return kUsage;
   }
   if (!session.action) return kUsage;
   const StatusOr<int> result = session.action();
-  if (result.ok()) return *result;
-  Say(Complaint(result.status()));
-  return ExitCodeOf(result.status());
+  return result.ok() ? *result : Complain(result.status());
 }
 
 }  // namespace

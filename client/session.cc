@@ -3,11 +3,14 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 
 #include "client/local/addresses.h"
 #include "client/local/files.h"
+#include "client/printable.h"
+#include "common/config/bind.h"
 
 namespace allot::client {
 namespace {
@@ -25,27 +28,46 @@ std::string Trimmed(std::string text) {
   return text.substr(start);
 }
 
-std::string FindServer(const std::string& flag) {
-  if (!flag.empty()) return flag;
-  if (const std::string url = Environment("ALLOT_SERVER"); !url.empty()) return url;
-  const auto local = local::ReadAddresses(std::string(kLocalFolder) + "/scheduler");
-  if (local.ok() && !local->http.empty()) return "http://" + local->http;
-  return kDefaultServer;
+// Where to ask, and whether there is reason to believe that somebody is there.
+struct Found {
+  std::string url;
+  bool expected = true;
+};
+
+Found FindServer(const std::string& flag) {
+  if (!flag.empty()) return {flag};
+  if (const std::string url = Environment("ALLOT_SERVER"); !url.empty()) return {url};
+  if (const std::string http = local::LocalApi(kLocalFolder); !http.empty())
+    return {"http://" + http};
+  return {kDefaultServer, false};
 }
 
 }  // namespace
 
 StatusOr<Endpoint> Session::FindEndpoint() const {
   Endpoint endpoint;
-  endpoint.url = FindServer(server);
+  const Found found = FindServer(server);
+  endpoint.url = found.url;
+  endpoint.patience = found.expected ? kPatience : Duration(0);
+  if (!patience.empty()) {
+    const auto micros = config::ParseDurationMicros(patience);
+    if (!micros.ok()) return InvalidArgument("--patience {}", MessageOf(micros.status()));
+    endpoint.patience = Duration(*micros);
+  }
   if (endpoint.url.find("://") == std::string::npos) endpoint.url = "http://" + endpoint.url;
   if (token_file.empty()) {
     endpoint.token = Environment("ALLOT_TOKEN");
-    return endpoint;
+  } else {
+    ASSIGN_OR_RETURN(const std::string text, local::ReadFile(token_file));
+    endpoint.token = Trimmed(text);
+    if (endpoint.token.empty()) return InvalidArgument("{} holds no token", token_file);
   }
-  ASSIGN_OR_RETURN(const std::string text, local::ReadFile(token_file));
-  endpoint.token = Trimmed(text);
-  if (endpoint.token.empty()) return InvalidArgument("{} holds no token", token_file);
+  // It travels in a header line, which would lose what is not such text.
+  const bool plain = std::all_of(endpoint.token.begin(), endpoint.token.end(),
+                                 [](char c) { return c > ' ' && c <= '~'; });
+  if (!plain)
+    return InvalidArgument("{} holds something else than a token; `allot keys token` makes one",
+                           token_file.empty() ? "ALLOT_TOKEN" : token_file);
   return endpoint;
 }
 
@@ -95,17 +117,19 @@ std::string Complaint(const Status& status) {
   return text;
 }
 
-void Print(const std::string& text) {
-  std::fwrite(text.data(), 1, text.size(), stdout);
-  if (text.empty() || text.back() != '\n') std::fputc('\n', stdout);
-  std::fflush(stdout);
+namespace {
+
+void Put(std::FILE* to, std::string text) {
+  if (text.empty() || text.back() != '\n') text += '\n';
+  std::fwrite(text.data(), 1, text.size(), to);
+  std::fflush(to);
 }
 
-void Say(const std::string& text) {
-  std::string line = text;
-  if (line.empty() || line.back() != '\n') line += '\n';
-  std::fwrite(line.data(), 1, line.size(), stderr);
-}
+}  // namespace
+
+void Print(const std::string& text) { Put(stdout, Printable(text)); }
+void PrintRaw(const std::string& text) { Put(stdout, text); }
+void Say(const std::string& text) { Put(stderr, Printable(text)); }
 
 void Pause(Duration time) {
   const auto millis = std::chrono::duration_cast<std::chrono::milliseconds>(time).count();

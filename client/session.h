@@ -2,7 +2,8 @@
 //
 // The scheduler's address is the first of: --server, $ALLOT_SERVER, the local cluster of this
 // folder (./.allotrope, made by `allot local up`), http://127.0.0.1:7401. The token: --token-file,
-// then $ALLOT_TOKEN.
+// then $ALLOT_TOKEN. A scheduler that is away is waited for (patience.h), unless nobody said that
+// there is one: then the address is only our guess.
 #pragma once
 
 #include <functional>
@@ -18,7 +19,7 @@ namespace allot::client {
 
 struct Session {
   // Flags.
-  std::string server, token_file;
+  std::string server, token_file, patience;
   bool json = false;
   std::optional<double> watch_seconds;
   // Everything after the first "--" of the command line.
@@ -31,8 +32,8 @@ struct Session {
   StatusOr<Endpoint> FindEndpoint() const;
   StatusOr<std::unique_ptr<Api>> Connect() const;
 
-  // Prints what `render` gives: once, or again and again with --watch (until interrupted;
-  // a scheduler that is away for a while is waited for).
+  // Prints what `render` gives: once, or again and again with --watch (until interrupted; one that
+  // was there once is waited for without end).
   StatusOr<int> Show(const std::function<StatusOr<std::string>()>& render) const;
 };
 
@@ -42,8 +43,10 @@ inline constexpr char kLocalFolder[] = ".allotrope";
 // The message a person gets: "allot: …", with a hint for what can be done about it.
 std::string Complaint(const Status& status);
 
-void Print(const std::string& text);  // to standard output, with a newline at the end
-void Say(const std::string& text);    // to standard error, with a newline at the end
-void Pause(Duration time);            // between two looks; ends early on a signal
+// With a newline at the end; what steers terminals is shown instead (printable.h).
+void Print(const std::string& text);     // to standard output
+void Say(const std::string& text);       // to standard error
+void PrintRaw(const std::string& text);  // to standard output, byte by byte: a file's text
+void Pause(Duration time);               // between two looks; ends early on a signal
 
 }  // namespace allot::client

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "client/printable.h"
 #include "common/base/check.h"
 
 namespace allot::client {
@@ -13,18 +14,11 @@ size_t WidthOf(const std::string& text) {
   }));
 }
 
-// What comes from outside must not break the table or the terminal.
-std::string Printable(std::string text) {
-  for (char& c : text)
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
-  return text;
-}
-
 }  // namespace
 
 void Table::Add(std::vector<std::string> cells) {
   CHECK(cells.size() == columns_.size());
-  for (std::string& cell : cells) cell = cell.empty() ? "-" : Printable(std::move(cell));
+  for (std::string& cell : cells) cell = cell.empty() ? "-" : OneLine(cell);
   rows_.push_back(std::move(cells));
 }
 

@@ -3,17 +3,22 @@
 #include <map>
 #include <utility>
 
+#include "client/printable.h"
 #include "common/json/json.h"
 
 namespace allot::client {
 namespace {
 
-// Reads one JSON object leniently: a field of another type than ours counts as absent.
+// Reads one JSON object leniently: a field of another type than ours counts as absent. Texts are
+// made fit for a line of a terminal here, where all of them come in, so that no command can forget
+// it.
 class Fields {
  public:
   explicit Fields(const json::object& object) : object_(object) {}
 
-  std::string Text(std::string_view key) const {
+  std::string Text(std::string_view key) const { return OneLine(Raw(key)); }
+  // As it came: for what is written to a file, or shown line by line.
+  std::string Raw(std::string_view key) const {
     const json::value* v = Find(key);
     if (v == nullptr || !v->is_string()) return "";
     return std::string(v->get_string().data(), v->get_string().size());
@@ -55,7 +60,7 @@ class Fields {
     std::vector<std::pair<std::string, double>> out;
     for (const auto& [key, value] : object_)
       if (value.is_number())
-        out.emplace_back(std::string(key.data(), key.size()), value.to_number<double>());
+        out.emplace_back(OneLine({key.data(), key.size()}), value.to_number<double>());
     return out;
   }
   std::vector<std::string> Texts(std::string_view key) const {
@@ -63,7 +68,8 @@ class Fields {
     const json::value* v = Find(key);
     if (v == nullptr || !v->is_array()) return out;
     for (const json::value& item : v->get_array())
-      if (item.is_string()) out.emplace_back(item.get_string().data(), item.get_string().size());
+      if (item.is_string())
+        out.push_back(OneLine({item.get_string().data(), item.get_string().size()}));
     return out;
   }
 
@@ -411,6 +417,13 @@ StatusOr<std::vector<GatewayDeployment>> ParseGatewayDeployments(std::string_vie
   return ParseMany(body, "deployments", GatewayDeploymentOf);
 }
 
+StatusOr<std::vector<std::string>> ParseModels(std::string_view body) {
+  ASSIGN_OR_RETURN(const json::value document, Document(body));
+  const Fields fields(document.get_object());
+  if (!fields.Has("data")) return Internal("the answer lists no models: {}…", body.substr(0, 60));
+  return fields.List<std::string>("data", [](const Fields& f) { return f.Text("id"); });
+}
+
 StatusOr<PolicyView> ParsePolicy(std::string_view body) {
   ASSIGN_OR_RETURN(const json::value document, Document(body));
   const Fields f(document.get_object());
@@ -421,7 +434,7 @@ StatusOr<PolicyView> ParsePolicy(std::string_view body) {
     return name.empty() ? p.Object(key).Text("algorithm") : name;
   };
   PolicyView view{p.Text("name"),         p.Text("description"), algorithm("queue"),
-                  algorithm("placement"), algorithm("routing"),  f.Text("yaml")};
+                  algorithm("placement"), algorithm("routing"),  f.Raw("yaml")};
   const Fields power = p.Object("power");
   view.cluster_watts = power.Number("cluster_watts");
   view.rack_watts = power.Number("rack_watts");
@@ -466,7 +479,7 @@ Status StatusOfAnswer(int http_status, std::string_view body) {
     const Fields fields(document.get_object());
     const Fields inner = fields.Object("error");
     if (const auto it = codes.find(inner.Text("code")); it != codes.end()) code = it->second;
-    if (const std::string text = inner.Text("message"); !text.empty()) message = text;
+    if (const std::string text = inner.Raw("message"); !text.empty()) message = text;
   }
   return Status(code, message);
 }

@@ -185,6 +185,7 @@ StatusOr<ClusterView> ParseCluster(std::string_view body);
 StatusOr<JobExplanation> ParseJobExplanation(std::string_view body);
 StatusOr<RequestExplanation> ParseRequestExplanation(std::string_view body);
 StatusOr<std::vector<GatewayDeployment>> ParseGatewayDeployments(std::string_view body);
+StatusOr<std::vector<std::string>> ParseModels(std::string_view body);
 StatusOr<PolicyView> ParsePolicy(std::string_view body);
 StatusOr<PowerPage> ParsePower(std::string_view body);
 

@@ -29,6 +29,7 @@ std::string DeploymentsText(const std::vector<DeploymentView>& deployments) {
                {"MODEL"},
                {"READY", Table::Align::kRight},
                {"STATE"},
+               {"RESTARTS", Table::Align::kRight},
                {"OBJECTIVE"}});
   Table replicas({{"REPLICA"},
                   {"DEPLOYMENT"},
@@ -43,11 +44,18 @@ std::string DeploymentsText(const std::vector<DeploymentView>& deployments) {
   std::string waiting;
   for (const DeploymentView& d : deployments) {
     const bool whole = d.ready >= d.wanted;
+    int64_t restarts = 0;
+    bool looping = false;  // one that was started again and again is not there
+    for (const ReplicaView& r : d.replicas) {
+      restarts += r.restarts;
+      looping |= r.restarts > 1 && r.phase != "ready";
+    }
     table.Add({d.name, d.tenant, d.model, fmt::format("{}/{}", d.ready, d.wanted),
                d.stopping ? "stopping"
+               : looping  ? "failing"
                : whole    ? "ready"
                           : "starting",
-               ObjectiveOf(d)});
+               std::to_string(restarts), ObjectiveOf(d)});
     for (const ReplicaView& r : d.replicas)
       replicas.Add({r.id, d.name, r.node, r.phase, Devices(r.devices), LeastIsolation(r.devices),
                     AnyEmulated(r.devices) ? "emulated" : " ", PerHour(r.price_usd_per_hour),

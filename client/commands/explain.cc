@@ -1,6 +1,11 @@
+#include <algorithm>
+
 #include "client/commands/commands.h"
+#include "client/doctor.h"
+#include "client/gateways.h"
 #include "client/table.h"
 #include "client/text.h"
+#include "client/verbs.h"
 #include "common/base/ids.h"
 
 namespace allot::client {
@@ -17,7 +22,8 @@ std::string JobText(const JobExplanation& e) {
   std::string out = fmt::format("{} is {}", e.job, e.phase);
   if (e.waited_seconds) out += fmt::format(", waited {}", Seconds(e.waited_seconds));
   out += "\n";
-  if (e.never) out += "No node that was ever here could run it, even when empty.\n";
+  if (e.never)
+    out += "Never: no node that was ever here could run a task of it, even when empty.\n";
   if (!e.reasons.empty()) out += "Why it waits:\n" + ReasonLines(e.reasons);
   if (!e.remedies.empty()) {
     out += "What would change that:\n";
@@ -29,11 +35,19 @@ std::string JobText(const JobExplanation& e) {
                {"ISOLATION"},
                {""},
                {"PRICE", Table::Align::kRight},
-               {"SCORE", Table::Align::kRight},
+               {"OVER BEST", Table::Align::kRight},
                {"VERDICT"}});
+  // A score has no zero that means something, so only its distance from the best is told.
+  std::optional<double> best;
   for (const JobCandidate& c : e.candidates)
+    if (c.score_usd) best = std::min(best.value_or(*c.score_usd), *c.score_usd);
+  for (const JobCandidate& c : e.candidates) {
+    std::optional<double> over;
+    if (c.score_usd) over = *c.score_usd - *best;
     table.Add({c.node, c.device_model, c.isolation, c.emulated ? "emulated" : " ",
-               PerHour(c.price_usd_per_hour), Money(c.score_usd), c.verdict});
+               PerHour(c.price_usd_per_hour), over && *over > 0 ? "+" + Money(over) : Money(over),
+               c.verdict});
+  }
   return out + "\n" + table.ToString();
 }
 
@@ -75,8 +89,9 @@ StatusOr<std::string> ExplainRequest(const Session& session, Api& api, const std
     return NotFound("the cluster has no gateway, so it has no requests");
   Status last = NotFound("no gateway knows {}; they keep a request for a while only", id);
   for (const GatewayRef& gateway : cluster.view.gateways) {
-    ASSIGN_OR_RETURN(const std::unique_ptr<Api> there,
-                     Api::Connect({"http://" + gateway.http_address, api.endpoint().token}));
+    ASSIGN_OR_RETURN(
+        const std::unique_ptr<Api> there,
+        Api::Connect({.url = GatewayUrl(gateway, api.url()), .token = api.endpoint().token}));
     StatusOr<Answer<RequestExplanation>> answer = there->ExplainRequest(id);
     if (answer.ok()) return session.json ? std::move(answer->body) : RequestText(answer->view);
     if (answer.status().code() != StatusCode::kNotFound) last = answer.status();
@@ -84,24 +99,64 @@ StatusOr<std::string> ExplainRequest(const Session& session, Api& api, const std
   return last;
 }
 
-StatusOr<std::string> ExplainDeployment(const Session& session, Api& api, const std::string& id) {
-  ASSIGN_OR_RETURN(Answer<DeploymentView> answer, api.Deployment(id));
-  if (session.json) return std::move(answer.body);
-  const DeploymentView& d = answer.view;
+std::string DeploymentText(const DeploymentView& d) {
   std::string out = fmt::format("{}: {} of {} replicas ready\n", d.name, d.ready, d.wanted);
   for (const WaitingGroup& group : d.waiting)
     out += fmt::format("{} of group {} wait:\n", group.count, group.group) +
            ReasonLines(group.reasons);
   for (const ReplicaView& replica : d.replicas)
     if (!replica.message.empty())
-      out += fmt::format("{} on {} is {}: {}\n", replica.id, replica.node, replica.phase,
-                         replica.message);
+      out += fmt::format(
+          "{} on {} is {}{}: {}\n", replica.id, replica.node, replica.phase,
+          replica.restarts > 0 ? fmt::format(" after {} restarts", replica.restarts) : "",
+          replica.message);
   return out;
 }
 
-StatusOr<std::string> Explain(const Session& session, Api& api, const std::string& id) {
+StatusOr<std::string> ExplainReplica(const Session& session, Api& api, const std::string& id) {
+  ASSIGN_OR_RETURN(const auto deployments, api.Deployments());
+  for (const DeploymentView& d : deployments.view) {
+    for (const ReplicaView& r : d.replicas) {
+      if (r.id != id) continue;
+      if (session.json) {
+        ASSIGN_OR_RETURN(Answer<DeploymentView> answer, api.Deployment(d.name));
+        return std::move(answer.body);
+      }
+      return fmt::format(
+          "{} of {} on {} is {}, restarted {} times{}{}\n`allot logs {}` shows what it "
+          "wrote.\n",
+          r.id, d.name, r.node, r.phase, r.restarts, r.message.empty() ? "" : ": ", r.message,
+          r.id);
+    }
+  }
+  return NotFound("there is no {}; `allot deployments` lists replicas", id);
+}
+
+// A name may be a deployment's or a node's.
+StatusOr<std::string> ExplainName(const Session& session, Api& api, const std::string& name) {
+  StatusOr<Answer<DeploymentView>> answer = api.Deployment(name);
+  if (answer.ok()) return session.json ? std::move(answer->body) : DeploymentText(answer->view);
+  if (answer.status().code() != StatusCode::kNotFound) return answer.status();
+  ASSIGN_OR_RETURN(const Answer<std::vector<NodeView>> nodes, api.Nodes());
+  const bool node = std::any_of(nodes.view.begin(), nodes.view.end(),
+                                [&](const NodeView& n) { return n.name == name; });
+  if (!node)
+    return NotFound(
+        "there is no deployment and no node \"{}\"; jobs are explained as job-17, requests as "
+        "req-…, replicas as replica-3",
+        name);
+  ASSIGN_OR_RETURN(const Answer<ClusterView> cluster, api.Cluster());
+  ASSIGN_OR_RETURN(const Answer<std::vector<DeviceView>> devices, api.Devices());
+  std::vector<Diagnosis> all = Diagnose(cluster.view, nodes.view, devices.view);
+  std::erase_if(all, [&](const Diagnosis& d) { return d.node != name; });
+  return session.json ? DoctorJson(all) : DoctorText(all.at(0));
+}
+
+StatusOr<std::string> Explain(const Session& session, Api& api, const std::string& given) {
+  const std::string id = JobId(given);
   if (ParseRequestId(id)) return ExplainRequest(session, api, id);
-  if (!ParseJobId(id)) return ExplainDeployment(session, api, id);
+  if (id.starts_with("replica-")) return ExplainReplica(session, api, id);
+  if (!ParseJobId(id)) return ExplainName(session, api, id);
   ASSIGN_OR_RETURN(Answer<JobExplanation> answer, api.ExplainJob(id));
   return session.json ? std::move(answer.body) : JobText(answer.view);
 }
@@ -111,11 +166,13 @@ StatusOr<std::string> Explain(const Session& session, Api& api, const std::strin
 void AddExplain(CLI::App& app, Session& session) {
   CLI::App* command =
       AddCommand(app, "explain", "Tell why a job waits, or why a request went where it went",
-                 "  allot explain job-17\n"
+                 "  allot explain job-17                 (or 17)\n"
                  "  allot explain req-00000000000000f3   (X-Allot-Request-Id of an answer)\n"
-                 "  allot explain chat                   (a deployment)");
+                 "  allot explain chat                   (a deployment)\n"
+                 "  allot explain replica-3\n"
+                 "  allot explain gpu                    (a node, as `allot doctor gpu`)");
   auto id = std::make_shared<std::string>();
-  AddName(command, "ID", *id, "Job, request or deployment");
+  AddName(command, "ID", *id, "Job, request, deployment, replica or node");
   AddJson(command, session);
   AddWatch(command, session);
   OnRun(command, session, [&session, id]() -> StatusOr<int> {

@@ -1,7 +1,10 @@
+#include <map>
+
 #include "client/commands/commands.h"
 #include "client/follow.h"
 #include "client/table.h"
 #include "client/text.h"
+#include "client/verbs.h"
 
 namespace allot::client {
 namespace {
@@ -23,7 +26,34 @@ std::string WhereOf(const JobView& job) {
   return node + " " + Devices(devices);
 }
 
-std::string JobTable(const std::vector<JobView>& jobs) {
+// Why a job is where it is: what ended it, or what it waits for.
+using Reasons = std::map<std::string, std::string>;
+
+// Each is a question of its own, so only for the first that wait; the rest say where to ask.
+constexpr size_t kReasonsAsked = 20;
+
+Reasons ReasonsOf(Api& api, const std::vector<JobView>& jobs) {
+  Reasons out;
+  size_t asked = 0;
+  for (const JobView& job : jobs) {
+    if (job.done()) {
+      out[job.id] = job.message;
+    } else if (job.phase == "pending" && asked++ < kReasonsAsked) {
+      const auto why = api.ExplainJob(job.id);
+      if (!why.ok()) continue;  // It may have been placed meanwhile.
+      if (why->view.never) {
+        out[job.id] = "never";
+      } else if (!why->view.reasons.empty()) {
+        out[job.id] = why->view.reasons[0].reason;
+      }
+    } else if (job.phase == "pending") {
+      out[job.id] = "(allot explain)";
+    }
+  }
+  return out;
+}
+
+std::string JobTable(const std::vector<JobView>& jobs, const Reasons& reasons) {
   Table table({{"JOB"},
                {"NAME"},
                {"TENANT"},
@@ -34,11 +64,16 @@ std::string JobTable(const std::vector<JobView>& jobs) {
                {"RAN", Table::Align::kRight},
                {"COST", Table::Align::kRight},
                {"WHERE"},
-               {""}});
+               {""},
+               {"REASON"}});
+  const auto reason = [&](const JobView& job) {
+    const auto it = reasons.find(job.id);
+    return it == reasons.end() || it->second.empty() ? std::string(" ") : it->second;
+  };
   for (const JobView& job : jobs)
     table.Add({job.id, job.name, job.tenant, ResultOf(job), std::to_string(job.tasks_total),
                std::to_string(job.priority), Seconds(job.waited_seconds), Seconds(job.ran_seconds),
-               Money(job.cost_usd), WhereOf(job), job.emulated ? "emulated" : " "});
+               Money(job.cost_usd), WhereOf(job), job.emulated ? "emulated" : " ", reason(job)});
   return table.ToString();
 }
 
@@ -98,7 +133,7 @@ struct ListFlags {
 StatusOr<int> List(const Session& session, const ListFlags& flags) {
   ASSIGN_OR_RETURN(const std::unique_ptr<Api> api, session.Connect());
   return session.Show([&]() -> StatusOr<std::string> {
-    JobQuery query{flags.phase, flags.tenant, flags.before, flags.limit};
+    JobQuery query{flags.phase, flags.tenant, JobId(flags.before), flags.limit};
     if (session.json && !flags.all) {
       ASSIGN_OR_RETURN(Answer<JobPage> page, api->Jobs(query));
       return std::move(page.body);
@@ -114,7 +149,7 @@ StatusOr<int> List(const Session& session, const ListFlags& flags) {
     } while (flags.all && !next.empty());
     if (session.json) return bodies;  // One page a line.
     if (jobs.empty()) return std::string("no jobs\n");
-    std::string out = JobTable(jobs);
+    std::string out = JobTable(jobs, ReasonsOf(*api, jobs));
     if (!next.empty())
       out += fmt::format("… and older ones: --all, or --before {} for the next page\n", next);
     return out;
@@ -134,7 +169,8 @@ StatusOr<int> Wait(const Session& session, const WaitFlags& flags) {
   const Deadline deadline = DeadlineAfter(timeout);
   ASSIGN_OR_RETURN(const std::unique_ptr<Api> api, session.Connect());
   int code = 0;
-  for (const std::string& id : flags.ids) {
+  for (const std::string& given : flags.ids) {
+    const std::string id = JobId(given);
     ASSIGN_OR_RETURN(const Answer<JobView> job, WaitForJob(*api, id, deadline));
     const int its = static_cast<int>(job.view.code.value_or(kFailed));
     if (code == 0) code = its;
@@ -148,7 +184,8 @@ StatusOr<int> Wait(const Session& session, const WaitFlags& flags) {
 StatusOr<int> Cancel(const Session& session, const std::vector<std::string>& ids) {
   ASSIGN_OR_RETURN(const std::unique_ptr<Api> api, session.Connect());
   Status first;
-  for (const std::string& id : ids) {
+  for (const std::string& given : ids) {
+    const std::string id = JobId(given);
     const StatusOr<Answer<JobView>> job = api->Cancel(id);
     if (!job.ok()) {
       Say(Complaint(job.status()));
@@ -168,9 +205,12 @@ StatusOr<int> Cancel(const Session& session, const std::vector<std::string>& ids
 void AddJobs(CLI::App& app, Session& session) {
   CLI::App* jobs = AddCommand(app, "jobs", "List jobs, newest first",
                               "  allot jobs --phase running --watch\n"
-                              "  allot jobs --tenant research --all --json");
+                              "  allot jobs --tenant research --all --json\n"
+                              "REASON is what ended a job, or the first thing it waits for; `allot "
+                              "explain` tells all.");
   auto list = std::make_shared<ListFlags>();
-  jobs->add_option("--phase", list->phase, "pending, running, stopping or finished");
+  jobs->add_option("--phase", list->phase, "pending, running, stopping or finished")
+      ->check(CLI::IsMember({"pending", "running", "stopping", "finished"}));
   jobs->add_option("--tenant", list->tenant, "Only this tenant's");
   jobs->add_option("--limit", list->limit, "How many")->check(CLI::Range(1, 1000));
   jobs->add_option("--before", list->before, "Only those older than this job");
@@ -187,7 +227,7 @@ void AddJobs(CLI::App& app, Session& session) {
   OnRun(job, session, [&session, id]() -> StatusOr<int> {
     ASSIGN_OR_RETURN(const std::unique_ptr<Api> api, session.Connect());
     return session.Show([&]() -> StatusOr<std::string> {
-      ASSIGN_OR_RETURN(Answer<JobView> answer, api->Job(*id));
+      ASSIGN_OR_RETURN(Answer<JobView> answer, api->Job(JobId(*id)));
       return session.json ? std::move(answer.body) : JobPageText(answer.view);
     });
   });

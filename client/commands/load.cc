@@ -1,5 +1,9 @@
 #include "client/load/load.h"
+
+#include <algorithm>
+
 #include "client/commands/commands.h"
+#include "client/gateways.h"
 #include "client/load/report.h"
 #include "client/local/files.h"
 
@@ -25,15 +29,13 @@ StatusOr<int> Compare(const std::vector<std::string>& files) {
 StatusOr<int> Load(const Session& session, const Flags& flags) {
   if (!flags.reports.empty()) return Compare(flags.reports);
   load::Options options = flags.options;
-  if (options.model.empty()) return InvalidArgument("give --model, one of GET /v1/models");
+  if (options.model.empty())
+    return InvalidArgument("give --model, one of those in `allot deployments`");
   ASSIGN_OR_RETURN(const Endpoint endpoint, session.FindEndpoint());
   options.token = endpoint.token;
-  if (options.gateway.empty()) {  // The first the scheduler knows.
+  if (options.gateway.empty()) {  // The first of those the scheduler knows that answers.
     ASSIGN_OR_RETURN(const std::unique_ptr<Api> api, Api::Connect(endpoint));
-    ASSIGN_OR_RETURN(const Answer<ClusterView> cluster, api->Cluster());
-    if (cluster.view.gateways.empty())
-      return Unavailable("the cluster has no gateway; give one with --gateway URL");
-    options.gateway = "http://" + cluster.view.gateways[0].http_address;
+    ASSIGN_OR_RETURN(options.gateway, FindGateway(*api));
   }
   if (options.prompts.empty())
     options.prompts = {"It was", "The night", "She said that", "There is no", "When he came"};
@@ -43,6 +45,11 @@ StatusOr<int> Load(const Session& session, const Flags& flags) {
   ASSIGN_OR_RETURN(const load::LoadRun run, load::Execute(options, progress));
   const load::Report report = load::Summarize(run);
   Print(session.json ? load::ToJson(report) : load::ToTable({report}));
+  const auto failed = std::find_if(run.samples.begin(), run.samples.end(),
+                                   [](const load::Sample& s) { return !s.error.empty(); });
+  if (failed != run.samples.end())
+    Say(fmt::format("allot: {} of {} requests were not answered well; one of them: {}",
+                    report.requests - report.ok, report.requests, failed->error));
   return report.ok == report.requests ? kOk : kFailed;
 }
 
@@ -57,7 +64,8 @@ void AddLoad(CLI::App& app, Session& session) {
       "Exit code 1 when a request was not answered well.");
   auto flags = std::make_shared<Flags>();
   load::Options& o = flags->options;
-  command->add_option("--gateway", o.gateway, "http://host:port; default the cluster's first");
+  command->add_option("--gateway", o.gateway,
+                      "http://host:port; default the first of the cluster's that answers");
   command->add_option("--model", o.model, "Name of the model");
   command->add_option("--requests", o.requests, "How many; default 100")
       ->check(CLI::Range(1, 10'000'000));
@@ -68,8 +76,7 @@ void AddLoad(CLI::App& app, Session& session) {
   command->add_option("--max-tokens", o.max_tokens, "Of each answer; default 32")
       ->check(CLI::Range(1, 1'000'000));
   command->add_option("--prompt", o.prompts, "Repeatable; taken in turn")->allow_extra_args(false);
-  command->add_option("--report", flags->reports, "Send nothing; compare saved --json reports")
-      ->check(CLI::ExistingFile);
+  command->add_option("--report", flags->reports, "Send nothing; compare saved --json reports");
   AddJson(command, session);
   OnRun(command, session, [&session, flags] { return Load(session, *flags); });
 }

@@ -144,6 +144,23 @@ void AddLocal(CLI::App& app, Session& session) {
   AddJson(status, session);
   OnRun(status, session, [&session, flags] { return ShowStatus(session, *flags); });
 
+  CLI::App* env = AddCommand(*local, "env", "Print its addresses as a shell takes them",
+                             "  eval \"$(allot local env)\"; curl $ALLOT_GATEWAY/v1/models\n"
+                             "Exit code 5 when the scheduler is down.");
+  env->add_option("--dir", flags->dir, "Its folder; default ./.allotrope");
+  OnRun(env, session, [flags]() -> StatusOr<int> {
+    const local::Layout layout(flags->dir);
+    const auto addresses = local::ReadAddresses(layout.SchedulerState());
+    if (!addresses.ok() || !local::IsRunning(addresses->pid))
+      return Unavailable("{} has no running scheduler; `allot local up{}` starts one",
+                         layout.folder(), DirFlag(*flags));
+    std::string text = fmt::format("export ALLOT_SERVER=http://{}\n", addresses->http);
+    if (!addresses->gateway_http.empty())
+      text += fmt::format("export ALLOT_GATEWAY=http://{}\n", addresses->gateway_http);
+    Print(text);
+    return 0;
+  });
+
   CLI::App* down = AddCommand(*local, "down", "Stop every process of it, tasks and models too",
                               "  allot local down\nFiles stay; the next `up` goes on with them.");
   down->add_option("--dir", flags->dir, "Its folder; default ./.allotrope");

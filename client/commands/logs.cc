@@ -1,5 +1,6 @@
 #include "client/commands/commands.h"
 #include "client/follow.h"
+#include "client/verbs.h"
 
 namespace allot::client {
 namespace {
@@ -12,7 +13,7 @@ struct Flags {
 StatusOr<int> Logs(const Session& session, const Flags& flags) {
   ASSIGN_OR_RETURN(const Endpoint endpoint, session.FindEndpoint());
   if (!flags.id.starts_with("replica-")) {
-    RETURN_IF_ERROR(PrintJobLogs(endpoint, flags.id, flags.wish));
+    RETURN_IF_ERROR(PrintJobLogs(endpoint, JobId(flags.id), flags.wish));
     return 0;
   }
   if (!flags.wish.tasks.empty() || flags.wish.attempt != 0)
@@ -24,13 +25,14 @@ StatusOr<int> Logs(const Session& session, const Flags& flags) {
 }  // namespace
 
 void AddLogs(CLI::App& app, Session& session) {
-  CLI::App* command = AddCommand(
-      app, "logs", "Print what a job's tasks or a replica wrote",
-      "  allot logs -f job-17\n"
-      "  allot logs job-17 --task 0 --attempt 1\n"
-      "  allot logs replica-3\n"
-      "Standard output and error together, as written; without --task the lines of a gang begin\n"
-      "with the task's rank.");
+  CLI::App* command =
+      AddCommand(app, "logs", "Print what a job's tasks or a replica wrote",
+                 "  allot logs -f job-17\n"
+                 "  allot logs job-17 --task 0 --attempt 1\n"
+                 "  allot logs replica-3\n"
+                 "Standard output and error together, byte by byte as written, so what steers a "
+                 "terminal is not\n"
+                 "kept from it; without --task the lines of a gang begin with the task's rank.");
   auto flags = std::make_shared<Flags>();
   AddName(command, "ID", flags->id, "job-N or replica-N");
   command->add_flag("-f,--follow", flags->wish.follow, "Go on until it has ended");

@@ -55,9 +55,21 @@ std::string NodesText(const std::vector<NodeView>& nodes) {
                           n.name, n.devices_quarantined, n.name);
     for (const std::string& why : n.unfit)
       held += fmt::format("{}: starts nothing now: {}\n", n.name, why);
-    for (const std::string& loss : n.losses)
-      held += fmt::format("{}: not kept apart: {}\n", n.name, loss);
   }
+  // A host's kind of loss is mostly that of all its like: told once, with whose it is.
+  std::vector<std::pair<std::string, std::string>> losses;  // what, whose
+  for (const NodeView& n : nodes) {
+    for (const std::string& loss : n.losses) {
+      const auto same = std::find_if(losses.begin(), losses.end(),
+                                     [&](const auto& row) { return row.first == loss; });
+      if (same == losses.end())
+        losses.emplace_back(loss, n.name);
+      else
+        same->second += ", " + n.name;
+    }
+  }
+  for (const auto& [loss, whose] : losses)
+    held += fmt::format("{}: not kept apart: {}\n", whose, loss);
   return table.ToString() + UnderTable(held);
 }
 
@@ -98,15 +110,15 @@ StatusOr<std::string> Drain(Session& session, const std::string& node, const std
     if (session.json) return std::move(answer.body);
     if (!drain) return fmt::format("{} of {} takes work again", device, node);
     const std::string& user = answer.view.used_by;
-    return fmt::format("{} of {} takes nothing new{}", device, node,
-                       user.empty() ? "" : "; " + user + " still runs there");
+    return fmt::format("nothing new starts on {} of {}{}", device, node,
+                       user.empty() ? "" : "; " + user + " runs there and goes on");
   }
   ASSIGN_OR_RETURN(Answer<NodeView> answer, api->Drain(node, drain));
   if (session.json) return std::move(answer.body);
   const NodeView& n = answer.view;
   if (drain) {
-    return fmt::format("{} takes nothing new; {} tasks and {} replicas still run there", n.name,
-                       n.tasks, n.replicas);
+    return fmt::format("nothing new starts on {}; {} tasks and {} replicas run there and go on",
+                       n.name, n.tasks, n.replicas);
   }
   std::string text = fmt::format("{} takes work again", n.name);
   if (n.devices_quarantined > 0)
@@ -117,14 +129,17 @@ StatusOr<std::string> Drain(Session& session, const std::string& node, const std
 
 void AddDrain(CLI::App& app, Session& session, bool drain) {
   CLI::App* command =
-      drain ? AddCommand(app, "drain",
-                         "Take a node, or a device, out: what runs ends, nothing new starts",
-                         "  allot drain node-7 && allot nodes\n"
-                         "  allot drain node-7 --device 0000:17:00.0")
-            : AddCommand(app, "undrain",
-                         "Take a node, or a device, in again: ends its drain and its quarantine",
-                         "  allot undrain node-7\n"
-                         "  allot undrain node-7 --device 0000:17:00.0");
+      drain
+          ? AddCommand(app, "drain",
+                       "Take a node, or a device, out of service: nothing new starts there, what "
+                       "runs goes on",
+                       "  allot drain node-7 && allot nodes\n"
+                       "  allot drain node-7 --device 0000:17:00.0\n"
+                       "Until `allot undrain`. `allot cancel` and `allot undeploy` end what runs.")
+          : AddCommand(app, "undrain",
+                       "Take a node, or a device, in again: ends its drain and its quarantine",
+                       "  allot undrain node-7\n"
+                       "  allot undrain node-7 --device 0000:17:00.0");
   auto name = std::make_shared<std::string>();
   auto device = std::make_shared<std::string>();
   AddName(command, "NODE", *name, "Its name in `allot nodes`");

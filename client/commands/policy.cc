@@ -76,7 +76,11 @@ void AddPolicy(CLI::App& app, Session& session) {
   OnRun(show, session, [&session, yaml]() -> StatusOr<int> {
     ASSIGN_OR_RETURN(const std::unique_ptr<Api> api, session.Connect());
     ASSIGN_OR_RETURN(const Answer<PolicyView> answer, api->Policy());
-    Print(session.json ? answer.body : *yaml ? answer.view.yaml : PolicyPage(answer.view));
+    if (*yaml && !session.json) {
+      PrintRaw(answer.view.yaml);
+    } else {
+      Print(session.json ? answer.body : PolicyPage(answer.view));
+    }
     return 0;
   });
 }

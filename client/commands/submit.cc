@@ -54,12 +54,11 @@ StatusOr<int> Submit(const Session& session, const Flags& flags) {
   SayOnInterrupt(id);
   if (flags.follow) {
     Say(id);
-    RETURN_IF_ERROR(PrintJobLogs(api->endpoint(), id, {.follow = true, .known = Known::kAnswered}));
+    RETURN_IF_ERROR(PrintJobLogs(api->endpoint(), id, {.follow = true}));
   } else if (!session.json) {
     Print(id);
   }
-  ASSIGN_OR_RETURN(const Answer<JobView> done,
-                   WaitForJob(*api, id, std::nullopt, std::chrono::seconds(25), Known::kAnswered));
+  ASSIGN_OR_RETURN(const Answer<JobView> done, WaitForJob(*api, id, std::nullopt));
   if (session.json && !flags.follow) Print(done.body);
   const int code = static_cast<int>(done.view.code.value_or(kFailed));
   if (!session.json)

@@ -45,14 +45,10 @@ std::string BashCompletion(const CLI::App& root) {
 }  // namespace
 
 void AddTools(CLI::App& app, Session& session) {
-  CLI::App* simulate = AddCommand(app, "simulate", "Run allot-sim: the same cores in virtual time",
-                                  "  allot simulate --seed 7\n  allot simulate -- --help");
-  simulate->prefix_command();
-  OnRun(simulate, session, [&session, simulate]() -> StatusOr<int> {
-    std::vector<std::string> args = simulate->remaining();
-    args.insert(args.end(), session.trailing.begin(), session.trailing.end());
-    return Simulate(args);
-  });
+  CLI::App* simulate =
+      AddCommand(app, "simulate", "Run allot-sim: the same cores in virtual time",
+                 "  allot simulate --seed 7\n  allot simulate -- --help   (the simulator's own)");
+  OnRun(simulate, session, [&session]() -> StatusOr<int> { return Simulate(session.trailing); });
 
   CLI::App* version = AddCommand(app, "version", "Print the version", "  allot version");
   OnRun(version, session, []() -> StatusOr<int> {

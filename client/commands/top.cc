@@ -2,6 +2,7 @@
 #include <map>
 
 #include "client/commands/commands.h"
+#include "client/gateways.h"
 #include "client/table.h"
 #include "client/text.h"
 
@@ -29,7 +30,9 @@ StatusOr<Picture> Look(Api& api) {
   ASSIGN_OR_RETURN(p.queue, api.Jobs({.phase = "pending", .limit = kQueueShown}));
   if (auto power = api.Power(); power.ok()) p.power = *std::move(power);
   for (const GatewayRef& gateway : p.cluster.view.gateways) {
-    const auto there = Api::Connect({"http://" + gateway.http_address, api.endpoint().token});
+    const auto there = Api::Connect({.url = GatewayUrl(gateway, api.url()),
+                                     .token = api.endpoint().token,
+                                     .timeout = std::chrono::seconds(3)});
     if (!there.ok()) continue;
     const auto load = (*there)->GatewayDeployments();
     if (load.ok()) p.load.insert(p.load.end(), load->view.begin(), load->view.end());

@@ -1,5 +1,6 @@
 #include "client/load/load.h"
 
+#include <algorithm>
 #include <atomic>
 #include <charconv>
 #include <chrono>
@@ -7,7 +8,8 @@
 #include <thread>
 
 #include "client/api.h"
-#include "common/http/client.h"
+#include "common/base/near_word.h"
+#include "common/http/blocking_client.h"
 #include "common/json/json.h"
 
 namespace allot::client::load {
@@ -78,12 +80,29 @@ Sample Send(http::BlockingClient& client, const Options& options, int number) {
   sample.seconds = SecondsSince(start);
   if (!answer.ok()) {
     sample.truncated = sample.ttft_seconds.has_value();
+    sample.error = MessageOf(answer.status());
     return sample;
   }
   sample.status = answer->status;
+  if (const Status status = StatusOfAnswer(answer->status, answer->body); !status.ok())
+    sample.error = fmt::format("{}: {}", answer->status, MessageOf(status));
   sample.truncated = sample.stream && sample.status == 200 && !EndsWithDone(tail);
   ReadHeaders(answer->headers, &sample);
   return sample;
+}
+
+// A name nobody serves would be as many 404s as requests were asked for.
+Status CheckModel(Api& api, const std::string& model) {
+  const StatusOr<std::vector<std::string>> listed = api.Models();
+  if (!listed.ok()) return absl::OkStatus();  // Then the requests will tell.
+  const std::vector<std::string>& models = *listed;
+  if (std::find(models.begin(), models.end(), model) != models.end()) return absl::OkStatus();
+  if (models.empty())
+    return NotFound("{} serves no model; `allot deploy FILE` makes a deployment of one", api.url());
+  const std::string near = NearWord(model, models);
+  return NotFound("{} serves no model \"{}\"{}; there are {}", api.url(), model,
+                  near.empty() ? "" : fmt::format(", did you mean \"{}\"?", near),
+                  fmt::join(models, ", "));
 }
 
 }  // namespace
@@ -95,8 +114,10 @@ bool EndsWithDone(std::string_view tail) {
 
 StatusOr<LoadRun> Execute(const Options& options, const std::function<void(int)>& progress) {
   LoadRun run;
-  ASSIGN_OR_RETURN(const std::unique_ptr<Api> api, Api::Connect({options.gateway, options.token}));
+  ASSIGN_OR_RETURN(const std::unique_ptr<Api> api,
+                   Api::Connect({.url = options.gateway, .token = options.token}));
   ASSIGN_OR_RETURN(const auto deployments, api->GatewayDeployments());
+  RETURN_IF_ERROR(CheckModel(*api, options.model));
   for (const GatewayDeployment& d : deployments.view)
     for (const RequestCandidate& replica : d.predictions)
       run.concurrency[replica.replica] = replica.concurrency;

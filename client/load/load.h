@@ -38,6 +38,7 @@ struct Sample {
   double seconds = 0;
   std::optional<double> ttft_seconds;  // streams: until the first piece
   bool ok() const { return status == 200 && !truncated; }
+  std::string error = {};  // of one that was not answered well
 };
 
 struct LoadRun {

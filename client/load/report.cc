@@ -158,45 +158,80 @@ StatusOr<Report> FromJson(const std::string& text, const std::string& place) {
   }
 }
 
+namespace {
+
+bool Emulated(const Report& report) {
+  return std::any_of(report.shares.begin(), report.shares.end(),
+                     [](const Share& share) { return share.emulated; });
+}
+
+Table::Column Right(std::string title) { return {std::move(title), Table::Align::kRight}; }
+
+}  // namespace
+
+// An emulated device computes on its host's processors, whatever it stands for. So all of them take
+// the same time, and a policy that pays for the fastest pays for nothing: side by side, times, and
+// what is made of times and prices, would say which policy is better on machines that nobody has.
 std::string ToTable(const std::vector<Report>& reports) {
-  Table runs({{"POLICY"},
-              {"REQUESTS", Table::Align::kRight},
-              {"OK", Table::Align::kRight},
-              {"STREAMED", Table::Align::kRight},
-              {"P50", Table::Align::kRight},
-              {"P95", Table::Align::kRight},
-              {"P99", Table::Align::kRight},
-              {"TTFT P50", Table::Align::kRight},
-              {"TTFT P95", Table::Align::kRight},
-              {"REQ/S", Table::Align::kRight},
-              {"COST/1000", Table::Align::kRight},
-              {"ENERGY/1000", Table::Align::kRight}});
-  Table devices({{"POLICY"},
-                 {"KIND"},
-                 {"DEVICE"},
-                 {""},
-                 {"REQUESTS", Table::Align::kRight},
-                 {"SHARE", Table::Align::kRight},
-                 {"P50", Table::Align::kRight},
-                 {"P95", Table::Align::kRight}});
+  const bool emulated = std::any_of(reports.begin(), reports.end(), Emulated);
+  const bool comparable = reports.size() == 1 || !emulated;
+  std::vector<Table::Column> run_columns = {
+      {"POLICY"}, Right("REQUESTS"), Right("OK"), Right("STREAMED")};
+  std::vector<Table::Column> device_columns = {{"POLICY"}, {"KIND"},          {"DEVICE"},
+                                               {""},       Right("REQUESTS"), Right("SHARE")};
+  if (comparable) {
+    for (const char* title :
+         {"P50", "P95", "P99", "TTFT P50", "TTFT P95", "REQ/S", "COST/1000", "ENERGY/1000"})
+      run_columns.push_back(Right(title));
+    for (const char* title : {"P50", "P95"}) device_columns.push_back(Right(title));
+  }
+  Table runs(std::move(run_columns)), devices(std::move(device_columns));
   std::string failures;
   for (const Report& r : reports) {
-    runs.Add({r.policy, std::to_string(r.requests), std::to_string(r.ok),
-              std::to_string(r.streamed), P(r.latency_seconds, &Quantiles::p50),
-              P(r.latency_seconds, &Quantiles::p95), P(r.latency_seconds, &Quantiles::p99),
-              P(r.ttft_seconds, &Quantiles::p50), P(r.ttft_seconds, &Quantiles::p95),
-              r.seconds > 0 ? fmt::format("{:.0f}", r.requests / r.seconds) : "",
-              Money(r.cost_usd_per_1000), Energy(r.energy_joules_per_1000)});
-    for (const Share& s : r.shares)
-      devices.Add({r.policy, s.kind, s.device_model, s.emulated ? "emulated" : " ",
-                   std::to_string(s.requests), Ratio(s.ratio),
-                   P(s.latency_seconds, &Quantiles::p50), P(s.latency_seconds, &Quantiles::p95)});
+    std::vector<std::string> cells = {r.policy, std::to_string(r.requests), std::to_string(r.ok),
+                                      std::to_string(r.streamed)};
+    if (comparable) {
+      for (std::string& cell : std::vector<std::string>{
+               P(r.latency_seconds, &Quantiles::p50), P(r.latency_seconds, &Quantiles::p95),
+               P(r.latency_seconds, &Quantiles::p99), P(r.ttft_seconds, &Quantiles::p50),
+               P(r.ttft_seconds, &Quantiles::p95),
+               r.seconds > 0 ? fmt::format("{:.0f}", r.requests / r.seconds) : "",
+               Money(r.cost_usd_per_1000), Energy(r.energy_joules_per_1000)})
+        cells.push_back(std::move(cell));
+    }
+    runs.Add(std::move(cells));
+    for (const Share& s : r.shares) {
+      std::vector<std::string> row = {r.policy,
+                                      s.kind,
+                                      s.device_model,
+                                      s.emulated ? "emulated" : " ",
+                                      std::to_string(s.requests),
+                                      Ratio(s.ratio)};
+      if (comparable) {
+        row.push_back(P(s.latency_seconds, &Quantiles::p50));
+        row.push_back(P(s.latency_seconds, &Quantiles::p95));
+      }
+      devices.Add(std::move(row));
+    }
     for (const auto& [why, count] : r.failures)
       failures += fmt::format("{}: {} × {}\n", r.policy, count, why);
   }
   std::string out = runs.ToString();
   if (!devices.empty()) out += "\n" + devices.ToString();
   if (!failures.empty()) out += "\nNot ok:\n" + failures;
+  if (!comparable) {
+    out +=
+        "\nTimes, cost and energy are left out: emulated devices compute on this machine's "
+        "processors, "
+        "so all of them\ntake the same time, and differences between policies would say nothing of "
+        "real "
+        "ones. Each report alone has them.\n";
+  } else if (emulated) {
+    out +=
+        "\nEmulated devices compute on this machine's processors: times are those of the "
+        "processors, "
+        "prices those of\nthe devices they stand for.\n";
+  }
   return out;
 }
 

@@ -41,7 +41,8 @@ struct Report {
 Report Summarize(const LoadRun& run);
 std::string ToJson(const Report& report);
 StatusOr<Report> FromJson(const std::string& text, const std::string& place);
-// One row a report; then each report's devices.
+// One row a report; then each report's devices. Of several reports with emulated devices, what is
+// not comparable is left out, and that is said.
 std::string ToTable(const std::vector<Report>& reports);
 
 }  // namespace allot::client::load

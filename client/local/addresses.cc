@@ -4,18 +4,29 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <charconv>
 #include <chrono>
 
 #include "client/local/files.h"
 #include "client/local/processes.h"
-#include "yaml-cpp/yaml.h"
 
 namespace allot::client::local {
 namespace {
 
-std::string Text(const YAML::Node& document, const char* key) {
-  const YAML::Node value = document[key];
-  return value.IsDefined() && value.IsScalar() ? value.Scalar() : "";
+// The value of a `key: value` line of ours, without its quotes; empty if there is none. These files
+// are flat and written by us, and nearly every command reads one before it does anything else.
+std::string ValueOf(std::string_view text, std::string_view key) {
+  while (!text.empty()) {
+    std::string_view line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(line.size() + 1, text.size()));
+    if (!line.starts_with(key) || !line.substr(key.size()).starts_with(": ")) continue;
+    line.remove_prefix(key.size() + 2);
+    if (line.size() >= 2 && line.front() == '"' && line.back() == '"')
+      line = line.substr(1, line.size() - 2);
+    return std::string(line);
+  }
+  return "";
 }
 
 }  // namespace
@@ -24,20 +35,27 @@ StatusOr<Addresses> ReadAddresses(const std::string& state_dir) {
   const std::string path = state_dir + "/addresses.yaml";
   if (!Exists(path)) return NotFound("there is no {}", path);
   ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
-  try {
-    const YAML::Node document = YAML::Load(text);
-    if (!document.IsMap()) return InvalidArgument("{} is not a map", path);
-    Addresses a;
-    a.pid = document["pid"].as<pid_t>(0);
-    a.http = Text(document, "http");
-    a.endpoint = Text(document, "endpoint");
-    a.public_key = Text(document, "public_key");
-    a.gateway_http = Text(document, "gateway_http");
-    a.gateway_endpoint = Text(document, "gateway_endpoint");
-    return a;
-  } catch (const YAML::Exception& e) {
-    return InvalidArgument("{}: {}", path, e.what());
-  }
+  Addresses a;
+  const std::string pid = ValueOf(text, "pid");
+  const auto [end, error] = std::from_chars(pid.data(), pid.data() + pid.size(), a.pid);
+  if (error != std::errc() || end != pid.data() + pid.size())
+    return InvalidArgument("{} names no process", path);
+  a.http = ValueOf(text, "http");
+  a.endpoint = ValueOf(text, "endpoint");
+  a.public_key = ValueOf(text, "public_key");
+  a.gateway_http = ValueOf(text, "gateway_http");
+  a.gateway_endpoint = ValueOf(text, "gateway_endpoint");
+  return a;
+}
+
+std::string LocalApi(const std::string& folder) {
+  const auto addresses = ReadAddresses(folder + "/scheduler");
+  if (addresses.ok() && !addresses->http.empty()) return addresses->http;
+  if (!Exists(folder + "/cluster.yaml") || Exists(folder + "/" + kDownMark)) return "";
+  const auto config = ReadFile(folder + "/scheduler.yaml");
+  if (!config.ok()) return "";
+  const std::string http = ValueOf(*config, "http_listen");
+  return http.ends_with(":0") ? "" : http;  // Not chosen yet.
 }
 
 StatusOr<Addresses> WaitForAddresses(const std::string& state_dir, pid_t pid, Duration timeout,

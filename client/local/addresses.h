@@ -12,6 +12,9 @@
 
 namespace allot::client::local {
 
+// In the folder of a cluster that was stopped on purpose: nobody need wait for it.
+inline constexpr char kDownMark[] = "down";
+
 struct Addresses {
   pid_t pid = 0;
   std::string http;      // host:port
@@ -22,6 +25,11 @@ struct Addresses {
 };
 
 StatusOr<Addresses> ReadAddresses(const std::string& state_dir);
+
+// Where the API of the local cluster in `folder` is, or will be once its scheduler has restarted:
+// the addresses it wrote, else what its config says; empty if the folder holds none, or one that
+// `allot local down` stopped.
+std::string LocalApi(const std::string& folder);
 
 // Waits until the process `pid` has written its addresses. FailedPrecondition if it ends before,
 // DeadlineExceeded after `timeout`, Cancelled once `interrupted` says so. The folder must exist.

@@ -1,6 +1,7 @@
 #include "client/local/cluster.h"
 
 #include <algorithm>
+#include <cstdio>
 
 #include "client/api.h"
 #include "client/local/files.h"
@@ -123,6 +124,7 @@ Status Cluster::UpUnguarded(const UpOptions& options) {
   std::vector<AgentSpec> agents;
   RETURN_IF_ERROR(Prepare(options, &agents));
   RETURN_IF_ERROR(layout_.WriteSchedulerConfig({}));
+  std::remove(layout_.File(kDownMark).c_str());
   progress_("starting the scheduler …");
   ASSIGN_OR_RETURN(const Addresses chosen, StartScheduler(options.timeout));
   RETURN_IF_ERROR(layout_.WriteSchedulerConfig({.endpoint = chosen.endpoint,
@@ -153,6 +155,11 @@ StatusOr<Addresses> Cluster::Up(const UpOptions& options) {
   return ReadAddresses(layout_.SchedulerState());
 }
 
-int Cluster::Down() { return StopProcesses(layout_.folder(), std::chrono::seconds(3)); }
+int Cluster::Down() {
+  // Before the first process goes: whoever asks meanwhile should not wait for what will not return.
+  if (Exists(layout_.File("cluster.yaml")))
+    (void)WriteFile(layout_.File(kDownMark), "stopped by `allot local down`\n", 0644);
+  return StopProcesses(layout_.folder(), std::chrono::seconds(3));
+}
 
 }  // namespace allot::client::local

@@ -57,12 +57,33 @@ std::string SpecText(const AgentSpec& agent) {
 }
 
 // An emulated node offers processor share and memory as well: its devices run on the host.
-std::string OfferOfHost() {
+uint32_t DevicesOf(const AgentSpec& agent) {
+  uint32_t count = 0;
+  for (const EmulatedDevices& d : agent.devices) count += d.count;
+  return count;
+}
+
+// Emulated devices compute on this machine's processors, so their nodes take one for each device,
+// and the host offers what they leave: a processor is offered once. Where there are too few for
+// that, all offer all of them, or a task of one processor would fit nowhere; empty: all there are.
+std::optional<uint32_t> CpusOf(const AgentSpec& agent, const std::vector<AgentSpec>& all,
+                               uint32_t processors) {
+  uint32_t emulated = 0;
+  for (const AgentSpec& other : all)
+    if (!other.host) emulated += DevicesOf(other);
+  if (emulated + 1 > processors) return std::nullopt;
+  return agent.host ? processors - emulated : DevicesOf(agent);
+}
+
+std::string OfferOf(const AgentSpec& agent, const std::vector<AgentSpec>& all) {
+  const uint32_t processors = std::max(1U, std::thread::hardware_concurrency());
+  const std::optional<uint32_t> cpus = CpusOf(agent, all, processors);
+  if (agent.host) return cpus ? fmt::format("offer:\n  cpus: \"{}\"\n", *cpus) : "";
   const auto pages = static_cast<int64_t>(sysconf(_SC_PHYS_PAGES));
   const auto page = static_cast<int64_t>(sysconf(_SC_PAGESIZE));
   const int64_t mebibytes = std::max<int64_t>(512, pages * page / 4 / (1 << 20));
-  return fmt::format("offer:\n  cpus: \"{}\"\n  memory: {}MiB\n",
-                     std::max(1U, std::thread::hardware_concurrency()), mebibytes);
+  return fmt::format("offer:\n  cpus: \"{}\"\n  memory: {}MiB\n", cpus.value_or(processors),
+                     mebibytes);
 }
 
 Status MakeKey(const std::string& path) {
@@ -107,6 +128,12 @@ std::vector<AgentSpec> DefaultAgents() {
 Layout::Layout(std::string folder) : folder_(Absolute(folder)) {}
 
 Status Layout::Prepare(const std::vector<AgentSpec>& agents) const {
+  if (!IsValidUtf8(folder_))
+    return InvalidArgument(
+        "the folder {} is not valid UTF-8, so neither configs nor the API could name it; give "
+        "another "
+        "with --dir",
+        ReplaceInvalidUtf8(folder_));
   for (const char* folder : {"", "keys", "agents", "logs", "nodes", "scheduler", "checkpoints"})
     RETURN_IF_ERROR(MakeFolder(File(folder)));
   std::set<std::string> names;
@@ -170,8 +197,9 @@ Status Layout::WriteAgentConfig(const AgentSpec& agent,
     text += "devices:\n  cpu: false\n  nvidia: false\n  emulated:\n";
     for (const EmulatedDevices& d : agent.devices)
       text += fmt::format("    - {{model: {}, count: {}}}\n", d.model, d.count);
-    text += OfferOfHost();
   }
+  ASSIGN_OR_RETURN(const std::vector<AgentSpec> all, LoadAgents());
+  text += OfferOf(agent, all);
   return WriteFile(AgentConfig(agent.name), text, 0644);
 }
 

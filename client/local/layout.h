@@ -7,6 +7,7 @@
 //   FOLDER/agents/NAME.yaml  FOLDER/nodes/NAME/
 //   FOLDER/policy.yaml       the first policy; later ones are in the scheduler's store
 //   FOLDER/logs/NAME.log     what each program says
+//   FOLDER/down              stopped by `allot local down`
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,7 @@
 #include "client/load/load.h"
 
+#include <atomic>
+
 #include "client/load/report.h"
 #include "gmock/gmock.h"
 #include "tests/unit/client/fake_server.h"
@@ -8,6 +10,7 @@ namespace allot::client::load {
 namespace {
 
 using testing::HasSubstr;
+using testing::Not;
 
 Sample OkSample(double seconds, const std::string& kind, bool stream) {
   Sample s;
@@ -68,6 +71,46 @@ TEST(LoadReport, SharesCountGoodAnswersAndFailuresAreNamed) {
   EXPECT_EQ(report.failures.size(), 3u);
   EXPECT_THAT(ToTable({report}), HasSubstr("1 × HTTP 503"));
   EXPECT_THAT(ToTable({report}), HasSubstr("emulated"));
+}
+
+// Emulated devices are the same processors under several prices.
+TEST(LoadReport, SideBySideOnlyWhatIsComparableIsShown) {
+  LoadRun run;
+  run.seconds = 2;
+  run.samples = {OkSample(1, "GPU", true), OkSample(2, "CPU", false)};
+  const Report emulated = Summarize(run);
+  EXPECT_THAT(ToTable({emulated}), HasSubstr("COST/1000"));
+  EXPECT_THAT(ToTable({emulated}), HasSubstr("times are those of the processors"));
+  const std::string both = ToTable({emulated, emulated});
+  for (const char* column : {"P50", "P95", "TTFT", "REQ/S", "COST", "ENERGY"})
+    EXPECT_THAT(both, Not(HasSubstr(column)));
+  EXPECT_THAT(both, HasSubstr("SHARE"));
+  EXPECT_THAT(both, HasSubstr("are left out: emulated devices"));
+  run.samples = {OkSample(1, "CPU", false), OkSample(2, "CPU", true)};
+  const Report real = Summarize(run);
+  EXPECT_THAT(ToTable({real, real}), HasSubstr("COST/1000"));
+}
+
+TEST(Load, AModelThatNobodyServesIsNamedBeforeAnythingIsSent) {
+  std::atomic<int> sent{0};
+  FakeServer gateway([&](const http::Request& request, http::ResponderPtr responder) {
+    if (request.path == "/allot/v1/deployments")
+      return responder->Send({.body = R"({"version":1,"deployments":[]})"});
+    if (request.path == "/v1/models")
+      return responder->Send(
+          {.body = R"({"object":"list","data":[{"id":"chat"},{"id":"embed"}]})"});
+    ++sent;
+    responder->Send(http::ErrorResponse(NotFound("no such model")));
+  });
+  Options options;
+  options.gateway = gateway.url();
+  options.model = "chta";
+  options.prompts = {"x"};
+  const auto run = Execute(options, [](int) {});
+  EXPECT_EQ(run.status().code(), StatusCode::kNotFound);
+  EXPECT_THAT(MessageOf(run.status()),
+              HasSubstr("serves no model \"chta\", did you mean \"chat\"?"));
+  EXPECT_EQ(sent, 0);
 }
 
 TEST(LoadReport, ItsJsonComesBackAsItWas) {

@@ -1,5 +1,6 @@
 #include "client/table.h"
 
+#include "client/printable.h"
 #include "client/text.h"
 #include "gtest/gtest.h"
 
@@ -26,7 +27,29 @@ TEST(Table, WidthsCountCodePointsNotBytes) {
 TEST(Table, WhatComesFromOutsideCannotSteerTheTerminal) {
   Table table({{"A"}});
   table.Add({"\x1b[2Jgone\n"});
-  EXPECT_EQ(table.ToString(), "A\n [2Jgone\n");
+  EXPECT_EQ(table.ToString(), "A\n\\u001b[2Jgone\\u000a\n");
+}
+
+TEST(Printable, WhatSteersATerminalIsShownAndNothingIsLost) {
+  const std::pair<const char*, const char*> rows[] = {
+      {"plain, \"quoted\", 2\xC3\x97h100", "plain, \"quoted\", 2\xC3\x97h100"},
+      {"\x1b[31mred\x07", "\\u001b[31mred\\u0007"},
+      {"\x7f", "\\u007f"},
+      {"\xC2\x9b"
+       "2J",
+       "\\u009b2J"},  // CSI as one character
+      {"a\xE2\x80\xAE"
+       "b",
+       "a\\u202eb"},  // right to left from here on
+      {"a\rallot: fine", "a\\u000dallot: fine"},
+      {"caf\xe9", "caf\xEF\xBF\xBD"},
+  };
+  for (const auto& [text, shown] : rows) {
+    EXPECT_EQ(Printable(text), shown);
+    EXPECT_EQ(OneLine(text), shown);
+  }
+  EXPECT_EQ(Printable("a\n\tb"), "a\n\tb");
+  EXPECT_EQ(OneLine("a\n\tb"), "a\\u000a\\u0009b");
 }
 
 TEST(Text, QuantitiesReadWell) {

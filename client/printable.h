@@ -1,0 +1,21 @@
+// The one way in which text from outside reaches a terminal.
+//
+// Names, messages and command lines are other people's: an escape sequence in one can clear the
+// screen, retitle the window or turn what stands before it into something else. So control
+// characters, and those that turn the direction of writing, are shown as JSON writes them (\u001b):
+// nobody is steered, and nothing is lost. The output of jobs (`allot logs`) is not text of ours and
+// passes as it is, as it does through `cat`.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace allot::client {
+
+// For whole pages: line breaks and tabs stay. JSON stays the same JSON.
+std::string Printable(std::string_view text);
+// For a name or message within a line: line breaks and tabs are shown too, so that it cannot pass
+// for a line of ours.
+std::string OneLine(std::string_view text);
+
+}  // namespace allot::client
