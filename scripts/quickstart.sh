@@ -79,7 +79,7 @@ awk '/^step .* loss / { split($2, s, "/"); step[++n] = s[1]; loss[n] = $4; if ($
            printf "%8d  %7.4f  %s\n", step[i], loss[i], bar } }' "$work/train.log"
 
 say "Deploying the checkpoint on all three device kinds"
-sed "s|CHECKPOINT|$work/checkpoint|" examples/charlm/deployment.yaml >"$work/deployment.yaml"
+sed "s|--checkpoint, checkpoint|--checkpoint, $work/checkpoint|" examples/charlm/deployment.yaml >"$work/deployment.yaml"
 allot deploy "$work/deployment.yaml" --wait
 allot deployments
 

@@ -4,8 +4,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+usage="usage: scripts/seeds.sh COUNT [FIRST] [--events N] [--faults all|none|KIND,…]"
+case "${1:-}" in -h|--help) echo "$usage"; exit 0 ;; esac
 if [[ $# -lt 1 || ! $1 =~ ^[0-9]+$ || ( $# -ge 2 && ! $2 =~ ^[0-9]+$ ) ]]; then
-  echo "usage: scripts/seeds.sh COUNT [FIRST] [--events N] [--faults all|none|KIND,…]" >&2
+  echo "$usage" >&2
   exit 2
 fi
 count=$1
