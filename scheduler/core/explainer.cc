@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <map>
 
+#include "scheduler/core/never.h"
+
 namespace allot::scheduler {
 namespace {
 
@@ -510,6 +512,8 @@ void Explainer::ExplainPending(Time now, const JobState& job, JobExplanation& ou
     out.reasons.insert(out.reasons.end(), survey.reasons.begin(), survey.reasons.end());
     Remedies(now, demand, survey, out);
   }
+  // More nodes like these would not help, whatever the survey of today's says.
+  if (out.never) out.remedies = {WhatToAsk(ledger_, demand)};
   std::stable_sort(survey.nodes.begin(), survey.nodes.end(),
                    [](const NodeVerdict& a, const NodeVerdict& b) {
                      return a.obstacle != b.obstacle ? a.obstacle > b.obstacle : a.score < b.score;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "scheduler/core/answer.h"
+#include "scheduler/core/never.h"
 
 namespace allot::scheduler {
 namespace {
@@ -13,24 +14,6 @@ bool IsOver(const TaskState& task) { return task.abandoned || task.phase == Task
 
 bool AllOver(const JobState& job) {
   return std::all_of(job.tasks.begin(), job.tasks.end(), IsOver);
-}
-
-// What to ask for instead of what no node could ever run.
-std::string WhatToAsk(const Ledger& ledger, const Demand& demand) {
-  const auto possible = [&](auto change) {
-    Demand other{demand.tasks, demand.resources, demand.devices, {}, 0};
-    for (DeviceRequest& request : other.devices) change(request);
-    if (other.Same(demand)) return false;
-    Resolve(ledger.classes(), other);
-    return ledger.index().EverPossible(other);
-  };
-  if (possible([](DeviceRequest& r) { r.isolation.reset(); }))
-    return "devices that would do are there, but none isolates as much as asked";
-  if (possible([](DeviceRequest& r) { r.joined = false; }))
-    return "enough devices are there, but not joined in one fabric";
-  if (possible([](DeviceRequest& r) { r.count = 1; }))
-    return "ask for fewer devices per task, or for a number that their runtime takes together";
-  return "ask for less per task, or for devices that `allot devices` lists";
 }
 
 }  // namespace
