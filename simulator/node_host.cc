@@ -259,7 +259,7 @@ void NodeHost::SpawnTask(const TaskKey& key, const TaskLaunch& launch) {
     world_.process_ledger.Ended(index_, ToString(key));
     tasks_.erase(it);
     folders_[key].exit = TaskExit{127, 0, "no such file", Clock(), Clock()};
-    if (agent_alive()) Step(agent::TaskSpawnFailed{key, "no such file"});
+    if (agent_alive()) Step(agent::TaskSpawnFailed{key, "no such file", ExitCause::kTask});
   });
 }
 
