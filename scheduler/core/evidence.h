@@ -84,6 +84,9 @@ class Evidence {
   const std::vector<Accuser>& accusers(PlaceId place) const { return places_[place].accusers; }
   // Accused by something that no other place explains: others are better placed elsewhere first.
   bool Suspect(PlaceId place) const;
+  uint32_t Suspicion(PlaceId place) const {  // by how many jobs
+    return static_cast<uint32_t>(places_[place].accusers.size());
+  }
   Elsewhere CountElsewhere(PlaceId place) const;
   // `alternative`: is there another place where its work could have gone? Asked only where nobody
   // knows how the work does elsewhere: then a verdict is a trial, for the next job goes there.

@@ -160,15 +160,17 @@ void PlacementIndex::SetLasting(NodeId node, const Resources& leased, const Devi
   ++capacity_version_;
 }
 
-void PlacementIndex::SetSuspects(NodeId node, bool whole, const DeviceSet& devices) {
+void PlacementIndex::SetSuspects(NodeId node, uint32_t whole, const DeviceSet& devices,
+                                 uint32_t of_devices) {
   Row& row = rows_[node.value() - 1];
-  row.suspect = whole;
+  row.suspicion = whole;
   row.suspects = devices;
+  row.devices_suspicion = of_devices;
 }
 
 void PlacementIndex::ForgetSuspects() {
   for (Row& row : rows_) {
-    row.suspect = false;
+    row.suspicion = row.devices_suspicion = 0;
     row.suspects = DeviceSet();
   }
 }

@@ -39,7 +39,10 @@ class PlacementIndex {
   // All a search looks at, side by side in memory.
   struct Row {
     bool open = false;
-    bool suspect = false;  // the node as a whole, and devices, that fail jobs: better elsewhere
+    // The node as a whole, and devices, that fail jobs: better elsewhere, and best where the fewest
+    // jobs say so.
+    uint32_t suspicion = 0;          // of the node: how many; 0: none
+    uint32_t devices_suspicion = 0;  // the most of any of its suspects
     DeviceSet suspects;
     bool arranged = false;    // which of its accelerators a task gets matters: has a Topology
     bool restricted = false;  // and some sets may not be used
@@ -77,7 +80,7 @@ class PlacementIndex {
   // What replicas lease of the node (their power comes with NodeState).
   void SetLasting(NodeId node, const Resources& leased, const DeviceSet& devices);
   // A preference for searches, nothing more: a suspect takes work when nothing else has room.
-  void SetSuspects(NodeId node, bool whole, const DeviceSet& devices);
+  void SetSuspects(NodeId node, uint32_t whole, const DeviceSet& devices, uint32_t of_devices);
   void ForgetSuspects();
   // Prices of classes have changed, and what their devices count with.
   void Reprice();
@@ -107,8 +110,8 @@ class PlacementIndex {
 
   // Could one task of it run on some node ever registered, were that node empty?
   bool EverPossible(const Demand& demand) const;
-  // Could the whole gang run on the open nodes, had all jobs ended? Beside replicas, and within what
-  // the caps on power leave besides them: those do not end by themselves.
+  // Could the whole gang run on the open nodes, had all jobs ended? Beside replicas, and within
+  // what the caps on power leave besides them: those do not end by themselves.
   bool PossibleWhenEmpty(const Demand& demand) const;
 
   // Would the whole gang fit on what is free now, if only jobs gave their power back?
@@ -135,15 +138,15 @@ class PlacementIndex {
   void MarkClassGrown(ClassId c);
   void TakePower(Row& row);
   void WakeRefused();
-  // How many tasks a node takes whose devices have room for `by_devices`: empty, with nothing but its
-  // replicas, or of what is free of it now.
+  // How many tasks a node takes whose devices have room for `by_devices`: empty, with nothing but
+  // its replicas, or of what is free of it now.
   enum class Of : uint8_t { kEmpty, kWithoutJobs, kFree };
   static uint64_t TasksOn(const Row& row, Of what, uint64_t by_devices, const Resources& each);
   // How many tasks of the option, at most those of the gang, find accelerators of the class there.
   uint64_t TasksByDevices(uint32_t i, ClassId c, Of what, const Demand& demand,
                           const DemandOption& option) const;
-  // Does the gang fit within the caps if all jobs gave their power back, on nodes without jobs or on
-  // what is free of them now?
+  // Does the gang fit within the caps if all jobs gave their power back, on nodes without jobs or
+  // on what is free of them now?
   bool FitsCaps(const Demand& demand, const DemandOption& option, Of what) const;
   std::vector<NodeSet>& MutableBuckets(ClassId c);
 
@@ -151,8 +154,8 @@ class PlacementIndex {
   std::vector<Row> rows_;
   std::vector<std::unique_ptr<const Topology>> topologies_;  // of rows; null where not arranged
   std::vector<DeviceSet> in_service_;                        // of rows: NodeState::accelerators
-  std::vector<std::vector<NodeSet>> buckets_;  // by class
-  std::vector<NodeSet> members_;               // by class
+  std::vector<std::vector<NodeSet>> buckets_;                // by class
+  std::vector<NodeSet> members_;                             // by class
   std::vector<ClassId> grown_;
   std::vector<bool> is_grown_;
   std::vector<uint32_t> grown_nodes_;

@@ -129,7 +129,7 @@ bool PlacementSearch::PlaceByPower(const Demand& demand, const DemandOption& opt
                                    const Limits& limits, uint64_t& work) {
   struct Way {
     MilliWatt power = 0;
-    bool suspect = false;
+    uint32_t suspicion = 0;
     Cost score;
     uint32_t node = 0;
     ClassId device_class = 0;
@@ -146,14 +146,14 @@ bool PlacementSearch::PlaceByPower(const Demand& demand, const DemandOption& opt
         const PriceRate price = PriceOf(demand, option, c, node);
         if (limits.price_cap && price > *limits.price_cap) continue;
         ways.push_back({index_.PowerOf(node, c, option.count, demand.resources.cpus),
-                        Suspect(option, c, node, {}), Score(demand, option, c, node, {}, price),
+                        Suspicion(option, c, node, {}), Score(demand, option, c, node, {}, price),
                         node, c});
       }
     }
   }
   std::sort(ways.begin(), ways.end(), [](const Way& a, const Way& b) {
-    return std::tie(a.power, a.suspect, a.score, a.node, a.device_class) <
-           std::tie(b.power, b.suspect, b.score, b.node, b.device_class);
+    return std::tie(a.power, a.suspicion, a.score, a.node, a.device_class) <
+           std::tie(b.power, b.suspicion, b.score, b.node, b.device_class);
   });
   for (const bool suspects : {false, true}) {
     Forget();
@@ -161,7 +161,7 @@ bool PlacementSearch::PlaceByPower(const Demand& demand, const DemandOption& opt
     for (const Way& way : ways) {
       Taken taken{taken_[way.node], 0};
       while (picks_.size() < demand.tasks &&
-             (suspects || !Suspect(option, way.device_class, way.node, taken)) &&
+             (suspects || Suspicion(option, way.device_class, way.node, taken) == 0) &&
              Fits(demand, option, way.device_class, way.node, taken)) {
         ++work;
         total_ += Score(demand, option, way.device_class, way.node, taken,

@@ -26,9 +26,8 @@ DeviceSet Choose(const PlacementIndex& index, uint32_t node, const DeviceSet& fr
   }
   if (any_set) return index.Pick(node, good, option);
   const DeviceSet pick = index.Pick(node, good, option);
-  const bool as_roomy =
-      !pick.Empty() &&
-      index.Room(node, free.Minus(pick), option) + 1 == index.Room(node, free, option);
+  const bool as_roomy = !pick.Empty() && index.Room(node, free.Minus(pick), option) + 1 ==
+                                             index.Room(node, free, option);
   return as_roomy ? pick : index.Pick(node, free, option);
 }
 
@@ -85,13 +84,13 @@ bool PlacementSearch::Fits(const Demand& demand, const DemandOption& option, Cla
          trial_.Allows(node, index_.PowerOf(node, c, option.count, each.cpus));
 }
 
-bool PlacementSearch::Suspect(const DemandOption& option, ClassId c, uint32_t node,
-                              Taken taken) const {
+uint32_t PlacementSearch::Suspicion(const DemandOption& option, ClassId c, uint32_t node,
+                                    Taken taken) const {
   const PlacementIndex::Row& row = index_.row(node);
-  if (row.suspect) return true;
-  if (option.count == 0 || row.suspects.Empty()) return false;
+  if (option.count == 0 || row.suspects.Empty()) return row.suspicion;
   const DeviceSet good = (row.Find(c)->all & row.devices_free).Minus(row.suspects);
-  return good.Count() < (taken.of_class + 1) * option.count;
+  const bool enough = good.Count() >= (taken.of_class + 1) * option.count;
+  return row.suspicion + (enough ? 0 : row.devices_suspicion);
 }
 
 bool PlacementSearch::FitsOn(const Demand& demand, const Limits& limits, uint32_t node) const {
@@ -179,9 +178,9 @@ void PlacementSearch::Refill(const Demand& demand, const DemandOption& option, c
     const PriceRate price = PriceOf(demand, option, walk.device_class, node);
     if (limits.price_cap && price > *limits.price_cap) continue;
     const Cost score = Score(demand, option, walk.device_class, node, none, price);
-    const bool suspect = Suspect(option, walk.device_class, node, none);
-    window_.push_back(Candidate{suspect, score, node, walk_index, 0});
-    walk.fresh += !suspect;
+    const uint32_t suspicion = Suspicion(option, walk.device_class, node, none);
+    window_.push_back(Candidate{suspicion, score, node, walk_index, 0});
+    walk.fresh += suspicion == 0;
   }
 }
 
@@ -209,9 +208,9 @@ bool PlacementSearch::PlaceOption(const Demand& demand, const DemandOption& opti
     size_t best = window_.size();
     for (size_t i = 0; i < window_.size(); ++i) {
       const Candidate& c = window_[i];
-      if (best == window_.size() || std::tie(c.suspect, c.score.micros, c.node) <
-                                        std::tie(window_[best].suspect, window_[best].score.micros,
-                                                 window_[best].node))
+      if (best == window_.size() ||
+          std::tie(c.suspicion, c.score.micros, c.node) <
+              std::tie(window_[best].suspicion, window_[best].score.micros, window_[best].node))
         best = i;
     }
     if (best == window_.size()) return false;
@@ -221,18 +220,18 @@ bool PlacementSearch::PlaceOption(const Demand& demand, const DemandOption& opti
     // Another class of the same node may have taken what this candidate counted on.
     const auto taken = [&] { return Taken{taken_[chosen.node], chosen.taken}; };
     if (!Fits(demand, option, walk.device_class, chosen.node, taken())) {
-      if (chosen.taken == 0) walk.fresh -= !chosen.suspect;
+      if (chosen.taken == 0) walk.fresh -= chosen.suspicion == 0;
       window_.erase(window_.begin() + static_cast<std::ptrdiff_t>(best));
       continue;
     }
-    if (chosen.taken == 0) walk.fresh -= !chosen.suspect;
+    if (chosen.taken == 0) walk.fresh -= chosen.suspicion == 0;
     total_ += chosen.score;
     ++chosen.taken;
     PickOne(demand, option, walk.device_class, chosen.node);
     if (Fits(demand, option, walk.device_class, chosen.node, taken())) {
       chosen.score = Score(demand, option, walk.device_class, chosen.node, taken(),
                            PriceOf(demand, option, walk.device_class, chosen.node));
-      chosen.suspect = Suspect(option, walk.device_class, chosen.node, taken());
+      chosen.suspicion = Suspicion(option, walk.device_class, chosen.node, taken());
     } else {
       window_.erase(window_.begin() + static_cast<std::ptrdiff_t>(best));
     }
@@ -269,8 +268,9 @@ PlacementSearch::Found PlacementSearch::Collect(const Demand& demand,
         index_.PowerOf(pick.node, pick.device_class, option.count, demand.resources.cpus);
     found.price = found.price + classes_.PriceOfShare(row.cpu_class, demand.resources.cpus);
     if (option.count == 0) continue;
-    placement.devices = Choose(
-        index_, pick.node, (row.Find(pick.device_class)->all & row.devices_free).Minus(used), option);
+    placement.devices =
+        Choose(index_, pick.node, (row.Find(pick.device_class)->all & row.devices_free).Minus(used),
+               option);
     CHECK(placement.devices.Count() == option.count);
     used = used | placement.devices;
     found.price.micros_per_hour +=

@@ -57,7 +57,7 @@ class PlacementSearch {
   static uint32_t FirstBucket(const Demand& demand, const DemandOption& option);
 
   struct Candidate {
-    bool suspect = false;  // taken only if nothing else fits
+    uint32_t suspicion = 0;  // those with any are taken only if nothing else fits, the least first
     Cost score;
     uint32_t node = 0;
     uint32_t walk = 0;
@@ -83,8 +83,8 @@ class PlacementSearch {
   };
   bool Fits(const Demand& demand, const DemandOption& option, ClassId c, uint32_t node,
             Taken taken) const;
-  // Would the next task there be on a device, or a node, that fails jobs?
-  bool Suspect(const DemandOption& option, ClassId c, uint32_t node, Taken taken) const;
+  // How much is said against the next task's place there: a device, or a node, that fails jobs.
+  uint32_t Suspicion(const DemandOption& option, ClassId c, uint32_t node, Taken taken) const;
   PriceRate PriceOf(const Demand& demand, const DemandOption& option, ClassId c,
                     uint32_t node) const;
   Cost Score(const Demand& demand, const DemandOption& option, ClassId c, uint32_t node,

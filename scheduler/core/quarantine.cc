@@ -372,10 +372,15 @@ void QuarantineMachine::Point(NodeId id) {
   const NodeState& node = *ledger_.state().FindNode(id);
   DeviceSet suspects;
   const std::vector<PlaceId>& places = PlacesOf(node);
+  uint32_t most = 0;
   for (uint32_t i = 0; i < places.size(); ++i) {
-    if (evidence_.Suspect(places[i])) suspects.Add(i);
+    if (!evidence_.Suspect(places[i])) continue;
+    suspects.Add(i);
+    most = std::max(most, evidence_.Suspicion(places[i]));
   }
-  ledger_.index().SetSuspects(id, evidence_.Suspect(nodes_[id.value() - 1].whole), suspects);
+  const PlaceId whole = nodes_[id.value() - 1].whole;
+  ledger_.index().SetSuspects(id, evidence_.Suspect(whole) ? evidence_.Suspicion(whole) : 0,
+                              suspects, most);
 }
 
 // ---- time, restarts, policies -----------------------------------------------------------------
