@@ -36,12 +36,6 @@ std::optional<Digest> ParseHex(std::string_view hex) {
   return digest;
 }
 
-std::optional<Role> ParseRole(std::string_view text) {
-  for (Role role : {Role::kViewer, Role::kUser, Role::kAdmin})
-    if (ToString(role) == text) return role;
-  return std::nullopt;
-}
-
 struct Entry {
   Digest digest{};
   Principal principal;
@@ -107,6 +101,12 @@ std::string_view ToString(Role role) {
   return "unknown";
 }
 
+std::optional<Role> ParseRole(std::string_view text) {
+  for (Role role : {Role::kViewer, Role::kUser, Role::kAdmin})
+    if (ToString(role) == text) return role;
+  return std::nullopt;
+}
+
 Status Require(const Principal& principal, Role needed) {
   if (principal.role >= needed) return absl::OkStatus();
   return PermissionDenied("token \"{}\" has role {}; this needs {}", principal.name,
@@ -116,7 +116,8 @@ Status Require(const Principal& principal, Role needed) {
 struct Tokens::Impl {
   Options options;
   FileStamp stamp;
-  std::vector<Entry> entries;
+  std::vector<Entry> entries, learned;
+  uint64_t version = 1;
   Status reload_error;
 
   void ReloadIfChanged() {
@@ -136,6 +137,7 @@ struct Tokens::Impl {
     } else {
       spdlog::info("tokens read again file={} tokens={}", options.file, loaded->size());
       entries = *std::move(loaded);
+      ++version;
     }
   }
 
@@ -143,9 +145,10 @@ struct Tokens::Impl {
   const Principal* Find(std::string_view token) const {
     const Digest digest = Sha256(token);
     const Principal* found = nullptr;
-    for (const Entry& entry : entries)
-      if (sodium_memcmp(digest.data(), entry.digest.data(), digest.size()) == 0)
-        found = &entry.principal;
+    for (const std::vector<Entry>* list : {&learned, &entries})
+      for (const Entry& entry : *list)
+        if (sodium_memcmp(digest.data(), entry.digest.data(), digest.size()) == 0)
+          found = &entry.principal;
     return found;
   }
 };
@@ -154,7 +157,7 @@ Tokens::Tokens(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Tokens::~Tokens() = default;
 
 StatusOr<std::unique_ptr<Tokens>> Tokens::Load(Options options) {
-  if (options.file.empty() && !options.local)
+  if (options.file.empty() && !options.local && !options.learns)
     return InvalidArgument(
         "tokens_file is missing; name one (`allot keys token` adds to it), or set local: true for "
         "a cluster on this machine only");
@@ -183,6 +186,25 @@ const Status& Tokens::Reload() {
   impl_->ReloadIfChanged();
   return impl_->reload_error;
 }
+
+void Tokens::SetLearned(const std::vector<TokenRow>& rows) {
+  impl_->learned.clear();
+  for (const TokenRow& row : rows)
+    if (const std::optional<Digest> digest = ParseHex(row.sha256))
+      impl_->learned.push_back({*digest, row.principal});
+}
+
+std::vector<TokenRow> Tokens::rows() const {
+  std::vector<TokenRow> rows;
+  for (const Entry& entry : impl_->entries) {
+    std::string hex;
+    for (const unsigned char byte : entry.digest) hex += fmt::format("{:02x}", byte);
+    rows.push_back({std::move(hex), entry.principal});
+  }
+  return rows;
+}
+
+uint64_t Tokens::version() const { return impl_->version; }
 
 Status CheckLoopback(std::string_view what, std::string_view host_port) {
   const size_t colon = host_port.rfind(':');

@@ -10,8 +10,10 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "common/base/status.h"
 
@@ -20,6 +22,7 @@ namespace allot::auth {
 // Each role may do what the ones before it may.
 enum class Role : uint8_t { kViewer, kUser, kAdmin };
 std::string_view ToString(Role role);  // "viewer", "user", "admin"
+std::optional<Role> ParseRole(std::string_view text);
 
 struct Principal {
   std::string name;
@@ -30,13 +33,20 @@ struct Principal {
 // PermissionDenied, naming both roles, unless `principal` has at least `needed`.
 Status Require(const Principal& principal, Role needed);
 
+// One line of a tokens file.
+struct TokenRow {
+  std::string sha256;  // 64 hex digits
+  Principal principal;
+};
+
 class Tokens {
  public:
   struct Options {
-    std::string file;    // empty: nobody has a token
-    bool local = false;  // anyone who can reach the socket is admin (loopback listeners only)
+    std::string file;     // empty: nobody has a token …
+    bool learns = false;  // … but those that SetLearned brings
+    bool local = false;   // anyone who can reach the socket is admin (loopback listeners only)
   };
-  // Errors: an unreadable or invalid file; neither a file nor `local`.
+  // Errors: an unreadable or invalid file; neither a file nor `local` nor `learns`.
   static StatusOr<std::unique_ptr<Tokens>> Load(Options options);
   ~Tokens();
 
@@ -48,6 +58,13 @@ class Tokens {
   // Reads the file again if it has changed, as every Authenticate does. Why its newest version was
   // refused; ok when the list in force is the file's.
   const Status& Reload();
+
+  // Tokens that count beside the file's, whose digests win; in place of the earlier ones. Rows that
+  // are no tokens are left out.
+  void SetLearned(const std::vector<TokenRow>& rows);
+  // The file's, as read last, and a number that grows with each version of them.
+  std::vector<TokenRow> rows() const;
+  uint64_t version() const;
 
  private:
   struct Impl;

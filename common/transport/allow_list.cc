@@ -1,48 +1,14 @@
 // The allow list on disk.
-#include <fcntl.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <functional>
-#include <system_error>
-
 #include "common/base/check.h"
 #include "common/config/convert.h"
 #include "common/proto/config.pb.h"
 #include "common/transport/keys.h"
+#include "common/transport/locked_file.h"
 
 namespace allot::transport {
 namespace {
 
-std::string ErrorText(int error) { return std::generic_category().message(error); }
-
-class File {
- public:
-  explicit File(int fd) : fd_(fd) {}
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
-  ~File() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  int fd() const { return fd_; }
-
- private:
-  int fd_;
-};
-
-StatusOr<std::string> ReadAll(int fd, const std::string& path) {
-  std::string text;
-  char buffer[65536];
-  for (;;) {
-    const ssize_t got = ::read(fd, buffer, sizeof buffer);
-    if (got == 0) return text;
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return Unavailable("cannot read allow list {}: {}", path, ErrorText(errno));
-    text.append(buffer, static_cast<size_t>(got));
-  }
-}
+constexpr char kWhat[] = "allow list";
 
 StatusOr<std::vector<AllowedPeer>> Parse(const std::string& text, const std::string& path) {
   // A list just created by EnrollPeer is empty, and so is one whose peers are all gone.
@@ -59,19 +25,6 @@ StatusOr<std::vector<AllowedPeer>> Parse(const std::string& text, const std::str
   return peers;
 }
 
-StatusOr<std::vector<AllowedPeer>> ReadPeers(int fd, const std::string& path) {
-  struct stat info {};
-  if (::fstat(fd, &info) != 0) {
-    return Unavailable("cannot read allow list {}: {}", path, ErrorText(errno));
-  }
-  if ((info.st_mode & S_IWOTH) != 0) {
-    return PermissionDenied("allow list {} may be written by everybody; run: chmod o-w {}", path,
-                            path);
-  }
-  ASSIGN_OR_RETURN(const std::string text, ReadAll(fd, path));
-  return Parse(text, path);
-}
-
 std::string Format(const std::vector<AllowedPeer>& peers) {
   std::string text = "# Who may connect. Kept by `allot keys`; comments are not kept.\n";
   text += peers.empty() ? "peers: []\n" : "peers:\n";
@@ -82,66 +35,15 @@ std::string Format(const std::vector<AllowedPeer>& peers) {
   return text;
 }
 
-Status WriteFile(int fd, std::string_view text, const std::string& path) {
-  while (!text.empty()) {
-    const ssize_t put = ::write(fd, text.data(), text.size());
-    if (put < 0 && errno == EINTR) continue;
-    if (put < 0) return Unavailable("cannot write {}: {}", path, ErrorText(errno));
-    text.remove_prefix(static_cast<size_t>(put));
-  }
-  if (::fsync(fd) != 0) return Unavailable("cannot write {}: {}", path, ErrorText(errno));
-  return absl::OkStatus();
-}
-
-Status ReplaceFile(const std::string& path, std::string_view text, mode_t mode) {
-  std::string temporary = path + ".XXXXXX";
-  {
-    const File file(::mkostemp(temporary.data(), O_CLOEXEC));
-    if (file.fd() < 0) {
-      return Unavailable("cannot write beside {}: {}", path, ErrorText(errno));
-    }
-    Status written = WriteFile(file.fd(), text, path);
-    if (written.ok() && ::fchmod(file.fd(), mode) != 0) {
-      written = Unavailable("cannot set the mode of {}: {}", path, ErrorText(errno));
-    }
-    if (written.ok() && ::rename(temporary.c_str(), path.c_str()) != 0) {
-      written = Unavailable("cannot replace {}: {}", path, ErrorText(errno));
-    }
-    if (!written.ok()) {
-      ::unlink(temporary.c_str());
-      return written;
-    }
-  }
-  const size_t slash = path.rfind('/');
-  const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
-  const File directory(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (directory.fd() >= 0) ::fsync(directory.fd());  // Best effort: the list itself is whole.
-  return absl::OkStatus();
-}
-
 using Edit = std::function<Status(std::vector<AllowedPeer>&)>;
 
 Status EditAllowFile(const std::string& path, bool create, const Edit& edit) {
-  for (;;) {
-    const File file(::open(path.c_str(), O_RDWR | O_CLOEXEC | (create ? O_CREAT : 0), 0644));
-    if (file.fd() < 0) {
-      if (errno == ENOENT && !create) return NotFound("allow list {} does not exist", path);
-      return Unavailable("cannot open allow list {}: {}", path, ErrorText(errno));
-    }
-    if (::flock(file.fd(), LOCK_EX) != 0) {
-      return Unavailable("cannot lock allow list {}: {}", path, ErrorText(errno));
-    }
-    // Another editor may have renamed its new list over the file while we waited.
-    struct stat locked {
-    }, current{};
-    if (::fstat(file.fd(), &locked) != 0 || ::stat(path.c_str(), &current) != 0 ||
-        locked.st_ino != current.st_ino || locked.st_dev != current.st_dev) {
-      continue;
-    }
-    ASSIGN_OR_RETURN(std::vector<AllowedPeer> peers, ReadPeers(file.fd(), path));
+  return EditLocked(path, kWhat, create, [&](std::string* text) -> Status {
+    ASSIGN_OR_RETURN(std::vector<AllowedPeer> peers, Parse(*text, path));
     RETURN_IF_ERROR(edit(peers));
-    return ReplaceFile(path, Format(peers), locked.st_mode & 07777);
-  }
+    *text = Format(peers);
+    return absl::OkStatus();
+  });
 }
 
 }  // namespace
@@ -154,26 +56,26 @@ std::string_view RoleName(Role role) {
       return "gateway";
     case Role::kScheduler:
       return "scheduler";
+    case Role::kInvited:
+      return "invited";
   }
   return "";
 }
 
 std::optional<Role> ParseRole(std::string_view name) {
-  for (Role role : {Role::kAgent, Role::kGateway, Role::kScheduler}) {
+  for (Role role : {Role::kAgent, Role::kGateway, Role::kScheduler, Role::kInvited}) {
     if (name == RoleName(role)) return role;
   }
   return std::nullopt;
 }
 
 StatusOr<std::vector<AllowedPeer>> LoadAllowFile(const std::string& path) {
-  const File file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (file.fd() < 0) {
-    if (errno == ENOENT) {
-      return NotFound("allow list {} does not exist; add peers with `allot keys enroll`", path);
-    }
-    return Unavailable("cannot open allow list {}: {}", path, ErrorText(errno));
+  StatusOr<std::string> text = ReadGuarded(path, kWhat);
+  if (absl::IsNotFound(text.status())) {
+    return NotFound("allow list {} does not exist; add peers with `allot keys enroll`", path);
   }
-  return ReadPeers(file.fd(), path);
+  RETURN_IF_ERROR(text.status());
+  return Parse(*text, path);
 }
 
 Status SaveAllowFile(const std::string& path, const std::vector<AllowedPeer>& peers) {

@@ -33,7 +33,7 @@ StatusOr<std::unique_ptr<Context>> Context::Create(Options options) {
   }
   try {
     auto impl = std::make_unique<Impl>(options);
-    if (!options.allow_file.empty()) {
+    if (!options.allow_file.empty() || options.learns) {
       ASSIGN_OR_RETURN(impl->zap_,
                        ZapHandler::Start(impl->zmq_, options.allow_file, &impl->counters_));
     }
@@ -47,6 +47,21 @@ const ZapCounters& Context::zap() const { return impl_->counters_; }
 Status Context::allow_list_status() const {
   if (impl_->zap_ == nullptr) return FailedPrecondition("this context has no allow list");
   return impl_->zap_->list_status();
+}
+void Context::SetLearned(std::vector<AllowedPeer> peers) {
+  CHECK(impl_->zap_ != nullptr);
+  impl_->zap_->SetLearned(std::move(peers));
+}
+std::vector<AllowedPeer> Context::AllowedPeers() const {
+  std::vector<AllowedPeer> out;
+  if (impl_->zap_ == nullptr) return out;
+  const auto peers = impl_->zap_->peers();
+  for (const auto& [key, peer] : *peers)
+    if (peer.role != Role::kInvited) out.push_back(peer);
+  return out;
+}
+uint64_t Context::allow_list_version() const {
+  return impl_->zap_ == nullptr ? 0 : impl_->zap_->peers_version();
 }
 zmq::context_t& Context::zmq() const { return impl_->zmq_; }
 const ZapHandler* Context::allow_list() const { return impl_->zap_.get(); }

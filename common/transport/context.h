@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "common/base/status.h"
 #include "common/transport/keys.h"
@@ -34,7 +35,8 @@ class ZapHandler;
 class Context {
  public:
   struct Options {
-    std::string allow_file;  // empty: this context only dials, it has no servers
+    std::string allow_file;  // empty: this context only dials, it has no servers …
+    bool learns = false;     // … unless it learns whom to admit (SetLearned)
     int io_threads = 1;
     int sockets_max = 1024;  // a link takes three (two monitor ends)
   };
@@ -44,6 +46,14 @@ class Context {
   const ZapCounters& zap() const;
   // Of the last reading of the allow list; not OK: nobody is admitted, and why. Any thread.
   Status allow_list_status() const;
+
+  // Peers to admit beside the allow list, whose names and keys win; in place of the earlier ones.
+  // Whoever is not among them any more is heard no more. Any thread. CHECKed: there is a handler.
+  void SetLearned(std::vector<AllowedPeer> peers);
+  // The list in force: agents, gateways, schedulers; nobody who is only invited. Its number grows
+  // with each change of it. Any thread.
+  std::vector<AllowedPeer> AllowedPeers() const;
+  uint64_t allow_list_version() const;
 
   // For this folder only.
   zmq::context_t& zmq() const;

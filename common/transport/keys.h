@@ -24,7 +24,8 @@ Status CheckKeyText(std::string_view key, std::string_view what);
 StatusOr<KeyPair> LoadKeyFile(const std::string& path);            // refuses a file others may read
 Status SaveKeyFile(const std::string& path, const KeyPair& keys);  // mode 0600; never overwrites
 
-enum class Role { kAgent, kGateway, kScheduler };
+// kInvited: holds an invitation (invitations.h) and may do nothing but enrol. In no allow list.
+enum class Role { kAgent, kGateway, kScheduler, kInvited };
 std::string_view RoleName(Role role);  // "agent"
 std::optional<Role> ParseRole(std::string_view name);
 

@@ -57,6 +57,7 @@ class ServerLink {
   struct Incoming {
     std::string peer;  // routing id, for Send
     std::string name;  // proven by its key
+    std::string address;  // IP whence it comes, as we see it; empty if that is not known
     Role role = Role::kAgent;
     wire::Envelope envelope;
     Bodies bodies;

@@ -2,6 +2,7 @@
 #include <utility>
 #include <zmq.hpp>
 
+#include "common/base/address.h"
 #include "common/base/check.h"
 #include "common/transport/frames.h"
 #include "common/transport/ledger.h"
@@ -177,6 +178,8 @@ class ServerLink::Impl : public std::enable_shared_from_this<ServerLink::Impl> {
     incoming->peer = std::move(frames.peer);
     incoming->name = id->name;
     incoming->role = id->role;
+    if (const char* from = zmq_msg_gets(frames.envelope.handle(), "Peer-Address"))
+      incoming->address = PlainHost(from);
     if (!StillAllowed(*id)) return Verdict::kRevoked;
     uint32_t other_version = 0;
     if (!ParseEnvelope(frames.envelope, &incoming->envelope, &other_version)) {

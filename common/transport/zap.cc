@@ -2,21 +2,26 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstring>
 #include <mutex>
+#include <set>
 #include <thread>
 #include <utility>
 #include <zmq.hpp>
 
 #include "common/base/check.h"
 #include "common/base/logging.h"
+#include "common/transport/invitations.h"
 
 namespace allot::transport {
 namespace {
 
 constexpr char kEndpoint[] = "inproc://zeromq.zap.01";
-constexpr int kLookEveryMs = 1'000;  // at the list, where no connection asks for it
+// At the files, where no connection asks for them: what is revoked here is so at gateways, which
+// are told, within a second.
+constexpr int kLookEveryMs = 400;
 
 // What tells one version of the file from the next. A rename changes the inode, an edit in place
 // the times; the change time is there for edits that put the modification time back.
@@ -118,7 +123,10 @@ std::optional<UserId> ParseUserId(std::string_view text) {
 class ZapHandler::Impl {
  public:
   Impl(zmq::socket_t socket, std::string allow_file, ZapCounters* counters)
-      : allow_file_(std::move(allow_file)), counters_(counters) {
+      : allow_file_(std::move(allow_file)),
+        invitations_file_(allow_file_.empty() ? "" : InvitationsFile(allow_file_)),
+        counters_(counters),
+        loaded_(allow_file_.empty()) {
     ReadListIfChanged();  // So that list_status() says something before the first connection.
     thread_ = std::thread([this, socket = std::move(socket)]() mutable { Run(std::move(socket)); });
   }
@@ -133,6 +141,11 @@ class ZapHandler::Impl {
     return peers_;
   }
   uint64_t peers_version() const { return peers_version_; }
+  void SetLearned(std::vector<AllowedPeer> peers) {
+    const std::lock_guard lock(mutex_);
+    learned_ = std::move(peers);
+    Merge();
+  }
 
  private:
   void Run(zmq::socket_t socket) {
@@ -166,8 +179,9 @@ class ZapHandler::Impl {
     }
     char text[41];
     zmq_z85_encode(text, reinterpret_cast<const uint8_t*>(request.key.data()), 32);
-    const auto found = peers_->find(text);
-    if (found == peers_->end()) {
+    const std::shared_ptr<const Peers> peers = this->peers();
+    const auto found = peers->find(text);
+    if (found == peers->end()) {
       ++counters_->refused_unknown_key;
       return {"400", "the key is not in the allow list", {}};
     }
@@ -176,30 +190,70 @@ class ZapHandler::Impl {
       ++counters_->refused_role;
       return {"400", "a peer of this role may not dial here", {}};
     }
+    if (peer.role == Role::kInvited && Expired(text)) {
+      ++counters_->refused_unknown_key;
+      return {"400", "the invitation is too old", {}};
+    }
     ++counters_->admitted;
     return {"200", "OK", FormatUserId(peer)};
   }
 
+  bool Expired(const std::string& public_key) const {
+    const std::lock_guard lock(mutex_);
+    const auto found = std::find_if(invited_.begin(), invited_.end(), [&](const Invitation& one) {
+      return one.public_key == public_key;
+    });
+    return found == invited_.end() || found->expires <= WallClock();
+  }
+
   void ReadListIfChanged() {
+    if (allow_file_.empty()) return;
+    ReadInvitationsIfChanged();
     // Taken before reading: an edit in between gives another stamp and is read next time.
     const FileStamp stamp = FileStamp::Of(allow_file_);
     if (stamp_ && *stamp_ == stamp) return;
     stamp_ = stamp;
     StatusOr<std::vector<AllowedPeer>> list = LoadAllowFile(allow_file_);
     loaded_ = list.ok();
-    auto peers = std::make_shared<Peers>();
     if (loaded_) {
-      for (AllowedPeer& peer : *list) {
-        std::string key = peer.public_key;
-        peers->emplace(std::move(key), std::move(peer));
-      }
-      spdlog::info("allow list read file={} peers={}", allow_file_, peers->size());
+      spdlog::info("allow list read file={} peers={}", allow_file_, list->size());
     } else {
       spdlog::warn("allow list cannot be read, nobody is admitted: {}", MessageOf(list.status()));
     }
     const std::lock_guard lock(mutex_);
     status_ = list.status();
     if (!loaded_) return;
+    listed_ = *std::move(list);
+    Merge();
+  }
+
+  void ReadInvitationsIfChanged() {
+    const FileStamp stamp = FileStamp::Of(invitations_file_);
+    if (invitations_stamp_ && *invitations_stamp_ == stamp) return;
+    invitations_stamp_ = stamp;
+    StatusOr<std::vector<Invitation>> list = LoadInvitations(invitations_file_);
+    if (!list.ok()) {
+      spdlog::warn("invitations cannot be read, nobody is invited: {}", MessageOf(list.status()));
+      list = std::vector<Invitation>();
+    }
+    const std::lock_guard lock(mutex_);
+    if (list->empty() && invited_.empty()) return;
+    invited_ = *std::move(list);
+    Merge();
+  }
+
+  // With the mutex held.
+  void Merge() {
+    auto peers = std::make_shared<Peers>();
+    std::set<std::string_view> names;
+    for (const AllowedPeer& peer : listed_) {
+      names.insert(peer.name);
+      peers->emplace(peer.public_key, peer);
+    }
+    for (const AllowedPeer& peer : learned_)
+      if (!names.contains(peer.name)) peers->emplace(peer.public_key, peer);
+    for (const Invitation& one : invited_)
+      peers->emplace(one.public_key, AllowedPeer{InvitedName(one), one.public_key, Role::kInvited});
     peers_ = std::move(peers);
     ++peers_version_;
   }
@@ -216,18 +270,20 @@ class ZapHandler::Impl {
                  request.domain, verdict.text, std::exchange(unlogged_, 0));
   }
 
-  const std::string allow_file_;
+  const std::string allow_file_, invitations_file_;
   ZapCounters* const counters_;
 
   // Of the thread only (and of the constructor, before it starts).
-  std::optional<FileStamp> stamp_;
-  bool loaded_ = false;
+  std::optional<FileStamp> stamp_, invitations_stamp_;
+  bool loaded_;
   std::optional<std::chrono::steady_clock::time_point> last_logged_;
   uint64_t unlogged_ = 0;
 
   mutable std::mutex mutex_;
   Status status_;
-  std::shared_ptr<const Peers> peers_ = std::make_shared<Peers>();  // replaced by the thread only
+  std::vector<AllowedPeer> listed_, learned_;  // by the file; by SetLearned
+  std::vector<Invitation> invited_;
+  std::shared_ptr<const Peers> peers_ = std::make_shared<Peers>();  // all of them
   std::atomic<uint64_t> peers_version_{0};
   std::thread thread_;
 };
@@ -237,6 +293,7 @@ ZapHandler::~ZapHandler() = default;
 Status ZapHandler::list_status() const { return impl_->list_status(); }
 std::shared_ptr<const ZapHandler::Peers> ZapHandler::peers() const { return impl_->peers(); }
 uint64_t ZapHandler::peers_version() const { return impl_->peers_version(); }
+void ZapHandler::SetLearned(std::vector<AllowedPeer> peers) { impl_->SetLearned(std::move(peers)); }
 
 StatusOr<std::unique_ptr<ZapHandler>> ZapHandler::Start(zmq::context_t& context,
                                                         std::string allow_file,

@@ -34,13 +34,19 @@ std::optional<UserId> ParseUserId(std::string_view text);
 class ZapHandler {
  public:
   // Binds the ZAP endpoint before it returns, so no socket can be accepted past it.
+  // Without an allow file only those are admitted whom SetLearned names.
   static StatusOr<std::unique_ptr<ZapHandler>> Start(zmq::context_t& context,
                                                      std::string allow_file, ZapCounters* counters);
   // The context must have been shut down: that is what wakes the thread.
   ~ZapHandler();
   Status list_status() const;
 
-  // The last list that could be read, by public key, and its number, which grows with each: a list
+  // Whom to admit beside the file's: its names and keys win. Takes the place of the earlier ones.
+  // Any thread.
+  void SetLearned(std::vector<AllowedPeer> peers);
+
+  // Who is admitted: the last list that could be read, whom we learned of, and who is invited (by
+  // the file beside the list), by public key; and its number, which grows with each change. A list
   // that somebody broke while editing it admits nobody new and cuts nobody off. Any thread.
   using Peers = absl::flat_hash_map<std::string, AllowedPeer>;
   std::shared_ptr<const Peers> peers() const;
