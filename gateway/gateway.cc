@@ -4,9 +4,12 @@
 #include <utility>
 
 #include "common/auth/tokens.h"
+#include "common/base/address.h"
 #include "common/base/check.h"
 #include "common/base/logging.h"
+#include "common/base/loopback.h"
 #include "common/http/server.h"
+#include "common/program/own_address.h"
 #include "common/transport/context.h"
 #include "gateway/agent_links.h"
 #include "gateway/http_api.h"
@@ -29,14 +32,6 @@ Status CheckOptions(const Options& options) {
        {std::pair("listen", options.listen), std::pair("scheduler", options.schedulers.front())})
     if (!endpoint.starts_with(kTcp))
       return InvalidArgument("{} is \"{}\"; give tcp://HOST:PORT", what, endpoint);
-  // An address that means "here, wherever that is" cannot be told to somebody elsewhere.
-  if (options.advertise.empty())
-    for (const char* anywhere : {"tcp://0.0.0.0:", "tcp://*:", "tcp://[::]:"})
-      if (options.listen.starts_with(anywhere))
-        return InvalidArgument(
-            "listen is \"{}\" and advertise is missing; set advertise to the tcp://HOST:PORT under "
-            "which agents reach this gateway",
-            options.listen);
   if (!options.local) return absl::OkStatus();
   RETURN_IF_ERROR(auth::CheckLoopback("listen", options.listen.substr(kTcp.size())));
   return auth::CheckLoopback("http_listen", options.http_listen);
@@ -53,8 +48,10 @@ class Gateway::Impl {
   Status Open() {
     RETURN_IF_ERROR(CheckOptions(options_));
     ASSIGN_OR_RETURN(tokens_,
-                     auth::Tokens::Load({.file = options_.tokens_file, .local = options_.local}));
-    ASSIGN_OR_RETURN(context_, transport::Context::Create({.allow_file = options_.allow_file}));
+                     auth::Tokens::Load(
+                         {.file = options_.tokens_file, .learns = true, .local = options_.local}));
+    ASSIGN_OR_RETURN(
+        context_, transport::Context::Create({.allow_file = options_.allow_file, .learns = true}));
     plane_ = std::make_unique<RequestPlane>(
         loop_, clock_, metrics_,
         RequestPlane::Options{.seed = options_.seed,
@@ -129,7 +126,7 @@ class Gateway::Impl {
 
   void OpenScheduler() {
     SchedulerLink::Options options;
-    options.link.endpoint = options_.schedulers.front();
+    options.endpoints = options_.schedulers;
     options.link.server_public_key = options_.scheduler_public_key;
     options.link.keys = options_.keys;
     options.hello_every = options_.hello_every;
@@ -138,16 +135,44 @@ class Gateway::Impl {
         *context_, loop_, clock_, std::move(options),
         [this] {
           wire::GatewayHello hello;
+          const std::string host = OwnHost();
           hello.set_name(options_.name);
-          hello.mutable_address()->set_endpoint(options_.advertise.empty() ? agents_->endpoint()
-                                                                           : options_.advertise);
+          hello.set_admission_version(admission_);
+          hello.mutable_address()->set_endpoint(
+              Advertised(agents_->endpoint(), options_.advertise, host));
           hello.mutable_address()->set_public_key(options_.keys.public_key);
-          hello.set_http_address(server_->address());
+          hello.set_http_address(Advertised(server_->address(), options_.http_advertise, host));
           hello.set_routes_term(plane_->core().routes().term.value());
           hello.set_routes_version(plane_->core().routes().version);
           return hello;
         },
-        [this](std::shared_ptr<const RouteTable> table) { plane_->TakeRoutes(std::move(table)); });
+        [this](std::shared_ptr<const RouteTable> table) { plane_->TakeRoutes(std::move(table)); },
+        [this](const wire::Admission& lists) { Admit(lists); });
+  }
+
+  // Where others find this machine. On loopback towards the scheduler we do not know: it does, and
+  // puts its own address in place of a wildcard (scheduler/shell/peers.h).
+  std::string OwnHost() const {
+    if (!options_.own_host.empty()) return options_.own_host;
+    const StatusOr<std::string> host = program::AddressTowards(scheduler_->dialled());
+    if (!host.ok()) return "";
+    return IsLoopbackHost(*host) && !IsLoopbackAddress(options_.listen) ? "" : *host;
+  }
+
+  void Admit(const wire::Admission& lists) {
+    std::vector<transport::AllowedPeer> agents;
+    for (const wire::AdmittedAgent& agent : lists.agents())
+      if (transport::CheckKeyText(agent.public_key(), "").ok())
+        agents.push_back({agent.name(), agent.public_key(), transport::Role::kAgent});
+    std::vector<auth::TokenRow> tokens;
+    for (const wire::AdmittedToken& token : lists.tokens())
+      if (const std::optional<auth::Role> role = auth::ParseRole(token.role()))
+        tokens.push_back({token.sha256(), {token.name(), *role, token.tenant()}});
+    context_->SetLearned(std::move(agents));
+    tokens_->SetLearned(tokens);
+    admission_ = lists.version();
+    SPDLOG_INFO("the scheduler tells whom to admit agents={} tokens={}", lists.agents_size(),
+                lists.tokens_size());
   }
 
   std::string MetricsText() {
@@ -190,6 +215,7 @@ class Gateway::Impl {
   std::unique_ptr<HttpApi> api_;
   std::unique_ptr<http::Server> server_;
   std::unique_ptr<SchedulerLink> scheduler_;
+  uint64_t admission_ = 0;  // version of the lists the scheduler told us; 0: none
 };
 
 Gateway::Gateway(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

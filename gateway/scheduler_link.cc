@@ -17,13 +17,16 @@ constexpr auto kBackoffMin = std::chrono::milliseconds(100),
 }  // namespace
 
 SchedulerLink::SchedulerLink(transport::Context& context, boost::asio::io_context& loop,
-                             const GatewayClock& clock, Options options, Hello hello, Routes routes)
+                             const GatewayClock& clock, Options options, Hello hello, Routes routes,
+                             Lists lists)
     : context_(context),
       loop_(loop),
       clock_(clock),
       options_(std::move(options)),
+      endpoints_(loop, options_.endpoints),
       hello_(std::move(hello)),
       routes_(std::move(routes)),
+      lists_(std::move(lists)),
       rng_(std::random_device()()),
       backoff_(kBackoffMin),
       timer_(loop) {
@@ -33,6 +36,14 @@ SchedulerLink::SchedulerLink(transport::Context& context, boost::asio::io_contex
 SchedulerLink::~SchedulerLink() = default;
 
 void SchedulerLink::Dial() {
+  endpoints_.Next([this](StatusOr<transport::Endpoints::Place> place) {
+    if (!place.ok()) return Redial(MessageOf(place.status()));
+    options_.link.endpoint = place->address;
+    Connect();
+  });
+}
+
+void SchedulerLink::Connect() {
   heard_ = clock_.Now();
   auto dialled = transport::ClientLink::Dial(
       context_, loop_, options_.link,
@@ -40,6 +51,7 @@ void SchedulerLink::Dial() {
        .connected =
            [this] {
              connected_ = was_connected_ = true;
+             endpoints_.Worked();
              SPDLOG_INFO("connected to the scheduler endpoint={}", options_.link.endpoint);
              SayHello();
            },
@@ -51,7 +63,7 @@ void SchedulerLink::Dial() {
 
 void SchedulerLink::Redial(const std::string& why) {
   if (connected_ || !was_connected_)
-    SPDLOG_WARN("no scheduler endpoint={} why=\"{}\"; trying again", options_.link.endpoint, why);
+    SPDLOG_WARN("no scheduler endpoint={} why=\"{}\"; trying again", endpoints_.Text(), why);
   connected_ = false;
   was_connected_ = true;  // Said once; an outage fills no log.
   ++reconnects_;
@@ -95,6 +107,7 @@ void SchedulerLink::Receive(const transport::ClientLink::Incoming& in) {
   backoff_ = kBackoffMin;
   term_ = std::max(term_, in.envelope.term());
   for (const wire::Message& message : in.envelope.messages()) {
+    if (message.has_admission()) lists_(message.admission());
     if (!message.has_route_table()) continue;
     StatusOr<RouteTable> table = wire::Decode(message.route_table());
     if (!table.ok()) {

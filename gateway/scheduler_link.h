@@ -10,6 +10,7 @@
 
 #include "common/base/rng.h"
 #include "common/model/messages.h"
+#include "common/transport/endpoints.h"
 #include "common/transport/link.h"
 #include "gateway/clock.h"
 
@@ -18,24 +19,30 @@ namespace allot::gateway {
 class SchedulerLink {
  public:
   struct Options {
-    transport::ClientLink::Options link;
+    std::vector<std::string> endpoints;   // each dial goes to the next (transport/endpoints.h)
+    transport::ClientLink::Options link;  // its endpoint is filled in
     Duration hello_every = std::chrono::seconds(1);
     Duration silence_max = std::chrono::seconds(10);
   };
   // `hello` is asked each time, as it tells which routes we have.
   using Hello = std::function<wire::GatewayHello()>;
   using Routes = std::function<void(std::shared_ptr<const RouteTable>)>;
+  using Lists = std::function<void(const wire::Admission&)>;
 
   SchedulerLink(transport::Context& context, boost::asio::io_context& loop,
-                const GatewayClock& clock, Options options, Hello hello, Routes routes);
+                const GatewayClock& clock, Options options, Hello hello, Routes routes,
+                Lists lists);
   ~SchedulerLink();
 
+  // tcp://IP:PORT that was dialled last; empty before the first dial.
+  const std::string& dialled() const { return options_.link.endpoint; }
   bool connected() const { return connected_; }
   uint64_t reconnects() const { return reconnects_; }
   uint64_t dropped_garbage() const { return dropped_garbage_; }
 
  private:
   void Dial();
+  void Connect();
   void Redial(const std::string& why);
   void Tick();
   void SayHello();
@@ -45,8 +52,10 @@ class SchedulerLink {
   boost::asio::io_context& loop_;
   const GatewayClock& clock_;
   Options options_;
+  transport::Endpoints endpoints_;
   Hello hello_;
   Routes routes_;
+  Lists lists_;
   Rng rng_;  // jitter
   std::unique_ptr<transport::ClientLink> link_;
   bool connected_ = false;

@@ -8,8 +8,10 @@
 #include <future>
 #include <thread>
 
+#include "common/base/address.h"
 #include "common/base/file_limit.h"
 #include "common/base/logging.h"
+#include "common/base/loopback.h"
 #include "common/base/version.h"
 #include "common/config/convert.h"
 #include "common/program/addresses.h"
@@ -81,8 +83,13 @@ StatusOr<gateway::Options> GatewayOptions(const config::Scheduler& config) {
   gateway::Options options;
   options.name = kGatewayName;
   config::TakeText(own.listen(), &options.listen);
+  // Whoever lets agents in from other machines wants them to reach the gateway too.
+  if (const auto listen = ParseAddress(config.listen());
+      own.listen().empty() && listen && !IsLoopbackHost(listen->host))
+    options.listen = "tcp://" + JoinHostPort(listen->host, "7410");
   config::TakeText(own.http_listen(), &options.http_listen);
-  options.advertise = own.advertise();
+  options.advertise = own.advertise().empty() ? "" : WithScheme(own.advertise());
+  options.http_advertise = own.http_advertise();
   RETURN_IF_ERROR(config::TakeBytes("gateway.body_max", own.body_max(), &options.body_bytes_max));
   options.allow_file = config.allow_file();
   options.tokens_file = own.tokens_file().empty() ? config.tokens_file() : own.tokens_file();
@@ -104,14 +111,21 @@ Status Run(const config::Scheduler& config) {
     ASSIGN_OR_RETURN(gateway_options->keys, GatewayKeys(config, kGatewayName));
   }
   RaiseFileLimit();
-  const std::string public_key = options.keys.public_key;
+  const std::string public_key = options.keys.public_key, own_host = options.own_host;
+  const std::vector<std::string> advertise = options.advertise;
 
   boost::asio::io_context loop(1);
   ASSIGN_OR_RETURN(std::unique_ptr<Shell> shell, Shell::Start(loop, std::move(options)));
   std::vector<program::AddressesFile::Entry> addresses = {
       {"http", shell->http_address()}, {"endpoint", shell->endpoint()}, {"public_key", public_key}};
+  if (!own_host.empty())
+    spdlog::info(
+        "others are told of endpoint={} http={}",
+        Advertised(shell->endpoint(), advertise.empty() ? "" : advertise.front(), own_host),
+        Advertised(shell->http_address(), config.http_advertise(), own_host));
   std::unique_ptr<EmbeddedGateway> gateway;
   if (gateway_options) {
+    gateway_options->own_host = own_host;
     gateway_options->schedulers = {DialAddress(shell->endpoint())};
     gateway_options->scheduler_public_key = public_key;
     ASSIGN_OR_RETURN(gateway, EmbeddedGateway::Start(*std::move(gateway_options)));

@@ -58,6 +58,13 @@ class Core::Impl {
     info_.unfit = e.unfit;
     link_.BeginAnew(now_);
   }
+  // Tasks that run keep what they were told at their start; those that start later are told anew.
+  void Handle(const AddressFound& e, Effects&) {
+    if (info_.address == e.address && info_.metrics_address == e.metrics_address) return;
+    info_.address = e.address;
+    info_.metrics_address = e.metrics_address;
+    link_.BeginAnew(now_);
+  }
   void Handle(const LinkUp&, Effects&) { link_.Up(now_); }
   void Handle(const LinkDown&, Effects&) { link_.Down(now_); }
   void Handle(const SchedulerHeard&, Effects&) { link_.Heard(now_); }

@@ -26,9 +26,10 @@ std::string DescribeProgress(const TaskProgress& progress) {
 
 struct MessageText {
   std::string operator()(const RegisterNode& m) const {
-    std::string text =
-        fmt::format("RegisterNode {} devices={} tasks:{} replicas:{}", m.registration,
-                    m.info.devices.size(), DescribeAll(m.tasks), DescribeAll(m.replicas));
+    std::string text = fmt::format(
+        "RegisterNode {}{}{} devices={} tasks:{} replicas:{}", m.registration,
+        m.info.address.empty() ? "" : " at ", m.info.address, m.info.devices.size(),
+        DescribeAll(m.tasks), DescribeAll(m.replicas));
     for (const std::string& why : m.info.unfit) text += fmt::format(" unfit=\"{}\"", why);
     return text;
   }
@@ -78,6 +79,9 @@ struct EventText {
   std::string operator()(const AgentStarted& e) const {
     return fmt::format("AgentStarted boot={} tasks={} replicas={}", e.boot, e.tasks.size(),
                        e.replicas.size());
+  }
+  std::string operator()(const AddressFound& e) const {
+    return fmt::format("AddressFound {} metrics={}", e.address, e.metrics_address);
   }
   std::string operator()(const DevicesChanged& e) const {
     return fmt::format("DevicesChanged devices={}", e.devices.size());

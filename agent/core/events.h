@@ -42,6 +42,9 @@ struct DevicesChanged {  // discovery found a difference: registers anew
 };
 // NodeInfo::unfit is another one: registers anew, what runs runs on.
 struct FitnessChanged { std::vector<std::string> unfit; };
+struct AddressFound {  // where the node is reached, or where its metrics are: if new, registers anew
+  std::string address, metrics_address;
+};
 struct SchedulerSaid { SchedulerMessage message; };
 struct SchedulerHeard {};               // an envelope without messages: it is there, nothing more
 struct LinkUp {};                       // a connection stands (after start or reconnect)
@@ -63,7 +66,7 @@ struct ReplicaTraffic { ReplicaId id; uint32_t in_flight = 0; bool flowed = fals
 struct TelemetrySampled { std::vector<DeviceTelemetry> devices; };
 struct ClockTicked {};
 
-using Event = std::variant<AgentStarted, DevicesChanged, FitnessChanged, SchedulerSaid, SchedulerHeard, LinkUp, LinkDown, TaskSpawned,
+using Event = std::variant<AgentStarted, DevicesChanged, FitnessChanged, AddressFound, SchedulerSaid, SchedulerHeard, LinkUp, LinkDown, TaskSpawned,
                            TaskSpawnFailed, TaskProcessExited, TaskProgressed, ReplicaSpawned,
                            ReplicaSpawnFailed, ReplicaProcessExited, HealthProbed, ReplicaTraffic,
                            TelemetrySampled, ClockTicked>;

@@ -19,11 +19,14 @@
 #include "agent/shell/network.h"
 #include "agent/shell/scheduler_link.h"
 #include "agent/shell/work.h"
+#include "common/auth/tokens.h"
+#include "common/base/address.h"
 #include "common/base/logging.h"
 #include "common/base/text.h"
 #include "common/base/version.h"
 #include "common/http/server.h"
 #include "common/program/addresses.h"
+#include "common/program/own_address.h"
 #include "common/wire/codec.h"
 
 namespace allot::agent {
@@ -33,6 +36,7 @@ namespace asio = boost::asio;
 
 constexpr auto kSweepEvery = std::chrono::minutes(1);
 constexpr auto kLookEvery = std::chrono::seconds(1);  // for a disk that fills
+constexpr auto kAddressLookEvery = std::chrono::seconds(5);
 constexpr int kSocketsMax = 64;  // a scheduler and some gateways, three sockets each
 
 template <class... F>
@@ -77,6 +81,10 @@ std::vector<std::string> Shown(std::vector<std::string> warnings) {
   return warnings;
 }
 
+bool OnLoopback(const std::vector<std::string>& endpoints) {
+  return std::all_of(endpoints.begin(), endpoints.end(), IsLoopbackAddress);
+}
+
 void Warn(const std::vector<std::string>& warnings) {
   for (const std::string& warning : warnings) SPDLOG_WARN("{}", warning);
 }
@@ -92,6 +100,7 @@ class Agent::Impl {
         telemetry_(loop),
         sweep_(loop),
         look_(loop),
+        address_timer_(loop),
         traffic_(loop, [this](const ReplicaTraffic& traffic) { Feed(traffic); }) {}
 
   Status Start();
@@ -102,6 +111,9 @@ class Agent::Impl {
  private:
   Status Describe(const Confinement& confinement, NodeInfo* info);
   Status Listen();
+  std::string Metrics(const std::string& address) const;
+  void LookForAddress();
+  void WatchAddress();
   void Feed(Event event);
   void Perform(const Command& command);
   void Noted(const Note& note);
@@ -127,6 +139,7 @@ class Agent::Impl {
   std::unique_ptr<GatewayLinks> gateways_;
   std::unique_ptr<SchedulerLink> scheduler_;
   std::unique_ptr<LogServer> logs_;
+  std::unique_ptr<auth::Tokens> tokens_;  // null: /metrics asks for none
   std::unique_ptr<http::Server> http_;
   std::unique_ptr<program::AddressesFile> addresses_;
 
@@ -134,8 +147,9 @@ class Agent::Impl {
   bool stepping_ = false;
   Effects effects_;
   std::optional<Time> wakeup_at_;
-  asio::steady_timer wakeup_, telemetry_, sweep_, look_;
+  asio::steady_timer wakeup_, telemetry_, sweep_, look_, address_timer_;
   TrafficMeter traffic_;
+  std::string address_;  // as the core has it
 };
 
 Status Agent::Impl::Describe(const Confinement& confinement, NodeInfo* info) {
@@ -167,10 +181,14 @@ Status Agent::Impl::Describe(const Confinement& confinement, NodeInfo* info) {
   info->instance = folder_->instance();
   info->version = kVersion;
   info->labels = options_.labels;
+  // Where nobody wrote it down, and the scheduler's name is not known yet, it is found with the link.
   info->address = options_.address;
-  if (info->address.empty()) {
-    ASSIGN_OR_RETURN(info->address, AddressTowards(options_.schedulers.front()));
+  info->address_derived = options_.address.empty();
+  for (const std::string& endpoint : options_.schedulers) {
+    if (!info->address.empty()) break;
+    if (const auto found = program::AddressTowards(endpoint); found.ok()) info->address = *found;
   }
+  address_ = info->address;
   info->cpus = options_.offer_cpus.value_or(CpusOf(info->devices));
   info->memory = options_.offer_memory.value_or(MemoryOf(info->devices));
   return wire::CheckNodeInfo(*info);
@@ -181,12 +199,62 @@ Status Agent::Impl::Listen() {
   options.listen = options_.http_listen;
   options.body_bytes_max = 64 << 10;
   options.connections_max = 100;
-  ASSIGN_OR_RETURN(
-      http_, http::Server::Listen(loop_, std::move(options),
-                                  [this](http::Request request, http::ResponderPtr responder) {
-                                    Serve(std::move(request), responder);
-                                  }));
+  if (!options_.metrics_tokens_file.empty()) {
+    ASSIGN_OR_RETURN(tokens_, auth::Tokens::Load({.file = options_.metrics_tokens_file}));
+  }
+  const auto listen = [&]() -> Status {
+    ASSIGN_OR_RETURN(
+        http_, http::Server::Listen(loop_, options,
+                                    [this](http::Request request, http::ResponderPtr responder) {
+                                      Serve(std::move(request), responder);
+                                    }));
+    return absl::OkStatus();
+  };
+  if (!options.listen.empty()) {
+    if (IsLoopbackAddress(options.listen) && !OnLoopback(options_.schedulers))
+      SPDLOG_WARN(
+          "http_listen is {}: a Prometheus on another machine does not find this node's metrics",
+          options.listen);
+    return listen();
+  }
+  if (OnLoopback(options_.schedulers)) {  // A local cluster: nobody else is to be reached.
+    options.listen = "127.0.0.1:0";
+    return listen();
+  }
+  // The port is one that people can open in a firewall; a second agent of a machine takes another.
+  for (const std::string_view any : {"[::]:7402", "0.0.0.0:7402", "[::]:0", "0.0.0.0:0"}) {
+    options.listen = any;
+    const Status status = listen();
+    if (status.ok() || any == "0.0.0.0:0") return status;
+    SPDLOG_DEBUG("metrics: {}", MessageOf(status));
+  }
   return absl::OkStatus();
+}
+
+std::string Agent::Impl::Metrics(const std::string& address) const {
+  return Advertised(http_->address(), options_.http_advertise, address);
+}
+
+// Which of our addresses the scheduler is reached from, by the kernel's word: it changes when the
+// machine gets another one, or another way there.
+void Agent::Impl::LookForAddress() {
+  if (!options_.address.empty() || scheduler_->dialled().empty()) return;
+  const StatusOr<std::string> found = program::AddressTowards(scheduler_->dialled());
+  if (!found.ok() || *found == address_)
+    return;  // No way there just now: the old one may come back.
+  if (!address_.empty())
+    SPDLOG_WARN("this node's address is {} now, was {}; telling the scheduler", *found, address_);
+  address_ = *found;
+  Feed(AddressFound{address_, Metrics(address_)});
+}
+
+void Agent::Impl::WatchAddress() {
+  address_timer_.expires_after(kAddressLookEvery);
+  address_timer_.async_wait([this](const boost::system::error_code& error) {
+    if (error) return;
+    LookForAddress();
+    WatchAddress();
+  });
 }
 
 Status Agent::Impl::Start() {
@@ -203,13 +271,7 @@ Status Agent::Impl::Start() {
   metrics_.SetDevices(options_.name, kVersion, started.info.devices);
   metrics_.SetEndpoints(endpoints_);
   RETURN_IF_ERROR(Listen());
-  started.info.metrics_address = http_->address();
-  // One that listens everywhere is found where its peers find it.
-  const std::string& bound = started.info.metrics_address;
-  for (const std::string_view any : {"0.0.0.0:", "[::]:"})
-    if (bound.starts_with(any))
-      started.info.metrics_address =
-          fmt::format("{}:{}", started.info.address, bound.substr(any.size()));
+  started.info.metrics_address = Metrics(started.info.address);
 
   EnvironmentBase environment;
   environment.devices = started.info.devices;
@@ -238,7 +300,10 @@ Status Agent::Impl::Start() {
               [this](const EndpointRequestDone& request) { metrics_.EndpointRequest(request); },
           .traffic = &traffic_});
   SchedulerLink::Handlers handlers;
-  handlers.up = [this] { Feed(LinkUp{}); };
+  handlers.up = [this] {
+    LookForAddress();
+    Feed(LinkUp{});
+  };
   handlers.down = [this](const std::string&) {
     logs_->DropReaders();
     Feed(LinkDown{});
@@ -248,7 +313,7 @@ Status Agent::Impl::Start() {
   handlers.read_log = [this](const wire::ReadLog& question) { logs_->Read(question); };
   scheduler_ = std::make_unique<SchedulerLink>(
       loop_, *context_,
-      SchedulerLink::Options{options_.schedulers.front(), options_.scheduler_public_key, options_.keys},
+      SchedulerLink::Options{options_.schedulers, options_.scheduler_public_key, options_.keys},
       std::move(handlers));
   logs_ = std::make_unique<LogServer>(
       loop_, *folder_, *work_, [this](wire::LogChunk chunk) { scheduler_->Say(std::move(chunk)); });
@@ -263,6 +328,7 @@ Status Agent::Impl::Start() {
               started.replicas.size(), http_->address());
   Feed(std::move(started));
   scheduler_->Dial();
+  WatchAddress();
   SampleDevices();
   Sweep();
   LookAtNode();
@@ -395,6 +461,10 @@ void Agent::Impl::Serve(http::Request request, const http::ResponderPtr& respond
   if (request.path == "/healthz" && read) {
     responder->Send({200, {}, "ok\n", "text/plain; charset=utf-8"});
   } else if (request.path == "/metrics" && read) {
+    if (tokens_ != nullptr) {
+      const auto who = tokens_->Authenticate(request.Header("authorization"));
+      if (!who.ok()) return responder->Send(http::ErrorResponse(who.status()));
+    }
     responder->Send({200, {}, MetricsText(), "text/plain; version=0.0.4; charset=utf-8"});
   } else {
     responder->Send(http::ErrorResponse(

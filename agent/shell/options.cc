@@ -1,11 +1,9 @@
 #include "agent/shell/options.h"
 
-#include <arpa/inet.h>
-#include <netdb.h>
-#include <sys/socket.h>
-
 #include "agent/runtime/files.h"
 #include "agent/runtime/process_runtime.h"
+#include "common/auth/tokens.h"
+#include "common/base/address.h"
 #include "common/config/convert.h"
 
 namespace allot::agent {
@@ -17,12 +15,18 @@ StatusOr<AgentOptions> ToAgentOptions(const config::Agent& config) {
   AgentOptions options;
   options.name = config.name();
   options.state_dir = config.state_dir();
-  options.schedulers = {config.scheduler().begin(), config.scheduler().end()};
+  for (const std::string& endpoint : config.scheduler())
+    options.schedulers.push_back(WithScheme(endpoint));
   options.scheduler_public_key = config.scheduler_public_key();
   RETURN_IF_ERROR(transport::CheckKeyText(options.scheduler_public_key, "scheduler_public_key"));
   ASSIGN_OR_RETURN(options.keys, transport::LoadKeyFile(config.key_file()));
   options.address = config.address();
-  config::TakeText(config.http_listen(), &options.http_listen);
+  options.http_listen = config.http_listen();
+  options.http_advertise = config.http_advertise();
+  options.metrics_tokens_file = config.metrics_tokens_file();
+  if (!options.metrics_tokens_file.empty()) {
+    RETURN_IF_ERROR(auth::Tokens::Load({.file = options.metrics_tokens_file}).status());
+  }
   options.devices = config.devices();
   options.catalogue = Catalogue::BuiltIn();
   for (const std::string& file : config.catalogue_files()) {
@@ -59,34 +63,6 @@ StatusOr<AgentOptions> ToAgentOptions(const config::Agent& config) {
   options.isolation.devices = {isolation.devices().begin(), isolation.devices().end()};
   ASSIGN_OR_RETURN(options.supervisor, FindSupervisor());
   return options;
-}
-
-StatusOr<std::string> AddressTowards(const std::string& endpoint) {
-  constexpr std::string_view kScheme = "tcp://";
-  const size_t colon = endpoint.rfind(':');
-  if (!endpoint.starts_with(kScheme) || colon < kScheme.size())
-    return InvalidArgument("scheduler \"{}\" is not like tcp://host:port", endpoint);
-  std::string host = endpoint.substr(kScheme.size(), colon - kScheme.size());
-  if (host.size() > 2 && host.front() == '[') host = host.substr(1, host.size() - 2);
-  addrinfo hints{}, *found = nullptr;
-  hints.ai_socktype = SOCK_DGRAM;
-  if (const int error = getaddrinfo(host.c_str(), endpoint.c_str() + colon + 1, &hints, &found);
-      error != 0)
-    return Unavailable("cannot find the host of scheduler {}: {}", endpoint, gai_strerror(error));
-  const std::unique_ptr<addrinfo, void (*)(addrinfo*)> keeper(found, freeaddrinfo);
-  for (const addrinfo* info = found; info != nullptr; info = info->ai_next) {
-    const Fd fd(socket(info->ai_family, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-    sockaddr_storage local{};
-    socklen_t size = sizeof local;
-    char text[NI_MAXHOST];
-    if (fd.valid() && connect(fd.get(), info->ai_addr, info->ai_addrlen) == 0 &&
-        getsockname(fd.get(), reinterpret_cast<sockaddr*>(&local), &size) == 0 &&
-        getnameinfo(reinterpret_cast<sockaddr*>(&local), size, text, sizeof text, nullptr, 0,
-                    NI_NUMERICHOST) == 0)
-      return std::string(text);
-  }
-  return Unavailable("no route to scheduler {}; set `address` to the one peers reach this node by",
-                     endpoint);
 }
 
 }  // namespace allot::agent

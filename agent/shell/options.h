@@ -19,8 +19,10 @@ struct AgentOptions {
   std::string name, state_dir, scheduler_public_key;
   std::vector<std::string> schedulers;  // tcp://host:port; at least one
   transport::KeyPair keys;
-  std::string address;  // empty: the one by which the scheduler is reached
-  std::string http_listen = "127.0.0.1:0";
+  std::string address;              // empty: the one by which the scheduler is reached
+  std::string http_listen;          // empty: loopback with a scheduler on loopback, else everywhere
+  std::string http_advertise;       // empty: the address and the port of http_listen
+  std::string metrics_tokens_file;  // empty: /metrics asks for no token
   config::AgentDevices devices;
   Catalogue catalogue;
   std::shared_ptr<const HealthRules> health_rules = HealthRules::BuiltIn();
@@ -38,9 +40,5 @@ struct AgentOptions {
 // Reads the config file and everything it names (keys, catalogues); opens and binds nothing else.
 StatusOr<config::Agent> LoadConfig(const std::string& path);
 StatusOr<AgentOptions> ToAgentOptions(const config::Agent& config);
-
-// The local address from which `endpoint` (tcp://host:port) is reached: loopback for a scheduler
-// on loopback. Asks the routing table only; nothing is sent.
-StatusOr<std::string> AddressTowards(const std::string& endpoint);
 
 }  // namespace allot::agent

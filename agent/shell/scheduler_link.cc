@@ -17,7 +17,8 @@ SchedulerLink::SchedulerLink(boost::asio::io_context& loop, transport::Context& 
     : loop_(loop),
       context_(context),
       options_(std::move(options)),
-      handlers_(std::move(handlers)) {}
+      handlers_(std::move(handlers)),
+      endpoints_(loop, options_.endpoints) {}
 
 SchedulerLink::~SchedulerLink() = default;
 
@@ -51,15 +52,24 @@ void SchedulerLink::Dial() {
   outbox_bytes_ = 0;
   sent_ = received_ = 0;
   ++counters_.dials;
+  endpoints_.Next([this](StatusOr<transport::Endpoints::Place> place) {
+    if (!place.ok()) return Lost(MessageOf(place.status()));
+    Connect(place->address);
+  });
+}
+
+void SchedulerLink::Connect(const std::string& address) {
+  dialled_ = address;
   transport::ClientLink::Options options;
-  options.endpoint = options_.endpoint;
+  options.endpoint = address;
   options.server_public_key = options_.public_key;
   options.keys = options_.keys;
   transport::ClientLink::Handlers handlers;
   handlers.message = [this](transport::ClientLink::Incoming in) { Receive(std::move(in)); };
   handlers.connected = [this] {
     up_ = true;
-    SPDLOG_INFO("connected to the scheduler endpoint={}", options_.endpoint);
+    endpoints_.Worked();
+    SPDLOG_INFO("connected to the scheduler endpoint={}", dialled_);
     handlers_.up();
   };
   handlers.disconnected = [this](const std::string& why) { Lost(why); };
@@ -75,7 +85,7 @@ void SchedulerLink::Dial() {
 
 void SchedulerLink::Lost(const std::string& why) {
   up_ = false;
-  SPDLOG_WARN("no link to the scheduler endpoint={} why=\"{}\"", options_.endpoint, why);
+  SPDLOG_WARN("no link to the scheduler endpoint={} why=\"{}\"", endpoints_.Text(), why);
   handlers_.down(why);
 }
 

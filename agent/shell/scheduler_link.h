@@ -1,4 +1,5 @@
-// The link to the scheduler: dialling, envelopes, terms. When to dial again is the core's decision.
+// The link to the scheduler: dialling, envelopes, terms. When to dial again is the core's decision,
+// where is ours: each dial goes to the next place of `endpoints` (transport/endpoints.h).
 //
 // Everything said in one turn of the loop leaves as one envelope. Loop thread only.
 #pragma once
@@ -10,6 +11,7 @@
 #include <boost/asio/io_context.hpp>
 
 #include "common/model/messages.h"
+#include "common/transport/endpoints.h"
 #include "common/transport/link.h"
 
 namespace allot::agent {
@@ -17,7 +19,8 @@ namespace allot::agent {
 class SchedulerLink {
  public:
   struct Options {
-    std::string endpoint, public_key;
+    std::vector<std::string> endpoints;  // tcp://host:port, at least one
+    std::string public_key;
     transport::KeyPair keys;
   };
   struct Handlers {
@@ -45,10 +48,14 @@ class SchedulerLink {
   void Say(wire::LogChunk chunk);
 
   bool up() const { return up_; }
+  // tcp://IP:PORT that was dialled last; empty before the first dial. Whoever wants to know by
+  // which of our addresses the scheduler is reached asks the routing table about it.
+  const std::string& dialled() const { return dialled_; }
   uint64_t term() const { return term_; }
   Counters counters() const;
 
  private:
+  void Connect(const std::string& address);
   void Receive(transport::ClientLink::Incoming in);
   void Lost(const std::string& why);
   wire::Message* Add();
@@ -59,6 +66,8 @@ class SchedulerLink {
   transport::Context& context_;
   const Options options_;
   Handlers handlers_;
+  transport::Endpoints endpoints_;
+  std::string dialled_;
   std::unique_ptr<transport::ClientLink> link_;
   bool up_ = false;
   uint64_t term_ = 0, sent_ = 0, received_ = 0;

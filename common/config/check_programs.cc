@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <set>
 
+#include "common/base/address.h"
 #include "common/base/loopback.h"
 #include "common/base/url.h"
 #include "common/config/checks.h"
@@ -28,7 +29,13 @@ StatusOr<std::string> HostOf(std::string_view key, std::string_view address,
   if (std::stoi(std::string(port)) > 65535) {
     return InvalidArgument("{} is \"{}\"; a port is 65535 at most", key, address);
   }
-  return std::string(rest.substr(0, colon));
+  const std::string_view host = rest.substr(0, colon);
+  if (host.find(':') != std::string_view::npos && !(host.starts_with('[') && host.ends_with(']'))) {
+    return InvalidArgument(
+        "{} is \"{}\"; an IPv6 address stands in brackets, like {}[fd00::1]:7400", key, address,
+        scheme);
+  }
+  return std::string(host);
 }
 
 Status CheckListen(std::string_view key, const std::string& address, std::string_view scheme,
@@ -46,9 +53,30 @@ Status CheckListen(std::string_view key, const std::string& address, std::string
 Status CheckEndpoints(std::string_view key,
                       const google::protobuf::RepeatedPtrField<std::string>& endpoints) {
   for (int i = 0; i < endpoints.size(); ++i) {
-    const std::string at =
-        endpoints.size() == 1 ? std::string(key) : fmt::format("{}[{}]", key, i);
-    RETURN_IF_ERROR(HostOf(at, endpoints[i], "tcp://").status());
+    const std::string at = endpoints.size() == 1 ? std::string(key) : fmt::format("{}[{}]", key, i);
+    RETURN_IF_ERROR(HostOf(at, WithScheme(endpoints[i]), "tcp://").status());
+  }
+  return absl::OkStatus();
+}
+
+// What others are told means the same everywhere: no wildcard, and loopback only where what it is
+// told of listens on loopback too.
+Status CheckAdvertise(std::string_view key, const std::string& advertise, std::string_view scheme,
+                      const std::string& listen) {
+  if (advertise.empty()) return absl::OkStatus();
+  const std::string address = scheme.empty() ? advertise : WithScheme(advertise);
+  ASSIGN_OR_RETURN(const std::string host, HostOf(key, address, scheme));
+  if (IsWildcardHost(host)) {
+    return InvalidArgument(
+        "{} is \"{}\", which means nothing on another machine; give a name or an address of this "
+        "one",
+        key, advertise);
+  }
+  if (IsLoopbackHost(host) && !listen.empty() && !IsLoopbackAddress(listen)) {
+    return InvalidArgument(
+        "{} is \"{}\", which is every machine itself, and what it is told of listens on {}; give a "
+        "name or an address that others reach",
+        key, advertise, listen);
   }
   return absl::OkStatus();
 }
@@ -192,6 +220,12 @@ Status Check(const Scheduler& scheduler) {
         "tokens_file is missing; without local: true the API needs tokens, "
         "which `allot keys token` makes");
   }
+  for (int i = 0; i < scheduler.advertise_size(); ++i) {
+    RETURN_IF_ERROR(CheckAdvertise(fmt::format("advertise[{}]", i), scheduler.advertise(i),
+                                   "tcp://", scheduler.listen()));
+  }
+  RETURN_IF_ERROR(
+      CheckAdvertise("http_advertise", scheduler.http_advertise(), "", scheduler.http_listen()));
   Duration lease = std::chrono::seconds(15), heartbeat = std::chrono::seconds(1);
   RETURN_IF_ERROR(TakeDuration("lease", scheduler.lease(), &lease));
   RETURN_IF_ERROR(TakeDuration("heartbeat_every", scheduler.heartbeat_every(), &heartbeat));
@@ -226,7 +260,18 @@ Status Check(const Scheduler& scheduler) {
     RETURN_IF_ERROR(CheckListen("gateway.listen", gateway.listen(), "tcp://", scheduler.local()));
     RETURN_IF_ERROR(
         CheckListen("gateway.http_listen", gateway.http_listen(), "", scheduler.local()));
-    RETURN_IF_ERROR(CheckListen("gateway.advertise", gateway.advertise(), "tcp://", false));
+    RETURN_IF_ERROR(
+        CheckAdvertise("gateway.advertise", gateway.advertise(), "tcp://", gateway.listen()));
+    RETURN_IF_ERROR(CheckAdvertise("gateway.http_advertise", gateway.http_advertise(), "",
+                                   gateway.http_listen()));
+    // Agents that reach the scheduler from elsewhere are told of a gateway they cannot reach.
+    const bool near = scheduler.listen().empty() || IsLoopbackAddress(scheduler.listen());
+    if (!near && gateway.advertise().empty() && IsLoopbackAddress(gateway.listen())) {
+      return InvalidArgument(
+          "gateway.listen is \"{}\", where agents on other machines cannot reach it, and listen is "
+          "\"{}\"; leave gateway.listen out, or give gateway.advertise",
+          gateway.listen(), scheduler.listen());
+    }
   }
   return absl::OkStatus();
 }
@@ -236,8 +281,7 @@ Status Check(const Gateway& gateway) {
       {"name", &gateway.name()},
       {"state_dir", &gateway.state_dir()},
       {"scheduler_public_key", &gateway.scheduler_public_key()},
-      {"key_file", &gateway.key_file()},
-      {"allow_file", &gateway.allow_file()}};
+      {"key_file", &gateway.key_file()}};
   for (const auto& [key, value] : needed) {
     if (value->empty()) {
       return InvalidArgument("{} is missing; a gateway that is a program of its own needs it", key);
@@ -246,14 +290,11 @@ Status Check(const Gateway& gateway) {
   if (gateway.scheduler().empty()) {
     return InvalidArgument("scheduler is missing; a gateway that is a program of its own needs it");
   }
-  if (!gateway.local() && gateway.tokens_file().empty()) {
-    return InvalidArgument(
-        "tokens_file is missing; without local: true requests need tokens, "
-        "which `allot keys token` makes");
-  }
   RETURN_IF_ERROR(CheckListen("listen", gateway.listen(), "tcp://", gateway.local()));
   RETURN_IF_ERROR(CheckListen("http_listen", gateway.http_listen(), "", gateway.local()));
-  RETURN_IF_ERROR(CheckListen("advertise", gateway.advertise(), "tcp://", false));
+  RETURN_IF_ERROR(CheckAdvertise("advertise", gateway.advertise(), "tcp://", gateway.listen()));
+  RETURN_IF_ERROR(
+      CheckAdvertise("http_advertise", gateway.http_advertise(), "", gateway.http_listen()));
   RETURN_IF_ERROR(CheckEndpoints("scheduler", gateway.scheduler()));
   return CheckPublicKey("scheduler_public_key", gateway.scheduler_public_key());
 }
@@ -262,6 +303,15 @@ Status Check(const Agent& agent) {
   RETURN_IF_ERROR(CheckEndpoints("scheduler", agent.scheduler()));
   RETURN_IF_ERROR(CheckPublicKey("scheduler_public_key", agent.scheduler_public_key()));
   RETURN_IF_ERROR(CheckListen("http_listen", agent.http_listen(), "", false));
+  RETURN_IF_ERROR(
+      CheckAdvertise("http_advertise", agent.http_advertise(), "", agent.http_listen()));
+  if (IsWildcardHost(agent.address())) {
+    return InvalidArgument(
+        "address is \"{}\", which means nothing on another machine; leave it out, or give a name "
+        "or "
+        "an address by which peers reach this node",
+        agent.address());
+  }
   uint64_t emulated = 0;
   for (const EmulatedDevices& devices : agent.devices().emulated()) {
     emulated += std::max<uint32_t>(devices.count(), 1);
@@ -331,8 +381,8 @@ Status Check(const Invitations& list) {
   std::set<std::string_view> keys;
   for (int i = 0; i < list.invitations_size(); ++i) {
     const Invitation& invitation = list.invitations(i);
-    RETURN_IF_ERROR(CheckPublicKey(fmt::format("invitations[{}].public_key", i),
-                                   invitation.public_key()));
+    RETURN_IF_ERROR(
+        CheckPublicKey(fmt::format("invitations[{}].public_key", i), invitation.public_key()));
     if (!keys.insert(invitation.public_key()).second) {
       return InvalidArgument("invitations[{}]: the key is here twice", i);
     }

@@ -3,7 +3,9 @@
 #include <boost/asio/post.hpp>
 #include <utility>
 
+#include "common/base/address.h"
 #include "common/base/logging.h"
+#include "common/transport/invitations.h"
 #include "common/wire/codec.h"
 
 namespace allot::scheduler {
@@ -12,6 +14,7 @@ namespace {
 constexpr Duration kGatewaySilenceMax = std::chrono::seconds(10);
 constexpr Duration kLinkForgottenAfter = std::chrono::seconds(120);
 constexpr auto kSweepEvery = std::chrono::seconds(2);
+constexpr auto kAdmissionLookEvery = std::chrono::milliseconds(250);
 constexpr size_t kEnvelopeBytes = 1 << 20;  // a larger batch is split
 
 }  // namespace
@@ -21,13 +24,15 @@ Peers::Peers(boost::asio::io_context& loop, Pipeline& pipeline, Metrics& metrics
       pipeline_(pipeline),
       metrics_(metrics),
       sweep_timer_(loop),
+      admission_timer_(loop),
       self_(std::make_shared<Peers*>(this)) {}
 
-Status Peers::Listen(transport::Context& context, std::string endpoint, transport::KeyPair keys) {
+Status Peers::Listen(transport::Context& context, auth::Tokens& tokens, Options peers) {
+  options_ = std::move(peers);
   transport::ServerLink::Options options;
-  options.endpoint = std::move(endpoint);
-  options.keys = std::move(keys);
-  options.admit = {transport::Role::kAgent, transport::Role::kGateway};
+  options.endpoint = options_.endpoint;
+  options.keys = options_.keys;
+  options.admit = {transport::Role::kAgent, transport::Role::kGateway, transport::Role::kInvited};
   options.revoked = [this](const std::string& peer, const std::string& name) {
     Forget(peer, name);
   };
@@ -35,7 +40,10 @@ Status Peers::Listen(transport::Context& context, std::string endpoint, transpor
                                                         [this](transport::ServerLink::Incoming in) {
                                                           OnIncoming(std::move(in));
                                                         }));
+  reach_ = {IsLoopbackAddress(link_->endpoint()), options_.own_host};
+  admission_.emplace(context, tokens);
   Sweep();
+  WatchAdmission();
   return absl::OkStatus();
 }
 
@@ -53,12 +61,14 @@ void Peers::OnIncoming(transport::ServerLink::Incoming incoming) {
   Link& link = links_[incoming.peer];
   link.name = incoming.name;
   link.role = incoming.role;
+  link.address = incoming.address;
   link.heard = pipeline_.Now();
   const uint64_t sequence = incoming.envelope.sequence();
   if (link.received != 0 && sequence > link.received + 1) {
     metrics_.gaps.Add(static_cast<double>(sequence - link.received - 1));
   }
   link.received = sequence;
+  if (incoming.role == transport::Role::kInvited) return OnInvited(incoming);
   for (wire::Message& message : *incoming.envelope.mutable_messages()) {
     if (incoming.role == transport::Role::kGateway) {
       if (message.has_gateway_hello()) {
@@ -97,6 +107,7 @@ void Peers::OnAgentMessage(const std::string& peer, const std::string& name,
       RefuseInfo(peer, in.register_node(), good);
       return;
     }
+    reach_.Locate(links_[peer].address, registration->info);
   } else {
     // Whoever sends more than a registration was welcomed on this connection or, if the connection
     // broke under it, on the one before. An impostor never gets so far.
@@ -125,14 +136,24 @@ void Peers::OnGatewayHello(const std::string& peer, const std::string& name,
     metrics_.Refused("name_not_proven");
     return;
   }
-  const GatewayAddress address{hello.address().endpoint(), hello.address().public_key()};
+  const std::string seen = links_[peer].address;
+  const GatewayAddress address{reach_.Told(hello.address().endpoint(), seen),
+                               hello.address().public_key()};
+  const std::string http = reach_.Told(hello.http_address(), seen);
   auto [it, is_new] = gateways_.try_emplace(name);
   const bool changed = is_new || it->second.address != address;
-  it->second = {peer, hello.http_address(), address, pipeline_.Now()};
+  it->second = {peer, http, address, pipeline_.Now(), std::nullopt};
+  if (hello.has_admission_version()) it->second.admission = hello.admission_version();
   if (changed) {
-    spdlog::info("gateway={} endpoint={} http={}", name, address.endpoint, hello.http_address());
+    spdlog::info("gateway={} endpoint={} http={}", name, address.endpoint, http);
+    if (!reach_.on_loopback && IsLoopbackAddress(address.endpoint))
+      spdlog::warn(
+          "gateway={} listens for agents on {} only: agents on other machines are not told of it; "
+          "set its `listen` or `advertise`",
+          name, address.endpoint);
     TellGateways();
   }
+  SendAdmission(it->second);
   const std::shared_ptr<const RouteTable> table = pipeline_.core().Routes();
   if (table == nullptr ||
       (table->term.value() == hello.routes_term() && table->version == hello.routes_version())) {
@@ -152,8 +173,63 @@ void Peers::TellGateways() {
   pipeline_.Feed(event);
 }
 
+void Peers::SendAdmission(GatewayLink& gateway) {
+  if (!gateway.admission || *gateway.admission == admission_->lists().version()) return;
+  *EnvelopeFor(gateway.peer).envelope.add_messages()->mutable_admission() = admission_->lists();
+  FlushSoon();
+}
+
+void Peers::WatchAdmission() {
+  if (admission_->Refresh())
+    for (auto& [name, gateway] : gateways_) SendAdmission(gateway);
+  admission_timer_.expires_after(kAdmissionLookEvery);
+  admission_timer_.async_wait(
+      [weak = std::weak_ptr(self_)](const boost::system::error_code& error) {
+        if (error) return;
+        if (const auto self = weak.lock()) (*self)->WatchAdmission();
+      });
+}
+
+// An invited peer may say one thing, and is not there any more afterwards.
+void Peers::OnInvited(const transport::ServerLink::Incoming& incoming) {
+  const std::optional<transport::Invited> invited = transport::ParseInvitedName(incoming.name);
+  for (const wire::Message& message : incoming.envelope.messages()) {
+    if (!invited || !message.has_enroll_request()) {
+      metrics_.Refused("wrong_message");
+      continue;
+    }
+    const transport::AllowedPeer peer{invited->name, message.enroll_request().public_key(),
+                                      invited->role};
+    const Status done =
+        transport::AcceptInvitation(options_.allow_file, peer, transport::WallClock());
+    wire::EnrollAnswer answer;
+    answer.set_name(peer.name);
+    answer.set_role(std::string(transport::RoleName(peer.role)));
+    for (const std::string& endpoint : options_.advertise) answer.add_endpoints(endpoint);
+    if (done.ok()) {
+      spdlog::info("enrolled name={} role={} from={}", peer.name, answer.role(), incoming.address);
+    } else {
+      metrics_.Refused("enrolment");
+      spdlog::warn("enrolment refused name={}: {}", peer.name, MessageOf(done));
+      answer.set_error(MessageOf(done));
+    }
+    *EnvelopeFor(incoming.peer).envelope.add_messages()->mutable_enroll_answer() =
+        std::move(answer);
+    FlushSoon();
+    return;
+  }
+}
+
 Pipeline::Action Peers::PrepareSend(SendToAgent command) {
   std::string peer = agents_.AnsweredBy(command);
+  if (Welcome* welcome = std::get_if<Welcome>(&command.message)) {
+    const std::string* connection = peer.empty() ? agents_.Find(command.node) : &peer;
+    const auto link = connection == nullptr ? links_.end() : links_.find(*connection);
+    if (link != links_.end())
+      std::erase_if(welcome->gateways, [&](const GatewayAddress& gateway) {
+        return !reach_.MayTell(gateway.endpoint, link->second.address);
+      });
+  }
   return [this, peer = std::move(peer), command = std::move(command)] {
     if (!peer.empty()) {
       Add(peer, command.message);

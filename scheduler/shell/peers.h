@@ -1,6 +1,9 @@
 // Agents and gateways on the ROUTER socket: who is behind which connection, what they say, what
 // is sent to them.
 //
+// What a peer tells of addresses is made good on its way in (reach.h).
+// A peer that was only invited may enrol and nothing else (common/transport/invitations.h).
+// Gateways are told whom to let in beside what they know themselves (admission.h).
 // A message reaches the core only under the name its sender's key proves. Everything for one peer
 // that becomes ready in one turn of the loop leaves in one envelope; a heartbeat is answered by an
 // empty one if there is nothing to say. Loop thread only.
@@ -12,14 +15,17 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "common/transport/context.h"
 #include "common/transport/link.h"
+#include "scheduler/shell/admission.h"
 #include "scheduler/shell/agent_connections.h"
 #include "scheduler/shell/pipeline.h"
+#include "scheduler/shell/reach.h"
 
 namespace allot::scheduler {
 
@@ -31,8 +37,16 @@ class Peers {
   };
   using LogHandler = std::function<void(const std::string& node, wire::LogChunk chunk)>;
 
+  struct Options {
+    std::string endpoint;  // tcp://host:port to bind
+    transport::KeyPair keys;
+    std::string allow_file;              // where invited peers are entered
+    std::vector<std::string> advertise;  // tcp://host:port, told to those that enrol; may be empty
+    std::string own_host;                // where other machines reach this one
+  };
+
   Peers(boost::asio::io_context& loop, Pipeline& pipeline, Metrics& metrics);
-  Status Listen(transport::Context& context, std::string endpoint, transport::KeyPair keys);
+  Status Listen(transport::Context& context, auth::Tokens& tokens, Options options);
   std::string endpoint() const { return link_->endpoint(); }
 
   // For Pipeline::Outside.
@@ -50,7 +64,7 @@ class Peers {
  private:
   // One connection. Its routing id is new each time the peer connects.
   struct Link {
-    std::string name;
+    std::string name, address;
     transport::Role role = transport::Role::kAgent;
     uint64_t sent = 0, received = 0;
     Time heard;
@@ -59,6 +73,7 @@ class Peers {
     std::string peer, http_address;
     GatewayAddress address;
     Time heard;
+    std::optional<uint64_t> admission;  // version of the lists it has; none: it knows of no lists
   };
   struct Outgoing {
     std::string peer;
@@ -68,6 +83,9 @@ class Peers {
 
   void OnIncoming(transport::ServerLink::Incoming incoming);
   void Forget(const std::string& peer, const std::string& name);  // its key was revoked
+  void OnInvited(const transport::ServerLink::Incoming& incoming);
+  void SendAdmission(GatewayLink& gateway);
+  void WatchAdmission();
   void OnAgentMessage(const std::string& peer, const std::string& name, const wire::Message& in);
   void RefuseInfo(const std::string& peer, const wire::RegisterNode& in, const Status& why);
   void OnGatewayHello(const std::string& peer, const std::string& name,
@@ -83,6 +101,9 @@ class Peers {
   boost::asio::io_context& loop_;
   Pipeline& pipeline_;
   Metrics& metrics_;
+  Options options_;
+  Reach reach_;
+  std::optional<Admission> admission_;
   std::unique_ptr<transport::ServerLink> link_;
   absl::flat_hash_map<std::string, Link> links_;  // by routing id
   AgentConnections agents_;
@@ -91,7 +112,7 @@ class Peers {
   absl::flat_hash_map<std::string, size_t> outbox_index_;
   LogHandler on_log_;
   bool flush_posted_ = false;
-  boost::asio::steady_timer sweep_timer_;
+  boost::asio::steady_timer sweep_timer_, admission_timer_;
   Time swept_;
   std::shared_ptr<Peers*> self_;  // posted closures hold it weakly
 };

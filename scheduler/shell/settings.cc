@@ -5,7 +5,10 @@
 #include <filesystem>
 #include <utility>
 
+#include "common/base/address.h"
+#include "common/base/loopback.h"
 #include "common/config/convert.h"
+#include "common/program/own_address.h"
 #include "scheduler/shell/policy_check.h"
 
 namespace allot::scheduler {
@@ -26,6 +29,21 @@ Status ToCoreOptions(const config::Scheduler& config, CoreOptions* core) {
   return absl::OkStatus();
 }
 
+// Where others find this machine: as somebody wrote it down, else where we listen, else by the
+// kernel's routing table.
+std::string OwnHost(const Shell::Options& options) {
+  const std::string told[] = {options.advertise.empty() ? "" : options.advertise.front(),
+                              options.http_advertise, options.listen, options.http_listen};
+  for (const std::string& address : told) {
+    const std::optional<Address> parsed = ParseAddress(address);
+    if (parsed && !IsWildcardHost(parsed->host) && !IsLoopbackHost(parsed->host))
+      return parsed->host;
+  }
+  const bool everywhere =
+      IsWildcardAddress(options.listen) || IsWildcardAddress(options.http_listen);
+  return everywhere ? program::OwnAddress() : "";
+}
+
 }  // namespace
 
 StatusOr<config::Scheduler> LoadConfig(const std::string& path) {
@@ -39,6 +57,10 @@ StatusOr<Shell::Options> ToShellOptions(const config::Scheduler& config) {
   options.name = host;
   config::TakeText(config.listen(), &options.listen);
   config::TakeText(config.http_listen(), &options.http_listen);
+  for (const std::string& endpoint : config.advertise())
+    options.advertise.push_back(WithScheme(endpoint));
+  options.http_advertise = config.http_advertise();
+  options.own_host = OwnHost(options);
   options.allow_file = config.allow_file();
   options.tokens_file = config.tokens_file();
   options.local = config.local();

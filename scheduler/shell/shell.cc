@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "common/base/address.h"
 #include "common/http/server.h"
 #include "common/transport/context.h"
 #include "scheduler/shell/api/api.h"
@@ -39,7 +40,12 @@ Status Shell::Impl::Open() {
   ASSIGN_OR_RETURN(history, History::Open(options.pipeline.state_dir));
   ASSIGN_OR_RETURN(context, transport::Context::Create({.allow_file = options.allow_file}));
   peers = std::make_unique<Peers>(loop, *pipeline, metrics);
-  RETURN_IF_ERROR(peers->Listen(*context, options.listen, options.keys));
+  RETURN_IF_ERROR(peers->Listen(*context, *tokens,
+                                {.endpoint = options.listen,
+                                 .keys = options.keys,
+                                 .allow_file = options.allow_file,
+                                 .advertise = options.advertise,
+                                 .own_host = options.own_host}));
   logs = std::make_unique<LogReader>(loop, *pipeline, *peers, *history);
   waiters = std::make_unique<Waiters>(loop, *pipeline);
   RETURN_IF_ERROR(OpenHttp());
@@ -55,19 +61,20 @@ Status Shell::Impl::OpenHttp() {
                        [this](http::Request request, http::ResponderPtr responder) {
                          api->Handle(std::move(request), std::move(responder));
                        }));
-  services.emplace(Services{.pipeline = *pipeline,
-                            .peers = *peers,
-                            .history = *history,
-                            .waiters = *waiters,
-                            .logs = *logs,
-                            .tokens = *tokens,
-                            .metrics = metrics,
-                            .metrics_text = [this] { return MetricsText(); },
-                            .name = options.name,
-                            .started = pipeline->Now(),
-                            .http_address = server->address(),
-                            .local = options.local,
-                            .limits = options.limits});
+  services.emplace(Services{
+      .pipeline = *pipeline,
+      .peers = *peers,
+      .history = *history,
+      .waiters = *waiters,
+      .logs = *logs,
+      .tokens = *tokens,
+      .metrics = metrics,
+      .metrics_text = [this] { return MetricsText(); },
+      .name = options.name,
+      .started = pipeline->Now(),
+      .http_address = Advertised(server->address(), options.http_advertise, options.own_host),
+      .local = options.local,
+      .limits = options.limits});
   api.emplace(*services);
   return absl::OkStatus();
 }

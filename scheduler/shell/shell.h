@@ -8,6 +8,7 @@
 #include <boost/asio/io_context.hpp>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "common/auth/tokens.h"
 #include "common/transport/keys.h"
@@ -22,6 +23,9 @@ class Shell {
     Pipeline::Options pipeline;
     std::string listen = "tcp://127.0.0.1:7400";
     std::string http_listen = "127.0.0.1:7401";
+    std::vector<std::string> advertise;  // tcp://host:port, told to others; empty: as bound
+    std::string http_advertise;          // host:port of the API; empty: as bound
+    std::string own_host;                // in place of a wildcard, where others are told of us
     transport::KeyPair keys;
     std::string allow_file;
     std::string tokens_file;  // may be empty only with `local`

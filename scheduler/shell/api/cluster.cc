@@ -1,3 +1,5 @@
+#include "common/base/address.h"
+#include "common/base/loopback.h"
 #include "common/base/version.h"
 #include "scheduler/shell/api/api.h"
 #include "scheduler/shell/api/openapi.h"
@@ -61,19 +63,24 @@ void GetPower(Services& services, Call& call) {
 // Prometheus wants a bare array, so this answer carries no version.
 void PrometheusTargets(Services& services, Call& call) {
   JsonWriter json;
+  // On loopback a program is found from this machine only, so only a Prometheus of this machine is
+  // told of it.
+  const std::optional<Address> asker = ParseAddress(call.request.peer);
+  const bool near = asker && IsLoopbackHost(PlainHost(asker->host));
   const auto target = [&](std::string_view address, std::string_view program,
                           std::string_view name) {
+    if (!near && IsLoopbackAddress(address)) return;
     json.Object([&] {
       json.Key("targets").Array([&] { json.Value(address); });
       json.Key("labels").Object([&] { json.Field("program", program).Field("node", name); });
     });
   };
   json.Array([&] {
-    std::string own = services.http_address;
-    if (own.starts_with("0.0.0.0:")) own.replace(0, 7, services.name);  // reachable from elsewhere
-    target(own, "allot-scheduler", services.name);
+    target(services.http_address, "allot-scheduler", services.name);
     for (const Peers::Gateway& gateway : services.peers.gateways()) {
-      target(gateway.http_address, "allot-gateway", gateway.name);
+      if (!gateway.http_address.empty()) {
+        target(gateway.http_address, "allot-gateway", gateway.name);
+      }
     }
     for (const NodeState& node : services.pipeline.core().state().nodes()) {
       if (!node.info->metrics_address.empty()) {

@@ -2,6 +2,7 @@
 #include <optional>
 #include <vector>
 
+#include "common/base/loopback.h"
 #include "scheduler/shell/api/render.h"
 
 namespace allot::scheduler {
@@ -60,6 +61,24 @@ std::string_view StateOf(const NodeState& node, const Device& device) {
   return it->second.strikes == 0 ? "drained" : "quarantined";
 }
 
+// What discovery could not use, and what is odd about the way the node is reached.
+std::vector<std::string> WarningsOf(const NodeInfo& info) {
+  std::vector<std::string> warnings = info.warnings;
+  // A name, or what somebody wrote down, is taken at its word: it may well be another network.
+  if (info.address_derived && !info.seen_address.empty() && info.seen_address != info.address)
+    warnings.push_back(fmt::format(
+        "address: it tells {} and is seen at {}, as behind a router that translates addresses; gangs "
+        "over several nodes may not reach it: set `address` in its config to what its peers reach",
+        info.address, info.seen_address));
+  if (!IsLoopbackHost(info.seen_address) && !info.seen_address.empty() &&
+      IsLoopbackHost(info.address))
+    warnings.push_back(fmt::format(
+        "address: it tells {}, which is every machine itself; leave `address` out of its config, or "
+        "set it to what its peers reach",
+        info.address));
+  return warnings;
+}
+
 template <class Texts>
 void RenderTexts(std::string_view key, const Texts& texts, JsonWriter& json) {
   if (texts.empty()) return;
@@ -112,6 +131,8 @@ void RenderNode(const Core& core, Time now, const NodeState& node, JsonWriter& j
   json.Object([&] {
     json.Field("name", info.name).Field("alive", node.alive).Field("draining", node.draining);
     json.Field("epoch", node.epoch.value()).Field("address", info.address);
+    if (!info.seen_address.empty()) json.Field("seen_address", info.seen_address);
+    if (!info.metrics_address.empty()) json.Field("metrics_address", info.metrics_address);
     json.Field("version", info.version);
     json.Key("labels").Object([&] {
       for (const auto& [key, value] : info.labels) json.Field(key, value);
@@ -130,7 +151,7 @@ void RenderNode(const Core& core, Time now, const NodeState& node, JsonWriter& j
       RenderQuarantine(it->second, now, json);
     }
     RenderTexts("losses", info.losses, json);
-    RenderTexts("warnings", info.warnings, json);
+    RenderTexts("warnings", WarningsOf(info), json);
     RenderTexts("unfit", info.unfit, json);
     json.Field("tasks", node.tasks.size()).Field("replicas", node.replicas.size());
     if (soft != nullptr && soft->last_heard != Time()) {

@@ -30,7 +30,7 @@ struct Services {
   std::function<std::string()> metrics_text;
   std::string name;  // of the cluster
   Time started;
-  std::string http_address;
+  std::string http_address;  // of the API, as others are told of it
   bool local = false;
   ApiLimits limits;
 };

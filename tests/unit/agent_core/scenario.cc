@@ -218,6 +218,8 @@ void Scenario::RunLine(const std::string& text) {
     FitnessChanged event;
     if (line.words.size() > 1) event.unfit = {text.substr(text.find(' ') + 1)};
     Step(event);
+  } else if (verb == "address") {
+    Step(AddressFound{word(1), word(1) + ":7402"});
   } else if (verb == "telemetry") {
     Step(TelemetrySampled{std::vector<DeviceTelemetry>(std::stoull(word(1)))});
   } else if (verb == "show") {

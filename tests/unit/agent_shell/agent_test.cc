@@ -6,6 +6,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "common/auth/tokens.h"
+#include "common/base/address.h"
 #include "common/http/client.h"
 #include "common/program/program.h"
 #include "fake_scheduler.h"
@@ -34,15 +36,15 @@ class AgentShell : public testing::Test {
     return text.str();
   }
   // GET from the agent's own HTTP server, on the same loop.
-  std::pair<int, std::string> Get(const std::string& path) {
+  std::pair<int, std::string> Get(const std::string& path, http::Headers headers = {}) {
     http::Client client(s_.loop, s_.agent->http_address(), 0);
     int status = 0;
     std::string body;
     bool over = false;
-    const auto call =
-        client.Start({.target = path}, {.head = [&](int code, http::Headers) { status = code; },
-                                        .body = [&](std::string piece) { body += piece; },
-                                        .done = [&](Status) { over = true; }});
+    const auto call = client.Start({.target = path, .headers = std::move(headers)},
+                                   {.head = [&](int code, http::Headers) { status = code; },
+                                    .body = [&](std::string piece) { body += piece; },
+                                    .done = [&](Status) { over = true; }});
     EXPECT_TRUE(s_.Until([&] { return over; }));
     return {status, body};
   }
@@ -322,11 +324,40 @@ TEST_F(AgentShell, GarbageInTheStateFolderStopsNothing) {
   EXPECT_TRUE(s_.registrations.at(0).tasks.empty());
 }
 
-TEST(Options, AddressIsTheOneThatFacesTheScheduler) {
-  EXPECT_EQ(*AddressTowards("tcp://127.0.0.1:7400"), "127.0.0.1");
-  EXPECT_EQ(*AddressTowards("tcp://[::1]:7400"), "::1");
-  EXPECT_TRUE(absl::IsInvalidArgument(AddressTowards("7400").status()));
-  EXPECT_TRUE(absl::IsUnavailable(AddressTowards("tcp://no-such-host.invalid:1").status()));
+TEST_F(AgentShell, ListensWhereItsSchedulerIsUnlessTold) {
+  s_.StartWelcomedAgent();
+  EXPECT_TRUE(IsLoopbackAddress(s_.agent->http_address()));
+  AgentOptions options = s_.Options();
+  options.state_dir = s_.folder + "/another";
+  options.http_listen.clear();
+  options.schedulers = {"tcp://192.0.2.1:7400"};
+  const auto elsewhere = Agent::Start(s_.loop, std::move(options));
+  ASSERT_TRUE(elsewhere.ok()) << elsewhere.status();
+  EXPECT_TRUE(IsWildcardAddress((*elsewhere)->http_address())) << (*elsewhere)->http_address();
+}
+
+TEST_F(AgentShell, MetricsWantATokenWhereTheConfigSaysSo) {
+  std::ofstream(s_.folder + "/tokens.yaml")
+      << "tokens: [{name: p, role: viewer, sha256: " << auth::Sha256Hex("one") << "}]\n";
+  s_.adjust = [this](AgentOptions* options) {
+    options->metrics_tokens_file = s_.folder + "/tokens.yaml";
+  };
+  s_.StartWelcomedAgent();
+  EXPECT_EQ(Get("/metrics").first, 401);
+  EXPECT_EQ(Get("/metrics", {{"Authorization", "Bearer two"}}).first, 401);
+  EXPECT_EQ(Get("/metrics", {{"Authorization", "Bearer one"}}).first, 200);
+  EXPECT_EQ(Get("/healthz").first, 200);
+}
+
+TEST_F(AgentShell, DialsTheNextOfItsSchedulers) {
+  AgentOptions options = s_.Options();
+  options.schedulers.insert(options.schedulers.begin(), "tcp://no-such-host.invalid:7400");
+  options.schedulers.insert(options.schedulers.begin(), "tcp://127.0.0.1:1");
+  const auto agent = Agent::Start(s_.loop, std::move(options));
+  ASSERT_TRUE(agent.ok()) << agent.status();
+  EXPECT_TRUE(s_.Until([&] { return !s_.registrations.empty(); }));
+  EXPECT_EQ(s_.registrations[0].info.address, "127.0.0.1");
+  EXPECT_TRUE(s_.registrations[0].info.address_derived);
 }
 
 }  // namespace

@@ -81,20 +81,66 @@ TEST(CheckGateway, NeedsWhatAProgramOfItsOwnNeeds) {
       "{name: g, state_dir: s, scheduler: 'tcp://h:7400', scheduler_public_key: " + kKey +
       ", key_file: k, allow_file: a, ";
   EXPECT_EQ(Checked<Gateway>(good + "tokens_file: t}"), "");
-  EXPECT_EQ(Checked<Gateway>(good + "}"),
-            "tokens_file is missing; without local: true requests need tokens, which `allot keys "
-            "token` makes");
+  // Whom to let in is told by the scheduler; files of its own are beside that.
+  EXPECT_EQ(Checked<Gateway>("{name: g, state_dir: s, scheduler: [a:7400, b:7400], key_file: k, "
+                             "scheduler_public_key: " +
+                             kKey + "}"),
+            "");
+}
+
+TEST(CheckPrograms, TellNothingThatMeansNothingElsewhere) {
+  const std::string head = "{state_dir: s, key_file: k, allow_file: a, tokens_file: t, ";
+  const std::string agent =
+      "{name: n, state_dir: s, key_file: k, scheduler: h:7400, scheduler_public_key: " + kKey +
+      ", ";
+  const std::string nothing =
+      ", which means nothing on another machine; give a name or an address "
+      "of this one";
+  const std::pair<std::string, std::string> heads[] = {
+      {"listen: 'tcp://0.0.0.0:7400', advertise: head:7400}", ""},
+      {"listen: 'tcp://0.0.0.0:7400', advertise: ['tcp://a:7400', 'tcp://[fd00::1]:7400']}", ""},
+      {"listen: 'tcp://0.0.0.0:7400', advertise: 'tcp://0.0.0.0:7400'}",
+       "advertise[0] is \"tcp://0.0.0.0:7400\"" + nothing},
+      {"listen: 'tcp://[::]:7400', advertise: 'tcp://[::]:7400'}",
+       "advertise[0] is \"tcp://[::]:7400\"" + nothing},
+      {"http_listen: '0.0.0.0:7401', http_advertise: '0.0.0.0:7401'}",
+       "http_advertise is \"0.0.0.0:7401\"" + nothing},
+      {"listen: 'tcp://0.0.0.0:7400', advertise: 127.0.0.1:7400}",
+       "advertise[0] is \"127.0.0.1:7400\", which is every machine itself, and what it is told of "
+       "listens on tcp://0.0.0.0:7400; give a name or an address that others reach"},
+      {"listen: 'tcp://127.0.0.1:7400', gateway: {listen: 'tcp://127.0.0.1:7410'}}", ""},
+      {"listen: 'tcp://0.0.0.0:7400', gateway: {}}", ""},
+      {"listen: 'tcp://0.0.0.0:7400', gateway: {listen: 'tcp://127.0.0.1:7410'}}",
+       "gateway.listen is \"tcp://127.0.0.1:7410\", where agents on other machines cannot reach "
+       "it, "
+       "and listen is \"tcp://0.0.0.0:7400\"; leave gateway.listen out, or give gateway.advertise"},
+      {"gateway: {listen: 'tcp://*:7410', advertise: '*:7410'}}",
+       "gateway.advertise is \"*:7410\"" + nothing},
+  };
+  for (const auto& [text, message] : heads) EXPECT_EQ(Checked<Scheduler>(head + text), message);
+  EXPECT_EQ(Checked<Agent>(agent + "address: node-7.example, http_listen: '[::]:0'}"), "");
+  EXPECT_EQ(
+      Checked<Agent>(agent + "address: '::'}"),
+      "address is \"::\", which means nothing on another machine; leave it out, or give a name "
+      "or an address by which peers reach this node");
+  EXPECT_EQ(Checked<Agent>(agent + "http_advertise: '[::]:9100'}"),
+            "http_advertise is \"[::]:9100\"" + nothing);
 }
 
 TEST(CheckAgent, RefusesKeysAndDeviceCountsThatCannotBe) {
   const std::string start =
       "{name: n, state_dir: s, key_file: k, scheduler: 'tcp://h:7400', scheduler_public_key: ";
   EXPECT_EQ(Checked<Agent>(start + kKey + "}"), "");
-  const std::string schedulers = "{name: n, state_dir: s, key_file: k, scheduler_public_key: " +
-                                 kKey + ", scheduler: ['tcp://a:7400', ";
+  const std::string schedulers =
+      "{name: n, state_dir: s, key_file: k, scheduler_public_key: " + kKey +
+      ", scheduler: ['tcp://a:7400', ";
   EXPECT_EQ(Checked<Agent>(schedulers + "'tcp://[fd00::1]:7400']}"), "");
-  EXPECT_EQ(Checked<Agent>(schedulers + "b:7400]}"),
-            "scheduler[1] is \"b:7400\"; write it like tcp://127.0.0.1:7400");
+  EXPECT_EQ(Checked<Agent>(schedulers + "b:7400]}"), "");
+  EXPECT_EQ(Checked<Agent>(schedulers + "b]}"),
+            "scheduler[1] is \"b\"; write it like tcp://127.0.0.1:7400");
+  EXPECT_EQ(Checked<Agent>(schedulers + "'tcp://fd00::1:7400']}"),
+            "scheduler[1] is \"tcp://fd00::1:7400\"; an IPv6 address stands in brackets, like "
+            "tcp://[fd00::1]:7400");
   EXPECT_EQ(Checked<Agent>(start + "short}"),
             "scheduler_public_key is not a public key; it has 40 characters, as `allot keys new` "
             "prints");

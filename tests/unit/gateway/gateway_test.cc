@@ -489,17 +489,77 @@ TEST(GatewayStart, RefusesToServeTheWorldWithoutTokens) {
   options.listen = "tcp://127.0.0.1:0";
   options.local = true;
   EXPECT_THAT(MessageOf(Gateway::Start(loop, options).status()), HasSubstr("loopback"));
-  options.local = false;
-  EXPECT_THAT(MessageOf(Gateway::Start(loop, options).status()), HasSubstr("tokens_file"));
 }
 
-TEST(GatewayStart, WantsAnAddressThatCanBeToldToAgents) {
-  boost::asio::io_context loop;
-  Options options;
-  options.name = "gw";
-  options.schedulers = {"tcp://127.0.0.1:1"};
-  options.listen = "tcp://0.0.0.0:0";
-  EXPECT_THAT(MessageOf(Gateway::Start(loop, options).status()), HasSubstr("advertise"));
+// Without a file of its own nobody has a token until the scheduler tells whose are good.
+TEST(GatewayStart, LetsNobodyInBeforeItKnowsWhom) {
+  Harness h([](Options& options) {
+    options.local = false;
+    options.allow_file.clear();
+  });
+  h.AddReplica(1, "n1", 1);
+  h.SendRoutes();
+  const http::Headers ann = {{"Authorization", "Bearer one"}};
+  EXPECT_EQ(h.Get("/v1/models", ann)->status, 401);
+  ASSERT_TRUE(h.hellos.back().has_admission_version());
+  EXPECT_EQ(h.hellos.back().admission_version(), 0u);
+
+  wire::Admission lists;
+  lists.set_version(7);
+  lists.add_agents()->set_name("n1");
+  lists.mutable_agents(0)->set_public_key(h.KeyOf("n1"));
+  wire::AdmittedToken* token = lists.add_tokens();
+  token->set_name("ann");
+  token->set_sha256(auth::Sha256Hex("one"));
+  token->set_role("user");
+  h.Tell(lists);
+  EXPECT_EQ(h.Get("/v1/models", ann)->status, 200);
+  AnswerAll(h.AddAgent("n1"));  // by the scheduler's list alone
+  EXPECT_EQ(h.Done(h.Post("/v1/completions", kPrompt, ann))->status, 200);
+
+  // Revoked there is revoked here.
+  wire::Admission fewer;
+  fewer.set_version(8);
+  h.Tell(fewer);
+  EXPECT_EQ(h.Get("/v1/models", ann)->status, 401);
+  FakeAgent& n1 = *h.agents["n1"];
+  n1.Redial();
+  EXPECT_TRUE(h.Until([&] { return n1.disconnected; }));
+}
+
+// What is bound everywhere is told as where it is; a scheduler on this machine knows that better.
+TEST(GatewayStart, TellsWhereItIs) {
+  const auto told = [](const std::function<void(Options&)>& adjust) {
+    Harness h([&](Options& options) {
+      options.local = false;
+      options.listen = "tcp://0.0.0.0:0";
+      options.http_listen = "0.0.0.0:0";
+      adjust(options);
+    });
+    EXPECT_TRUE(h.Until([&] { return !h.hellos.empty(); }));
+    const wire::GatewayHello& hello = h.hellos.back();
+    return hello.address().endpoint().substr(0, hello.address().endpoint().rfind(':')) + " " +
+           hello.http_address().substr(0, hello.http_address().rfind(':'));
+  };
+  EXPECT_EQ(told([](Options&) {}), "tcp://0.0.0.0 0.0.0.0");
+  EXPECT_EQ(told([](Options& options) { options.own_host = "10.0.0.5"; }),
+            "tcp://10.0.0.5 10.0.0.5");
+  EXPECT_EQ(told([](Options& options) { options.own_host = "fd00::5"; }),
+            "tcp://[fd00::5] [fd00::5]");
+  EXPECT_EQ(told([](Options& options) {
+              options.own_host = "10.0.0.5";
+              options.advertise = "tcp://gw1.example:7410";
+              options.http_advertise = "models.example:443";
+            }),
+            "tcp://gw1.example models.example");
+}
+
+TEST(GatewayStart, DialsTheNextOfItsSchedulers) {
+  Harness h([](Options& options) {
+    options.schedulers.insert(options.schedulers.begin(), "tcp://127.0.0.1:1");
+    options.schedulers.insert(options.schedulers.begin(), "tcp://no-such-host.invalid:7400");
+  });
+  EXPECT_TRUE(h.Until([&] { return !h.hellos.empty(); }));
 }
 
 // ---- what is shown

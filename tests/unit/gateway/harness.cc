@@ -229,6 +229,8 @@ void Harness::OnGateway(const transport::ServerLink::Incoming& in) {
   for (const wire::Message& message : in.envelope.messages()) {
     if (!message.has_gateway_hello()) continue;
     hellos.push_back(message.gateway_hello());
+    if (lists_.version() != 0 && hellos.back().admission_version() != lists_.version())
+      *answer.add_messages()->mutable_admission() = lists_;
     if (table.version != 0 && hellos.back().routes_version() != table.version)
       wire::Encode(table, answer.add_messages()->mutable_route_table());
   }
@@ -247,6 +249,13 @@ void Harness::AddReplica(uint64_t id, const std::string& node, double price, uin
   replica.price = PriceRate{static_cast<int64_t>(price * 1e6)};
   replica.power = power;
   replica.ready = true;
+}
+
+void Harness::Tell(const wire::Admission& lists) {
+  lists_ = lists;
+  ASSERT_TRUE(Until([&] {
+    return !hellos.empty() && hellos.back().admission_version() == lists.version();
+  }));
 }
 
 void Harness::SendRoutes() {

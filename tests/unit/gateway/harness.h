@@ -106,6 +106,9 @@ class Harness {
   RouteDeployment& deployment() { return table.deployments[0]; }
   void AddReplica(uint64_t id, const std::string& node, double price = 1, uint32_t concurrency = 4,
                   MilliWatt power = 0);
+  // The scheduler's lists, until the gateway says that it has them.
+  void Tell(const wire::Admission& lists);
+  const std::string& KeyOf(const std::string& name) { return keys_[name].public_key; }
   void SendRoutes();  // and waits until the gateway has them
   void StopScheduler();
   void StartScheduler();                         // at the same address
@@ -135,6 +138,7 @@ class Harness {
 
   std::map<std::string, transport::KeyPair> keys_;
   std::string scheduler_endpoint_ = "tcp://127.0.0.1:0";
+  wire::Admission lists_;
   uint64_t scheduler_sequence_ = 0;
   std::vector<std::shared_ptr<Answer>> asked_;
 };

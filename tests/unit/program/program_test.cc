@@ -6,7 +6,9 @@
 #include <fstream>
 #include <sstream>
 
+#include "common/base/address.h"
 #include "common/program/addresses.h"
+#include "common/program/own_address.h"
 #include "common/proto/wire.pb.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -70,6 +72,21 @@ TEST_F(Addresses, AFolderThatCannotBeIsRefused) {
   const auto file = AddressesFile::Write(folder_ / "file" / "state", {});
   EXPECT_EQ(file.status().code(), StatusCode::kPermissionDenied);
   EXPECT_THAT(MessageOf(file.status()), ::testing::HasSubstr("state_dir"));
+}
+
+TEST(OwnAddress, IsTheOneThatFacesTheScheduler) {
+  EXPECT_EQ(*AddressTowards("tcp://127.0.0.1:7400"), "127.0.0.1");
+  EXPECT_EQ(*AddressTowards("tcp://127.0.0.9:7400"), "127.0.0.1");
+  EXPECT_EQ(*AddressTowards("tcp://[::1]:7400"), "::1");
+  EXPECT_TRUE(absl::IsInvalidArgument(AddressTowards("7400").status()));
+  EXPECT_TRUE(absl::IsInvalidArgument(AddressTowards("").status()));
+  EXPECT_TRUE(absl::IsUnavailable(AddressTowards("tcp://no-such-host.invalid:1").status()));
+}
+
+TEST(OwnAddress, IsOneThatCanBeTold) {
+  const std::string own = OwnAddress();
+  EXPECT_FALSE(own.empty());
+  EXPECT_FALSE(IsWildcardHost(own)) << own;
 }
 
 }  // namespace

@@ -43,6 +43,7 @@ Shell::Options Cluster::Options() const {
   options.local = local_;
   options.limits = limits;
   options.pipeline.journal.retry_min = std::chrono::milliseconds(5);
+  if (adjust) adjust(options);
   return options;
 }
 
@@ -109,6 +110,7 @@ FakeAgent::FakeAgent(Cluster& cluster, Options options) : options_(std::move(opt
              NodeInfo info =
                  MakeNode(options_.claimed_name.empty() ? options_.name : options_.claimed_name,
                           options_.gpus);
+             if (options_.adjust) options_.adjust(info);
              Send(RegisterNode{.registration = options_.registration, .info = std::move(info)});
            },
        .disconnected =

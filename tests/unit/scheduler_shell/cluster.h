@@ -43,7 +43,8 @@ class Cluster {
   Answer Fetch(const std::string& method, const std::string& target, const std::string& body = "",
                http::Headers headers = {});
   Answer Get(const std::string& target) { return Fetch("GET", target); }
-  ApiLimits limits;  // of the next Start
+  ApiLimits limits;                              // of the next Start
+  std::function<void(Shell::Options&)> adjust;  // likewise
   void UseToken(std::string token) { token_ = std::move(token); }
 
   // A key pair that is enrolled.
@@ -75,6 +76,7 @@ class FakeAgent {
     std::string log = "hello\n";
     std::string claimed_name = "";  // in RegisterNode; default: name
     uint64_t registration = 1;      // a later life of the same node has a higher one
+    std::function<void(NodeInfo&)> adjust = {};  // what it tells of itself
   };
   FakeAgent(Cluster& cluster, Options options);
   ~FakeAgent();
