@@ -191,10 +191,10 @@ class Gateway::Impl {
                          {"unroutable", link.dropped_unroutable},
                          {"oversize", link.dropped_oversize},
                          {"handshake", link.handshakes_failed}};
-    sample.totals = {{"envelopes_in", link.envelopes_in},
-                     {"envelopes_out", link.envelopes_out},
-                     {"bytes_in", link.bytes_in},
-                     {"bytes_out", link.bytes_out}};
+    sample.envelopes_in = link.envelopes_in;
+    sample.envelopes_out = link.envelopes_out;
+    sample.bytes_in = link.bytes_in;
+    sample.bytes_out = link.bytes_out;
     const transport::ZapCounters& zap = context_->zap();
     sample.zap = {{"admitted", zap.admitted},
                   {"unknown_key", zap.refused_unknown_key},

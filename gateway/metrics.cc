@@ -93,8 +93,10 @@ const Row kGaps{"allotrope_gateway_link_gaps_total",
                 "Envelopes of agents that were lost on the way."};
 const Row kReconnects{"allotrope_gateway_scheduler_reconnects_total",
                       "Times the scheduler was dialled anew."};
-const Row kTraffic{"allotrope_gateway_link_traffic_total",
-                   "Envelopes and bytes on the links of agents, by what is counted."};
+const Row kEnvelopes{"allotrope_gateway_link_envelopes_total",
+                     "Envelopes on the links of agents, by direction."};
+const Row kBytes{"allotrope_gateway_link_bytes_total",
+                 "Bytes on the links of agents, by direction."};
 
 const char* NameOf(Outcome outcome) {
   switch (outcome) {
@@ -310,7 +312,10 @@ std::string Metrics::Text(const router::Core& core, const Sample& sample) {
   for (const auto& [why, count] : sample.link_drops)
     mirror_.Follow(kDrops, {{"reason", why}}, count);
   for (const auto& [what, count] : sample.zap) mirror_.Follow(kZap, {{"outcome", what}}, count);
-  for (const auto& [what, count] : sample.totals) mirror_.Follow(kTraffic, {{"what", what}}, count);
+  mirror_.Follow(kEnvelopes, {{"direction", "in"}}, sample.envelopes_in);
+  mirror_.Follow(kEnvelopes, {{"direction", "out"}}, sample.envelopes_out);
+  mirror_.Follow(kBytes, {{"direction", "in"}}, sample.bytes_in);
+  mirror_.Follow(kBytes, {{"direction", "out"}}, sample.bytes_out);
   mirror_.Follow(kGaps, {}, sample.gaps);
   mirror_.Follow(kReconnects, {}, sample.scheduler_reconnects);
   return registry_.Text();

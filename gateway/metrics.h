@@ -22,7 +22,8 @@ class Metrics {
     size_t nodes_linked = 0, http_connections = 0;
     bool scheduler_connected = false, tokens_stale = false;
     std::map<std::string, uint64_t> link_drops, zap;  // by reason, by outcome
-    std::map<std::string, uint64_t> totals;           // envelopes_in, bytes_out, …
+    uint64_t envelopes_in = 0, envelopes_out = 0;     // on the links of agents
+    uint64_t bytes_in = 0, bytes_out = 0;
     uint64_t gaps = 0, scheduler_reconnects = 0;
   };
 

@@ -58,7 +58,7 @@ class Registry {
   std::string Text() const;  // exposition format 0.0.4
   // process_resident_memory_bytes, process_virtual_memory_bytes, process_cpu_seconds_total,
   // process_open_fds, process_max_fds, process_threads, process_start_time_seconds; read from
-  // /proc at each Text().
+  // /proc at each Text(). With them allotrope_build_info, by program and version.
   void AddProcessMetrics();
 
  private:

@@ -1,6 +1,7 @@
 #include "common/metrics/process.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -8,6 +9,9 @@
 #include <iterator>
 #include <sstream>
 #include <string>
+#include <utility>
+
+#include "common/base/version.h"
 
 namespace allot::metrics {
 namespace {
@@ -58,6 +62,10 @@ int CountOpenFiles() {
 
 std::vector<MetricFamily> CollectProcess() {
   std::vector<MetricFamily> out;
+
+  MetricFamily build = Family("allotrope_build_info", "1, with what was built.", 1);
+  build.metric[0].label = {{"program", program_invocation_short_name}, {"version", kVersion}};
+  out.push_back(std::move(build));
 
   // Fields of /proc/self/stat, counted from behind the name, which may hold spaces: state is 3.
   const std::string stat = ReadFile("/proc/self/stat");

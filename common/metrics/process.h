@@ -1,4 +1,5 @@
-// Metrics of this process, read from /proc, under the names every Prometheus client uses.
+// Metrics of this process, read from /proc, under the names every Prometheus client uses, and what
+// it was built from (allotrope_build_info).
 // Internal to common/metrics.
 #pragma once
 
