@@ -29,6 +29,7 @@ work=$(mktemp -d)
 finish() {
   "$bin/allot" local down --dir "$work/allot" >/dev/null 2>&1 || true
   for pid in "$work"/*.pid; do [ -s "$pid" ] && kill "$(cat "$pid")" 2>/dev/null || true; done
+  sleep 1  # They write their state once more.
   rm -rf "$work"
 }
 trap finish EXIT
@@ -61,7 +62,6 @@ echo "machine: $(nproc) processors, $(sed -n 's/^model name[^:]*: //p' /proc/cpu
 echo "start-up in ms, median (least–90th percentile) of $runs:"
 echo "  /bin/true          $(median /bin/true)"
 echo "  allot version      $(median "$bin/allot" version)"
-[ "$slurm" ] && echo "  sbatch --version   $(median sbatch --version)"
 
 "$bin/allot" local up --dir "$work/allot" --agents host >/dev/null 2>&1
 export ALLOT_SERVER
@@ -105,9 +105,10 @@ CONF
   # Held, so that it does not start them beside us: only the submission is asked for.
   theirs() { sbatch --hold --quiet -o /dev/null --wrap true; }
 fi
+if [ "$slurm" ]; then echo "  sbatch --version   $(median sbatch --version)"; fi
 echo "submissions a second, $jobs jobs:"
 for shells in 1 8; do
   line="  $shells at once  allot $(rate $shells ours)"
-  [ "$slurm" ] && line+="  sbatch $(rate $shells theirs)"
+  if [ "$slurm" ]; then line+="  sbatch $(rate $shells theirs)"; fi
   echo "$line"
 done
