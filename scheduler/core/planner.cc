@@ -57,13 +57,14 @@ void Planner::FindHolders() {
 }
 
 // Held lines wait for their holder, not for room. When it goes without taking its place (cancelled,
-// or impossible since a node was lost), no room grows, and nothing else would let them go.
+// or impossible since a node was lost), or keeps less than before (it lacks more than power now), no
+// room grows, and nothing else would let them go.
 void Planner::ReleaseOfGoneHolders() {
   const std::vector<Holder> before = std::exchange(holders_, {});
   FindHolders();
   const auto gone = [this](const Holder& old) {
     return std::none_of(holders_.begin(), holders_.end(),
-                        [&old](const Holder& h) { return h.job == old.job; });
+                        [&old](const Holder& h) { return h.job == old.job && h.Keeps(old); });
   };
   if (std::any_of(before.begin(), before.end(), gone)) ledger_.queue().ReleaseHeld();
 }

@@ -32,6 +32,13 @@ class Planner {
     JobId job;
     int64_t rank = 0;
     std::vector<bool> classes;  // it wants, by ClassId
+    // All that the other does.
+    bool Keeps(const Holder& other) const {
+      for (size_t c = 0; c < other.classes.size(); ++c) {
+        if (other.classes[c] && (c >= classes.size() || !classes[c])) return false;
+      }
+      return true;
+    }
   };
   void FindHolders();
   void ReleaseOfGoneHolders();
