@@ -1,0 +1,270 @@
+// What was decided reaches nobody before it is on disk: the journal is held back here, between two
+// of its transactions, for as long as a test likes.
+#include "scheduler/shell/pipeline.h"
+
+#include <future>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/unit/scheduler_shell/support.h"
+
+namespace allot::scheduler {
+namespace {
+
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using testing::MakeJob;
+using testing::MakeNode;
+using testing::TempFolder;
+
+class PipelineTest : public ::testing::Test {
+ protected:
+  PipelineTest() { Open(); }
+  ~PipelineTest() override {
+    if (held_) LetGo();
+  }
+
+  void Open() {
+    auto pipeline = Pipeline::Open(
+        loop_, {.state_dir = folder_.path(), .waiting_records_max = kWaitingMax}, metrics_);
+    ASSERT_TRUE(pipeline.ok()) << pipeline.status();
+    pipeline_ = *std::move(pipeline);
+    const Status begun = pipeline_->Begin(
+        {.prepare_send =
+             [this](const SendToAgent& send) {
+               return Says(fmt::format("to {}: {}", send.node, send.message.index()));
+             },
+         .prepare_routes = [](const auto&) { return Pipeline::Action(); },
+         .prepare_reply =
+             [this](const Reply& reply) {
+               return Says(fmt::format("reply {} {}{}", reply.token,
+                                       reply.status.ok() ? "ok" : "refused",
+                                       reply.job.valid() ? " " + ToString(reply.job) : ""));
+             },
+         .prepare_job_ended = [this](JobId job) { return Says("ended " + ToString(job)); },
+         .performed = [this] { ++performed_; }});
+    ASSERT_TRUE(begun.ok()) << begun;
+    Settle();
+    said_.clear();
+  }
+  Pipeline::Action Says(std::string text) {
+    return [this, text = std::move(text)] { said_.push_back(text); };
+  }
+
+  // From here on nothing becomes durable, until LetGo.
+  void HoldJournal() {
+    std::promise<void> taken;
+    release_ = std::promise<void>();
+    pipeline_->journal().WithJournal([&taken, released = release_.get_future().share()](Journal&) {
+      taken.set_value();
+      released.wait();
+    });
+    taken.get_future().wait();
+    held_ = true;
+  }
+  void LetGo() {
+    held_ = false;
+    release_.set_value();
+  }
+  // All that can happen without the disk.
+  void RunLoop() {
+    loop_.restart();
+    while (loop_.poll() > 0) {
+    }
+  }
+  // And all that waits for it.
+  void Settle() {
+    RunLoop();
+    ASSERT_TRUE(pipeline_->Stop().ok());
+    while (pipeline_->waiting_records() > 0 || Unperformed()) RunLoop();
+  }
+  // Whatever was decided so far leaves in order, so a mark at its end tells when all has left.
+  bool Unperformed() {
+    auto left = std::make_shared<bool>(false);
+    pipeline_->WhenDurable([left] { *left = true; });
+    RunLoop();
+    while (!*left && pipeline_->waiting_records() == 0) RunLoop();
+    return !*left;
+  }
+
+  void Submit(ReplyToken token, const std::string& key = "") {
+    pipeline_->Feed(
+        JobSubmitted{token, std::make_shared<const JobSpec>(MakeJob(1, 1)), "ann", key});
+  }
+  void Say(AgentMessage message) { pipeline_->Feed(AgentSaid{"n1", std::move(message)}); }
+  void Register() { Say(RegisterNode{.registration = 1, .info = MakeNode("n1", 4)}); }
+
+  static constexpr size_t kWaitingMax = 5;
+  TempFolder folder_;
+  boost::asio::io_context loop_;
+  Metrics metrics_;
+  std::unique_ptr<Pipeline> pipeline_;
+  std::vector<std::string> said_;  // what has left, in order
+  int performed_ = 0;
+  std::promise<void> release_;
+  bool held_ = false;
+};
+
+TEST_F(PipelineTest, NoAnswerLeavesBeforeItsRecordIsDurable) {
+  HoldJournal();
+  Submit(1);
+  RunLoop();
+  EXPECT_THAT(said_, IsEmpty());
+  LetGo();
+  Settle();
+  EXPECT_THAT(said_, ElementsAre("reply 1 ok job-1"));
+}
+
+TEST_F(PipelineTest, NoCommandLeavesBeforeWhatItFollowsFromIsDurable) {
+  HoldJournal();
+  Submit(1);
+  Register();
+  RunLoop();
+  EXPECT_THAT(said_, IsEmpty());
+  LetGo();
+  Settle();
+  // The Welcome, and the start of the task that the node made room for.
+  ASSERT_EQ(said_.size(), 3u);
+  EXPECT_EQ(said_[0], "reply 1 ok job-1");
+  EXPECT_THAT(said_[1], ::testing::StartsWith("to n1"));
+}
+
+// The second request with a key brings about no record of its own; what it tells is the first's.
+TEST_F(PipelineTest, TheSameKeyIsNotAnsweredBeforeTheFirstIsDurable) {
+  HoldJournal();
+  Submit(1, "once");
+  RunLoop();  // the first is with the journal
+  Submit(2, "once");
+  RunLoop();
+  EXPECT_THAT(said_, IsEmpty());
+  LetGo();
+  Settle();
+  EXPECT_THAT(said_, ElementsAre("reply 1 ok job-1", "reply 2 ok job-1"));
+}
+
+TEST_F(PipelineTest, TheSameKeyInOneTurnOfTheLoop) {
+  HoldJournal();
+  Submit(1, "once");
+  Submit(2, "once");
+  RunLoop();
+  EXPECT_THAT(said_, IsEmpty());
+  LetGo();
+  Settle();
+  EXPECT_THAT(said_, ElementsAre("reply 1 ok job-1", "reply 2 ok job-1"));
+}
+
+// A refusal follows from what was decided before it as well: "there is no job-2" may be told only
+// when nothing that is still to be written could have made one.
+TEST_F(PipelineTest, CommandsWithoutRecordsDoNotOvertake) {
+  HoldJournal();
+  Submit(1);
+  RunLoop();
+  pipeline_->Feed(JobCancelRequested{2, JobId(7), "ann"});
+  RunLoop();
+  Submit(3);
+  RunLoop();
+  EXPECT_THAT(said_, IsEmpty());
+  LetGo();
+  Settle();
+  EXPECT_THAT(said_, ElementsAre("reply 1 ok job-1", "reply 2 refused job-7", "reply 3 ok job-2"));
+}
+
+TEST_F(PipelineTest, WhereNothingWaitsACommandWithoutRecordsLeavesAtOnce) {
+  HoldJournal();
+  pipeline_->Feed(JobCancelRequested{1, JobId(7), "ann"});
+  RunLoop();
+  EXPECT_THAT(said_, ElementsAre("reply 1 refused job-7"));
+}
+
+// An answer that shows state: behind what is decided, behind what is with the journal, at once when
+// there is neither.
+TEST_F(PipelineTest, WhatShowsStateWaitsForAllThatItShows) {
+  HoldJournal();
+  pipeline_->WhenDurable(Says("before"));
+  EXPECT_THAT(said_, ElementsAre("before"));
+  Submit(1);
+  pipeline_->WhenDurable(Says("decided"));  // nothing is with the journal yet
+  RunLoop();
+  EXPECT_THAT(said_, ElementsAre("before"));
+  pipeline_->WhenDurable(Says("with the journal"));  // no batch begun since
+  RunLoop();
+  EXPECT_THAT(said_, ElementsAre("before"));
+  LetGo();
+  Settle();
+  EXPECT_THAT(said_, ElementsAre("before", "reply 1 ok job-1", "decided", "with the journal"));
+}
+
+TEST_F(PipelineTest, EachBatchLetsGoOnlyWhatWaitedForIt) {
+  Submit(1);
+  RunLoop();
+  ASSERT_TRUE(pipeline_->Stop().ok());
+  HoldJournal();  // the first is durable, and its word is on the way to the loop
+  Submit(2);
+  RunLoop();
+  RunLoop();
+  EXPECT_THAT(said_, ElementsAre("reply 1 ok job-1"));
+  LetGo();
+  Settle();
+  EXPECT_THAT(said_, ElementsAre("reply 1 ok job-1", "reply 2 ok job-2"));
+}
+
+TEST_F(PipelineTest, NewWorkIsRefusedWhereTooMuchWaits) {
+  HoldJournal();
+  for (ReplyToken token = 1; token <= kWaitingMax + 1; ++token) {
+    EXPECT_TRUE(pipeline_->Accepting().ok()) << token;
+    Submit(token);
+    RunLoop();
+  }
+  EXPECT_FALSE(pipeline_->Accepting().ok());
+  LetGo();
+  Settle();
+  EXPECT_TRUE(pipeline_->Accepting().ok());
+}
+
+TEST_F(PipelineTest, WhatIsCutOffWasNeverSaid) {
+  HoldJournal();
+  Submit(1);
+  RunLoop();
+  // The process dies: destruction drops what is queued as soon as the journal's thread comes back.
+  std::thread later([this] { LetGo(); });
+  pipeline_.reset();
+  later.join();
+  loop_.restart();
+  loop_.poll();
+  EXPECT_THAT(said_, IsEmpty());
+}
+
+TEST_F(PipelineTest, AFinishedJobIsFoundInTheHistory) {
+  Register();
+  Submit(1);
+  Settle();
+  const NodeState& node = *pipeline_->core().state().FindNode("n1");
+  ASSERT_EQ(node.tasks.size(), 1u);
+  TaskStatus status{.key = node.tasks[0], .phase = TaskPhase::kExited};
+  status.exit = TaskExit{.code = 3};
+  Say(TaskReport{node.epoch, {status}});
+  Settle();
+  EXPECT_THAT(said_, Contains("ended job-1"));
+  const auto history = History::Open(folder_.path());
+  ASSERT_TRUE(history.ok()) << history.status();
+  const StatusOr<JobState> found = (*history)->Find(JobId(1));
+  ASSERT_TRUE(found.ok()) << found.status();
+  EXPECT_EQ(found->phase, JobPhase::kFinished);
+  EXPECT_EQ(found->outcome, JobOutcome::kFailed);
+  EXPECT_EQ(found->code, 3);
+}
+
+TEST_F(PipelineTest, AJobCancelledBeforeItRanIsFoundToo) {
+  Submit(1);
+  pipeline_->Feed(JobCancelRequested{2, JobId(1), "ann"});
+  Settle();
+  const auto history = History::Open(folder_.path());
+  ASSERT_TRUE(history.ok()) << history.status();
+  const StatusOr<JobState> found = (*history)->Find(JobId(1));
+  ASSERT_TRUE(found.ok()) << found.status();
+  EXPECT_EQ(found->outcome, JobOutcome::kCancelled);
+}
+
+}  // namespace
+}  // namespace allot::scheduler
