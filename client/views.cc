@@ -206,6 +206,7 @@ ReplicaView ReplicaOf(const Fields& f) {
   r.phase = f.Text("phase");
   r.message = f.Text("message");
   r.group = f.Count("group");
+  r.generation = f.Count("generation");
   r.restarts = f.Count("restarts");
   r.pid = f.Count("pid");
   r.devices = f.List("devices", DeviceRefOf);
@@ -224,7 +225,8 @@ DeploymentView DeploymentOf(const Fields& f) {
   d.model = f.Text("model");
   d.generation = f.Count("generation");
   d.wanted = f.Count("wanted");
-  d.ready = f.Count("ready");
+  d.state = f.Text("state");
+  d.message = f.Text("message");
   d.stopping = f.Flag("stopping");
   const Fields objective = f.Object("objective");
   d.ttft_seconds = objective.Number("ttft_seconds");
@@ -232,6 +234,14 @@ DeploymentView DeploymentOf(const Fields& f) {
   d.end_to_end_seconds = objective.Number("end_to_end_seconds");
   d.percentile = objective.Number("percentile");
   d.replicas = f.List("replicas", ReplicaOf);
+  // Counted here, for the number that a scheduler of the build before gives mixes generations.
+  for (const ReplicaView& r : d.replicas) {
+    const bool current = r.generation == d.generation;
+    const bool ending = r.phase == "stopping" || r.phase == "draining";
+    d.older += current ? 0 : 1;
+    d.ready += current && r.phase == "ready" ? 1 : 0;
+    d.ending += current && ending ? 1 : 0;
+  }
   d.waiting = f.List("waiting", WaitingOf);
   return d;
 }
@@ -391,6 +401,7 @@ StatusOr<JobExplanation> ParseJobExplanation(std::string_view body) {
   e.waited_seconds = f.Number("waited_seconds");
   e.reasons = f.List("reasons", ReasonOf);
   e.remedies = f.Texts("remedies");
+  e.warnings = f.Texts("warnings");
   e.candidates = f.List("candidates", JobCandidateOf);
   return e;
 }

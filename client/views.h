@@ -81,7 +81,7 @@ struct Reason {
 
 struct ReplicaView {
   std::string id, node, phase, message;
-  int64_t group = 0, restarts = 0, pid = 0;
+  int64_t group = 0, generation = 0, restarts = 0, pid = 0;
   std::vector<DeviceRef> devices;
   std::optional<double> price_usd_per_hour;
 };
@@ -93,7 +93,11 @@ struct WaitingGroup {
 
 struct DeploymentView {
   std::string name, tenant, model;
-  int64_t generation = 0, wanted = 0, ready = 0;
+  // "ready", "starting", "updating", "stopping"; empty from a scheduler of the build before.
+  std::string state;
+  std::string message;  // why it is not ready
+  // Ready are those of this generation; older ones, and those that end, are counted apart.
+  int64_t generation = 0, wanted = 0, ready = 0, older = 0, ending = 0;
   bool stopping = false;
   std::optional<double> ttft_seconds, per_token_seconds, end_to_end_seconds, percentile;
   std::vector<ReplicaView> replicas;
@@ -124,7 +128,7 @@ struct JobExplanation {
   bool never = false;
   std::optional<double> waited_seconds;
   std::vector<Reason> reasons;
-  std::vector<std::string> remedies;
+  std::vector<std::string> remedies, warnings;
   std::vector<JobCandidate> candidates;
 };
 

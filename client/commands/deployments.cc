@@ -2,6 +2,7 @@
 
 #include "client/commands/commands.h"
 #include "client/follow.h"
+#include "client/rollout.h"
 #include "client/submit_spec.h"
 #include "client/table.h"
 #include "client/text.h"
@@ -29,6 +30,7 @@ std::string DeploymentsText(const std::vector<DeploymentView>& deployments) {
                {"MODEL"},
                {"READY", Table::Align::kRight},
                {"STATE"},
+               {"OLDER", Table::Align::kRight},
                {"RESTARTS", Table::Align::kRight},
                {"OBJECTIVE"}});
   Table replicas({{"REPLICA"},
@@ -43,19 +45,17 @@ std::string DeploymentsText(const std::vector<DeploymentView>& deployments) {
                   {"MESSAGE"}});
   std::string waiting;
   for (const DeploymentView& d : deployments) {
-    const bool whole = d.ready >= d.wanted;
     int64_t restarts = 0;
     bool looping = false;  // one that was started again and again is not there
     for (const ReplicaView& r : d.replicas) {
       restarts += r.restarts;
-      looping |= r.restarts > 1 && r.phase != "ready";
+      looping |= r.restarts > 1 && r.phase != "ready" && r.generation == d.generation;
     }
+    const std::string state = StateOf(d);
     table.Add({d.name, d.tenant, d.model, fmt::format("{}/{}", d.ready, d.wanted),
-               d.stopping ? "stopping"
-               : looping  ? "failing"
-               : whole    ? "ready"
-                          : "starting",
-               std::to_string(restarts), ObjectiveOf(d)});
+               looping && state != "stopping" ? "failing" : state,
+               d.older > 0 ? std::to_string(d.older) : "", std::to_string(restarts),
+               ObjectiveOf(d)});
     for (const ReplicaView& r : d.replicas)
       replicas.Add({r.id, d.name, r.node, r.phase, Devices(r.devices), LeastIsolation(r.devices),
                     AnyEmulated(r.devices) ? "emulated" : " ", PerHour(r.price_usd_per_hour),
@@ -68,17 +68,6 @@ std::string DeploymentsText(const std::vector<DeploymentView>& deployments) {
   if (!replicas.empty()) out += "\n" + replicas.ToString();
   if (!waiting.empty()) out += "\n" + waiting;
   return out;
-}
-
-// Why a deployment is not ready, in a line.
-std::string MissingOf(const DeploymentView& d) {
-  for (const ReplicaView& r : d.replicas)
-    if (r.phase != "ready" && !r.message.empty())
-      return fmt::format("{} on {} is {}: {}", r.id, r.node, r.phase, r.message);
-  for (const WaitingGroup& w : d.waiting)
-    if (!w.reasons.empty())
-      return fmt::format("{} wait: {} {}", w.count, w.reasons[0].reason, w.reasons[0].detail);
-  return "";
 }
 
 struct DeployFlags {
@@ -104,25 +93,19 @@ StatusOr<int> Deploy(const Session& session, const DeployFlags& flags) {
   std::string said;
   while (true) {
     const StatusOr<Answer<DeploymentView>> now = api->Deployment(body.name);
-    if (now.ok()) {
-      const DeploymentView& d = now->view;
-      if (d.generation != generation)
-        return FailedPrecondition("{} was deployed anew by somebody else meanwhile", body.name);
-      if (d.ready >= d.wanted) {
-        Print(session.json ? now->body : fmt::format("{} is ready: {} replicas", d.name, d.ready));
-        return 0;
-      }
-      const std::string missing = MissingOf(d);
-      const std::string news = fmt::format("{} of {} replicas ready{}{}", d.ready, d.wanted,
-                                           missing.empty() ? "" : "; ", missing);
-      if (news != said) Say(news);
-      said = news;
-    } else if (now.status().code() != StatusCode::kUnavailable) {
-      return now.status();
+    ASSIGN_OR_RETURN(
+        const Rollout rollout,
+        RolloutOf(now.ok() ? StatusOr<DeploymentView>(now->view) : now.status(), generation));
+    if (rollout.reached) {
+      Print(session.json ? now->body
+                         : fmt::format("{} is ready: {} replicas", body.name, now->view.ready));
+      return 0;
     }
+    if (!rollout.news.empty() && rollout.news != said) Say(rollout.news);
+    if (!rollout.news.empty()) said = rollout.news;
     if (std::chrono::steady_clock::now() >= *deadline)
       return DeadlineExceeded(
-          "{} is not ready after {}: {}; it goes on starting, see `allot explain {}`", body.name,
+          "{} is not ready after {}: {}; it goes on trying, see `allot explain {}`", body.name,
           FormatDuration(timeout), said, body.name);
     Pause(std::chrono::milliseconds(100));
   }
@@ -160,7 +143,8 @@ void AddDeployments(CLI::App& app, Session& session) {
       "The model servers run in the current folder unless the file's work_dir says otherwise.");
   auto deploy_flags = std::make_shared<DeployFlags>();
   deploy->add_option("FILE", deploy_flags->file, "Deployment as YAML")->required();
-  deploy->add_flag("--wait", deploy_flags->wait, "Until every replica is ready");
+  deploy->add_flag("--wait", deploy_flags->wait,
+                   "Until every replica of this version is ready and none of before is left");
   deploy->add_option("--timeout", deploy_flags->timeout, "With --wait; default 5m (exit code 6)");
   AddJson(deploy, session);
   OnRun(deploy, session, [&session, deploy_flags] { return Deploy(session, *deploy_flags); });

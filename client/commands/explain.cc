@@ -29,6 +29,7 @@ std::string JobText(const JobExplanation& e) {
     out += "What would change that:\n";
     for (const std::string& remedy : e.remedies) out += "  " + remedy + "\n";
   }
+  for (const std::string& warning : e.warnings) out += "Beware: " + warning + "\n";
   if (e.candidates.empty()) return out;
   Table table({{"NODE"},
                {"DEVICE"},
