@@ -27,7 +27,7 @@ void TaskMachine::Found(const FoundTask& found) {
     task.holds_devices = true;
     devices_.Found({found.key, {}}, found.launch.device_ids);
   }
-  Changed(task);
+  if (task.status.phase != TaskPhase::kAssigned) Changed(task);  // Else news will come.
 }
 
 void TaskMachine::Start(Time now, const StartTask& command, Effects& out) {

@@ -44,7 +44,24 @@ Status TakeResources(const Resources& from, allot::Resources* out) {
   if (!from.cpus().empty()) {
     ASSIGN_OR_RETURN(out->cpus, TakeUnit("resources.cpus", from.cpus(), ParseMilliCpus));
   }
-  return TakeBytes("resources.memory", from.memory(), &out->memory);
+  if (out->cpus == 0) {
+    return InvalidArgument(
+        "resources.cpus is \"{}\"; what runs needs some: give 0.1 or more, or leave it out for 1",
+        from.cpus());
+  }
+  if (from.memory().empty()) {
+    out->memory = 0;
+    out->memory_share = true;
+    return absl::OkStatus();
+  }
+  RETURN_IF_ERROR(TakeBytes("resources.memory", from.memory(), &out->memory));
+  if (out->memory == 0) {
+    return InvalidArgument(
+        "resources.memory is \"{}\"; what runs needs some: give an amount like 16GiB, or leave it "
+        "out for its share of the node's",
+        from.memory());
+  }
+  return absl::OkStatus();
 }
 
 Status CheckCommand(const std::vector<std::string>& command) {

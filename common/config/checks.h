@@ -17,7 +17,7 @@ namespace allot::config {
 inline constexpr size_t kArgumentBytesMax = 131'071;
 inline constexpr size_t kArgumentsBytesMax = 1'048'576;
 
-// As TakeDuration (convert.h): what is set.
+// Processors and memory of what runs: some of both. Memory left out is its share of the node's.
 Status TakeResources(const Resources& from, allot::Resources* out);
 
 // What exec will take: a program, no NUL, lengths, names of variables without '='.

@@ -20,6 +20,18 @@ StatusOr<JobSpec> ToJobSpec(const Job& job) {
   }
   RETURN_IF_ERROR(TakeDuration("grace", job.grace(), &spec.grace));
   spec.restarts_max = job.restarts_max();
+  spec.restart_pause = std::chrono::seconds(1);
+  spec.restart_pause_max = std::chrono::minutes(5);
+  RETURN_IF_ERROR(TakeDuration("restart_pause", job.restart_pause(), &spec.restart_pause));
+  RETURN_IF_ERROR(
+      TakeDuration("restart_pause_max", job.restart_pause_max(), &spec.restart_pause_max));
+  if (job.restart_pause_max().empty())
+    spec.restart_pause_max = std::max(spec.restart_pause_max, spec.restart_pause);
+  if (spec.restart_pause_max < spec.restart_pause) {
+    return InvalidArgument("restart_pause_max ({}) is shorter than restart_pause ({})",
+                           FormatDuration(spec.restart_pause_max),
+                           FormatDuration(spec.restart_pause));
+  }
   if (job.runtime() == "noop") {
     spec.runtime = TaskRuntime::kNoop;
   } else if (!job.runtime().empty() && job.runtime() != "process") {

@@ -58,16 +58,31 @@ DeviceSet Moved(const DeviceSet& set, const NodeInfo& before, const NodeInfo& af
   return moved;
 }
 
+void RememberUnfit(JobState& job, NodeId node) {
+  std::erase(job.unfit_nodes, node);
+  job.unfit_nodes.push_back(node);
+  if (job.unfit_nodes.size() > ClusterState::kUnfitNodesKept)
+    job.unfit_nodes.erase(job.unfit_nodes.begin());
+}
+
 // The last attempt's tasks are about to be replaced; where they ran is kept.
 void RememberAttempt(JobState& job) {
   if (job.tasks.empty()) return;
   EarlierAttempt& last = job.earlier.emplace_back();
   last.attempt = job.attempt;
   last.nodes.reserve(job.tasks.size());
-  for (const TaskState& task : job.tasks) last.nodes.push_back(task.placement.node);
+  for (uint32_t rank = 0; rank < job.tasks.size(); ++rank) {
+    last.nodes.push_back(job.tasks[rank].placement.node);
+    if (job.tasks[rank].abandoned) last.abandoned.push_back(rank);
+  }
   const size_t most = std::clamp<size_t>(ClusterState::kEarlierNodesKept / last.nodes.size(), 1,
                                          ClusterState::kEarlierAttemptsKept);
   if (job.earlier.size() > most) job.earlier.erase(job.earlier.begin());
+}
+
+// Neither names nor keys hold a line feed.
+std::string OwnedKey(const std::string& owner, const std::string& key) {
+  return owner.empty() ? key : owner + '\n' + key;
 }
 
 template <class T>
@@ -93,9 +108,15 @@ const JobState* ClusterState::FindJob(JobId id) const {
   return it == jobs_.end() ? nullptr : &it->second;
 }
 
-JobId ClusterState::FindByIdempotencyKey(const std::string& key) const {
-  const auto it = idempotency_.find(key);
-  return it == idempotency_.end() ? JobId() : it->second;
+JobId ClusterState::FindByIdempotencyKey(const std::string& owner, const std::string& key) const {
+  for (const std::string& whole : {OwnedKey(owner, key), OwnedKey("", key)}) {
+    if (const auto it = idempotency_.find(whole); it != idempotency_.end()) return it->second;
+  }
+  return JobId();
+}
+
+std::string ClusterState::KeyOwner(const JobSpec& spec, const std::string& user) {
+  return spec.tenant + '\n' + user;
 }
 
 JobState& ClusterState::MutableJob(JobId id) {
@@ -162,7 +183,8 @@ void ClusterState::ComputeFree(NodeState& node) {
   };
   for (const TaskKey& key : node.tasks) {
     const JobState& job = MutableJob(key.task.job);
-    take(job.tasks[key.task.index].placement, job.spec->resources);
+    const TaskPlacement& placement = job.tasks[key.task.index].placement;
+    take(placement, LeasedOf(job.spec->resources, placement));
   }
   for (const ReplicaId id : node.replicas) {
     const ReplicaState& replica = replicas_.at(id);
@@ -209,14 +231,15 @@ void ClusterState::Fold(const JobAccepted& r) {
   job.submitted = job.queued = r.at;
   last_job_ = std::max(last_job_, r.job);
   LapseKeys(r.at);
-  if (!r.idempotency_key.empty()) idempotency_[r.idempotency_key] = r.job;
+  if (!r.idempotency_key.empty())
+    idempotency_[OwnedKey(KeyOwner(*r.spec, r.user), r.idempotency_key)] = r.job;
 }
 
 void ClusterState::LapseKeys(Time now) {
   while (!forgotten_keys_.empty() && (forgotten_keys_.front().finished + kKeyLife <= now ||
                                       forgotten_keys_.size() > kForgottenKeysMax)) {
     const ForgottenKey& oldest = forgotten_keys_.front();
-    const auto it = idempotency_.find(oldest.key);
+    const auto it = idempotency_.find(OwnedKey(oldest.owner, oldest.key));
     if (it != idempotency_.end() && it->second == oldest.job) idempotency_.erase(it);
     forgotten_keys_.pop_front();
   }
@@ -227,7 +250,8 @@ void ClusterState::ForgetOldestJob() {
   finished_.pop_front();
   JobState& job = oldest->second;
   if (!job.idempotency_key.empty()) {
-    forgotten_keys_.push_back({std::move(job.idempotency_key), job.id, job.finished});
+    forgotten_keys_.push_back(
+        {std::move(job.idempotency_key), job.id, job.finished, KeyOwner(*job.spec, job.user)});
   }
   jobs_.erase(oldest);
 }
@@ -243,12 +267,14 @@ void ClusterState::Fold(const JobPlaced& r) {
   job.alternative = r.alternative;
   job.price = r.price;
   job.main_port = r.main_port;
+  job.not_before = Time();
+  job.failed_rank.reset();
   job.tasks.clear();
   job.tasks.reserve(r.tasks.size());
   for (uint32_t rank = 0; rank < r.tasks.size(); ++rank) {
     const TaskPlacement& placement = r.tasks[rank];
     NodeState& node = MutableNode(placement.node);
-    Take(node, placement, job.spec->resources);
+    Take(node, placement, LeasedOf(job.spec->resources, placement));
     node.tasks.push_back(TaskKey{TaskId{r.job, rank}, r.attempt});
     job.tasks.emplace_back().placement = placement;
   }
@@ -269,9 +295,12 @@ void ClusterState::Fold(const TaskExited& r) {
   task.phase = TaskPhase::kExited;
   task.exit = r.exit;
   AddEnergy(job, task, r.exit.energy, r.at);
+  if (job.phase == JobPhase::kRunning && !r.exit.succeeded() && !job.failed_rank)
+    job.failed_rank = r.key.task.index;
+  if (OfTheNode(r.exit.cause)) RememberUnfit(job, task.placement.node);
   NodeState& node = MutableNode(task.placement.node);
   EraseOne(node.tasks, r.key);
-  GiveBack(node, task.placement, job.spec->resources);
+  GiveBack(node, task.placement, LeasedOf(job.spec->resources, task.placement));
 }
 
 void ClusterState::Fold(const TaskAbandoned& r) {
@@ -282,7 +311,7 @@ void ClusterState::Fold(const TaskAbandoned& r) {
   if (task.phase == TaskPhase::kRunning) AddEnergy(job, task, std::nullopt, r.at);
   NodeState& node = MutableNode(task.placement.node);
   EraseOne(node.tasks, r.key);
-  GiveBack(node, task.placement, job.spec->resources);
+  GiveBack(node, task.placement, LeasedOf(job.spec->resources, task.placement));
 }
 
 void ClusterState::Fold(const JobStopping& r) {
@@ -297,7 +326,12 @@ void ClusterState::Fold(const JobRequeued& r) {
   job.queued = r.at;
   job.stopping.reset();
   job.cost += CostOf(job.price, r.at - job.placed);
+  job.not_before = r.not_before;
   if (r.reason == RequeueReason::kTaskFailed) ++job.failures;
+  const bool fault = r.reason == RequeueReason::kNodeFault;
+  if (!fault || r.at - job.placed > kFaultsForgottenAfter) job.node_faults = 0;
+  job.node_faults += fault ? 1 : 0;
+  if (!fault) job.unfit_nodes.clear();
 }
 
 void ClusterState::Fold(const JobFinished& r) {
@@ -367,10 +401,11 @@ void ClusterState::RestoreDerived() {
   node_names_.clear();
   idempotency_.clear();
   for (const ForgottenKey& forgotten : forgotten_keys_) {
-    idempotency_[forgotten.key] = forgotten.job;
+    idempotency_[OwnedKey(forgotten.owner, forgotten.key)] = forgotten.job;
   }
   for (const auto& [id, job] : jobs_) {
-    if (!job.idempotency_key.empty()) idempotency_[job.idempotency_key] = id;
+    if (!job.idempotency_key.empty())
+      idempotency_[OwnedKey(KeyOwner(*job.spec, job.user), job.idempotency_key)] = id;
   }
   for (NodeState& node : nodes_) {
     node_names_[node.info->name] = node.id;

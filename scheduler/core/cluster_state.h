@@ -28,6 +28,8 @@ struct TaskState {
 struct EarlierAttempt {
   Attempt attempt;
   std::vector<NodeId> nodes;  // by rank
+  // Ranks that were given up while their node could not be asked: they may still run there.
+  std::vector<uint32_t> abandoned;
 };
 
 struct JobState {
@@ -38,6 +40,12 @@ struct JobState {
   Time submitted, queued, placed, finished;  // queued: when it last entered its queue
   Attempt attempt;                           // of the last placement; 0 before the first
   uint32_t failures = 0;                     // attempts that ended in a non-zero exit
+  Time not_before;                           // of the next attempt, while it waits for it
+  // Attempts in a row that ended by a fault of a node, and of which nodes (the last ones of them).
+  uint32_t node_faults = 0;
+  std::vector<NodeId> unfit_nodes;
+  // Of the last attempt: who failed first, before the others were stopped for it.
+  std::optional<uint32_t> failed_rank;
   std::vector<TaskState> tasks;              // of the last attempt, by rank
   std::vector<EarlierAttempt> earlier;       // oldest first; the last ones, see kEarlierNodesKept
   uint32_t alternative = 0;
@@ -72,11 +80,13 @@ struct DeploymentState {
   Time created;                     // set for the first time since it was last removed
 };
 
-// The idempotency key of a finished job that is not kept any more.
+// The idempotency key of a finished job that is not kept any more. `owner` is empty where a build
+// that did not keep it wrote it: such a key is everybody's.
 struct ForgottenKey {
   std::string key;
   JobId job;
   Time finished;
+  std::string owner;
 };
 
 // A device, or a node, that is out of service for failing jobs or by an operator's word.
@@ -128,7 +138,10 @@ class ClusterState {
   const NodeState* FindNode(NodeId id) const;
   const NodeState* FindNode(const std::string& name) const;
   const JobState* FindJob(JobId id) const;
-  JobId FindByIdempotencyKey(const std::string& key) const;  // invalid if none
+  // Keys are made up by clients, so each is good only for whoever sent it: two tenants, or two
+  // tokens of one, that think of the same key mean two jobs. Invalid if none.
+  JobId FindByIdempotencyKey(const std::string& owner, const std::string& key) const;
+  static std::string KeyOwner(const JobSpec& spec, const std::string& user);
   const std::map<JobId, JobState>& jobs() const { return jobs_; }
   const std::map<std::string, DeploymentState>& deployments() const { return deployments_; }
   const std::map<ReplicaId, ReplicaState>& replicas() const { return replicas_; }
@@ -146,6 +159,10 @@ class ClusterState {
   // very thing its key is to prevent. Beyond this many keys of forgotten jobs the oldest go.
   static constexpr Duration kKeyLife = std::chrono::hours(24);
   static constexpr size_t kForgottenKeysMax = 500'000;
+  // Nodes remembered of those that could not run a job, and how long an attempt runs before its
+  // node's faults until then are forgotten.
+  static constexpr size_t kUnfitNodesKept = 8;
+  static constexpr Duration kFaultsForgottenAfter = std::chrono::minutes(10);
 
   // A number over everything durable, the same for equal states (checkers, tests).
   uint64_t Fingerprint() const;

@@ -12,6 +12,7 @@
 #include "scheduler/core/node_machine.h"
 #include "scheduler/core/planner.h"
 #include "scheduler/core/quarantine.h"
+#include "scheduler/core/rollout.h"
 #include "scheduler/core/routes.h"
 
 namespace allot::scheduler {
@@ -24,6 +25,12 @@ std::string_view ToString(RequeueReason reason) {
       return "task_failed";
     case RequeueReason::kTaskLost:
       return "task_lost";
+    case RequeueReason::kNodeFault:
+      return "node_fault";
+    case RequeueReason::kNodeRestarted:
+      return "node_restarted";
+    case RequeueReason::kNoAnswer:
+      return "no_answer";
   }
   return "unknown";
 }
@@ -58,15 +65,18 @@ class Core::Impl {
     std::visit([&](const auto& e) { On(e, out); }, event);
     nodes.ExpireLeases(out);
     jobs.StopOverdue(out);
+    nodes.TakeBackUnanswered(out);
     quarantine.Run(out);
+    ledger.ReleasePaused();
     bool more = deployments.Reconcile(out);
     // Replicas come before jobs: as long as some of a round wait for their turn, jobs do too.
     if (!more) {
       more = planner.Run(out);
       more |= deployments.AnyDirty();
     }
-    more |= delivery.Run(out);
+    // Gateways hear first: what is to end is off the routes before it is told to.
     routes.Publish(ledger, out);
+    more |= delivery.Run(out);
     out.more = out.more || more;
     unfinished = more;
   }
@@ -118,6 +128,8 @@ class Core::Impl {
     consider(routes.NextDue());
     consider(quarantine.NextDue());
     consider(ledger.prices_end());
+    consider(nodes.NextUnanswered());
+    if (!ledger.paused().empty()) consider(ledger.paused().begin()->first);
     if (!ledger.time_limits().empty()) consider(ledger.time_limits().begin()->first);
     return next;
   }
@@ -157,6 +169,9 @@ StatusOr<std::vector<ReplicaWait>> Core::ExplainDeployment(const std::string& na
                                                            WaitDetail detail) const {
   return impl_->explainer.ExplainDeployment(name, detail);
 }
+Rollout Core::RolloutOf(const DeploymentState& deployment) const {
+  return scheduler::RolloutOf(impl_->ledger, deployment);
+}
 const PowerBook& Core::power() const { return impl_->ledger.index().power(); }
 JobCounts Core::Counts() const { return impl_->ledger.counts(); }
 std::shared_ptr<const RouteTable> Core::Routes() const { return impl_->routes.table(); }
@@ -168,6 +183,12 @@ const NodeSoftState* Core::SoftState(NodeId node) const {
 const TaskProgress* Core::ProgressOf(TaskId task) const {
   const auto it = impl_->ledger.progress.find(task);
   return it == impl_->ledger.progress.end() ? nullptr : &it->second;
+}
+ReplicaPhase Core::PhaseOf(const ReplicaState& replica) const {
+  const ReplicaStatus* said = StatusOf(replica.id);
+  if (said == nullptr) return replica.stopping ? ReplicaPhase::kStopping : ReplicaPhase::kStarting;
+  if (replica.stopping && said->phase != ReplicaPhase::kDraining) return ReplicaPhase::kStopping;
+  return said->phase;
 }
 const ReplicaStatus* Core::StatusOf(ReplicaId replica) const {
   const auto it = impl_->ledger.replica_status.find(replica);

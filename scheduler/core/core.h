@@ -26,6 +26,8 @@ struct CoreOptions {
   Duration heartbeat_every = std::chrono::seconds(1);
   Duration lease = std::chrono::seconds(15);        // silence after which a node is lost
   Duration resend_after = std::chrono::seconds(2);  // unacknowledged commands are sent again
+  // A task whose node is heard, but does not say in so long that it has it, is taken back.
+  Duration acknowledge_within = std::chrono::seconds(60);
   uint32_t plan_attempts_max = 2'000;               // placements tried in one step
   uint32_t pending_jobs_max = 1'000'000;            // more are refused (ResourceExhausted)
   std::string checkpoint_root = "/var/lib/allotrope/checkpoints";
@@ -62,6 +64,8 @@ class Core {
   // The reasons take a look at every node for each group; kCounts leaves them out.
   StatusOr<std::vector<ReplicaWait>> ExplainDeployment(
       const std::string& name, WaitDetail detail = WaitDetail::kReasons) const;
+  // How far a deployment is on its way to what was deployed last.
+  Rollout RolloutOf(const DeploymentState& deployment) const;
   // What is leased of power, and the caps.
   const PowerBook& power() const;
   // How many jobs are in each phase, without walking them.
@@ -72,6 +76,8 @@ class Core {
   const NodeSoftState* SoftState(NodeId node) const;
   const TaskProgress* ProgressOf(TaskId task) const;
   const ReplicaStatus* StatusOf(ReplicaId replica) const;
+  // What to show of a replica: what its agent said, within what was decided.
+  ReplicaPhase PhaseOf(const ReplicaState& replica) const;
 
  private:
   class Impl;

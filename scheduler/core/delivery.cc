@@ -41,7 +41,7 @@ TaskLaunch Delivery::LaunchOf(const JobState& job, uint32_t rank, const NodeStat
   launch.checkpoint_dir = spec.checkpoint_dir.empty()
                               ? ledger_.options().checkpoint_root + "/" + ToString(job.id)
                               : spec.checkpoint_dir;
-  launch.resources = spec.resources;
+  launch.resources = LeasedOf(spec.resources, job.tasks[rank].placement);
   launch.device_ids = DeviceIds(node, job.tasks[rank].placement.devices);
   launch.main_port = job.main_port;
   launch.peer_addresses.reserve(job.tasks.size());
@@ -97,8 +97,10 @@ std::optional<SchedulerMessage> Delivery::MessageFor(const Item& item, const Nod
       const ReplicaState& replica = it->second;
       const DeploymentState& deployment = state.deployments().at(replica.deployment);
       if (replica.stopping != (item.kind == Kind::kStopReplica)) return std::nullopt;
-      if (replica.stopping) return StopReplica{node.epoch, item.replica, deployment.spec->grace,
+      if (replica.stopping) {
+        return StopReplica{node.epoch, item.replica, deployment.spec->grace,
                            deployment.spec->drain};
+      }
       // An older generation is started no more: what it would run is gone from the spec.
       if (replica.generation != deployment.generation) return std::nullopt;
       if (ledger_.replica_status.contains(item.replica)) return std::nullopt;

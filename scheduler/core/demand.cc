@@ -1,5 +1,8 @@
 #include "scheduler/core/demand.h"
 
+#include <map>
+#include <string_view>
+
 namespace allot::scheduler {
 
 bool MeansProcessor(const DeviceRequest& request) {
@@ -22,18 +25,26 @@ void Resolve(const DeviceClasses& classes, Demand& demand) {
   }
   for (uint32_t i = 0; i < demand.devices.size(); ++i) {
     const DeviceRequest& request = demand.devices[i];
-    DemandOption accelerators{i, std::max(request.count, 1U), request.worth, request.joined, {}};
+    // Tasks of a gang talk to one another, and vendors' runtimes do not: one option for each
+    // vendor.
+    std::map<std::string_view, DemandOption> accelerators;
     DemandOption processors{i, 0, request.worth, false, {}};
     for (ClassId c = 0; c < classes.size(); ++c) {
       const DeviceClass& device_class = classes.Get(c);
       if (!Matches(request, device_class.sample)) continue;
       if (!device_class.cpu()) {
-        accelerators.classes.push_back(c);
+        const std::string_view vendor =
+            demand.tasks > 1 ? std::string_view(device_class.sample.vendor) : std::string_view();
+        accelerators
+            .try_emplace(
+                vendor,
+                DemandOption{i, std::max(request.count, 1U), request.worth, request.joined, {}})
+            .first->second.classes.push_back(c);
       } else if (MeansProcessor(request)) {
         processors.classes.push_back(c);
       }
     }
-    if (!accelerators.classes.empty()) demand.options.push_back(std::move(accelerators));
+    for (auto& [vendor, option] : accelerators) demand.options.push_back(std::move(option));
     if (!processors.classes.empty()) demand.options.push_back(std::move(processors));
   }
 }

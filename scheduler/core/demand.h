@@ -8,7 +8,8 @@
 
 namespace allot::scheduler {
 
-// One way to satisfy the demand: `count` accelerators of one class per task, or (count 0) the
+// One way to satisfy the demand: `count` accelerators of one class per task, all tasks of a gang on
+// those of one vendor; or (count 0) the
 // processor share of a node whose processors are of one of the classes.
 struct DemandOption {
   uint32_t alternative = 0;  // position in Demand::devices

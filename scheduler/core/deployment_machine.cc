@@ -20,9 +20,34 @@ Demand DemandOf(const DeploymentSpec& spec, uint32_t group) {
   return {1, spec.resources, {spec.groups[group].device}, {}, 0};
 }
 
+const std::string& ModelOf(const DeploymentSpec& spec) {
+  return spec.model.empty() ? spec.name : spec.model;
+}
+
+// Clients name a model and nothing else, so whoever serves it gets their requests, prompts and all:
+// the first to have it keeps it until it is gone, whoever else asks.
+Status DeploymentMachine::CheckModel(const DeploymentSpec& spec) const {
+  const auto& deployments = ledger_.state().deployments();
+  const auto own = deployments.find(spec.name);
+  // From before this was checked: it has the model already, and may at least be changed.
+  if (own != deployments.end() && !own->second.stopping &&
+      ModelOf(*own->second.spec) == ModelOf(spec))
+    return absl::OkStatus();
+  for (const auto& [name, other] : deployments) {
+    if (name == spec.name || other.stopping || ModelOf(*other.spec) != ModelOf(spec)) continue;
+    return AlreadyExists(
+        "the model \"{}\" is served by deployment \"{}\" of tenant {} already, and requests name "
+        "nothing but the model; give this one another `model`, or change or undeploy that one",
+        ModelOf(spec), name, other.spec->tenant);
+  }
+  return absl::OkStatus();
+}
+
 void DeploymentMachine::Apply(const DeploymentApplied& event, Effects& out) {
   const auto& deployments = ledger_.state().deployments();
   const auto it = deployments.find(event.spec->name);
+  if (Status status = CheckModel(*event.spec); !status.ok())
+    return Answer(event.token, std::move(status), JobId(), out);
   uint64_t generation = 1;
   if (it != deployments.end()) {
     const DeploymentState& before = it->second;
@@ -51,6 +76,14 @@ void DeploymentMachine::Delete(const DeploymentDeleteRequested& event, Effects& 
 bool DeploymentMachine::IsReady(ReplicaId replica) const {
   const auto it = ledger_.replica_status.find(replica);
   return it != ledger_.replica_status.end() && it->second.phase == ReplicaPhase::kReady;
+}
+
+// After our own restart nothing is known of a node's replicas until it has registered.
+bool DeploymentMachine::IsKnown(ReplicaId replica) const {
+  const NodeState& node =
+      *ledger_.state().FindNode(ledger_.state().replicas().at(replica).placement.node);
+  const NodeLink* link = ledger_.FindLink(node.id);
+  return !node.alive || (link != nullptr && link->registered);
 }
 
 void DeploymentMachine::ReplicaSaid(NodeId node, const ReplicaStatus& status, Effects& out) {
@@ -106,7 +139,7 @@ bool DeploymentMachine::Place(const DeploymentState& deployment, uint32_t group,
   record.group = group;
   record.placement = found->tasks.front();
   record.price = found->price;
-  record.resources = spec.resources;
+  record.resources = LeasedOf(spec.resources, record.placement);
   record.concurrency = spec.groups[group].concurrency;
   ++placed_;
   const ReplicaId id = record.replica;
@@ -163,10 +196,10 @@ bool DeploymentMachine::ReconcileGroup(const DeploymentState& deployment, uint32
     group.current.erase(victim);
   }
   // Every new one that is ready releases an old one. One that is outdated and not ready serves
-  // nobody and is not waited for.
+  // nobody and is not waited for; one of which we have not heard since we restarted may well serve.
   while (!group.outdated.empty()) {
     const auto unready = std::find_if(group.outdated.begin(), group.outdated.end(),
-                                      [this](ReplicaId id) { return !IsReady(id); });
+                                      [this](ReplicaId id) { return IsKnown(id) && !IsReady(id); });
     const bool surplus = group.outdated.size() + group.current_ready > count;
     if (unready == group.outdated.end() && !surplus) break;
     const auto victim = unready != group.outdated.end() ? unready : group.outdated.begin();

@@ -19,6 +19,9 @@ namespace allot::scheduler {
 // queue and the cap may differ.
 bool SameLaunch(const DeploymentSpec& a, const DeploymentSpec& b);
 
+// The name clients ask for.
+const std::string& ModelOf(const DeploymentSpec& spec);
+
 // The demand of one replica of a group.
 Demand DemandOf(const DeploymentSpec& spec, uint32_t group);
 
@@ -47,6 +50,7 @@ class DeploymentMachine {
   };
   using GroupKey = std::pair<std::string, uint32_t>;
 
+  Status CheckModel(const DeploymentSpec& spec) const;
   bool GoOn(Effects& out);
   void RecheckShort();
   void ForgetShort(const std::string& deployment);
@@ -58,6 +62,7 @@ class DeploymentMachine {
   bool Place(const DeploymentState& deployment, uint32_t group, Effects& out);
   void Stop(ReplicaId replica, Effects& out);
   bool IsReady(ReplicaId replica) const;
+  bool IsKnown(ReplicaId replica) const;
   bool Spent() const { return work_ >= kWorkMax; }
 
   // A unit is a node looked at or a fraction of a record, as for the planner.

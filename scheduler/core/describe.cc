@@ -46,6 +46,7 @@ class Teller {
   static std::string Of(const TaskExit& exit) {
     std::string text = exit.signal != 0 ? fmt::format("signal={}", exit.signal)
                                         : fmt::format("code={}", exit.code);
+    if (exit.cause != ExitCause::kTask) text += fmt::format(" cause={}", ToString(exit.cause));
     if (!exit.message.empty()) text += fmt::format(" \"{}\"", exit.message);
     return text;
   }
@@ -163,7 +164,9 @@ class Teller {
     return fmt::format("TaskAbandoned {}", Of(r.key));
   }
   std::string operator()(const JobRequeued& r) const {
-    return fmt::format("JobRequeued {} {}", Of(r.job), ToString(r.reason));
+    std::string text = fmt::format("JobRequeued {} {}", Of(r.job), ToString(r.reason));
+    if (r.not_before > r.at) text += fmt::format(" pause={}", FormatDuration(r.not_before - r.at));
+    return text;
   }
   std::string operator()(const JobFinished& r) const {
     return fmt::format("JobFinished {} {} code={} cost={}", Of(r.job), ToString(r.outcome), r.code,
@@ -246,6 +249,12 @@ class Teller {
     return fmt::format("JobWaited {} {}", n.tenant, FormatDuration(n.wait));
   }
   std::string operator()(const StaleRefused& n) const { return "StaleRefused " + n.node; }
+  std::string operator()(const RegistrationRefused& n) const {
+    return fmt::format("RegistrationRefused {} {}: {}", n.node, ToString(n.reason), n.message);
+  }
+  std::string operator()(const TaskUnanswered& n) const {
+    return fmt::format("TaskUnanswered {} {} after={}", n.node, Of(n.key), FormatDuration(n.after));
+  }
   std::string operator()(const Stalled& n) const {
     return fmt::format("Stalled late={}", FormatDuration(n.late));
   }

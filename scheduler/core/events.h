@@ -58,8 +58,14 @@ struct TaskPlacement {
   NodeId node;
   DeviceSet devices;       // accelerators leased, by position in the node's list
   MilliWatt power = 0;     // what the lease draws at most, by which caps are kept
+  Bytes memory = 0;        // leased, where the spec leaves it to a share of the node's; else 0
   bool operator==(const TaskPlacement&) const = default;
 };
+
+// What a placement leases of what was asked: a share of memory has become so many bytes.
+inline Resources LeasedOf(const Resources& asked, const TaskPlacement& placement) {
+  return {asked.cpus, asked.memory_share ? placement.memory : asked.memory};
+}
 
 struct TermBegun { Time at; Term term; };
 struct PolicySet { Time at; PolicyPtr policy; };
@@ -88,7 +94,14 @@ struct JobPlaced {
 };
 struct TaskStarted { Time at; TaskKey key; int64_t pid = 0; };
 struct TaskExited { Time at; TaskKey key; TaskExit exit; };  // frees the task's lease
-enum class RequeueReason : uint8_t { kNodeLost, kTaskFailed, kTaskLost };
+enum class RequeueReason : uint8_t {
+  kNodeLost,
+  kTaskFailed,
+  kTaskLost,       // its node no longer knows it, or ended it unasked
+  kNodeFault,      // its node could not start it, or lost what watched it
+  kNodeRestarted,  // the machine went down under it
+  kNoAnswer,       // its node is heard, but never said that it has it
+};
 std::string_view ToString(RequeueReason reason);
 // The gang goes back to its queue once no task of the attempt is left on a node that is alive.
 struct JobStopping {                    // every task of the attempt is to be stopped
@@ -98,7 +111,12 @@ struct JobStopping {                    // every task of the attempt is to be st
   int32_t code = 0;                     // of the failure that began it (see JobFinished); 0: none
 };
 struct TaskAbandoned { Time at; TaskKey key; };  // its node was lost or no longer knows it: the lease is free
-struct JobRequeued { Time at; JobId job; RequeueReason reason = RequeueReason::kNodeLost; };
+struct JobRequeued {
+  Time at;
+  JobId job;
+  RequeueReason reason = RequeueReason::kNodeLost;
+  Time not_before;  // of its next attempt; the zero time: at once
+};
 struct JobFinished {
   Time at; JobId job; JobOutcome outcome = JobOutcome::kSucceeded;
   int32_t code = 0;                     // what `allot wait` returns
@@ -143,7 +161,18 @@ struct StaleRefused { std::string node; };                      // a message of 
 struct PlanningStopped { uint32_t placed = 0, tried = 0; bool more = false; };
 struct ReplicasPlanned { uint32_t placed = 0, searched = 0; bool more = false; };
 struct Stalled { Duration late{}; };                            // a step came later than it was due
-using Note = std::variant<JobWaited, StaleRefused, PlanningStopped, ReplicasPlanned, Stalled>;
+struct RegistrationRefused {
+  std::string node;
+  RefuseReason reason{};
+  std::string message;
+};
+struct TaskUnanswered {
+  std::string node;
+  TaskKey key;
+  Duration after{};
+};  // and taken back
+using Note = std::variant<JobWaited, StaleRefused, PlanningStopped, ReplicasPlanned, Stalled,
+                          RegistrationRefused, TaskUnanswered>;
 
 struct Effects {
   std::vector<Record> records;

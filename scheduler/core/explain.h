@@ -24,6 +24,9 @@ enum class WaitReason : uint8_t {
   kNodesQuarantined,  // the same, or on probation with the one job it may have
   kNodesLost,
   kGangTooWide,      // some tasks fit, not all at once
+  kGangMixed,        // they would, over devices of several vendors or several alternatives
+  kPaused,           // after a failed attempt; `detail` says until when
+  kRollsInPlace,     // a new replica has no room beside the old ones, so one of those ends first
   kBehindInQueue,    // jobs ahead in its queue or tenant
   kHeldForOlderJob,  // QueueKnobs::head_hold_after
   kPriceCap,
@@ -45,6 +48,8 @@ struct JobExplanation {
   std::vector<std::string>
       remedies;  // what would change the answer: "1 more node with 2 free GPU devices"
   Duration waited{};
+  // What may go wrong with it as things are: a copy of it that nobody can stop.
+  std::vector<std::string> warnings;
   struct Candidate {  // best nodes, cheapest first; for a running job the ones it has
     std::string node;
     std::string device_model;
@@ -55,6 +60,23 @@ struct JobExplanation {
     std::string verdict;  // "fits", "2 of 4 devices free", …
   };
   std::vector<Candidate> candidates;
+};
+
+enum class RolloutState : uint8_t {
+  kReady,     // as many as wanted, all of this generation, and no others are left
+  kStarting,  // too few of this generation are ready
+  kUpdating,  // some of an earlier one, or more than are wanted, are still there
+  kStopping,  // it was undeployed
+};
+std::string_view ToString(RolloutState state);  // "ready", …
+
+struct Rollout {
+  RolloutState state = RolloutState::kStarting;
+  uint32_t wanted = 0;
+  uint32_t placed = 0, ready = 0;       // of this generation, and to stay
+  uint32_t older = 0, older_ready = 0;  // of earlier ones, also those that end
+  uint32_t ending = 0;                  // of whatever generation
+  std::string message;                  // why one of this generation is not ready; may be empty
 };
 
 enum class WaitDetail : uint8_t { kCounts, kReasons };

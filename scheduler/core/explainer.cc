@@ -100,14 +100,20 @@ std::string_view ToString(WaitReason reason) {
       return "too_few_cpus";
     case WaitReason::kNodesDraining:
       return "nodes_draining";
-    case WaitReason::kNodesUnfit:
-      return "nodes_unfit";
     case WaitReason::kNodesQuarantined:
       return "nodes_quarantined";
     case WaitReason::kNodesLost:
       return "nodes_lost";
+    case WaitReason::kNodesUnfit:
+      return "nodes_unfit";
     case WaitReason::kGangTooWide:
       return "gang_too_wide";
+    case WaitReason::kGangMixed:
+      return "gang_mixed";
+    case WaitReason::kPaused:
+      return "paused";
+    case WaitReason::kRollsInPlace:
+      return "rolls_in_place";
     case WaitReason::kBehindInQueue:
       return "behind_in_queue";
     case WaitReason::kHeldForOlderJob:
@@ -151,8 +157,8 @@ Explainer::NodeVerdict Explainer::Judge(const Demand& demand, uint32_t node,
       if (each.cpus > 0)
         tasks = std::min<uint64_t>(tasks, std::max<MilliCpu>(row.cpus_free, 0) / each.cpus);
       const bool cpus = tasks > 0;
-      if (each.memory > 0)
-        tasks = std::min<uint64_t>(tasks, std::max<Bytes>(row.memory_free, 0) / each.memory);
+      if (const Bytes memory = ledger_.index().MemoryOf(row, each, c, option.count); memory > 0)
+        tasks = std::min<uint64_t>(tasks, std::max<Bytes>(row.memory_free, 0) / memory);
       if (ever == 0) {
         verdict.obstacle = Obstacle::kNoFabric;
       } else if (!state.alive) {
@@ -285,7 +291,9 @@ Explainer::Survey Explainer::Look(const Demand& demand, std::optional<PriceRate>
   add(Obstacle::kCpus, WaitReason::kTooFewCpus,
       fmt::format("with fewer than {} processors free", Cores(demand.resources.cpus)));
   add(Obstacle::kMemory, WaitReason::kTooLittleMemory,
-      fmt::format("with less than {} of memory free", FormatBytes(demand.resources.memory)));
+      demand.resources.memory_share
+          ? "whose memory others have, so that its share is not free; say how much it needs"
+          : fmt::format("with less than {} of memory free", FormatBytes(demand.resources.memory)));
   add(Obstacle::kPriceCap, WaitReason::kPriceCap, "dearer than the price cap");
   if (ledger_.index().power().capped()) LookAtPower(demand, survey);
   return survey;
@@ -332,8 +340,10 @@ JobExplanation::Candidate Explainer::CandidateOf(const Demand& demand,
                                       Cores(demand.resources.cpus));
       break;
     case Obstacle::kMemory:
-      candidate.verdict = fmt::format("{} of {} memory free", FormatBytes(row.memory_free),
-                                      FormatBytes(demand.resources.memory));
+      candidate.verdict =
+          fmt::format("{} of {} memory free", FormatBytes(std::max<Bytes>(row.memory_free, 0)),
+                      FormatBytes(ledger_.index().MemoryOf(row, demand.resources,
+                                                           verdict.device_class, count)));
       break;
     case Obstacle::kLost:
       candidate.verdict = "lost";
@@ -478,6 +488,7 @@ void Explainer::Remedies(Time now, const Demand& demand, const Survey& survey,
 }
 
 void Explainer::ExplainPending(Time now, const JobState& job, JobExplanation& out) const {
+  if (job.not_before > now) ExplainPause(now, job, out);
   Demand demand = Demand::Of(*job.spec);
   Resolve(ledger_.classes(), demand);
   const auto& nodes = ledger_.state().nodes();
@@ -499,12 +510,25 @@ void Explainer::ExplainPending(Time now, const JobState& job, JobExplanation& ou
                  fmt::format("{} has waited longer for the same devices", ToString(older))});
       out.remedies.push_back(fmt::format("{} to be placed or cancelled", ToString(older)));
     }
+    const uint64_t most = demand.options.size() > 1 ? MostOfOneKind(demand) : survey.tasks;
+    if (most < demand.tasks) {
+      out.reasons.push_back(Reason{
+          WaitReason::kGangMixed, static_cast<uint32_t>(most),
+          fmt::format("{} of {} tasks fit on devices of one vendor and one alternative, and a gang "
+                      "is not spread over several",
+                      most, demand.tasks)});
+      out.remedies.push_back(
+          fmt::format("room for {} more of its tasks on devices of one vendor, "
+                      "or a gang of {}",
+                      demand.tasks - most, std::max<uint64_t>(most, 1)));
+    }
   } else if (survey.tasks > 0) {
     out.reasons.push_back(Reason{WaitReason::kGangTooWide, static_cast<uint32_t>(survey.tasks),
                                  fmt::format("{} of {} tasks fit now, and a gang starts whole",
                                              survey.tasks, demand.tasks)});
   }
-  if (const uint64_t ahead = ledger_.queue().JobsAhead(job); ahead > 0) {
+  const uint64_t ahead = job.not_before > now ? 0 : ledger_.queue().JobsAhead(job);
+  if (ahead > 0) {
     out.reasons.push_back(Reason{WaitReason::kBehindInQueue, static_cast<uint32_t>(ahead),
                                  fmt::format("{} ahead", Plural(ahead, "job"))});
   }
@@ -562,11 +586,13 @@ StatusOr<JobExplanation> Explainer::Explain(Time now, JobId id) const {
     case JobPhase::kPending:
       out.waited = now - job->queued;
       ExplainPending(now, *job, out);
+      WarnOfCopies(*job, out);
       break;
     case JobPhase::kRunning:
     case JobPhase::kStopping:
       out.waited = job->placed - job->queued;
       ExplainPlaced(*job, out);
+      WarnOfCopies(*job, out);
       break;
     case JobPhase::kFinished:
       if (job->attempt.valid()) out.waited = job->placed - job->queued;
@@ -612,6 +638,16 @@ StatusOr<std::vector<ReplicaWait>> Explainer::ExplainDeployment(const std::strin
     looked.emplace_back(demand, waits.size() - 1);
     Resolve(ledger_.classes(), demand);
     wait.reasons = Look(demand, deployment.spec->price_cap).reasons;
+    uint32_t older = 0;
+    for (const ReplicaId id : deployment.replicas)
+      older += ledger_.state().replicas().at(id).generation != deployment.generation;
+    if (older > 0) {
+      wait.reasons.insert(wait.reasons.begin(),
+                          Reason{WaitReason::kRollsInPlace, older,
+                                 fmt::format("no room beside {} of before, so these end one by one "
+                                             "before new ones start",
+                                             Plural(older, "replica"))});
+    }
   }
   return waits;
 }

@@ -73,6 +73,10 @@ class Explainer {
   JobExplanation::Candidate CandidateOf(const Demand& demand, const NodeVerdict& verdict) const;
   void ExplainPending(Time now, const JobState& job, JobExplanation& out) const;
   void ExplainPlaced(const JobState& job, JobExplanation& out) const;
+  void ExplainPause(Time now, const JobState& job, JobExplanation& out) const;
+  // Tasks that fit on devices of one kind: of one vendor and alternative.
+  uint64_t MostOfOneKind(const Demand& demand) const;
+  void WarnOfCopies(const JobState& job, JobExplanation& out) const;
 
   const Ledger& ledger_;
   const Planner& planner_;

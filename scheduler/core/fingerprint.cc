@@ -214,6 +214,7 @@ class Hasher {
     Number(p.node.value());
     Set(p.devices);
     Signed(p.power);
+    Signed(p.memory);
   }
   void Add(const JobStopping& s) {
     At(s.at);
@@ -262,6 +263,11 @@ class Hasher {
     for (const Time t : {job.submitted, job.queued, job.placed, job.finished}) At(t);
     Number(job.attempt.value());
     Number(job.failures);
+    At(job.not_before);
+    Number(job.node_faults);
+    Number(job.unfit_nodes.size());
+    for (const NodeId node : job.unfit_nodes) Number(node.value());
+    Number(job.failed_rank ? 1 + uint64_t{*job.failed_rank} : 0);
     Number(job.tasks.size());
     for (const TaskState& task : job.tasks) {
       Add(task.placement);
@@ -275,6 +281,8 @@ class Hasher {
     for (const EarlierAttempt& earlier : job.earlier) {
       Number(earlier.attempt.value());
       for (const NodeId node : earlier.nodes) Number(node.value());
+      Number(earlier.abandoned.size());
+      for (const uint32_t rank : earlier.abandoned) Number(rank);
     }
     Number(job.alternative);
     Signed(job.price.micros_per_hour);
@@ -329,6 +337,7 @@ uint64_t ClusterState::Fingerprint() const {
     hash.Text(forgotten.key);
     hash.Number(forgotten.job.value());
     hash.At(forgotten.finished);
+    hash.Text(forgotten.owner);
   }
   hash.Number(deployments_.size());
   for (const auto& [name, deployment] : deployments_) hash.Add(deployment);

@@ -30,7 +30,8 @@ Status CheckNode(const ClusterState& state, const NodeState& node) {
     const TaskState& task = job->tasks[key.task.index];
     if (task.placement.node != node.id || task.abandoned || task.phase == TaskPhase::kExited)
       return Internal("{} holds a lease of {}, which is not there any more", name, ToString(key));
-    RETURN_IF_ERROR(add(ToString(key), task.placement, job->spec->resources));
+    RETURN_IF_ERROR(
+        add(ToString(key), task.placement, LeasedOf(job->spec->resources, task.placement)));
   }
   for (const ReplicaId id : node.replicas) {
     const auto it = state.replicas().find(id);

@@ -10,6 +10,44 @@ namespace {
 
 constexpr int32_t kCancelledCode = 130, kTimedOutCode = 124;
 
+Duration Doubled(Duration first, uint32_t times, Duration most) {
+  Duration pause = first;
+  for (uint32_t i = 0; i < times && pause < most; ++i) pause *= 2;
+  return std::min(pause, most);
+}
+
+// What an end that is not the task's own is for its gang.
+std::optional<RequeueReason> ReasonOf(ExitCause cause) {
+  switch (cause) {
+    case ExitCause::kTask:
+      return std::nullopt;
+    case ExitCause::kNotStarted:
+    case ExitCause::kSupervisorLost:
+      return RequeueReason::kNodeFault;
+    case ExitCause::kNodeRestarted:
+      return RequeueReason::kNodeRestarted;
+    case ExitCause::kStopped:
+      return RequeueReason::kTaskLost;
+  }
+  return std::nullopt;
+}
+
+// The parts of an absolute path, without the empty ones, "." and what ".." takes back.
+std::vector<std::string_view> PartsOf(std::string_view path) {
+  std::vector<std::string_view> parts;
+  while (!path.empty()) {
+    const std::string_view part = path.substr(0, path.find('/'));
+    path.remove_prefix(std::min(part.size() + 1, path.size()));
+    if (part.empty() || part == ".") continue;
+    if (part != "..") {
+      parts.push_back(part);
+    } else if (!parts.empty()) {
+      parts.pop_back();
+    }
+  }
+  return parts;
+}
+
 bool IsOver(const TaskState& task) { return task.abandoned || task.phase == TaskPhase::kExited; }
 
 bool AllOver(const JobState& job) {
@@ -18,22 +56,57 @@ bool AllOver(const JobState& job) {
 
 }  // namespace
 
-int32_t CodeOf(const std::vector<TaskState>& tasks) {
-  for (const TaskState& task : tasks) {
-    if (!task.exit || task.exit->succeeded()) continue;
+int32_t CodeOf(const JobState& job) {
+  const auto code = [](const TaskState& task) {
+    if (!task.exit || task.exit->succeeded()) return 0;
     return task.exit->signal != 0 ? 128 + task.exit->signal : task.exit->code;
+  };
+  if (job.failed_rank && *job.failed_rank < job.tasks.size())
+    return code(job.tasks[*job.failed_rank]);
+  for (const TaskState& task : job.tasks) {
+    if (const int32_t c = code(task); c != 0) return c;
   }
   return 0;
+}
+
+// Folders below the root are named after the jobs whose they are, and one user's job must not read
+// or overwrite another's through its own spec. Only by the path's words: links are the node's to
+// look at.
+Status JobMachine::CheckCheckpoints(const JobSpec& spec) const {
+  if (spec.checkpoint_dir.empty()) return absl::OkStatus();
+  const std::vector<std::string_view> root = PartsOf(ledger_.options().checkpoint_root);
+  const std::vector<std::string_view> dir = PartsOf(spec.checkpoint_dir);
+  const size_t common = std::min(root.size(), dir.size());
+  if (!std::equal(root.begin(), root.begin() + static_cast<std::ptrdiff_t>(common), dir.begin()))
+    return absl::OkStatus();
+  if (dir.size() <= root.size()) {
+    return InvalidArgument(
+        "checkpoint_dir {} holds the checkpoints of every job; name a folder of this job's own, or "
+        "leave it out",
+        spec.checkpoint_dir);
+  }
+  const std::optional<JobId> owner = ParseJobId(dir[root.size()]);
+  if (!owner) return absl::OkStatus();
+  const JobState* job = ledger_.state().FindJob(*owner);
+  if (job != nullptr && job->spec->tenant == spec.tenant) return absl::OkStatus();
+  return PermissionDenied(
+      "checkpoint_dir {} is the folder of {}, which {}; copy what is needed to a folder of this "
+      "job's own, or leave it out",
+      spec.checkpoint_dir, ToString(*owner),
+      job != nullptr ? "is another tenant's" : "is not known to be this tenant's");
 }
 
 void JobMachine::Submit(const JobSubmitted& event, Effects& out) {
   const ClusterState& state = ledger_.state();
   const auto refuse = [&](Status status) { Answer(event.token, std::move(status), JobId(), out); };
   if (!event.idempotency_key.empty()) {
-    if (const JobId first = state.FindByIdempotencyKey(event.idempotency_key); first.valid()) {
+    const std::string owner = ClusterState::KeyOwner(*event.spec, event.user);
+    if (const JobId first = state.FindByIdempotencyKey(owner, event.idempotency_key);
+        first.valid()) {
       return Answer(event.token, absl::OkStatus(), first, out);
     }
   }
+  if (Status status = CheckCheckpoints(*event.spec); !status.ok()) return refuse(std::move(status));
   if (ledger_.counts().pending >= ledger_.options().pending_jobs_max) {
     return refuse(ResourceExhausted("{} jobs wait already, which is the most (pending_jobs_max)",
                                     ledger_.counts().pending));
@@ -105,15 +178,34 @@ void JobMachine::Settle(JobId id, Effects& out) {
   const JobState* job = ledger_.state().FindJob(id);
   if (job == nullptr || job->phase != JobPhase::kStopping || !AllOver(*job)) return;
   if (!job->stopping->outcome) {
-    ledger_.Remember(JobRequeued{ledger_.now, id, job->stopping->requeue}, out);
-    return;
+    return Requeue(*job, job->stopping->requeue, out);
   }
   const JobOutcome outcome = *job->stopping->outcome;
   int32_t code = job->stopping->code;
   if (outcome == JobOutcome::kCancelled) code = kCancelledCode;
   if (outcome == JobOutcome::kTimedOut) code = kTimedOutCode;
-  if (outcome == JobOutcome::kFailed && code == 0) code = CodeOf(job->tasks);
+  if (outcome == JobOutcome::kFailed && code == 0) code = CodeOf(*job);
   Finish(*job, outcome, code, out);
+}
+
+void JobMachine::Requeue(const JobState& job, RequeueReason reason, Effects& out) {
+  Duration pause{};
+  if (reason == RequeueReason::kTaskFailed)
+    pause = Doubled(job.spec->restart_pause, job.failures, job.spec->restart_pause_max);
+  if (reason == RequeueReason::kNodeFault)
+    pause = Doubled(kNodeFaultPause, job.node_faults, kNodeFaultPauseMax);
+  JobRequeued record{ledger_.now, job.id, reason};
+  if (pause > Duration{}) record.not_before = ledger_.now + pause;
+  ledger_.Remember(record, out);
+}
+
+void JobMachine::Forgive(JobId id, RequeueReason reason, Effects& out) {
+  const JobState& job = *ledger_.state().FindJob(id);
+  if (job.phase != JobPhase::kStopping || job.stopping->outcome != JobOutcome::kFailed) return;
+  if (reason == RequeueReason::kNodeFault && job.node_faults + 1 >= kNodeFaultsMax) return;
+  JobStopping record{ledger_.now, id};
+  record.requeue = reason;
+  ledger_.Remember(record, out);
 }
 
 bool JobMachine::IsCurrent(NodeId node, const TaskKey& key) const {
@@ -145,6 +237,9 @@ bool JobMachine::TaskSaid(NodeId node, const TaskStatus& status, Effects& out) {
     return true;
   }
   const TaskState& task = ledger_.state().FindJob(key.task.job)->tasks[key.task.index];
+  ledger_.link(node).seen.unanswered.reset();
+  if (status.phase == TaskPhase::kAssigned)
+    ledger_.acknowledged[{key.task.job, key.attempt}].insert(key.task.index);
   if (status.phase == TaskPhase::kRunning && task.phase == TaskPhase::kAssigned) {
     ledger_.Remember(TaskStarted{ledger_.now, key, status.pid}, out);
     quarantine_.Started(*ledger_.state().FindJob(key.task.job), key.task.index);
@@ -155,24 +250,31 @@ bool JobMachine::TaskSaid(NodeId node, const TaskStatus& status, Effects& out) {
 void JobMachine::TaskEnded(const TaskKey& key, const TaskExit& exit, Effects& out) {
   ledger_.Remember(TaskExited{ledger_.now, key, exit}, out);
   const JobState& job = *ledger_.state().FindJob(key.task.job);
-  quarantine_.Exited(job, key.task.index, job.phase == JobPhase::kRunning, out);
-  if (job.phase == JobPhase::kStopping) return Settle(job.id, out);
+  const std::optional<RequeueReason> unasked = ReasonOf(exit.cause);
+  quarantine_.Exited(job, key.task.index,
+                     job.phase == JobPhase::kRunning && (!unasked || OfTheNode(exit.cause)), out);
+  if (job.phase == JobPhase::kStopping) {
+    if (OfTheNode(exit.cause)) Forgive(job.id, *unasked, out);
+    return Settle(job.id, out);
+  }
   if (exit.succeeded()) {
     if (AllOver(job)) Finish(job, JobOutcome::kSucceeded, 0, out);
     return;
   }
   // The first failure ends the attempt: ranks that wait for the dead one would wait for ever.
-  const bool again = job.failures < job.spec->restarts_max;
-  const int32_t code = CodeOf(job.tasks);
+  const RequeueReason reason = unasked.value_or(RequeueReason::kTaskFailed);
+  bool again = job.failures < job.spec->restarts_max;
+  if (unasked) again = reason != RequeueReason::kNodeFault || job.node_faults + 1 < kNodeFaultsMax;
+  const int32_t code = CodeOf(job);
   if (!AllOver(job)) {
     JobStopping record{ledger_.now, job.id};
     if (!again) record.outcome = JobOutcome::kFailed;
-    record.requeue = RequeueReason::kTaskFailed;
+    record.requeue = reason;
     record.code = code;
     return Stop(job, record, out);
   }
   if (again) {
-    ledger_.Remember(JobRequeued{ledger_.now, job.id, RequeueReason::kTaskFailed}, out);
+    Requeue(job, reason, out);
   } else {
     Finish(job, JobOutcome::kFailed, code, out);
   }
@@ -182,10 +284,22 @@ void JobMachine::Abandon(const TaskKey& key, RequeueReason reason, Effects& out)
   ledger_.Remember(TaskAbandoned{ledger_.now, key}, out);
   const JobState& job = *ledger_.state().FindJob(key.task.job);
   quarantine_.Abandoned(job, key.task.index);
-  if (job.phase != JobPhase::kRunning) return;
+  if (job.phase != JobPhase::kRunning) return Forgive(job.id, reason, out);
   JobStopping record{ledger_.now, job.id};
   record.requeue = reason;
   Stop(job, record, out);
+}
+
+void JobMachine::TakeBack(const TaskKey& key, Duration after, Effects& out) {
+  const JobState& job = *ledger_.state().FindJob(key.task.job);
+  const NodeId node = job.tasks[key.task.index].placement.node;
+  out.notes.emplace_back(TaskUnanswered{ledger_.state().FindNode(node)->info->name, key, after});
+  quarantine_.Unanswered(job, key.task.index, out);
+  Abandon(key, RequeueReason::kNoAnswer, out);
+  NodeLink& link = ledger_.link(node);
+  link.seen.unanswered = {key, ledger_.now};
+  if (link.stray_tasks.insert(key).second)
+    delivery_.Push(Delivery::Kind::kStopStrayTask, node, key);
 }
 
 void JobMachine::StopOverdue(Effects& out) {

@@ -54,6 +54,9 @@ void Ledger::Rebuild() {
   queue_.Clear();
   TakePolicy();
   counts_ = JobCounts();
+  paused_.clear();
+  assigned.clear();
+  acknowledged.clear();
   time_limits_.clear();
   time_limit_of_.clear();
   links_.clear();
@@ -63,10 +66,11 @@ void Ledger::Rebuild() {
     switch (job.phase) {
       case JobPhase::kPending:
         ++counts_.pending;
-        queue_.Add(job);
+        Enqueue(job);
         break;
       case JobPhase::kRunning:
         ++counts_.running;
+        assigned.push_back({ListeningNow(), id, job.attempt});
         queue_.AddUsage(job.spec->tenant, job.price.micros_per_hour);
         WatchTimeLimit(job);
         break;
@@ -81,6 +85,21 @@ void Ledger::Rebuild() {
   }
   for (const auto& [name, deployment] : state_.deployments()) deployments_dirty.insert(name);
   routes_all_dirty = true;
+}
+
+void Ledger::Enqueue(const JobState& job) {
+  if (job.not_before > now) {
+    paused_.insert({job.not_before, job.id});
+  } else {
+    queue_.Add(job);
+  }
+}
+
+void Ledger::ReleasePaused() {
+  while (!paused_.empty() && paused_.begin()->first <= now) {
+    queue_.Add(*state_.FindJob(paused_.begin()->second));
+    paused_.erase(paused_.begin());
+  }
 }
 
 NodeLink& Ledger::link(NodeId node) {
@@ -118,6 +137,12 @@ void Ledger::ForgetTimeLimit(JobId job) {
   if (it == time_limit_of_.end()) return;
   time_limits_.erase({it->second, job});
   time_limit_of_.erase(it);
+}
+
+void Ledger::ForgetAttempt(const JobState& job) {
+  ForgetTimeLimit(job.id);
+  acknowledged.erase({job.id, job.attempt});
+  for (uint32_t rank = 0; rank < job.tasks.size(); ++rank) progress.erase(TaskId{job.id, rank});
 }
 
 void Ledger::DirtyReplicasOf(const NodeState& node) {
@@ -193,6 +218,7 @@ void Ledger::Observe(const JobPlaced& r, JobPhase) {
   ++counts_.running;
   queue_.Remove(job);
   queue_.AddUsage(job.spec->tenant, job.price.micros_per_hour);
+  assigned.push_back({ListeningNow(), r.job, r.attempt});
   RefreshNodesOf(job);
 }
 
@@ -221,10 +247,9 @@ void Ledger::Observe(const JobRequeued& r, JobPhase before) {
   const JobState& job = *state_.FindJob(r.job);
   before == JobPhase::kStopping ? --counts_.stopping : --counts_.running;
   ++counts_.pending;
-  ForgetTimeLimit(r.job);
-  for (uint32_t rank = 0; rank < job.tasks.size(); ++rank) progress.erase(TaskId{r.job, rank});
+  ForgetAttempt(job);
   queue_.AddUsage(job.spec->tenant, -job.price.micros_per_hour);
-  queue_.Add(job);
+  Enqueue(job);
 }
 
 void Ledger::Observe(const JobFinished& r, JobPhase before) {
@@ -232,7 +257,7 @@ void Ledger::Observe(const JobFinished& r, JobPhase before) {
   switch (before) {
     case JobPhase::kPending:
       --counts_.pending;
-      queue_.Remove(job);
+      if (paused_.erase({job.not_before, r.job}) == 0) queue_.Remove(job);
       break;
     case JobPhase::kRunning:
       --counts_.running;
@@ -244,8 +269,7 @@ void Ledger::Observe(const JobFinished& r, JobPhase before) {
       CHECK(before != JobPhase::kFinished);
   }
   if (before != JobPhase::kPending) queue_.AddUsage(job.spec->tenant, -job.price.micros_per_hour);
-  ForgetTimeLimit(r.job);
-  for (uint32_t rank = 0; rank < job.tasks.size(); ++rank) progress.erase(TaskId{r.job, rank});
+  ForgetAttempt(job);
   counts_.finished = std::min<uint32_t>(counts_.finished + 1, ClusterState::kFinishedJobsKept);
 }
 

@@ -6,6 +6,7 @@
 // from the state, so no derived thing is ever written down.
 #pragma once
 
+#include <deque>
 #include <memory>
 #include <set>
 #include <utility>
@@ -67,15 +68,31 @@ class Ledger {
   PendingQueue& queue() { return queue_; }
   const PendingQueue& queue() const { return queue_; }
   const JobCounts& counts() const { return counts_; }
+  // Pending jobs that are not to begin yet, by when they may; they are in no queue.
+  const std::set<std::pair<Time, JobId>>& paused() const { return paused_; }
+  void ReleasePaused();
   // Running jobs whose tasks have all started and that have a limit, by when it runs out.
   const std::set<std::pair<Time, JobId>>& time_limits() const { return time_limits_; }
 
   // ---- soft ----
   Time now;  // of the step at hand
+  // How far the listening clock is behind, see NodeMachine.
+  Duration deaf{};
+  Time ListeningNow() const { return now - deaf; }
   NodeLink& link(NodeId node);
   const NodeLink* FindLink(NodeId node) const;
   absl::flat_hash_map<TaskId, TaskProgress> progress;
   absl::flat_hash_map<ReplicaId, ReplicaStatus> replica_status;
+  // Attempts of which some task may not have been acknowledged, in order of `since`, on the
+  // listening clock; and tasks of which their nodes said that they have them, not yet that they
+  // run.
+  struct Assigned {
+    Time since;
+    JobId job;
+    Attempt attempt;
+  };
+  std::deque<Assigned> assigned;
+  absl::flat_hash_map<std::pair<JobId, Attempt>, std::set<uint32_t>> acknowledged;  // ranks
   std::vector<GatewayAddress> gateways;
   std::set<std::string> deployments_dirty;    // to be reconciled in this step
   std::set<std::string> deployments_rolling;  // have outdated replicas that wait to be replaced
@@ -115,6 +132,7 @@ class Ledger {
   void Observe(const ReplicaPlaced& r, JobPhase before);
   void Observe(const ReplicaStopping& r, JobPhase before);
 
+  void Enqueue(const JobState& job);
   void TakePolicy();
   void TakePrices();
   // What of the node is in service has changed.
@@ -127,6 +145,7 @@ class Ledger {
   void RefreshNodesOf(const JobState& job);
   void WatchTimeLimit(const JobState& job);
   void ForgetTimeLimit(JobId job);
+  void ForgetAttempt(const JobState& job);
   void DirtyReplicasOf(const NodeState& node);
 
   const CoreOptions options_;
@@ -138,6 +157,7 @@ class Ledger {
   std::unique_ptr<policies::QueuePolicy> queue_policy_;
   std::unique_ptr<policies::PlacementPolicy> placement_policy_;
   JobCounts counts_;
+  std::set<std::pair<Time, JobId>> paused_;
   std::set<std::pair<Time, JobId>> time_limits_;
   absl::flat_hash_map<JobId, Time> time_limit_of_;
   std::vector<NodeLink> links_;

@@ -54,7 +54,7 @@ void NodeMachine::WatchAll() {
 // Not only when a lease may end: a step at least every heartbeat shows how long we did not listen.
 std::optional<Time> NodeMachine::NextCheck() const {
   if (checks_.empty()) return std::nullopt;
-  return std::min(std::max(checks_.begin()->first + deaf_, hold_until_),
+  return std::min(std::max(checks_.begin()->first + ledger_.deaf, hold_until_),
                   ledger_.now + ledger_.options().heartbeat_every);
 }
 
@@ -62,7 +62,7 @@ std::optional<Time> NodeMachine::NextCheck() const {
 void NodeMachine::Woken(Time now, Effects& out) {
   const std::optional<Time> due = NextCheck();
   if (!due || now - *due <= ledger_.options().heartbeat_every / 4) return;
-  deaf_ += now - *due;
+  ledger_.deaf += now - *due;
   hold_until_ = now + ledger_.options().heartbeat_every;
   out.notes.push_back(Stalled{now - *due});
 }
@@ -97,6 +97,8 @@ void NodeMachine::Heard(const std::string& name, const AgentMessage& message, Ef
 
 void NodeMachine::Register(const std::string& name, const RegisterNode& message, Effects& out) {
   const auto refuse = [&](RefuseReason reason, std::string text) {
+    if (reason != RefuseReason::kStaleRegistration)
+      out.notes.emplace_back(RegistrationRefused{name, reason, text});
     out.commands.push_back(
         SendToAgent{name, Refuse{reason, message.registration, Epoch(), std::move(text)}});
   };
@@ -134,6 +136,9 @@ void NodeMachine::Register(const std::string& name, const RegisterNode& message,
                         ? known->id
                         : NodeId(static_cast<uint32_t>(ledger_.state().nodes().size() + 1));
   const Epoch epoch(known != nullptr ? known->epoch.value() + 1 : 1);
+  const bool rebooted = known != nullptr && !known->info->boot_id.empty() &&
+                        !message.info.boot_id.empty() &&
+                        known->info->boot_id != message.info.boot_id;
   ledger_.Remember(NodeRegistered{ledger_.now, id, epoch, message.registration,
                                   std::make_shared<const NodeInfo>(message.info)},
                    out);
@@ -148,13 +153,15 @@ void NodeMachine::Register(const std::string& name, const RegisterNode& message,
   quarantine_.NodeChanged(id);
   Welcome(node, out);
   quarantine_.Registering(true);
-  Reconcile(node, message, out);
+  Reconcile(node, message, rebooted, out);
   quarantine_.Registering(false);
 }
 
 // Compares what the node holds with what it should hold.
-void NodeMachine::Reconcile(const NodeState& node, const RegisterNode& message, Effects& out) {
+void NodeMachine::Reconcile(const NodeState& node, const RegisterNode& message, bool rebooted,
+                            Effects& out) {
   const NodeId id = node.id;
+  if (rebooted) LoseTasks(node, RequeueReason::kNodeRestarted, out);
   const std::vector<TaskKey> leases = node.tasks;
   const std::vector<ReplicaId> replica_leases = node.replicas;
   for (const ReplicaId replica : replica_leases) ledger_.replica_status.erase(replica);
@@ -262,12 +269,21 @@ void NodeMachine::Drain(const NodeDrainRequested& event, Effects& out) {
   Answer(event.token, absl::OkStatus(), JobId(), out);
 }
 
+void NodeMachine::LoseTasks(const NodeState& node, RequeueReason reason, Effects& out) {
+  const std::vector<TaskKey> tasks = node.tasks;
+  std::set<JobId> broken;
+  for (const TaskKey& key : tasks) {
+    jobs_.Abandon(key, reason, out);
+    broken.insert(key.task.job);
+  }
+  for (const JobId job : broken) jobs_.Settle(job, out);
+}
+
 // A node whose lease has run out may still be running our tasks: the network may be at fault, not
 // the machine. So nothing is sent to it; we raise its epoch, and whatever the old incarnation says
 // later is refused.
 void NodeMachine::Lose(const NodeState& node, Effects& out) {
   const NodeId id = node.id;
-  const std::vector<TaskKey> tasks = node.tasks;
   const std::vector<ReplicaId> replicas = node.replicas;
 
   ledger_.Remember(NodeLost{ledger_.now, id, Epoch(node.epoch.value() + 1)}, out);
@@ -275,14 +291,57 @@ void NodeMachine::Lose(const NodeState& node, Effects& out) {
   link.registered = false;
   link.stray_tasks.clear();
   link.stray_replicas.clear();
-  std::set<JobId> broken;
-  for (const TaskKey& key : tasks) {
-    jobs_.Abandon(key, RequeueReason::kNodeLost, out);
-    broken.insert(key.task.job);
-  }
-  for (const JobId job : broken) jobs_.Settle(job, out);
+  LoseTasks(node, RequeueReason::kNodeLost, out);
   for (const ReplicaId replica : replicas)
     ledger_.ForgetReplica(ReplicaGone{ledger_.now, replica}, out);
+}
+
+bool NodeMachine::HeardLately(NodeId node) const {
+  const NodeLink* link = ledger_.FindLink(node);
+  return ledger_.state().FindNode(node)->alive && link != nullptr && link->registered &&
+         link->lease_end >= ListeningNow() + ledger_.options().lease / 2;
+}
+
+// The entries are in order of time, and there is one for each attempt that was placed; most are
+// gone through long after their tasks run. A node that is silent itself has a lease that ends.
+void NodeMachine::TakeBackUnanswered(Effects& out) {
+  if (ledger_.now < hold_until_) return;
+  const Duration within = ledger_.options().acknowledge_within;
+  while (!ledger_.assigned.empty() && ledger_.assigned.front().since + within <= ListeningNow()) {
+    const Ledger::Assigned entry = ledger_.assigned.front();
+    ledger_.assigned.pop_front();
+    const JobState* job = ledger_.state().FindJob(entry.job);
+    if (job == nullptr || job->attempt != entry.attempt || job->phase != JobPhase::kRunning)
+      continue;
+    const auto acknowledged = ledger_.acknowledged.find({entry.job, entry.attempt});
+    const auto said = [&](uint32_t rank) {
+      return acknowledged != ledger_.acknowledged.end() && acknowledged->second.contains(rank);
+    };
+    bool later = false;
+    std::vector<TaskKey> unanswered;
+    for (uint32_t rank = 0; rank < job->tasks.size(); ++rank) {
+      const TaskKey key{TaskId{entry.job, rank}, entry.attempt};
+      if (job->tasks[rank].phase != TaskPhase::kAssigned || said(rank)) continue;
+      if (HeardLately(job->tasks[rank].placement.node)) {
+        unanswered.push_back(key);
+      } else {
+        later = true;
+      }
+    }
+    if (unanswered.empty() && later) {
+      ledger_.assigned.push_back({ListeningNow(), entry.job, entry.attempt});
+      continue;
+    }
+    for (const TaskKey& key : unanswered) jobs_.TakeBack(key, within, out);
+    if (!unanswered.empty()) jobs_.Settle(entry.job, out);
+  }
+}
+
+std::optional<Time> NodeMachine::NextUnanswered() const {
+  if (ledger_.assigned.empty()) return std::nullopt;
+  return std::max(
+      ledger_.assigned.front().since + ledger_.options().acknowledge_within + ledger_.deaf,
+      hold_until_);
 }
 
 void NodeMachine::ExpireLeases(Effects& out) {

@@ -34,18 +34,24 @@ class NodeMachine {
   void Drain(const NodeDrainRequested& event, Effects& out);
   void TellGateways(Effects& out);
   void ExpireLeases(Effects& out);
+  // Tasks that their nodes have not acknowledged in time, though those are heard.
+  void TakeBackUnanswered(Effects& out);
+  std::optional<Time> NextUnanswered() const;
   std::optional<Time> NextCheck() const;
 
  private:
   void Register(const std::string& name, const RegisterNode& message, Effects& out);
-  void Reconcile(const NodeState& node, const RegisterNode& message, Effects& out);
+  // `rebooted`: nothing that ran before is there any more, whatever the message says of it.
+  void Reconcile(const NodeState& node, const RegisterNode& message, bool rebooted, Effects& out);
   void Take(NodeId node, const Heartbeat& message, Effects& out);
   void Take(NodeId node, const TaskReport& message, Effects& out);
   void Take(NodeId node, const ReplicaReport& message, Effects& out);
   void Take(NodeId, const RegisterNode&, Effects&) {}
   void Welcome(const NodeState& node, Effects& out);
   void Lose(const NodeState& node, Effects& out);
-  Time ListeningNow() const { return ledger_.now - deaf_; }
+  void LoseTasks(const NodeState& node, RequeueReason reason, Effects& out);
+  Time ListeningNow() const { return ledger_.ListeningNow(); }
+  bool HeardLately(NodeId node) const;
   void Hear(NodeLink& link);
   void Watch(NodeId node, Time check);
 
@@ -58,7 +64,6 @@ class NodeMachine {
   // with every message.
   std::set<std::pair<Time, NodeId>> checks_;
   std::vector<bool> watched_;  // by node: it has an entry above
-  Duration deaf_{};            // how far the listening clock is behind
   Time hold_until_;            // no lease ends before: first, what has arrived is read
 };
 

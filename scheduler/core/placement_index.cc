@@ -9,6 +9,10 @@ uint32_t CoreBucket(MilliCpu free) {
   return static_cast<uint32_t>(std::clamp<MilliCpu>(free / 1000, 0, PlacementIndex::kCoresMax));
 }
 
+// By which memory is shared among accelerators: a part counts as its part, and what is behind a URL
+// needs none here.
+int64_t WeightOf(const Device& device) { return device.endpoint.empty() ? device.part_millis : 0; }
+
 std::string RackOf(const NodeInfo& info) {
   const auto it = info.labels.find("rack");
   return it == info.labels.end() ? std::string() : it->second;
@@ -84,6 +88,7 @@ PlacementIndex::Row PlacementIndex::Sketch(const NodeState& node) {
       part = row.parts.end() - 1;
     }
     part->all.Add(d);
+    row.weight += WeightOf(device);
     part->power_max = std::max(part->power_max, device.power_max.value_or(0));
     if (device.state == DeviceState::kReady && !node.Quarantined(device.id)) ++part->total;
   }
@@ -136,6 +141,7 @@ void PlacementIndex::Describe(const NodeState& node, bool on_trial) {
   row.cpu_power = sketch.cpu_power;
   row.cpu_whole = sketch.cpu_whole;
   row.processors = sketch.processors;
+  row.weight = sketch.weight;
   power_.Describe(i, node.info->name, RackOf(*node.info));
   row.parts.assign(sketch.parts.begin(), sketch.parts.end());
   row.price = PriceOf(row);
@@ -298,8 +304,21 @@ DeviceSet PlacementIndex::Pick(uint32_t i, const DeviceSet& set, const DemandOpt
   return topology.Pick(set, option.count, option.joined);
 }
 
+Bytes PlacementIndex::MemoryOf(const Row& row, const Resources& each, ClassId c,
+                               uint32_t count) const {
+  if (!each.memory_share) return each.memory;
+  const auto part_of = [](Bytes memory, int64_t part, int64_t whole) {
+    if (whole <= 0 || memory <= 0) return Bytes{0};
+    return static_cast<Bytes>(static_cast<__int128>(memory) * std::min(part, whole) / whole);
+  };
+  const Bytes with_devices = row.weight > 0 ? row.memory_total / 4 * 3 : 0;
+  const Bytes share = part_of(row.memory_total - with_devices, each.cpus, row.cpus_total);
+  if (count == 0) return share;
+  return share + part_of(with_devices, WeightOf(classes_.Get(c).sample) * count, row.weight);
+}
+
 uint64_t PlacementIndex::TasksOn(const Row& row, Of what, uint64_t by_devices,
-                                 const Resources& each) {
+                                 const Resources& each, ClassId c, uint32_t count) const {
   MilliCpu cpus = row.cpus_free;
   Bytes memory = row.memory_free;
   if (what != Of::kFree) {
@@ -309,7 +328,8 @@ uint64_t PlacementIndex::TasksOn(const Row& row, Of what, uint64_t by_devices,
   }
   uint64_t tasks = by_devices;
   if (each.cpus > 0) tasks = std::min<uint64_t>(tasks, std::max<MilliCpu>(cpus, 0) / each.cpus);
-  if (each.memory > 0) tasks = std::min<uint64_t>(tasks, std::max<Bytes>(memory, 0) / each.memory);
+  if (const Bytes one = MemoryOf(row, each, c, count); one > 0)
+    tasks = std::min<uint64_t>(tasks, std::max<Bytes>(memory, 0) / one);
   return tasks;
 }
 
@@ -333,7 +353,8 @@ bool PlacementIndex::EverPossible(const Demand& demand) const {
         uint64_t by_devices = 1;
         // Devices in whatever state: an unhealthy one may be mended.
         if (option.count > 0) by_devices = part != nullptr ? Room(i, part->all, option) : 0;
-        if (TasksOn(rows_[i], Of::kEmpty, by_devices, demand.resources) > 0) return true;
+        if (TasksOn(rows_[i], Of::kEmpty, by_devices, demand.resources, c, option.count) > 0)
+          return true;
       }
     }
   }
@@ -348,7 +369,8 @@ bool PlacementIndex::PossibleWhenEmpty(const Demand& demand) const {
       for (uint32_t i = members.NextFrom(0); i != NodeSet::kNone; i = members.NextFrom(i + 1)) {
         if (!rows_[i].open) continue;
         tasks += TasksOn(rows_[i], Of::kWithoutJobs,
-                         TasksByDevices(i, c, Of::kWithoutJobs, demand, option), demand.resources);
+                         TasksByDevices(i, c, Of::kWithoutJobs, demand, option), demand.resources,
+                         c, option.count);
         if (tasks >= demand.tasks && !power_.capped()) return true;
       }
     }

@@ -59,6 +59,7 @@ class PlacementIndex {
     MilliWatt cpu_power_max = 0, cpu_power = 0;  // of all processors, as above
     MilliCpu cpu_whole = 1;                      // the share that draws so much
     uint32_t processors = 0;                     // CPU devices
+    int64_t weight = 0;  // of all accelerators, by which memory is shared: see WeightOf
     absl::InlinedVector<Part, 2> parts;
     bool SameTotals(const Row& o) const;
     const Part* Find(ClassId c) const {
@@ -102,6 +103,11 @@ class PlacementIndex {
   const NodeSet& Members(ClassId c) const;
 
   const PowerBook& power() const { return power_; }
+  // The memory of a task or replica there: what is asked, or its share. Of a node with accelerators
+  // three quarters go with those and a quarter with its processors, of another all with these: so
+  // shares never add up to more than there is, and work on processors always finds some.
+  Bytes MemoryOf(const Row& row, const Resources& each, ClassId c, uint32_t count) const;
+
   // What a lease on the node draws at most: `count` devices of the class (0: none) and a share of
   // its processors.
   MilliWatt PowerOf(uint32_t node, ClassId c, uint32_t count, MilliCpu cpus) const;
@@ -141,7 +147,8 @@ class PlacementIndex {
   // How many tasks a node takes whose devices have room for `by_devices`: empty, with nothing but
   // its replicas, or of what is free of it now.
   enum class Of : uint8_t { kEmpty, kWithoutJobs, kFree };
-  static uint64_t TasksOn(const Row& row, Of what, uint64_t by_devices, const Resources& each);
+  uint64_t TasksOn(const Row& row, Of what, uint64_t by_devices, const Resources& each, ClassId c,
+                   uint32_t count) const;
   // How many tasks of the option, at most those of the gang, find accelerators of the class there.
   uint64_t TasksByDevices(uint32_t i, ClassId c, Of what, const Demand& demand,
                           const DemandOption& option) const;

@@ -64,13 +64,29 @@ bool PlacementSearch::MayFit(const Demand& demand, const Limits& limits) const {
   return false;
 }
 
+Bytes PlacementSearch::MemoryTaken(const Demand& demand, const DemandOption& option, ClassId c,
+                                   uint32_t node, Taken taken) const {
+  if (taken.tasks == 0) return 0;
+  const PlacementIndex::Row& row = index_.row(node);
+  Bytes most = index_.MemoryOf(row, demand.resources, c, option.count);
+  if (demand.resources.memory_share && option.count > 0) {
+    for (const ClassId other : option.classes) {
+      if (row.Find(other) != nullptr)
+        most = std::max(most, index_.MemoryOf(row, demand.resources, other, option.count));
+    }
+  }
+  return most * taken.tasks;
+}
+
 bool PlacementSearch::Fits(const Demand& demand, const DemandOption& option, ClassId c,
                            uint32_t node, Taken taken) const {
   const PlacementIndex::Row& row = index_.row(node);
   const int64_t tasks = taken.tasks;
   const Resources& each = demand.resources;
   if (each.cpus > 0 && row.cpus_free - tasks * each.cpus < each.cpus) return false;
-  if (each.memory > 0 && row.memory_free - tasks * each.memory < each.memory) return false;
+  const Bytes memory = index_.MemoryOf(row, each, c, option.count);
+  if (memory > 0 && row.memory_free - MemoryTaken(demand, option, c, node, taken) < memory)
+    return false;
   const bool devices = [&] {
     if (option.count == 0) return true;
     const PlacementIndex::Part* part = row.Find(c);
@@ -124,8 +140,9 @@ Cost PlacementSearch::Score(const Demand& demand, const DemandOption& option, Cl
   view.cpus_asked = each.cpus;
   view.cpus_free = row.cpus_free - tasks * each.cpus;
   view.cpus_total = row.cpus_total;
-  view.memory_asked = each.memory;
-  view.memory_free = row.memory_free - tasks * each.memory;
+  view.memory_asked = index_.MemoryOf(row, each, c, option.count);
+  view.memory_free =
+      std::max<Bytes>(row.memory_free - MemoryTaken(demand, option, c, node, taken), 0);
   view.memory_total = row.memory_total;
   view.node_price = row.price;
   view.price = price;
@@ -266,6 +283,8 @@ PlacementSearch::Found PlacementSearch::Collect(const Demand& demand,
     placement.node = NodeId(pick.node + 1);
     placement.power =
         index_.PowerOf(pick.node, pick.device_class, option.count, demand.resources.cpus);
+    if (demand.resources.memory_share)
+      placement.memory = index_.MemoryOf(row, demand.resources, pick.device_class, option.count);
     found.price = found.price + classes_.PriceOfShare(row.cpu_class, demand.resources.cpus);
     if (option.count == 0) continue;
     placement.devices =

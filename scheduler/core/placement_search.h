@@ -83,6 +83,9 @@ class PlacementSearch {
   };
   bool Fits(const Demand& demand, const DemandOption& option, ClassId c, uint32_t node,
             Taken taken) const;
+  // Of the tasks taken there already, at most: which classes they are of is not told apart.
+  Bytes MemoryTaken(const Demand& demand, const DemandOption& option, ClassId c, uint32_t node,
+                    Taken taken) const;
   // How much is said against the next task's place there: a device, or a node, that fails jobs.
   uint32_t Suspicion(const DemandOption& option, ClassId c, uint32_t node, Taken taken) const;
   PriceRate PriceOf(const Demand& demand, const DemandOption& option, ClassId c,

@@ -186,11 +186,17 @@ void QuarantineMachine::Started(const JobState& job, uint32_t rank) {
 }
 
 void QuarantineMachine::Exited(const JobState& job, uint32_t rank, bool own, Effects& out) {
-  const std::optional<TaskRun> run = RunOf(job, rank);
+  std::optional<TaskRun> run = RunOf(job, rank);
   if (!run) return;
   const TaskState& task = job.tasks[rank];
   Unwatch(job, rank);
   if (!own || registering_) return evidence_.Ended(*run);
+  if (OfTheNode(task.exit->cause)) {
+    if (task.exit->cause == ExitCause::kNodeRestarted) return evidence_.Ended(*run);
+    evidence_.Ended(*run);
+    run->devices.clear();
+    return Failed(*run, out);
+  }
   const bool early = Early(task, ledger_.state().policy()->quarantine.within, ledger_.now);
   task.exit->succeeded() || !early ? WentWell(*run, out) : Failed(*run, out);
 }
@@ -198,6 +204,13 @@ void QuarantineMachine::Exited(const JobState& job, uint32_t rank, bool own, Eff
 void QuarantineMachine::Abandoned(const JobState& job, uint32_t rank) {
   if (const std::optional<TaskRun> run = RunOf(job, rank)) evidence_.Ended(*run);
   Unwatch(job, rank);
+}
+
+void QuarantineMachine::Unanswered(const JobState& job, uint32_t rank, Effects& out) {
+  std::optional<TaskRun> run = RunOf(job, rank);
+  if (!run) return;
+  run->devices.clear();
+  Failed(*run, out);
 }
 
 void QuarantineMachine::Unwatch(const JobState& job, uint32_t rank) {

@@ -10,6 +10,8 @@
 // Evidence: exits that are the task's own, while its gang runs. Not: what was stopped, whatever the
 // reason; what was lost with its node or told when the node registered anew, for it may have ended
 // with the node; no-op tasks, which use nothing. Within a gang only the rank that failed first.
+// What a node says was its own fault is held against the node, by the same rule: a job that no node
+// can start is itself the reason.
 #pragma once
 
 #include <optional>
@@ -43,6 +45,8 @@ class QuarantineMachine {
   // `own`: by itself, not because it was told to stop.
   void Exited(const JobState& job, uint32_t rank, bool own, Effects& out);
   void Abandoned(const JobState& job, uint32_t rank);
+  // Its node is heard and does not say that it has the task: held against the node alone.
+  void Unanswered(const JobState& job, uint32_t rank, Effects& out);
   void JobEnded(JobId job) { evidence_.Forget(job); }
   void ReplicaReady(const ReplicaState& replica, Effects& out);
   // While a node registers, what it tells of tasks is no evidence.

@@ -2,6 +2,7 @@
 // empty and fills from agents, so nothing here may decide whether a device is free.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "common/model/messages.h"
@@ -11,6 +12,13 @@ namespace allot::scheduler {
 struct NodeSoftState {
   Time last_heard;
   std::vector<DeviceTelemetry> telemetry;
+  // The last task that was taken back because the node never said that it has it; until it says so
+  // of another.
+  struct Unanswered {
+    TaskKey key;
+    Time at;
+  };
+  std::optional<Unanswered> unanswered;
 };
 
 }  // namespace allot::scheduler

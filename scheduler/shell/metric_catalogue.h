@@ -72,7 +72,11 @@ inline const Row kCpusTotal{"allotrope_cpus", "Processor cores offered by nodes 
                             Kind::kGauge};
 inline const Row kCpusLeased{"allotrope_cpus_leased", "Processor cores leased.", Kind::kGauge};
 inline const Row kReplicas{
-    "allotrope_deployment_replicas", "Replicas by deployment and phase.", Kind::kGauge, {}, 5'000};
+    "allotrope_deployment_replicas",
+    "Replicas by deployment, phase, and whether they are of what was deployed last.",
+    Kind::kGauge,
+    {},
+    10'000};
 inline const Row kNodesLost{"allotrope_nodes_lost_total", "Leases of nodes that ran out.",
                             Kind::kCounter};
 inline const Row kGateways{"allotrope_gateways", "Gateways heard of in the last seconds.",

@@ -242,14 +242,15 @@ void Metrics::TakePower(const Core& core) {
 void Metrics::TakeReplicas(const Core& core) {
   std::map<Labels, double> replicas;
   for (const auto& [name, deployment] : core.state().deployments()) {
-    replicas[{{"deployment", name}, {"phase", "ready"}}] += 0;  // none ready is worth seeing
+    // None ready is worth seeing.
+    replicas[{{"deployment", name}, {"phase", "ready"}, {"generation", "current"}}] += 0;
   }
   for (const auto& [id, replica] : core.state().replicas()) {
-    const ReplicaStatus* said = core.StatusOf(id);
-    const ReplicaPhase phase = replica.stopping  ? ReplicaPhase::kStopping
-                               : said != nullptr ? said->phase
-                                                 : ReplicaPhase::kStarting;
-    replicas[{{"deployment", replica.deployment}, {"phase", std::string(ToString(phase))}}] += 1;
+    const bool current =
+        core.state().deployments().at(replica.deployment).generation == replica.generation;
+    replicas[{{"deployment", replica.deployment},
+              {"phase", std::string(ToString(core.PhaseOf(replica)))},
+              {"generation", current ? "current" : "older"}}] += 1;
   }
   families_->replicas.Publish(registry, replicas);
 }

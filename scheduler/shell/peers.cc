@@ -7,6 +7,7 @@
 #include "common/base/logging.h"
 #include "common/transport/invitations.h"
 #include "common/wire/codec.h"
+#include "scheduler/shell/record_log.h"
 
 namespace allot::scheduler {
 namespace {
@@ -89,7 +90,7 @@ void Peers::OnAgentMessage(const std::string& peer, const std::string& name,
   StatusOr<AgentMessage> message = wire::DecodeAgentMessage(in);
   if (!message.ok()) {
     metrics_.Refused("garbage");
-    spdlog::warn("message refused node={}: {}", name, MessageOf(message.status()));
+    spdlog::warn("message refused node={}: {}", name, Quoted(MessageOf(message.status())));
     if (in.has_register_node()) RefuseInfo(peer, in.register_node(), message.status());
     return;
   }
@@ -98,12 +99,13 @@ void Peers::OnAgentMessage(const std::string& peer, const std::string& name,
     // A node speaks under the name that its key proves, and no other.
     if (registration->info.name != name) {
       metrics_.Refused("name_not_proven");
-      spdlog::warn("registration refused: key of {} says it is {}", name, registration->info.name);
+      spdlog::warn("registration refused: key of {} says it is {}", name,
+                   Quoted(registration->info.name, 80));
       return;
     }
     if (Status good = wire::CheckNodeInfo(registration->info); !good.ok()) {
       metrics_.Refused("bad_info");
-      spdlog::warn("registration refused node={}: {}", name, MessageOf(good));
+      spdlog::warn("registration refused node={}: {}", name, Quoted(MessageOf(good)));
       RefuseInfo(peer, in.register_node(), good);
       return;
     }
@@ -145,12 +147,13 @@ void Peers::OnGatewayHello(const std::string& peer, const std::string& name,
   it->second = {peer, http, address, pipeline_.Now(), std::nullopt};
   if (hello.has_admission_version()) it->second.admission = hello.admission_version();
   if (changed) {
-    spdlog::info("gateway={} endpoint={} http={}", name, address.endpoint, http);
+    spdlog::info("gateway found gateway={} endpoint={} http={}", name, Quoted(address.endpoint),
+                 Quoted(http));
     if (!reach_.on_loopback && IsLoopbackAddress(address.endpoint))
       spdlog::warn(
           "gateway={} listens for agents on {} only: agents on other machines are not told of it; "
           "set its `listen` or `advertise`",
-          name, address.endpoint);
+          name, Quoted(address.endpoint));
     TellGateways();
   }
   SendAdmission(it->second);
@@ -309,8 +312,13 @@ void Peers::Sweep() {
     for (auto& [name, gateway] : gateways_) gateway.heard += late;
   }
   const size_t gateways = gateways_.size();
-  std::erase_if(gateways_,
-                [&](const auto& entry) { return now - entry.second.heard > kGatewaySilenceMax; });
+  std::erase_if(gateways_, [&](const auto& entry) {
+    const Duration silent = now - entry.second.heard;
+    if (silent <= kGatewaySilenceMax) return false;
+    spdlog::warn("gateway lost gateway={}; it was not heard for {}", entry.first,
+                 FormatDuration(silent));
+    return true;
+  });
   if (gateways_.size() != gateways) TellGateways();
   absl::erase_if(links_,
                  [&](const auto& entry) { return now - entry.second.heard > kLinkForgottenAfter; });

@@ -152,13 +152,17 @@ void Pipeline::Keep(Effects& effects) {
   for (Record& record : effects.records) {
     census_.Apply(record);
     Count(record);
+    Log(LineOf(record, core_.state()));
     if (const auto* ended = std::get_if<JobFinished>(&record)) {
       if (const JobState* job = core_.state().FindJob(ended->job)) batch_.finished.push_back(*job);
     }
     batch_.records.push_back(std::move(record));
   }
   for (Command& command : effects.commands) Prepare(command);
-  for (const Note& note : effects.notes) metrics_.Observe(note);
+  for (const Note& note : effects.notes) {
+    metrics_.Observe(note);
+    Log(LineOf(note));
+  }
   const bool more = effects.more;
   effects.Clear();
   if (!batch_.empty() || !actions_.empty()) FlushSoon();
@@ -171,6 +175,13 @@ void Pipeline::Keep(Effects& effects) {
       }
     });
   }
+}
+
+// An agent that is refused tries again for as long as it lives, and says the same each time.
+void Pipeline::Log(const std::optional<LogLine>& line) {
+  if (!line || line->text == last_line_) return;
+  last_line_ = line->text;
+  line->warn ? spdlog::warn("{}", line->text) : spdlog::info("{}", line->text);
 }
 
 void Pipeline::Count(const Record& record) {

@@ -26,6 +26,7 @@
 #include "scheduler/shell/compactor.h"
 #include "scheduler/shell/journal_thread.h"
 #include "scheduler/shell/metrics.h"
+#include "scheduler/shell/record_log.h"
 
 namespace allot::scheduler {
 
@@ -87,6 +88,7 @@ class Pipeline {
   void StartJournal();
   void Keep(Effects& effects);
   void Count(const Record& record);
+  void Log(const std::optional<LogLine>& line);
   void Prepare(Command& command);
   void FlushSoon();
   void Flush();
@@ -106,6 +108,7 @@ class Pipeline {
   std::vector<Action> actions_;  // to perform after batch_
   std::deque<Unsynced> unsynced_;
   bool flush_posted_ = false, tick_posted_ = false;
+  std::string last_line_;  // of the log, by Log
   std::optional<Status> degraded_;
   boost::asio::steady_timer timer_;
   std::optional<Time> armed_;

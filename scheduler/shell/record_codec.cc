@@ -91,6 +91,7 @@ struct Encoder {
     auto* to = out->mutable_job_requeued();
     to->set_job(r.job.value());
     to->set_reason(static_cast<int32_t>(r.reason));
+    to->set_not_before(ToMicros(r.not_before));
   }
   void operator()(const JobFinished& r) {
     auto* to = out->mutable_job_finished();
@@ -235,6 +236,7 @@ StatusOr<Record> From(Time at, const pb::JobRequeued& in) {
   JobRequeued r{.at = at};
   ASSIGN_OR_RETURN(r.job, DecodeJobId(in.job()));
   ASSIGN_OR_RETURN(r.reason, DecodeRequeueReason(in.reason()));
+  r.not_before = FromMicros(in.not_before());
   return r;
 }
 StatusOr<Record> From(Time at, const pb::JobFinished& in) {
@@ -297,6 +299,7 @@ void EncodePlacement(const TaskPlacement& in, pb::TaskPlacement* out) {
   out->set_devices_low(in.devices.words()[0]);
   out->set_devices_high(in.devices.words()[1]);
   out->set_power_milliwatts(in.power);
+  out->set_memory(in.memory);
 }
 
 void EncodeResources(const Resources& in, ::allot::wire::Resources* out) {
@@ -313,6 +316,7 @@ StatusOr<TaskPlacement> DecodePlacement(const pb::TaskPlacement& in) {
   ASSIGN_OR_RETURN(placement.node, DecodeNodeId(in.node()));
   placement.devices = DeviceSet::Make(in.devices_low(), in.devices_high());
   placement.power = in.power_milliwatts();
+  placement.memory = in.memory();
   return placement;
 }
 
@@ -324,7 +328,7 @@ StatusOr<JobOutcome> DecodeOutcome(int32_t number) {
 }
 
 StatusOr<RequeueReason> DecodeRequeueReason(int32_t number) {
-  if (number < 0 || number > static_cast<int32_t>(RequeueReason::kTaskLost)) {
+  if (number < 0 || number > static_cast<int32_t>(RequeueReason::kNoAnswer)) {
     return InvalidArgument("requeue reason {} is not known to this version", number);
   }
   return static_cast<RequeueReason>(number);

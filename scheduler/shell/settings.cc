@@ -18,6 +18,8 @@ Status ToCoreOptions(const config::Scheduler& config, CoreOptions* core) {
   RETURN_IF_ERROR(config::TakeDuration("lease", config.lease(), &core->lease));
   RETURN_IF_ERROR(
       config::TakeDuration("heartbeat_every", config.heartbeat_every(), &core->heartbeat_every));
+  RETURN_IF_ERROR(config::TakeDuration("acknowledge_within", config.acknowledge_within(),
+                                       &core->acknowledge_within));
   if (config.pending_jobs_max() != 0) core->pending_jobs_max = config.pending_jobs_max();
   config::TakeText(config.checkpoint_root(), &core->checkpoint_root);
   if (config.task_port_min() != 0) {

@@ -74,11 +74,16 @@ void EncodeJobState(const JobState& job, pb::JobState* out) {
   out->set_finished(ToMicros(job.finished));
   out->set_attempt(job.attempt.value());
   out->set_failures(job.failures);
+  out->set_not_before(ToMicros(job.not_before));
+  for (const NodeId node : job.unfit_nodes) out->add_unfit_nodes(node.value());
+  out->set_node_faults(job.node_faults);
+  if (job.failed_rank) out->set_failed_rank(*job.failed_rank);
   for (const TaskState& task : job.tasks) EncodeTask(task, out->add_tasks());
   for (const EarlierAttempt& earlier : job.earlier) {
     auto* to = out->add_earlier();
     to->set_attempt(earlier.attempt.value());
     for (const NodeId node : earlier.nodes) to->add_nodes(node.value());
+    for (const uint32_t rank : earlier.abandoned) to->add_abandoned(rank);
   }
   out->set_alternative(job.alternative);
   out->set_price_micros_per_hour(job.price.micros_per_hour);
@@ -116,6 +121,10 @@ StatusOr<JobState> DecodeJobState(const pb::JobState& in) {
   job.finished = FromMicros(in.finished());
   job.attempt = Attempt(in.attempt());
   job.failures = in.failures();
+  job.not_before = FromMicros(in.not_before());
+  for (const uint32_t node : in.unfit_nodes()) job.unfit_nodes.emplace_back(node);
+  job.node_faults = in.node_faults();
+  if (in.has_failed_rank()) job.failed_rank = in.failed_rank();
   job.tasks.reserve(in.tasks_size());
   for (const auto& part : in.tasks()) {
     ASSIGN_OR_RETURN(TaskState task, DecodeTask(part));
@@ -125,6 +134,12 @@ StatusOr<JobState> DecodeJobState(const pb::JobState& in) {
     EarlierAttempt& earlier = job.earlier.emplace_back();
     earlier.attempt = Attempt(part.attempt());
     for (const uint32_t node : part.nodes()) earlier.nodes.emplace_back(node);
+    for (const uint32_t rank : part.abandoned()) {
+      if (rank >= static_cast<uint32_t>(part.nodes_size()))
+        return InvalidArgument("{} gave up rank {} of an attempt of {}", ToString(job.id), rank,
+                               part.nodes_size());
+      earlier.abandoned.push_back(rank);
+    }
     if (earlier.nodes.size() != job.spec->tasks) {
       return InvalidArgument("{} had an attempt of {} tasks, not {}", ToString(job.id),
                              earlier.nodes.size(), job.spec->tasks);
@@ -178,6 +193,7 @@ Status StateCodec::Write(const ClusterState& state, const Sink& sink) {
     out->set_key(forgotten.key);
     out->set_job(forgotten.job.value());
     out->set_finished(ToMicros(forgotten.finished));
+    out->set_owner(forgotten.owner);
     if (part.forgotten_keys().keys_size() < kKeysInPart) continue;
     RETURN_IF_ERROR(sink(part));
     part.Clear();
@@ -285,7 +301,8 @@ Status StateCodec::Reader::AddJob(const pb::JobState& in) {
 Status StateCodec::Reader::AddForgottenKeys(const pb::ForgottenKeys& in) {
   for (const pb::ForgottenKey& key : in.keys()) {
     if (key.job() == 0) return InvalidArgument("an idempotency key of no job");
-    state_.forgotten_keys_.push_back({key.key(), JobId(key.job()), FromMicros(key.finished())});
+    state_.forgotten_keys_.push_back(
+        {key.key(), JobId(key.job()), FromMicros(key.finished()), key.owner()});
   }
   return absl::OkStatus();
 }

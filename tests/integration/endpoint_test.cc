@@ -75,7 +75,7 @@ class Endpoints : public ClusterTest, public ::testing::WithParamInterface<bool>
 };
 
 const char kOnlyThere[] =
-    "name: words\ncommand: [/no/such/model-server]\nresources: {cpus: 0, memory: 0}\n"
+    "name: words\ncommand: [/no/such/model-server]\nresources: {cpus: 0.1, memory: 1MiB}\n"
     "health: {interval: 100ms}\nreplicas:\n  - {device: {vendor: cerebras}, concurrency: 4}\n"
     "objective: {end_to_end: 20s}\n";
 

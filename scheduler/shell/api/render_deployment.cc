@@ -30,10 +30,7 @@ void RenderReplica(const Core& core, const ReplicaState& replica, JsonWriter& js
         });
       });
     }
-    const ReplicaPhase phase = replica.stopping  ? ReplicaPhase::kStopping
-                               : said != nullptr ? said->phase
-                                                 : ReplicaPhase::kStarting;
-    json.Field("phase", ToString(phase));
+    json.Field("phase", ToString(core.PhaseOf(replica)));
     json.Field("restarts", said != nullptr ? said->restarts : 0);
     if (said != nullptr && said->pid != 0) json.Field("pid", said->pid);
     json.Field("price_usd_per_hour", replica.price);
@@ -41,19 +38,25 @@ void RenderReplica(const Core& core, const ReplicaState& replica, JsonWriter& js
   });
 }
 
+// Why it is not what was asked for, in a line.
+std::string MessageOf(const Rollout& rollout, const StatusOr<std::vector<ReplicaWait>>& waits) {
+  if (rollout.state == RolloutState::kReady || rollout.state == RolloutState::kStopping) return "";
+  if (!rollout.message.empty()) return rollout.message;
+  if (!waits.ok()) return "";
+  for (const ReplicaWait& wait : *waits) {
+    if (!wait.reasons.empty())
+      return fmt::format("{} of group {} wait: {}", wait.count, wait.group,
+                         wait.reasons.front().detail);
+  }
+  return "";
+}
+
 }  // namespace
 
 void RenderDeployment(const Core& core, const DeploymentState& deployment, WaitDetail detail,
                       JsonWriter& json) {
   const DeploymentSpec& spec = *deployment.spec;
-  uint32_t wanted = 0, ready = 0;
-  for (const ReplicaGroup& group : spec.groups) wanted += deployment.stopping ? 0 : group.count;
-  for (const ReplicaId id : deployment.replicas) {
-    const auto it = core.state().replicas().find(id);
-    if (it == core.state().replicas().end() || it->second.stopping) continue;
-    const ReplicaStatus* said = core.StatusOf(id);
-    ready += said != nullptr && said->phase == ReplicaPhase::kReady ? 1 : 0;
-  }
+  const Rollout rollout = core.RolloutOf(deployment);
   json.Object([&] {
     json.Field("name", spec.name).Field("tenant", spec.tenant).Field("model", spec.model);
     json.Field("generation", deployment.generation).Field("stopping", deployment.stopping);
@@ -69,9 +72,14 @@ void RenderDeployment(const Core& core, const DeploymentState& deployment, WaitD
         if (it != core.state().replicas().end()) RenderReplica(core, it->second, json);
       }
     });
-    json.Field("wanted", wanted).Field("ready", ready);
+    json.Field("state", ToString(rollout.state)).Field("wanted", rollout.wanted);
+    json.Field("ready", rollout.ready).Field("ready_current", rollout.ready);
+    json.Field("ready_older", rollout.older_ready).Field("older", rollout.older);
+    json.Field("ending", rollout.ending);
+    const StatusOr<std::vector<ReplicaWait>> waits = core.ExplainDeployment(spec.name, detail);
+    if (const std::string message = MessageOf(rollout, waits); !message.empty())
+      json.Field("message", message);
     json.Key("waiting").Array([&] {
-      const StatusOr<std::vector<ReplicaWait>> waits = core.ExplainDeployment(spec.name, detail);
       if (!waits.ok()) return;
       for (const ReplicaWait& wait : *waits) {
         json.Object([&] {

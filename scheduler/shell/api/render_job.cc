@@ -42,6 +42,7 @@ void RenderTask(const Core& core, const JobState& job, uint32_t rank, JsonWriter
     if (task.pid != 0) json.Field("pid", task.pid);
     if (task.exit) {
       json.Field("code", task.exit->code).Field("signal", task.exit->signal);
+      json.Field("cause", ToString(task.exit->cause));
       if (!task.exit->message.empty()) json.Field("message", task.exit->message);
     }
     if (const TaskProgress* progress = core.ProgressOf({job.id, rank})) {
@@ -63,17 +64,26 @@ bool Emulated(const Core& core, const JobState& job) {
   return emulated;
 }
 
-// The first task that ended badly says why the job did.
+std::string MessageOfTask(const JobState& job, size_t rank) {
+  const TaskExit& exit = *job.tasks[rank].exit;
+  const std::string message = fmt::format("task {}: ", rank);
+  if (!exit.message.empty()) return message + exit.message;
+  return message + (exit.signal != 0 ? fmt::format("signal {}", exit.signal)
+                                     : fmt::format("exit code {}", exit.code));
+}
+
+// The task that failed first says why the job did: the others were stopped for it.
 std::string MessageOfJob(const JobState& job) {
-  for (size_t rank = 0; rank < job.tasks.size(); ++rank) {
+  std::string message;
+  if (job.failed_rank && *job.failed_rank < job.tasks.size() && job.tasks[*job.failed_rank].exit)
+    message = MessageOfTask(job, *job.failed_rank);
+  for (size_t rank = 0; message.empty() && rank < job.tasks.size(); ++rank) {
     const auto& exit = job.tasks[rank].exit;
-    if (!exit || exit->succeeded()) continue;
-    std::string message = fmt::format("task {}: ", rank);
-    if (!exit->message.empty()) return message + exit->message;
-    return message + (exit->signal != 0 ? fmt::format("signal {}", exit->signal)
-                                        : fmt::format("exit code {}", exit->code));
+    if (exit && !exit->succeeded()) message = MessageOfTask(job, rank);
   }
-  return "";
+  if (job.node_faults > 1 && !message.empty())
+    message += fmt::format(" ({} attempts in a row that nodes could not run)", job.node_faults);
+  return message;
 }
 
 // Of tasks that ended as their nodes measured it where they did, of those that run by what they
@@ -105,6 +115,12 @@ void RenderJob(const Core& core, Time now, const JobState& job, JsonWriter& json
     json.Field("attempt", job.attempt.value()).Field("tasks_total", job.spec->tasks);
     json.Field("priority", job.spec->priority).Field("submitted", job.submitted);
     if (placed) json.Field("placed", job.placed);
+    if (job.phase == JobPhase::kPending && job.not_before > now) {
+      json.Field("not_before", job.not_before);
+      json.Field("paused_seconds", Duration(job.not_before - now));
+    }
+    if (job.failures > 0) json.Field("failures", job.failures);
+    if (job.failed_rank) json.Field("failed_rank", *job.failed_rank);
     if (finished) json.Field("finished", job.finished);
     const Time waited_until = placed ? job.placed : finished ? job.finished : now;
     json.Field("waited_seconds", Duration(waited_until - job.submitted));
@@ -147,6 +163,11 @@ void RenderExplanation(const JobExplanation& explanation, JsonWriter& json) {
     json.Key("remedies").Array([&] {
       for (const std::string& remedy : explanation.remedies) json.Value(remedy);
     });
+    if (!explanation.warnings.empty()) {
+      json.Key("warnings").Array([&] {
+        for (const std::string& warning : explanation.warnings) json.Value(warning);
+      });
+    }
     json.Key("candidates").Array([&] {
       for (const JobExplanation::Candidate& candidate : explanation.candidates) {
         json.Object([&] {

@@ -150,6 +150,11 @@ void RenderNode(const Core& core, Time now, const NodeState& node, JsonWriter& j
       json.Key("quarantine");
       RenderQuarantine(it->second, now, json);
     }
+    if (soft != nullptr && soft->unanswered) {
+      json.Key("unanswered").Object([&] {
+        json.Field("task", ToString(soft->unanswered->key)).Field("at", soft->unanswered->at);
+      });
+    }
     RenderTexts("losses", info.losses, json);
     RenderTexts("warnings", WarningsOf(info), json);
     RenderTexts("unfit", info.unfit, json);

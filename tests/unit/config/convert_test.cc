@@ -21,18 +21,25 @@ StatusOr<DeploymentSpec> DeploymentOf(std::string_view text) {
 }
 StatusOr<allot::Policy> PolicyOf(std::string_view text) { return ToPolicy(Bound<Policy>(text)); }
 
+// What is left out: no amount that would do for one kind of work and kill another.
+constexpr allot::Resources kShare{.memory = 0, .memory_share = true};
+
 TEST(ToJobSpec, KeepsTheModelsDefaults) {
   const auto spec = JobOf("command: [a]");
   ASSERT_TRUE(spec.ok());
   JobSpec expected;
   expected.command = {"a"};
+  expected.resources = kShare;
+  expected.restart_pause = 1s;
+  expected.restart_pause_max = 5min;
   EXPECT_EQ(*spec, expected);
 }
 
 TEST(ToJobSpec, TheDefaultsInTheReferenceAreTheRealOnes) {
   EXPECT_EQ(*JobOf("command: [a]"),
             *JobOf("{command: [a], tenant: default, priority: 0, tasks: 1, grace: 10s, "
-                   "restarts_max: 0, runtime: process, resources: {cpus: 1, memory: 256MiB}}"));
+                   "restarts_max: 0, restart_pause: 1s, restart_pause_max: 5m, runtime: process, "
+                   "resources: {cpus: 1}}"));
   EXPECT_EQ(*JobOf("{command: [a], devices: {any_of: [{kind: GPU}]}}"),
             *JobOf("{command: [a], devices: {any_of: [{kind: GPU, count: 1, worth: 1}]}}"));
 }
@@ -52,6 +59,8 @@ checkpoint_dir: /ckpt
 time_limit: 2h
 grace: 30s
 restarts_max: 3
+restart_pause: 0s
+restart_pause_max: 1h
 runtime: noop
 )");
   ASSERT_TRUE(spec.ok()) << MessageOf(spec.status());
@@ -73,8 +82,39 @@ runtime: noop
                          .time_limit = 2h,
                          .grace = 30s,
                          .restarts_max = 3,
+                         .restart_pause = 0s,
+                         .restart_pause_max = 1h,
                          .runtime = TaskRuntime::kNoop};
   EXPECT_EQ(*spec, expected);
+}
+
+TEST(ToJobSpec, APauseMayGrowToWhatItIsGivenAtLeast) {
+  EXPECT_EQ(JobOf("{command: [a], restart_pause: 10m}")->restart_pause_max, 10min);
+  EXPECT_EQ(JobOf("{command: [a], restart_pause_max: 1s}")->restart_pause_max, 1s);
+  EXPECT_EQ(MessageOf(JobOf("{command: [a], restart_pause_max: 0s}").status()),
+            "restart_pause_max (0s) is shorter than restart_pause (1s)");
+  EXPECT_TRUE(JobOf("{command: [a], restart_pause: 0s, restart_pause_max: 0s}").ok());
+}
+
+// What leases nothing has no limit either.
+TEST(ToJobSpec, WhatRunsNeedsSomeOfEverything) {
+  const std::string cpus =
+      "resources.cpus is \"0\"; what runs needs some: give 0.1 or more, or leave it out for 1";
+  EXPECT_EQ(MessageOf(JobOf("{command: [a], resources: {cpus: 0}}").status()), cpus);
+  for (const char* none : {"0", "0B", "0GiB", "0.0MiB"}) {
+    const std::string memory = fmt::format(
+        "resources.memory is \"{}\"; what runs needs some: give an amount like 16GiB, or leave it "
+        "out for its share of the node's",
+        none);
+    EXPECT_EQ(
+        MessageOf(JobOf(fmt::format("{{command: [a], resources: {{memory: {}}}}}", none)).status()),
+        memory);
+    EXPECT_EQ(MessageOf(DeploymentOf(fmt::format("{{name: d, command: [s], resources: {{memory: "
+                                                 "{}}}, replicas: [{{device: {{kind: CPU}}}}]}}",
+                                                 none))
+                            .status()),
+              memory);
+  }
 }
 
 TEST(ToJobSpec, ANoopJobNeedsNoCommand) { EXPECT_TRUE(JobOf("runtime: noop").ok()); }
@@ -114,6 +154,7 @@ TEST(ToDeploymentSpec, KeepsTheModelsDefaults) {
   DeploymentSpec expected;
   expected.name = expected.model = "d";
   expected.command = {"s"};
+  expected.resources = kShare;
   expected.groups = {{.device = {.kind = DeviceKind::kCpu}}};
   EXPECT_EQ(*spec, expected);
 }

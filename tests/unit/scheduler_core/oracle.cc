@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 namespace allot::scheduler {
 namespace {
@@ -86,6 +87,7 @@ std::vector<Oracle::Way> Oracle::WaysOn(size_t i, const DeviceRequest* request, 
     const Device& device = info.devices[d];
     if (device.kind == DeviceKind::kCpu || !Matches(*request, device)) continue;
     Way& way = ways.try_emplace(device.model, share).first->second;
+    way.vendor = device.vendor;
     way.count = std::max(request->count, 1u);
     way.free += free_[i].devices[d];
     way.power = share.power + device.power_max.value_or(0) * way.count;
@@ -126,14 +128,27 @@ bool Oracle::Allows(size_t i, MilliWatt power) const {
 }
 
 bool Oracle::Fits(const JobSpec& job) const {
-  const auto fits = [&](const DeviceRequest* request, bool accelerators) {
+  // All tasks of a gang are on accelerators of one vendor.
+  const auto fits_on = [&](const DeviceRequest* request, bool accelerators,
+                           const std::string& vendor) {
     uint64_t tasks = 0;
     for (size_t i = 0; i < free_.size(); ++i) {
       std::vector<Way> ways = WaysOn(i, request, accelerators, job.resources);
-      std::erase_if(ways, [&](const Way& way) { return !Allows(i, way.power); });
+      std::erase_if(
+          ways, [&](const Way& way) { return way.vendor != vendor || !Allows(i, way.power); });
       tasks += TasksOn(i, ways, job.resources);
     }
     return tasks >= job.tasks;
+  };
+  const auto fits = [&](const DeviceRequest* request, bool accelerators) {
+    if (!accelerators) return fits_on(request, false, "");
+    std::set<std::string> vendors;
+    for (const NodeState& node : state_.nodes()) {
+      for (const Device& device : node.info->devices) vendors.insert(device.vendor);
+    }
+    return std::any_of(vendors.begin(), vendors.end(), [&](const std::string& vendor) {
+      return fits_on(request, true, vendor);
+    });
   };
   if (job.devices.empty()) return fits(nullptr, false);
   return std::any_of(job.devices.begin(), job.devices.end(), [&](const DeviceRequest& request) {

@@ -34,6 +34,7 @@ class Oracle {
   // Ways to give a task what the request asks for: a class of accelerators and how many of them are
   // free, or the processors (count 0).
   struct Way {
+    std::string vendor = "";  // of accelerators
     uint32_t free = 0, count = 0;
     MilliWatt power = 0;
   };

@@ -141,6 +141,8 @@ class Scenario {
     shape.cpus = line.Number("cpus", 64) * 1000;
     shape.memory = line.Number("memory", 512) * kGiB;
     shape.instance = line.Text("instance", "i1");
+    shape.boot_id = line.Text("boot");
+    shape.unfit = Split(line.Text("unfit"), ',');
     for (const std::string& text : Split(line.Text("fabric"), '+')) {
       const std::vector<std::string> parts = Split(text, ':');
       const std::vector<std::string> sized = Split(parts[1], '*');
@@ -221,7 +223,17 @@ class Scenario {
     spec.priority = static_cast<int32_t>(line.Number("priority", 0));
     spec.restarts_max = static_cast<uint32_t>(line.Number("restarts", 0));
     spec.resources.cpus = line.Number("cpus", 1) * 1000;
-    spec.resources.memory = line.Number("memory", 1) * kGiB;
+    if (line.Text("memory") == "share") {
+      spec.resources.memory = 0;
+      spec.resources.memory_share = true;
+    } else {
+      spec.resources.memory = line.Number("memory", 1) * kGiB;
+    }
+    spec.checkpoint_dir = line.Text("checkpoints");
+    if (line.Has("pause")) {
+      spec.restart_pause = ParseTime(line.Text("pause"));
+      spec.restart_pause_max = ParseTime(line.Text("pause-max", "5m"));
+    }
     if (line.Has("limit")) spec.time_limit = ParseTime(line.Text("limit"));
     if (line.Has("grace")) spec.grace = ParseTime(line.Text("grace"));
     for (const std::string& device : Split(line.Text("devices"), ','))
@@ -243,6 +255,15 @@ class Scenario {
     for (size_t i = 1; i < line.words.size(); ++i)
       Print(world_.Report(line.words[0], Running(Key(line.words[i], line)), EpochIn(line)));
   }
+  // assigned n1 a/0: the node has it, and has not started it yet.
+  void TaskIsThere(const Line& line) {
+    for (size_t i = 1; i < line.words.size(); ++i) {
+      TaskStatus status = Running(Key(line.words[i], line));
+      status.phase = TaskPhase::kAssigned;
+      status.pid = 0;
+      Print(world_.Report(line.words[0], status, EpochIn(line)));
+    }
+  }
   // exit n1 a/0 [code=1] [signal=9] [message=…] [lived=1s] [attempt=1] [epoch=1]
   void TaskExits(const Line& line) {
     for (size_t i = 1; i < line.words.size(); ++i) {
@@ -250,6 +271,10 @@ class Scenario {
       TaskStatus status = Exited(key, static_cast<int32_t>(line.Number("code", 0)),
                                  static_cast<int32_t>(line.Number("signal", 0)),
                                  line.Text("message"));
+      for (const ExitCause cause : {ExitCause::kNotStarted, ExitCause::kNodeRestarted,
+                                    ExitCause::kSupervisorLost, ExitCause::kStopped}) {
+        if (ToString(cause) == line.Text("cause")) status.exit->cause = cause;
+      }
       if (const std::string lived = line.Text("lived"); !lived.empty()) {
         status.exit->started = world_.now() - std::chrono::hours(1);  // by a clock of its own
         status.exit->finished = status.exit->started + ParseTime(lived);
@@ -294,6 +319,9 @@ class Scenario {
     DeploymentSpec spec;
     spec.name = line.words[0];
     spec.command = {"serve", line.Text("version", "1")};
+    spec.model = line.Text("model");
+    spec.tenant = line.Text("tenant", "default");
+    if (line.Has("drain")) spec.drain = ParseTime(line.Text("drain"));
     spec.resources.cpus = line.Number("cpus", 1) * 1000;
     if (line.Has("cap"))
       spec.price_cap = PriceRate{std::llround(std::stod(line.Text("cap")) * 1e6)};
@@ -312,10 +340,13 @@ class Scenario {
   void Replica(const Line& line) {
     ReplicaStatus status;
     status.id = *ParseReplicaId(line.words[1]);
-    for (const ReplicaPhase phase : {ReplicaPhase::kStarting, ReplicaPhase::kReady,
-                                     ReplicaPhase::kUnhealthy, ReplicaPhase::kGone}) {
+    for (const ReplicaPhase phase :
+         {ReplicaPhase::kStarting, ReplicaPhase::kReady, ReplicaPhase::kUnhealthy,
+          ReplicaPhase::kStopping, ReplicaPhase::kGone, ReplicaPhase::kDraining}) {
       if (ToString(phase) == line.words[2]) status.phase = phase;
     }
+    status.restarts = static_cast<uint32_t>(line.Number("restarts", 0));
+    status.message = line.Text("message");
     Print(world_.Report(line.words[0], status));
   }
   static MilliWatt Watts(const std::string& text) { return std::llround(std::stod(text) * 1000); }
@@ -366,6 +397,7 @@ class Scenario {
     for (const Reason& reason : explanation->reasons)
       out_ += fmt::format("  {} {}: {}\n", ToString(reason.reason), reason.count, reason.detail);
     for (const std::string& remedy : explanation->remedies) out_ += "  remedy: " + remedy + "\n";
+    for (const std::string& warning : explanation->warnings) out_ += "  warning: " + warning + "\n";
     for (const auto& c : explanation->candidates) {
       out_ += fmt::format("  candidate {} {}{} ${:.2f}/h: {}\n", c.node, c.device_model,
                           c.emulated ? " (emulated)" : "", c.price.dollars_per_hour(), c.verdict);
@@ -382,6 +414,31 @@ class Scenario {
       for (const Reason& reason : wait.reasons)
         out_ += fmt::format("  {} {}: {}\n", ToString(reason.reason), reason.count, reason.detail);
     }
+  }
+  void ShowRollout(const Line& line) {
+    const auto& deployments = world_.state().deployments();
+    const auto it = deployments.find(line.words[0]);
+    if (it == deployments.end()) {
+      out_ += line.words[0] + " is not there\n";
+      return;
+    }
+    const Rollout r = world_.core().RolloutOf(it->second);
+    out_ += fmt::format("{} generation={} {} ready={}/{} placed={} older={} ({} ready) ending={}",
+                        line.words[0], it->second.generation, ToString(r.state), r.ready, r.wanted,
+                        r.placed, r.older, r.older_ready, r.ending);
+    out_ += r.message.empty() ? "\n" : ": " + r.message + "\n";
+  }
+  // What leases take of memory.
+  void Memory(const Line&) {
+    for (const auto& [id, job] : world_.state().jobs()) {
+      if (job.phase != JobPhase::kRunning) continue;
+      out_ += job.spec->name;
+      for (const TaskState& task : job.tasks)
+        out_ += " " + FormatBytes(LeasedOf(job.spec->resources, task.placement).memory);
+      out_ += "\n";
+    }
+    for (const NodeState& node : world_.state().nodes())
+      out_ += fmt::format("{} {} free\n", node.info->name, FormatBytes(node.memory_free));
   }
   // Leased and cap, of what has one or the other.
   void Power(const Line&) {
@@ -425,6 +482,7 @@ class Scenario {
 const std::map<std::string, Scenario::Verb> Scenario::kVerbs = {
     {"advance", &Scenario::Advance},
     {"again", &Scenario::Again},
+    {"assigned", &Scenario::TaskIsThere},
     {"beat", &Scenario::Beat},
     {"cancel", &Scenario::Cancel},
     {"cluster", &Scenario::Cluster},
@@ -438,11 +496,13 @@ const std::map<std::string, Scenario::Verb> Scenario::kVerbs = {
     {"gateways", &Scenario::Gateways},
     {"give-back", &Scenario::GiveBack},
     {"jobs", &Scenario::Jobs},
+    {"memory", &Scenario::Memory},
     {"node", &Scenario::Node},
     {"policy", &Scenario::SetPolicy},
     {"power", &Scenario::Power},
     {"replica", &Scenario::Replica},
     {"reregister", &Scenario::Reregister},
+    {"rollout", &Scenario::ShowRollout},
     {"routes", &Scenario::Routes},
     {"running", &Scenario::TaskRuns},
     {"submit", &Scenario::Submit},

@@ -38,6 +38,7 @@ NodeInfo MakeInfo(const NodeShape& shape) {
   NodeInfo info;
   info.name = shape.name;
   info.instance = shape.instance;
+  info.boot_id = shape.boot_id;
   info.address = shape.name + ".cluster";
   info.cpus = shape.cpus;
   info.memory = shape.memory;

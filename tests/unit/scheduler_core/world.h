@@ -27,6 +27,7 @@ struct NodeShape {
   MilliCpu cpus = 64'000;
   Bytes memory = 512 * kGiB;
   std::string instance = "i1";
+  std::string boot_id = "";
   std::vector<FabricShape> fabrics;
   uint32_t numa_nodes = 0;  // the devices of a word are dealt out to so many, in order; 0: unknown
   std::optional<Isolation> isolation;  // of the accelerators

@@ -203,6 +203,46 @@ TEST(Snapshot, ADeploymentOfAnEarlierVersionIsAsOldAsItsOldestReplica) {
   }));
 }
 
+// What is written about attempts that went wrong, by hand: histories seldom come to it.
+TEST(Snapshot, KeepsWhatIsKnownOfFailedAttempts) {
+  const Time at = FromMicros(1'700'000'000'000'000);
+  JobState job;
+  job.id = JobId(7);
+  JobSpec spec = testing::MakeJob(2, 0);
+  spec.restart_pause = std::chrono::seconds(3);
+  spec.restart_pause_max = std::chrono::hours(1);
+  spec.resources.memory_share = true;
+  job.spec = std::make_shared<const JobSpec>(std::move(spec));
+  job.submitted = job.queued = at;
+  job.attempt = Attempt(2);
+  job.not_before = at + std::chrono::seconds(6);
+  job.node_faults = 3;
+  job.unfit_nodes = {NodeId(2), NodeId(1)};
+  job.failed_rank = 1;
+  job.tasks.resize(2);
+  for (TaskState& task : job.tasks) {
+    task.placement = {NodeId(1), DeviceSet(), 0, 5 * kGiB};
+    task.phase = TaskPhase::kExited;
+    task.exit = TaskExit{.code = 127, .cause = ExitCause::kNotStarted};
+  }
+  job.earlier = {{Attempt(1), {NodeId(1), NodeId(2)}, {1}}};
+  records::JobState written, copy;
+  EncodeJobState(job, &written);
+  ASSERT_TRUE(copy.ParseFromString(written.SerializeAsString()));
+  const StatusOr<JobState> read = DecodeJobState(copy);
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(*read->spec, *job.spec);
+  EXPECT_EQ(read->not_before, job.not_before);
+  EXPECT_EQ(read->node_faults, 3u);
+  EXPECT_EQ(read->unfit_nodes, job.unfit_nodes);
+  EXPECT_EQ(read->failed_rank, 1u);
+  EXPECT_EQ(read->tasks, job.tasks);
+  EXPECT_EQ(read->earlier[0].abandoned, std::vector<uint32_t>{1});
+
+  copy.mutable_earlier(0)->set_abandoned(0, 2);
+  EXPECT_FALSE(DecodeJobState(copy).ok()) << "a rank that the attempt did not have";
+}
+
 // One job after the other, each with a key; a second apart.
 class ManyJobs {
  public:
@@ -215,7 +255,11 @@ class ManyJobs {
     }
   }
   static std::string KeyOf(JobId id) { return "u/" + ToString(id); }
-  JobId Find(uint64_t id) const { return state_.FindByIdempotencyKey(KeyOf(JobId(id))); }
+  static JobId Find(const ClusterState& state, uint64_t id) {
+    const std::string owner = ClusterState::KeyOwner(testing::MakeJob(1, 0), "");
+    return state.FindByIdempotencyKey(owner, KeyOf(JobId(id)));
+  }
+  JobId Find(uint64_t id) const { return Find(state_, id); }
   ClusterState& state() { return state_; }
 
  private:
@@ -237,7 +281,8 @@ TEST(IdempotencyKeys, AreGoodForADayAfterTheirJobFinished) {
               }).ok());
   StatusOr<ClusterState> read = reader.Finish();
   ASSERT_TRUE(read.ok()) << read.status();
-  EXPECT_EQ(read->FindByIdempotencyKey(ManyJobs::KeyOf(JobId(1))), JobId(1));
+  EXPECT_EQ(ManyJobs::Find(*read, 1), JobId(1));
+  EXPECT_FALSE(read->FindByIdempotencyKey("blue\nbob", ManyJobs::KeyOf(JobId(1))).valid());
   EXPECT_EQ(read->Fingerprint(), jobs.state().Fingerprint());
   jobs.state() = *std::move(read);
   jobs.Run(kDay - ClusterState::kFinishedJobsKept - 10);  // The next is a day after the first.
