@@ -50,6 +50,19 @@ class Examination {
   }
 
   void Link() {
+    for (const TroubleView& trouble : cluster_.troubles) {
+      if (trouble.peer != node_.name) continue;
+      Problem("it connects and cannot be used: " + trouble.why,
+              "the scheduler's and the node's logs name the same");
+      if (!node_.alive) return;
+    }
+    for (const std::string& gateway : node_.unreached_by) {
+      Problem(fmt::format("the gateway {} does not reach it: its replicas serve nothing there",
+                          gateway),
+              fmt::format("look at the way from {} to that gateway's endpoint and at the agent's "
+                          "log; a gateway of its own must have the node in its allow list",
+                          node_.name));
+    }
     if (!node_.alive) {
       Problem("it is lost, " + Heard(),
               "look at allot-agent on " + node_.name +
@@ -187,6 +200,15 @@ std::vector<Diagnosis> Diagnose(const ClusterView& cluster, const std::vector<No
   std::vector<Diagnosis> all;
   for (const NodeView& node : nodes)
     all.push_back(Examination(cluster, node, std::move(by_node[node.name])).Run());
+  // Whoever never got so far as to register is in no list of nodes.
+  for (const TroubleView& trouble : cluster.troubles) {
+    const auto known = [&trouble](const NodeView& node) { return node.name == trouble.peer; };
+    if (std::any_of(nodes.begin(), nodes.end(), known)) continue;
+    all.push_back({trouble.peer,
+                   "it connects and is not registered",
+                   {{Severity::kProblem, "it connects and cannot be used: " + trouble.why,
+                     "the scheduler's and its own log name the same"}}});
+  }
   return all;
 }
 

@@ -164,6 +164,7 @@ NodeView NodeOf(const Fields& f) {
   n.losses = f.Texts("losses");
   n.warnings = f.Texts("warnings");
   n.unfit = f.Texts("unfit");
+  n.unreached_by = f.Texts("unreached_by");
   n.tasks = f.Count("tasks");
   n.replicas = f.Count("replicas");
   n.isolation = f.Text("isolation");
@@ -205,6 +206,7 @@ ReplicaView ReplicaOf(const Fields& f) {
   r.node = f.Text("node");
   r.phase = f.Text("phase");
   r.message = f.Text("message");
+  r.unreached_by = f.Texts("unreached_by");
   r.group = f.Count("group");
   r.generation = f.Count("generation");
   r.restarts = f.Count("restarts");
@@ -247,6 +249,8 @@ DeploymentView DeploymentOf(const Fields& f) {
 }
 
 GatewayRef GatewayOf(const Fields& f) { return {f.Text("name"), f.Text("http_address")}; }
+
+TroubleView TroubleOf(const Fields& f) { return {f.Text("peer"), f.Text("why")}; }
 
 JobCandidate JobCandidateOf(const Fields& f) {
   JobCandidate c;
@@ -377,6 +381,7 @@ StatusOr<ClusterView> ParseCluster(std::string_view body) {
   c.policy = f.Text("policy");
   c.term = f.Count("term");
   c.gateways = f.List("gateways", GatewayOf);
+  c.troubles = f.List("troubles", TroubleOf);
   const Fields nodes = f.Object("nodes");
   c.nodes_alive = nodes.Count("alive");
   c.nodes_lost = nodes.Count("lost");

@@ -60,7 +60,8 @@ struct NodeView {
   int64_t devices_quarantined = 0;
   std::optional<QuarantineView> quarantine;  // of the node as a whole
   std::vector<std::string> losses, warnings;
-  std::vector<std::string> unfit;  // why it can start nothing now
+  std::vector<std::string> unfit;         // why it can start nothing now
+  std::vector<std::string> unreached_by;  // gateways that are not linked to it
 };
 
 struct DeviceView {
@@ -83,6 +84,7 @@ struct ReplicaView {
   std::string id, node, phase, message;
   int64_t group = 0, generation = 0, restarts = 0, pid = 0;
   std::vector<DeviceRef> devices;
+  std::vector<std::string> unreached_by;  // gateways that are not linked to its node
   std::optional<double> price_usd_per_hour;
 };
 
@@ -108,10 +110,16 @@ struct GatewayRef {
   std::string name, http_address;
 };
 
+// A peer that connects and cannot be used.
+struct TroubleView {
+  std::string peer, why;
+};
+
 struct ClusterView {
   std::string name, program_version, started, policy;
   int64_t term = 0;
   std::vector<GatewayRef> gateways;
+  std::vector<TroubleView> troubles;
   int64_t nodes_alive = 0, nodes_lost = 0, nodes_draining = 0;
   int64_t jobs_pending = 0, jobs_running = 0, jobs_stopping = 0, jobs_finished = 0;
   int64_t deployments = 0, replicas = 0;

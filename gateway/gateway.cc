@@ -1,6 +1,8 @@
 #include "gateway/gateway.h"
 
 #include <algorithm>
+#include <optional>
+#include <set>
 #include <utility>
 
 #include "common/auth/tokens.h"
@@ -67,6 +69,10 @@ class Gateway::Impl {
             .cancel =
                 [this](const std::string& node, uint64_t request) {
                   if (agents_ != nullptr) agents_->Cancel(node, request);
+                },
+            .grant =
+                [this](const std::string& node, uint64_t request, uint64_t total) {
+                  if (agents_ != nullptr) agents_->Grant(node, request, total);
                 }});
     RETURN_IF_ERROR(OpenAgents());
     api_ = std::make_unique<HttpApi>(*plane_, *tokens_, metrics_, [this] { return MetricsText(); });
@@ -144,6 +150,7 @@ class Gateway::Impl {
           hello.set_http_address(Advertised(server_->address(), options_.http_advertise, host));
           hello.set_routes_term(plane_->core().routes().term.value());
           hello.set_routes_version(plane_->core().routes().version);
+          TellNodes(&hello);
           return hello;
         },
         [this](std::shared_ptr<const RouteTable> table) { plane_->TakeRoutes(std::move(table)); },
@@ -175,16 +182,44 @@ class Gateway::Impl {
                 lists.tokens_size());
   }
 
+  // Nodes that have replicas for us and are not linked.
+  std::set<std::string> Unreached() const {
+    std::set<std::string> nodes;
+    for (const RouteDeployment& deployment : plane_->core().routes().deployments)
+      for (const RouteReplica& replica : deployment.replicas)
+        if (!agents_->linked(replica.node)) nodes.insert(replica.node);
+    return nodes;
+  }
+
+  // Who is linked: when that has changed, over a new connection, and now and then.
+  void TellNodes(wire::GatewayHello* hello) {
+    constexpr uint32_t kHellosMax = 10;
+    const auto said = std::pair(agents_->changes(), scheduler_->reconnects());
+    if (said == told_nodes_ && ++hellos_since_ < kHellosMax) return;
+    told_nodes_ = said;
+    hellos_since_ = 0;
+    hello->set_nodes_known(true);
+    for (std::string& name : agents_->names()) hello->add_nodes(std::move(name));
+    for (const auto& [name, why] : agents_->troubles()) {
+      wire::UnreachedNode* node = hello->add_unreached();
+      node->set_node(name);
+      node->set_why(why);
+    }
+  }
+
   std::string MetricsText() {
     Metrics::Sample sample;
     sample.nodes_linked = agents_->nodes();
+    sample.nodes_unreached = Unreached().size();
     sample.http_connections = server_->connections();
     sample.scheduler_connected = scheduler_->connected();
     sample.scheduler_reconnects = scheduler_->reconnects();
     sample.gaps = agents_->gaps();
     sample.tokens_stale = !tokens_->Reload().ok();
     const transport::LinkCounters& link = agents_->counters();
-    sample.link_drops = {{"garbage", link.dropped_garbage + agents_->dropped_garbage() +
+    sample.link_drops = {{"stale", agents_->stale()},
+                         {"unreadable", link.dropped_unreadable},
+                         {"garbage", link.dropped_garbage + agents_->dropped_garbage() +
                                          scheduler_->dropped_garbage()},
                          {"version", link.dropped_version},
                          {"revoked", link.dropped_revoked},
@@ -216,6 +251,8 @@ class Gateway::Impl {
   std::unique_ptr<http::Server> server_;
   std::unique_ptr<SchedulerLink> scheduler_;
   uint64_t admission_ = 0;  // version of the lists the scheduler told us; 0: none
+  std::optional<std::pair<uint64_t, uint64_t>> told_nodes_;  // links made and lost, connections
+  uint32_t hellos_since_ = 0;
 };
 
 Gateway::Gateway(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

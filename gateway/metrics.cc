@@ -51,6 +51,8 @@ const Row kPredicted{"allotrope_gateway_predicted_seconds",
                      "replica of the device model.",
                      Kind::kGauge};
 const Row kNodes{"allotrope_gateway_nodes_linked", "Nodes whose agents are linked.", Kind::kGauge};
+const Row kUnreached{"allotrope_gateway_nodes_unreached",
+                     "Nodes that have replicas and are not linked to this gateway.", Kind::kGauge};
 const Row kConnections{"allotrope_gateway_http_connections", "Open HTTP connections.",
                        Kind::kGauge};
 const Row kScheduler{"allotrope_gateway_scheduler_connected",
@@ -305,6 +307,7 @@ std::string Metrics::Text(const router::Core& core, const Sample& sample) {
   out_.Publish(registry_, out);
   shadowed_.Publish(registry_, shadowed);
   registry_.GetGauge(kNodes).Set(static_cast<double>(sample.nodes_linked));
+  registry_.GetGauge(kUnreached).Set(static_cast<double>(sample.nodes_unreached));
   registry_.GetGauge(kConnections).Set(static_cast<double>(sample.http_connections));
   registry_.GetGauge(kScheduler).Set(sample.scheduler_connected ? 1 : 0);
   registry_.GetGauge(kTokensStale).Set(sample.tokens_stale ? 1 : 0);

@@ -19,7 +19,7 @@ class Metrics {
  public:
   // What others count, as it stands now.
   struct Sample {
-    size_t nodes_linked = 0, http_connections = 0;
+    size_t nodes_linked = 0, nodes_unreached = 0, http_connections = 0;
     bool scheduler_connected = false, tokens_stale = false;
     std::map<std::string, uint64_t> link_drops, zap;  // by reason, by outcome
     uint64_t envelopes_in = 0, envelopes_out = 0;     // on the links of agents

@@ -44,6 +44,10 @@ uint64_t FingerprintOf(const Submission& submission) {
   return hash(submission.body) ^ (hash(submission.tenant) * 31 + hash(submission.path));
 }
 
+// Bytes of one answer that may be on their way to a client that does not take them. What is held
+// until it is whole has its own bound, and is let come as fast as the link allows.
+constexpr uint64_t kStreamWindow = 256 << 10, kHeldWindow = 4 << 20;
+
 uint64_t SeedOr(uint64_t seed) { return seed != 0 ? seed : std::random_device()(); }
 
 }  // namespace
@@ -159,6 +163,8 @@ void RequestPlane::Do(const router::Forward& forward) {
   exchange.content_type.clear();
   exchange.held.clear();
   exchange.first_byte = false;
+  exchange.received = 0;
+  exchange.granted = submission.request.stream ? kStreamWindow : kHeldWindow;
 
   wire::ForwardRequest request;
   request.set_request(exchange.wire_id);
@@ -173,6 +179,7 @@ void RequestPlane::Do(const router::Forward& forward) {
   wire::Header* header = request.add_headers();
   header->set_name("x-allot-request-id");
   header->set_value(ToString(forward.id));
+  request.set_window(exchange.granted);
   request.set_timeout(submission.deadline.value_or(options_.answer_timeout).count());
   // A copy: another try needs the bytes again.
   if (!wire_.forward(forward.node, std::move(request), submission.body))
@@ -258,6 +265,7 @@ void RequestPlane::OnFailed(const std::string& node, const wire::ResponseFailed&
 
 bool RequestPlane::TakePiece(RequestId id, Exchange& exchange, std::string piece) {
   if (piece.empty()) return true;
+  exchange.received += piece.size();
   if (!std::exchange(exchange.first_byte, true)) {
     // Errors are answered whole, whatever was asked for. What streams is the answer's to say: what
     // the request said of it may have been in words of the model server's own.
@@ -269,6 +277,8 @@ bool RequestPlane::TakePiece(RequestId id, Exchange& exchange, std::string piece
   }
   if (exchange.streaming) {
     WriteStream(exchange, std::move(piece));
+    GiveCredit(exchange);
+    // Of an agent that keeps to no credit.
     if (exchange.responder->Backlog() <= options_.backlog_bytes_max) return true;
     SPDLOG_WARN("client is too slow request={}", ToString(id));
     metrics_.SlowClient();
@@ -280,7 +290,10 @@ bool RequestPlane::TakePiece(RequestId id, Exchange& exchange, std::string piece
   } else {
     exchange.held += piece;
   }
-  if (static_cast<int64_t>(exchange.held.size()) <= options_.answer_bytes_max) return true;
+  if (static_cast<int64_t>(exchange.held.size()) <= options_.answer_bytes_max) {
+    GiveCredit(exchange);
+    return true;
+  }
   wire_.cancel(exchange.forward->node, exchange.wire_id);
   Feed(router::RequestFailed{id, true,
                              fmt::format("the answer is longer than {}; ask for a stream",
@@ -300,6 +313,11 @@ void RequestPlane::StartStream(RequestId id, Exchange& exchange) {
     exchange.headers.emplace_back("Cache-Control", "no-cache");
   exchange.responder->StartStream(exchange.status, std::move(exchange.headers),
                                   exchange.content_type);
+  exchange.responder->OnRoom([this, alive = std::weak_ptr(alive_), id] {
+    if (alive.expired()) return;
+    const auto found = exchanges_.find(id.value());
+    if (found != exchanges_.end()) GiveCredit(found->second);
+  });
 }
 
 // Events go out whole, so that a stream that breaks breaks between two of them.
@@ -320,6 +338,17 @@ void RequestPlane::WriteStream(Exchange& exchange, std::string piece) {
   exchange.partial = piece.substr(whole);
   piece.resize(whole);
   exchange.responder->Write(std::move(piece));
+}
+
+void RequestPlane::GiveCredit(Exchange& exchange) {
+  if (!exchange.forward.has_value()) return;
+  const uint64_t window = exchange.streaming ? kStreamWindow : kHeldWindow;
+  const uint64_t waiting = exchange.streaming ? exchange.responder->Backlog() : 0;
+  const uint64_t taken = exchange.received - std::min(exchange.received, waiting);
+  // In halves of a window, so that a token is not answered by a grant.
+  if (taken + window < exchange.granted + window / 2) return;
+  exchange.granted = taken + window;
+  wire_.grant(exchange.forward->node, exchange.wire_id, exchange.granted);
 }
 
 void RequestPlane::Finish(RequestId id, Exchange& exchange) {

@@ -55,6 +55,8 @@ class RequestPlane {
     std::function<bool(const std::string& node, wire::ForwardRequest request, std::string body)>
         forward;
     std::function<void(const std::string& node, uint64_t request)> cancel;
+    // So many bytes of the answer may have been sent by then.
+    std::function<void(const std::string& node, uint64_t request, uint64_t total)> grant;
   };
 
   RequestPlane(boost::asio::io_context& loop, const GatewayClock& clock, Metrics& metrics,
@@ -85,8 +87,9 @@ class RequestPlane {
     std::optional<Duration> retry_after;  // as the answer says
     http::Headers headers;                // of the answer
     std::string content_type;
-    std::string held;        // of an answer that is not streamed
-    bool streaming = false;  // bytes are with the client
+    std::string held;                    // of an answer that is not streamed
+    uint64_t received = 0, granted = 0;  // bytes of the answer of that try
+    bool streaming = false;              // bytes are with the client
     bool first_byte = false;
     bool event_stream = false;  // what streams is events, which go out whole
     std::string partial;        // of an event that has not come whole
@@ -108,6 +111,8 @@ class RequestPlane {
   Exchange* Answering(const std::string& node, uint64_t wire_id, RequestId* id);
   // False: the exchange has ended.
   bool TakePiece(RequestId id, Exchange& exchange, std::string piece);
+  // Lets more of the answer come as its client takes what there is.
+  void GiveCredit(Exchange& exchange);
   void Finish(RequestId id, Exchange& exchange);
   void StartStream(RequestId id, Exchange& exchange);
   void WriteStream(Exchange& exchange, std::string piece);

@@ -27,7 +27,8 @@ SchedulerLink::SchedulerLink(transport::Context& context, boost::asio::io_contex
       hello_(std::move(hello)),
       routes_(std::move(routes)),
       lists_(std::move(lists)),
-      rng_(std::random_device()()),
+      rng_((uint64_t{std::random_device()()} << 32) ^ std::random_device()()),
+      proof_(options_.path_patience),
       backoff_(kBackoffMin),
       timer_(loop) {
   Dial();
@@ -48,13 +49,7 @@ void SchedulerLink::Connect() {
   auto dialled = transport::ClientLink::Dial(
       context_, loop_, options_.link,
       {.message = [this](const transport::ClientLink::Incoming& in) { Receive(in); },
-       .connected =
-           [this] {
-             connected_ = was_connected_ = true;
-             endpoints_.Worked();
-             SPDLOG_INFO("connected to the scheduler endpoint={}", options_.link.endpoint);
-             SayHello();
-           },
+       .connected = [this] { Connected(); },
        .disconnected = [this](const std::string& why) { Redial(why); }});
   if (!dialled.ok()) return Redial(MessageOf(dialled.status()));
   link_ = *std::move(dialled);
@@ -85,7 +80,7 @@ void SchedulerLink::Redial(const std::string& why) {
 void SchedulerLink::Tick() {
   if (link_ == nullptr) return;  // A redial is under way.
   if (clock_.Now() - heard_ > options_.silence_max) return Redial("silent");
-  if (connected_) SayHello();
+  if (connected_ && !GoOn()) return;
   if (link_ == nullptr) return;
   timer_.expires_after(options_.hello_every);
   timer_.async_wait([this](boost::system::error_code cancelled) {
@@ -93,13 +88,43 @@ void SchedulerLink::Tick() {
   });
 }
 
+void SchedulerLink::Connected() {
+  connected_ = was_connected_ = true;
+  SPDLOG_INFO("connected to the scheduler endpoint={}", options_.link.endpoint);
+  wire::Envelope probe;
+  *probe.add_messages()->mutable_path_probe() = proof_.Begin(clock_.SinceStart(), rng_.Next());
+  Send(std::move(probe));
+}
+
+bool SchedulerLink::GoOn() {
+  switch (proof_.Look(clock_.SinceStart())) {
+    case transport::PathProof::State::kAsking:
+      return true;
+    case transport::PathProof::State::kLargeLost:
+      SPDLOG_ERROR("not usable scheduler endpoint={}: {}", options_.link.endpoint,
+                   transport::kLargeLost);
+      Redial(std::string(transport::kLargeLost));
+      return false;
+    case transport::PathProof::State::kProven:
+    case transport::PathProof::State::kNotSpoken:
+      break;
+  }
+  endpoints_.Worked();
+  SayHello();
+  return true;
+}
+
 void SchedulerLink::SayHello() {
   wire::Envelope envelope;
+  *envelope.add_messages()->mutable_gateway_hello() = hello_();
+  Send(std::move(envelope));  // Lost: the next one says the same.
+}
+
+void SchedulerLink::Send(wire::Envelope envelope) {
   envelope.set_version(wire::kProtocolVersion);
   envelope.set_term(term_);
   envelope.set_sequence(++sequence_);
-  *envelope.add_messages()->mutable_gateway_hello() = hello_();
-  link_->Send(envelope);  // Lost: the next one says the same.
+  link_->Send(envelope);
 }
 
 void SchedulerLink::Receive(const transport::ClientLink::Incoming& in) {
@@ -108,6 +133,15 @@ void SchedulerLink::Receive(const transport::ClientLink::Incoming& in) {
   term_ = std::max(term_, in.envelope.term());
   for (const wire::Message& message : in.envelope.messages()) {
     if (message.has_admission()) lists_(message.admission());
+    if (message.has_path_echo()) {
+      const bool was = proof_.Look(clock_.SinceStart()) == transport::PathProof::State::kProven;
+      if (auto next = proof_.Echoed(clock_.SinceStart(), message.path_echo())) {
+        wire::Envelope probe;
+        *probe.add_messages()->mutable_path_probe() = *std::move(next);
+        Send(std::move(probe));
+      }
+      if (!was && proof_.Look(clock_.SinceStart()) == transport::PathProof::State::kProven) GoOn();
+    }
     if (!message.has_route_table()) continue;
     StatusOr<RouteTable> table = wire::Decode(message.route_table());
     if (!table.ok()) {

@@ -1,5 +1,6 @@
-// The link to the scheduler: hello each second, the route table in, dialled anew when it breaks or
-// falls silent. One thread.
+// The link to the scheduler: hello each second, the route table in, dialled anew when it breaks,
+// falls silent, or turns out to lose large messages (common/transport/path_proof.h). Without a
+// scheduler the last table goes on. One thread.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -12,6 +13,7 @@
 #include "common/model/messages.h"
 #include "common/transport/endpoints.h"
 #include "common/transport/link.h"
+#include "common/transport/path_proof.h"
 #include "gateway/clock.h"
 
 namespace allot::gateway {
@@ -23,6 +25,7 @@ class SchedulerLink {
     transport::ClientLink::Options link;  // its endpoint is filled in
     Duration hello_every = std::chrono::seconds(1);
     Duration silence_max = std::chrono::seconds(10);
+    transport::PathProof::Patience path_patience = {};
   };
   // `hello` is asked each time, as it tells which routes we have.
   using Hello = std::function<wire::GatewayHello()>;
@@ -45,7 +48,11 @@ class SchedulerLink {
   void Connect();
   void Redial(const std::string& why);
   void Tick();
+  void Connected();
+  // Says hello unless the path is still to be proven; false: it was given up.
+  bool GoOn();
   void SayHello();
+  void Send(wire::Envelope envelope);
   void Receive(const transport::ClientLink::Incoming& in);
 
   transport::Context& context_;
@@ -56,7 +63,8 @@ class SchedulerLink {
   Hello hello_;
   Routes routes_;
   Lists lists_;
-  Rng rng_;  // jitter
+  Rng rng_;  // jitter, nonces
+  transport::PathProof proof_;
   std::unique_ptr<transport::ClientLink> link_;
   bool connected_ = false;
   bool was_connected_ = false;

@@ -166,6 +166,7 @@ struct CommandText {
   std::string operator()(const SetGateways& c) const {
     std::string text = "SetGateways";
     for (const GatewayAddress& gateway : c.gateways) text += " " + gateway.endpoint;
+    if (c.keys.has_value()) text += fmt::format(" enrolled={}", fmt::join(*c.keys, ","));
     return text;
   }
 };

@@ -84,7 +84,8 @@ struct SignalReplica { ReplicaId id; uint32_t start = 0; int signal = 15; };
 struct ProbeReplica { ReplicaId id; uint32_t start = 0; };  // answered by HealthProbed
 struct ForgetReplica { ReplicaId id; };
 struct ReplicaServing { ReplicaId id; bool serving = false; uint16_t port = 0; uint32_t concurrency = 0; };  // tell gateways' links
-struct SetGateways { std::vector<GatewayAddress> gateways; };
+// `keys`: of all that may be gateways, heard by the scheduler or not; absent: not told.
+struct SetGateways { std::vector<GatewayAddress> gateways; std::optional<std::vector<std::string>> keys = std::nullopt; };
 
 using Command = std::variant<SendToScheduler, Reconnect, SpawnTask, SignalTask, ForgetTask, SpawnReplica,
                              SignalReplica, ProbeReplica, ForgetReplica, ReplicaServing, SetGateways>;

@@ -38,9 +38,10 @@ bool LinkMachine::Welcomed(Time now, const Welcome& welcome, Effects& out) {
   const bool again = registered() && welcome.epoch == epoch_;
   if (!again && state_ != State::kRegistering) return false;
   heartbeat_every_ = std::max(welcome.heartbeat_every, Duration(std::chrono::milliseconds(1)));
-  if (gateways_ != welcome.gateways) {
+  if (gateways_ != welcome.gateways || gateway_keys_ != welcome.gateway_keys) {
     gateways_ = welcome.gateways;
-    out.commands.emplace_back(SetGateways{welcome.gateways});
+    gateway_keys_ = welcome.gateway_keys;
+    out.commands.emplace_back(SetGateways{welcome.gateways, welcome.gateway_keys});
   }
   if (again) return false;
   state_ = State::kRegistered;

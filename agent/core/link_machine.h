@@ -57,6 +57,7 @@ class LinkMachine {
   Time register_at_;                                     // kRegistering: next RegisterNode
   Time heartbeat_at_;                                    // kRegistered
   std::optional<std::vector<GatewayAddress>> gateways_;  // as told to the shell
+  std::optional<std::vector<std::string>> gateway_keys_;  // likewise
 };
 
 }  // namespace allot::agent

@@ -6,6 +6,7 @@
 //   processes/<id>          a record per process (process_record.h)
 //   scratch/<id>/           its working folder, unless it was given one; progress file
 //   logs/<id>.log           its output; stays `logs_kept` after the end
+//   gateways                those last named by the scheduler (agent/shell/gateway_memory.h)
 //   energy/<id>             first readings of the energy counters of its devices
 //                           (agent/shell/energy.h)
 //   garbage/                what could not be understood, set aside

@@ -14,6 +14,7 @@
 #include "agent/shell/clock.h"
 #include "agent/shell/fitness.h"
 #include "agent/shell/gateway_links.h"
+#include "agent/shell/gateway_memory.h"
 #include "agent/shell/log_server.h"
 #include "agent/shell/metrics.h"
 #include "agent/shell/network.h"
@@ -299,6 +300,8 @@ Status Agent::Impl::Start() {
           .endpoint_request_done =
               [this](const EndpointRequestDone& request) { metrics_.EndpointRequest(request); },
           .traffic = &traffic_});
+  // Until the scheduler names them: it may be gone, and the replicas found here serve meanwhile.
+  gateways_->SetGateways(RememberedGateways(folder_->path()).gateways);
   SchedulerLink::Handlers handlers;
   handlers.up = [this] {
     LookForAddress();
@@ -366,7 +369,11 @@ void Agent::Impl::Perform(const Command& command) {
       Overloaded{
           [this](const SendToScheduler& c) { scheduler_->Say(c.message); },
           [this](const Reconnect&) { scheduler_->Dial(); },
-          [this](const SetGateways& c) { gateways_->SetGateways(c.gateways); },
+          [this](const SetGateways& c) {
+            // One that is not named may serve all the same: what is told empty is not remembered.
+            if (!c.gateways.empty()) RememberGateways(folder_->path(), c);
+            gateways_->SetGateways(c.gateways, c.keys);
+          },
           [this](const ReplicaServing& c) { gateways_->SetServing(c, work_->RemoteOf(c.id)); },
           [this](const auto& c) { work_->Perform(c); },
       },
@@ -496,7 +503,7 @@ std::string Agent::Impl::MetricsText() {
                 .cancelled = forwards.cancelled},
                {.tasks = work_->tasks_alive(),
                 .replicas = work_->replicas_alive(),
-                .gateways = gateways_->connected(),
+                .gateways = gateways_->linked(),
                 .forwards_in_flight = forwards.in_flight,
                 .log_readers = logs_->waiting(),
                 .connected = scheduler_->up(),

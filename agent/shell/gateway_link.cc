@@ -2,39 +2,26 @@
 
 #include <algorithm>
 #include <boost/asio/post.hpp>
-#include <set>
+#include <random>
 
 #include "common/base/logging.h"
-#include "common/http/text.h"
 #include "common/wire/codec.h"
 
 namespace allot::agent {
 namespace {
 
-constexpr auto kHelloEvery = std::chrono::seconds(1);
+using std::chrono::steady_clock;
+
+constexpr auto kHelloEvery = std::chrono::milliseconds(1000);
+constexpr auto kLookEvery = std::chrono::milliseconds(100);  // while the path is being proven
 constexpr auto kSilenceMax = std::chrono::seconds(5);
 constexpr auto kBackoffMin = std::chrono::milliseconds(200),
                kBackoffMax = std::chrono::milliseconds(5000);
+// A gateway that the scheduler does not name may be cut off from us for so long and find us again.
+constexpr auto kUnnamedPatience = std::chrono::seconds(60);
 
-// Headers of one connection do not belong to the next (RFC 9110, 7.6.1): those that are known to be
-// its own, and those that "Connection" names. Names are in lower case.
-void EndHere(http::Headers* headers) {
-  std::set<std::string, std::less<>> named;
-  for (const auto& [name, value] : *headers) {
-    if (name != "connection") continue;
-    std::string word;
-    for (const char c : value + ",") {
-      if (c == ',') {
-        http::ToLower(&word);
-        named.insert(std::exchange(word, ""));
-      } else if (c != ' ' && c != '\t') {
-        word += c;
-      }
-    }
-  }
-  std::erase_if(*headers, [&named](const auto& header) {
-    return http::IsConnectionHeader(header.first) || named.contains(header.first);
-  });
+Duration Now() {
+  return std::chrono::duration_cast<Duration>(steady_clock::now().time_since_epoch());
 }
 
 }  // namespace
@@ -46,30 +33,38 @@ GatewayLink::GatewayLink(boost::asio::io_context& loop, transport::Context& cont
       context_(context),
       options_(options),
       address_(std::move(address)),
-      replicas_(replicas),
-      counters_(counters),
+      rng_((uint64_t{std::random_device()()} << 32) ^ std::random_device()()),
       backoff_(kBackoffMin),
-      timer_(loop) {
+      timer_(loop),
+      proof_(options.path_patience),
+      forwards_(options, replicas, counters, loop, [this] { FlushSoon(); }) {
   Dial();
   Tick();
 }
 
-GatewayLink::~GatewayLink() { CancelAll(); }
+bool GatewayLink::abandoned() const {
+  if (named_ || linked_) return false;
+  return linked_at_ == steady_clock::time_point() ||
+         steady_clock::now() - linked_at_ > kUnnamedPatience;
+}
+
+// ---- the connection -----------------------------------------------------------------------------
 
 void GatewayLink::Dial() {
-  heard_ = std::chrono::steady_clock::now();
-  connected_ = false;
+  heard_ = steady_clock::now();
+  connected_ = linked_ = pieces_ = false;
+  incarnation_ = rng_.Next() | 1;  // never 0, which says nothing
+  token_ = sequence_ = 0;
+  arrived_ = {};
+  outbox_.Clear();
+  forwards_.Begin(false);
   auto dialled = transport::ClientLink::Dial(
       context_, loop_,
       {.endpoint = address_.endpoint,
        .server_public_key = address_.public_key,
        .keys = options_.keys},
       {.message = [this](transport::ClientLink::Incoming in) { Receive(std::move(in)); },
-       .connected =
-           [this] {
-             connected_ = true;
-             SayHello();
-           },
+       .connected = [this] { Connected(); },
        .disconnected = [this](const std::string& why) { Redial(why); }});
   if (dialled.ok()) {
     link_ = *std::move(dialled);
@@ -80,8 +75,8 @@ void GatewayLink::Dial() {
 
 void GatewayLink::Redial(const std::string& why) {
   if (connected_) SPDLOG_WARN("lost the gateway endpoint={} why=\"{}\"", address_.endpoint, why);
-  connected_ = false;
-  CancelAll();
+  connected_ = linked_ = false;
+  forwards_.CancelAll();
   // The link may be what is calling us, so it is not destroyed under its own feet.
   boost::asio::post(loop_, [this, alive = std::weak_ptr(alive_),
                             link = std::shared_ptr(std::move(link_))]() mutable {
@@ -91,6 +86,7 @@ void GatewayLink::Redial(const std::string& why) {
     backoff_ = std::min(backoff_ * 2, kBackoffMax);
     timer_.async_wait([this](boost::system::error_code error) {
       if (error) return;
+      if (abandoned() && options_.abandoned) return options_.abandoned();
       Dial();
       Tick();
     });
@@ -99,180 +95,163 @@ void GatewayLink::Redial(const std::string& why) {
 
 void GatewayLink::Tick() {
   if (link_ == nullptr) return;  // A redial is under way and will tick again.
-  if (std::chrono::steady_clock::now() - heard_ > kSilenceMax) return Redial("silent");
-  if (connected_) SayHello();
-  timer_.expires_after(kHelloEvery);
+  const bool proving = connected_ && proof_.Look(Now()) == transport::PathProof::State::kAsking;
+  // A proof has its own end, and says more than that there is silence.
+  if (!proving && steady_clock::now() - heard_ > kSilenceMax) {
+    if (!connected_ || proof_.Look(Now()) != transport::PathProof::State::kLargeLost)
+      return Redial("silent");
+  }
+  if (connected_ && !proving) GoOn();
+  if (link_ != nullptr) TickAfter(proving ? kLookEvery : kHelloEvery);
+}
+
+void GatewayLink::TickAfter(std::chrono::milliseconds pause) {
+  timer_.expires_after(pause);
   timer_.async_wait([this](boost::system::error_code error) {
     if (!error) Tick();
   });
 }
 
+void GatewayLink::Connected() {
+  connected_ = true;
+  heard_ = steady_clock::now();
+  wire::Envelope probe;
+  *probe.add_messages()->mutable_path_probe() = proof_.Begin(Now(), incarnation_);
+  Send(&probe, {});
+  TickAfter(kLookEvery);
+}
+
+void GatewayLink::GoOn() {
+  switch (proof_.Look(Now())) {
+    case transport::PathProof::State::kAsking:
+      return;
+    case transport::PathProof::State::kLargeLost:
+      SPDLOG_ERROR("not linked to the gateway endpoint={}: {}", address_.endpoint,
+                   transport::kLargeLost);
+      return Redial(std::string(transport::kLargeLost));
+    case transport::PathProof::State::kProven:
+    case transport::PathProof::State::kNotSpoken:
+      return SayHello();
+  }
+}
+
 void GatewayLink::SayHello() {
   wire::Message message;
-  message.mutable_link_hello()->set_node(options_.node);
+  wire::LinkHello* hello = message.mutable_link_hello();
+  hello->set_node(options_.node);
+  hello->set_incarnation(incarnation_);
+  hello->set_token(token_);
+  hello->set_pieces(true);
   Add(std::move(message));
 }
 
+void GatewayLink::Welcomed(const wire::LinkWelcome& welcome) {
+  backoff_ = kBackoffMin;
+  // A build that knows of no incarnations takes the first hello for the link.
+  const bool linked = welcome.linked() || welcome.incarnation() == 0;
+  if (!linked) {
+    // It asks for an echo: at first, and after it had given us up. Then it has forgotten what it
+    // had asked, and whatever we answer would find nobody.
+    if (std::exchange(linked_, false)) {
+      SPDLOG_WARN("the gateway had given this node up endpoint={}", address_.endpoint);
+      forwards_.CancelAll();
+    }
+    if (std::exchange(token_, welcome.token()) != welcome.token()) SayHello();
+    return;
+  }
+  linked_at_ = steady_clock::now();
+  if (std::exchange(linked_, true)) return;
+  pieces_ = welcome.pieces();
+  arrived_ = {};  // Both ends count from here, also over a connection that was linked before.
+  forwards_.Begin(pieces_);
+  SPDLOG_INFO("linked to the gateway={} endpoint={}", welcome.gateway(), address_.endpoint);
+}
+
+// ---- what is said -------------------------------------------------------------------------------
+
 void GatewayLink::Receive(transport::ClientLink::Incoming in) {
-  heard_ = std::chrono::steady_clock::now();
+  heard_ = steady_clock::now();
+  if (in.envelope.incarnation() != 0 && in.envelope.incarnation() != incarnation_) return;
   size_t next_body = 0;
+  const auto body = [&in, &next_body, this] {
+    // A missing body frame is the gateway's fault; an empty body is what it looks like.
+    if (next_body == in.bodies.size()) return std::string();
+    arrived_.Arrived(in.bodies[next_body].size());
+    return std::move(in.bodies[next_body++]);
+  };
   for (const wire::Message& message : in.envelope.messages()) {
     switch (message.kind_case()) {
+      case wire::Message::kPathEcho:
+        if (auto next = proof_.Echoed(Now(), message.path_echo())) {
+          wire::Message probe;
+          *probe.mutable_path_probe() = *std::move(next);
+          Add(std::move(probe));
+        }
+        if (proof_.Look(Now()) == transport::PathProof::State::kProven) GoOn();
+        break;
       case wire::Message::kLinkWelcome:
-        backoff_ = kBackoffMin;
+        Welcomed(message.link_welcome());
         break;
       case wire::Message::kForwardRequest:
-        // A missing body frame is the gateway's fault; an empty body is what it looks like.
-        Start(message.forward_request(),
-              next_body < in.bodies.size() ? std::move(in.bodies[next_body]) : std::string());
-        ++next_body;
+        forwards_.Start(message.forward_request(), body());
+        break;
+      case wire::Message::kRequestChunk:
+        forwards_.More(message.request_chunk().request(), body());
         break;
       case wire::Message::kCancelRequest:
-        Cancel(message.cancel_request().request());
+        forwards_.Cancel(message.cancel_request().request());
+        break;
+      case wire::Message::kGrant:
+        forwards_.Grant(message.grant());
+        FlushSoon();
+        break;
+      case wire::Message::kTaken:
+        forwards_.Taken(Now(), message.taken());
+        FlushSoon();
         break;
       default:
         break;  // A later version may say more.
     }
   }
-}
-
-void GatewayLink::Start(const wire::ForwardRequest& request, std::string body) {
-  const uint64_t id = request.request();
-  const ReplicaServer* server = replicas_.Find(ReplicaId(request.replica()));
-  if (server == nullptr)
-    return Fail(id, false,
-                fmt::format("replica-{} does not serve on {}", request.replica(), options_.node));
-  auto [it, fresh] = forwards_.try_emplace(id);
-  if (!fresh) return;  // Said twice; the first is under way.
-  if (options_.traffic != nullptr)
-    it->second.traffic = options_.traffic->Begin(ReplicaId(request.replica()));
-  ++counters_.forwarded;
-  ++counters_.in_flight;
-  http::ClientRequest out{
-      .method = request.method(), .target = request.path(), .headers = {}, .body = std::move(body)};
-  for (const wire::Header& header : request.headers())
-    out.headers.emplace_back(header.name(), header.value());
-  EndHere(&out.headers);
-  if (request.timeout() > 0) out.timeout = Duration(request.timeout());
-  if (server->endpoint != nullptr) {
-    it->second.endpoint =
-        std::make_unique<EndpointExchange>(server->endpoint, options_.endpoint_request_done);
-    it->second.endpoint->Prepare(&out);
+  if (!pieces_) return;
+  if (const auto total = arrived_.Due()) {
+    wire::Message taken;
+    taken.mutable_taken()->set_bytes(*total);
+    Add(std::move(taken));
   }
-  it->second.call = server->client->Start(
-      std::move(out),
-      {.head = [this, id](int status,
-                          http::Headers headers) { Head(id, status, std::move(headers)); },
-       .body = [this, id](std::string piece) { Piece(id, std::move(piece), false); },
-       .done = [this, id](const Status& status) { Done(id, status); }});
-}
-
-void GatewayLink::Head(uint64_t request, int status, http::Headers headers) {
-  const auto it = forwards_.find(request);
-  if (it == forwards_.end()) return;
-  Forward& forward = it->second;
-  forward.traffic.Flowed();
-  EndHere(&headers);
-  if (forward.endpoint != nullptr) {
-    if (const Status ours = forward.endpoint->TakeHead(status, &headers); !ours.ok()) {
-      forward.call->Cancel();  // The rest of it is nobody's.
-      return Done(request, ours);
-    }
-  }
-  forward.status = status;
-  forward.headers = std::move(headers);
-}
-
-void GatewayLink::Piece(uint64_t request, std::string piece, bool last) {
-  const auto it = forwards_.find(request);
-  if (it == forwards_.end()) return;
-  Forward& forward = it->second;
-  forward.traffic.Flowed();
-  if (forward.endpoint != nullptr) forward.endpoint->TakePiece(piece);
-  // The head waits for the first piece, so that a short answer is one message.
-  if (!forward.head_sent) {
-    forward.head_sent = true;
-    wire::Message message;
-    auto* head = message.mutable_response_head();
-    head->set_request(request);
-    head->set_status(forward.status);
-    for (auto& [name, value] : forward.headers) {
-      auto* header = head->add_headers();
-      header->set_name(std::move(name));
-      header->set_value(std::move(value));
-    }
-    Add(std::move(message), std::move(piece));
-    piece.clear();
-    if (!last) return;
-  }
-  wire::Message message;
-  message.mutable_response_chunk()->set_request(request);
-  message.mutable_response_chunk()->set_last(last);
-  Add(std::move(message), std::move(piece));
-}
-
-void GatewayLink::Done(uint64_t request, const Status& status) {
-  const auto it = forwards_.find(request);
-  if (it == forwards_.end()) return;
-  if (status.ok()) {
-    Piece(request, "", true);
-    ++counters_.completed;
-    --counters_.in_flight;
-  } else {
-    Fail(request, it->second.head_sent, MessageOf(status));
-    --counters_.in_flight;
-  }
-  if (it->second.endpoint != nullptr) it->second.endpoint->End(status.ok());
-  // The call is what is calling us.
-  boost::asio::post(loop_, [call = std::shared_ptr(std::move(it->second.call))] {});
-  forwards_.erase(it);
-}
-
-void GatewayLink::Fail(uint64_t request, bool started, const std::string& message) {
-  ++counters_.failed;
-  wire::Message out;
-  auto* failed = out.mutable_response_failed();
-  failed->set_request(request);
-  failed->set_started(started);
-  failed->set_message(message);
-  Add(std::move(out));
-}
-
-void GatewayLink::Cancel(uint64_t request) {
-  const auto it = forwards_.find(request);
-  if (it == forwards_.end()) return;  // It ended meanwhile.
-  if (it->second.call != nullptr) it->second.call->Cancel();
-  forwards_.erase(it);
-  ++counters_.cancelled;
-  --counters_.in_flight;
-}
-
-void GatewayLink::CancelAll() {
-  while (!forwards_.empty()) Cancel(forwards_.begin()->first);
 }
 
 void GatewayLink::Add(wire::Message message) {
   *outbox_.add_messages() = std::move(message);
+  FlushSoon();
+}
+
+void GatewayLink::FlushSoon() {
   if (std::exchange(flush_posted_, true)) return;
   boost::asio::post(loop_, [this, alive = std::weak_ptr(alive_)] {
     if (!alive.expired()) Flush();
   });
 }
 
-void GatewayLink::Add(wire::Message message, std::string body) {
-  bodies_.push_back(std::move(body));
-  Add(std::move(message));
-}
-
 void GatewayLink::Flush() {
   flush_posted_ = false;
-  outbox_.set_version(wire::kProtocolVersion);
-  outbox_.set_sequence(++sequence_);
-  const bool sent = link_ != nullptr && link_->Send(outbox_, std::move(bodies_));
-  outbox_.Clear();
-  bodies_.clear();
-  // Pieces of an answer must not go missing: with the link full or gone, its requests end.
-  if (!sent) CancelAll();
+  for (bool more = true; more;) {
+    transport::Bodies bodies;
+    more = forwards_.Fill(Now(), &outbox_, &bodies);
+    if (outbox_.messages().empty()) return;
+    if (Send(&outbox_, std::move(bodies))) continue;
+    // Pieces of an answer must not go missing: with the link full or gone, its requests end.
+    return forwards_.CancelAll();
+  }
+}
+
+bool GatewayLink::Send(wire::Envelope* envelope, transport::Bodies bodies) {
+  envelope->set_version(wire::kProtocolVersion);
+  envelope->set_sequence(++sequence_);
+  envelope->set_incarnation(incarnation_);
+  const bool sent = link_ != nullptr && link_->Send(*envelope, std::move(bodies));
+  envelope->Clear();
+  return sent;
 }
 
 }  // namespace allot::agent

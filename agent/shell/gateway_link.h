@@ -1,13 +1,20 @@
 // One link to one gateway; see gateway_links.h.
+//
+//   dialling ─connected─► proving the path ─► saying hello ─LinkWelcome(linked)─► linked
+//      ▲                        │ only small messages pass        │ the gateway had given us up
+//      └────── backing off ◄────┴── silence, connection lost      └─► hello again, requests
+//      forgotten
 #pragma once
 
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
-#include <map>
 #include <memory>
 #include <string>
 
+#include "agent/shell/forwards.h"
 #include "agent/shell/gateway_links.h"
+#include "common/base/rng.h"
+#include "common/transport/path_proof.h"
 
 namespace allot::agent {
 
@@ -16,57 +23,51 @@ class GatewayLink {
   GatewayLink(boost::asio::io_context& loop, transport::Context& context,
               const GatewayLinks::Options& options, GatewayAddress address,
               const ServingReplicas& replicas, ForwardCounters& counters);
-  ~GatewayLink();
 
   const GatewayAddress& address() const { return address_; }
-  bool connected() const { return connected_; }
+  bool linked() const { return linked_; }
+  // The scheduler names this gateway, or does not. One that is not named is kept for as long as it
+  // answers: a scheduler that does not hear a gateway knows nothing of the path between it and us.
+  void SetNamed(bool named) { named_ = named; }
+  // Neither named nor answering: nothing is lost with it.
+  bool abandoned() const;
 
  private:
-  // A request between the gateway and a model server or endpoint.
-  struct Forward {
-    std::unique_ptr<http::Client::Call> call;
-    std::unique_ptr<EndpointExchange> endpoint;  // null: it is at a model server of this node
-    int status = 0;
-    http::Headers headers;
-    bool head_sent = false;
-    TrafficMeter::Request traffic;
-  };
-
   void Dial();
   void Redial(const std::string& why);
   void Tick();
+  void TickAfter(std::chrono::milliseconds pause);
+  void Connected();
+  void GoOn();  // with what is known of the path now
   void SayHello();
+  void Welcomed(const wire::LinkWelcome& welcome);
   void Receive(transport::ClientLink::Incoming in);
-  void Start(const wire::ForwardRequest& request, std::string body);
-  void Head(uint64_t request, int status, http::Headers headers);
-  void Cancel(uint64_t request);
-  void CancelAll();
-  void Piece(uint64_t request, std::string piece, bool last);
-  void Done(uint64_t request, const Status& status);
-  void Fail(uint64_t request, bool started, const std::string& message);
   void Add(wire::Message message);
-  void Add(wire::Message message, std::string body);
+  void FlushSoon();
   void Flush();
+  bool Send(wire::Envelope* envelope, transport::Bodies bodies);
 
   boost::asio::io_context& loop_;
   transport::Context& context_;
   const GatewayLinks::Options& options_;
-  GatewayAddress address_;
-  const ServingReplicas& replicas_;
-  ForwardCounters& counters_;
+  const GatewayAddress address_;
+  Rng rng_;
 
   std::unique_ptr<transport::ClientLink> link_;
-  bool connected_ = false;
-  uint64_t sequence_ = 0;
-  std::chrono::steady_clock::time_point heard_;
+  bool connected_ = false, linked_ = false, named_ = true;
+  uint64_t incarnation_ = 0, token_ = 0, sequence_ = 0;
+  std::chrono::steady_clock::time_point heard_;      // on this connection, or when it was dialled
+  std::chrono::steady_clock::time_point linked_at_;  // when we were last linked; 0: never
   std::chrono::milliseconds backoff_;
   boost::asio::steady_timer timer_;
-  std::map<uint64_t, Forward> forwards_;
+  transport::PathProof proof_;
+  transport::PieceCounter arrived_;
+  bool pieces_ = false;  // the gateway takes pieces, gives credit and wants acknowledgements
 
-  // What is ready is sent in one envelope at the end of the loop's turn.
+  // What is ready is sent in as few envelopes as may be at the end of the loop's turn.
   wire::Envelope outbox_;
-  transport::Bodies bodies_;
   bool flush_posted_ = false;
+  Forwards forwards_;
   // Callbacks that outlive this object or a dial find it expired.
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);
 };

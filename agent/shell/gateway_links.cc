@@ -1,8 +1,10 @@
 #include "agent/shell/gateway_links.h"
 
 #include <algorithm>
+#include <boost/asio/post.hpp>
 
 #include "agent/shell/gateway_link.h"
+#include "common/base/logging.h"
 
 namespace allot::agent {
 
@@ -39,27 +41,50 @@ const ReplicaServer* ServingReplicas::Find(ReplicaId id) const {
 
 GatewayLinks::GatewayLinks(boost::asio::io_context& loop, transport::Context& context,
                            Options options)
-    : loop_(loop), context_(context), options_(std::move(options)), replicas_(loop) {}
+    : loop_(loop), context_(context), options_(std::move(options)), replicas_(loop) {
+  // From within the link that is to go, so on the next turn.
+  options_.abandoned = [this] {
+    boost::asio::post(loop_, [this, alive = std::weak_ptr(alive_)] {
+      if (!alive.expired()) Sweep();
+    });
+  };
+}
 
 GatewayLinks::~GatewayLinks() = default;
 
-void GatewayLinks::SetGateways(const std::vector<GatewayAddress>& gateways) {
-  std::map<std::string, std::unique_ptr<GatewayLink>> kept;
+void GatewayLinks::SetGateways(const std::vector<GatewayAddress>& gateways,
+                               const std::optional<std::vector<std::string>>& enrolled) {
+  for (auto& [endpoint, link] : links_) link->SetNamed(false);
   for (const GatewayAddress& address : gateways) {
-    auto it = links_.find(address.endpoint);
-    if (it != links_.end() && it->second->address() == address) {
-      kept.emplace(address.endpoint, std::move(it->second));
-    } else {
-      kept.emplace(address.endpoint, std::make_unique<GatewayLink>(loop_, context_, options_,
-                                                                   address, replicas_, counters_));
-    }
+    std::unique_ptr<GatewayLink>& link = links_[address.endpoint];
+    if (link == nullptr || link->address() != address)
+      link =
+          std::make_unique<GatewayLink>(loop_, context_, options_, address, replicas_, counters_);
+    link->SetNamed(true);
   }
-  links_ = std::move(kept);
+  if (enrolled.has_value()) {
+    std::erase_if(links_, [&enrolled](const auto& entry) {
+      const std::string& key = entry.second->address().public_key;
+      if (std::find(enrolled->begin(), enrolled->end(), key) != enrolled->end()) return false;
+      SPDLOG_WARN("dropped the gateway endpoint={}: its key is enrolled no more", entry.first);
+      return true;
+    });
+  }
+  Sweep();
 }
 
-size_t GatewayLinks::connected() const {
-  return static_cast<size_t>(std::count_if(
-      links_.begin(), links_.end(), [](const auto& link) { return link.second->connected(); }));
+void GatewayLinks::Sweep() {
+  std::erase_if(links_, [](const auto& entry) {
+    if (!entry.second->abandoned()) return false;
+    SPDLOG_INFO("dropped the gateway endpoint={}: it is not named and does not answer",
+                entry.first);
+    return true;
+  });
+}
+
+size_t GatewayLinks::linked() const {
+  return static_cast<size_t>(std::count_if(links_.begin(), links_.end(),
+                                           [](const auto& link) { return link.second->linked(); }));
 }
 
 }  // namespace allot::agent

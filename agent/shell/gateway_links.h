@@ -1,10 +1,11 @@
 // The node's links to gateways, and the requests that travel over them to model servers.
 //
-// One DEALER link to each gateway the scheduler names, redialled with backoff for as long as it is
-// named. A ForwardRequest becomes an HTTP request to the replica's model server on loopback, or to
-// the endpoint behind the replica's device; its
-// answer goes back piece by piece as it is produced. CancelRequest, or the link going down, closes
-// the connection to the model server at once, which is how a model server learns to stop.
+// One DEALER link to each gateway the scheduler names, redialled with backoff. A link ends when its
+// gateway is neither named nor answers, or when its key is enrolled no more: that the scheduler
+// does not hear a gateway cuts nothing that works. A ForwardRequest becomes an HTTP request to the
+// replica's model server on loopback, or to the endpoint behind the replica's device; its answer
+// goes back piece by piece as it is produced. CancelRequest, or the link going down, closes the
+// connection to the model server at once, which is how a model server learns to stop.
 // docs/protocol.md, "Gateways". All on the loop's thread.
 #pragma once
 
@@ -12,6 +13,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +22,7 @@
 #include "agent/shell/traffic.h"
 #include "common/http/client.h"
 #include "common/transport/link.h"
+#include "common/transport/path_proof.h"
 
 namespace allot::agent {
 
@@ -58,28 +61,37 @@ class GatewayLinks {
     transport::KeyPair keys;
     EndpointExchange::Done endpoint_request_done = nullptr;
     TrafficMeter* traffic = nullptr;  // told of every request; outlives the links
+    transport::PathProof::Patience path_patience = {};
+    std::function<void()> abandoned = nullptr;  // of the links, for GatewayLinks itself
   };
   GatewayLinks(boost::asio::io_context& loop, transport::Context& context, Options options);
   ~GatewayLinks();
 
-  // Links to those no longer named are dropped, and their requests with them.
-  void SetGateways(const std::vector<GatewayAddress>& gateways);
+  // `enrolled`: keys of all that may be gateways at all, if the scheduler tells. Links to those no
+  // longer named are kept for as long as they answer, unless their key is not among these: whoever
+  // revoked it wants it cut.
+  void SetGateways(const std::vector<GatewayAddress>& gateways,
+                   const std::optional<std::vector<std::string>>& enrolled = std::nullopt);
   // `endpoint`: what a remote replica leased.
   void SetServing(const ReplicaServing& serving,
                   std::shared_ptr<const EndpointLease> endpoint = nullptr) {
     replicas_.Set(serving, std::move(endpoint));
   }
 
-  size_t connected() const;
+  size_t size() const { return links_.size(); }  // gateways that are dialled
+  size_t linked() const;
   const ForwardCounters& counters() const { return counters_; }
 
  private:
+  void Sweep();
+
   boost::asio::io_context& loop_;
   transport::Context& context_;
   Options options_;
   ServingReplicas replicas_;
   ForwardCounters counters_;
   std::map<std::string, std::unique_ptr<GatewayLink>> links_;  // by endpoint
+  std::shared_ptr<int> alive_ = std::make_shared<int>(0);      // for what is posted
 };
 
 }  // namespace allot::agent

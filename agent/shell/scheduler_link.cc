@@ -1,6 +1,7 @@
 #include "agent/shell/scheduler_link.h"
 
 #include <boost/asio/post.hpp>
+#include <random>
 
 #include "common/base/logging.h"
 #include "common/wire/codec.h"
@@ -8,7 +9,12 @@
 namespace allot::agent {
 namespace {
 
-constexpr size_t kEnvelopeBytes = 8 << 20;  // a larger batch leaves at once
+constexpr size_t kEnvelopeBytes = 256 << 10;  // a larger batch leaves at once
+constexpr auto kLookEvery = std::chrono::milliseconds(100);
+
+Duration Now() {
+  return std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now().time_since_epoch());
+}
 
 }  // namespace
 
@@ -18,7 +24,10 @@ SchedulerLink::SchedulerLink(boost::asio::io_context& loop, transport::Context& 
       context_(context),
       options_(std::move(options)),
       handlers_(std::move(handlers)),
-      endpoints_(loop, options_.endpoints) {}
+      endpoints_(loop, options_.endpoints),
+      proof_(options_.path_patience),
+      proof_timer_(loop),
+      rng_((uint64_t{std::random_device()()} << 32) ^ std::random_device()()) {}
 
 SchedulerLink::~SchedulerLink() = default;
 
@@ -29,7 +38,7 @@ void SchedulerLink::TakeCounters() {
   counters_.envelopes_out += more.envelopes_out;
   counters_.bytes_in += more.bytes_in;
   counters_.bytes_out += more.bytes_out;
-  counters_.undecodable += more.dropped_garbage;
+  counters_.undecodable += more.dropped_garbage + more.dropped_unreadable;
 }
 
 SchedulerLink::Counters SchedulerLink::counters() const {
@@ -40,14 +49,15 @@ SchedulerLink::Counters SchedulerLink::counters() const {
   all.envelopes_out += more.envelopes_out;
   all.bytes_in += more.bytes_in;
   all.bytes_out += more.bytes_out;
-  all.undecodable += more.dropped_garbage;
+  all.undecodable += more.dropped_garbage + more.dropped_unreadable;
   return all;
 }
 
 void SchedulerLink::Dial() {
   TakeCounters();
   link_.reset();
-  up_ = false;
+  up_ = connected_ = false;
+  proof_timer_.cancel();
   outbox_.Clear();
   outbox_bytes_ = 0;
   sent_ = received_ = 0;
@@ -66,12 +76,7 @@ void SchedulerLink::Connect(const std::string& address) {
   options.keys = options_.keys;
   transport::ClientLink::Handlers handlers;
   handlers.message = [this](transport::ClientLink::Incoming in) { Receive(std::move(in)); };
-  handlers.connected = [this] {
-    up_ = true;
-    endpoints_.Worked();
-    SPDLOG_INFO("connected to the scheduler endpoint={}", dialled_);
-    handlers_.up();
-  };
+  handlers.connected = [this] { Connected(); };
   handlers.disconnected = [this](const std::string& why) { Lost(why); };
   auto link = transport::ClientLink::Dial(context_, loop_, std::move(options), std::move(handlers));
   if (link.ok()) {
@@ -83,8 +88,45 @@ void SchedulerLink::Connect(const std::string& address) {
   });
 }
 
+void SchedulerLink::Connected() {
+  connected_ = true;
+  SPDLOG_INFO("connected to the scheduler endpoint={}", dialled_);
+  wire::Envelope probe;
+  *probe.add_messages()->mutable_path_probe() = proof_.Begin(Now(), rng_.Next());
+  SendNow(std::move(probe));
+  ProvePath();
+}
+
+void SchedulerLink::ProvePath() {
+  if (up_ || !connected_) return;
+  switch (proof_.Look(Now())) {
+    case transport::PathProof::State::kAsking:
+      proof_timer_.expires_after(kLookEvery);
+      proof_timer_.async_wait([this](const boost::system::error_code& error) {
+        if (!error) ProvePath();
+      });
+      return;
+    case transport::PathProof::State::kLargeLost:
+      SPDLOG_ERROR("not registered endpoint={}: {}", dialled_, transport::kLargeLost);
+      return Lost(std::string(transport::kLargeLost));
+    case transport::PathProof::State::kProven:
+    case transport::PathProof::State::kNotSpoken:
+      proof_timer_.cancel();
+      endpoints_.Worked();
+      up_ = true;
+      return handlers_.up();
+  }
+}
+
+void SchedulerLink::SendNow(wire::Envelope envelope) {
+  envelope.set_version(wire::kProtocolVersion);
+  envelope.set_term(term_);
+  envelope.set_sequence(++sent_);
+  if (!link_ || !link_->Send(envelope)) ++counters_.undelivered;
+}
+
 void SchedulerLink::Lost(const std::string& why) {
-  up_ = false;
+  up_ = connected_ = false;
   SPDLOG_WARN("no link to the scheduler endpoint={} why=\"{}\"", endpoints_.Text(), why);
   handlers_.down(why);
 }
@@ -107,6 +149,15 @@ void SchedulerLink::Receive(transport::ClientLink::Incoming in) {
   received_ = envelope.sequence();
   bool said = false;
   for (const wire::Message& message : envelope.messages()) {
+    if (message.has_path_echo()) {
+      if (auto next = proof_.Echoed(Now(), message.path_echo())) {
+        wire::Envelope probe;
+        *probe.add_messages()->mutable_path_probe() = *std::move(next);
+        SendNow(std::move(probe));
+      }
+      if (proof_.Look(Now()) == transport::PathProof::State::kProven) ProvePath();
+      continue;
+    }
     if (message.has_read_log()) {
       handlers_.read_log(message.read_log());
       continue;
@@ -145,10 +196,7 @@ wire::Message* SchedulerLink::Add() {
 
 void SchedulerLink::Flush() {
   if (outbox_.messages().empty()) return;
-  outbox_.set_version(wire::kProtocolVersion);
-  outbox_.set_term(term_);
-  outbox_.set_sequence(++sent_);
-  if (!link_ || !link_->Send(outbox_)) ++counters_.undelivered;
+  SendNow(std::move(outbox_));
   outbox_.Clear();
   outbox_bytes_ = 0;
 }

@@ -1,6 +1,9 @@
 // The link to the scheduler: dialling, envelopes, terms. When to dial again is the core's decision,
 // where is ours: each dial goes to the next place of `endpoints` (transport/endpoints.h).
 //
+// A connection counts as up when the path has carried a large message each way: a node that can
+// only be heard must not be given work (common/transport/path_proof.h).
+//
 // Everything said in one turn of the loop leaves as one envelope. Loop thread only.
 #pragma once
 
@@ -9,10 +12,13 @@
 #include <string>
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
 
+#include "common/base/rng.h"
 #include "common/model/messages.h"
 #include "common/transport/endpoints.h"
 #include "common/transport/link.h"
+#include "common/transport/path_proof.h"
 
 namespace allot::agent {
 
@@ -22,6 +28,7 @@ class SchedulerLink {
     std::vector<std::string> endpoints;  // tcp://host:port, at least one
     std::string public_key;
     transport::KeyPair keys;
+    transport::PathProof::Patience path_patience = {};
   };
   struct Handlers {
     std::function<void()> up;
@@ -58,6 +65,9 @@ class SchedulerLink {
   void Connect(const std::string& address);
   void Receive(transport::ClientLink::Incoming in);
   void Lost(const std::string& why);
+  void Connected();
+  void ProvePath();  // looks how far it is, now and again until it is decided
+  void SendNow(wire::Envelope envelope);
   wire::Message* Add();
   void Flush();
   void TakeCounters();
@@ -69,6 +79,10 @@ class SchedulerLink {
   transport::Endpoints endpoints_;
   std::string dialled_;
   std::unique_ptr<transport::ClientLink> link_;
+  transport::PathProof proof_;
+  boost::asio::steady_timer proof_timer_;
+  bool connected_ = false;
+  Rng rng_;  // nonces
   bool up_ = false;
   uint64_t term_ = 0, sent_ = 0, received_ = 0;
   Counters counters_;

@@ -60,6 +60,10 @@ std::string DeploymentsText(const std::vector<DeploymentView>& deployments) {
       replicas.Add({r.id, d.name, r.node, r.phase, Devices(r.devices), LeastIsolation(r.devices),
                     AnyEmulated(r.devices) ? "emulated" : " ", PerHour(r.price_usd_per_hour),
                     std::to_string(r.restarts), r.message});
+    for (const ReplicaView& r : d.replicas)
+      for (const std::string& gateway : r.unreached_by)
+        waiting += fmt::format("{}: the gateway {} does not reach {}, where {} is\n", d.name,
+                               gateway, r.node, r.id);
     for (const WaitingGroup& w : d.waiting)
       waiting += fmt::format("{}: {} of group {} wait; `allot explain {}` tells why\n", d.name,
                              w.count, w.group, d.name);

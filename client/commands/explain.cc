@@ -106,6 +106,12 @@ std::string DeploymentText(const DeploymentView& d) {
     out += fmt::format("{} of group {} wait:\n", group.count, group.group) +
            ReasonLines(group.reasons);
   for (const ReplicaView& replica : d.replicas)
+    for (const std::string& gateway : replica.unreached_by)
+      out += fmt::format(
+          "the gateway {} does not reach {}, where {} is: requests there cannot be served by it; "
+          "see `allot doctor {}`\n",
+          gateway, replica.node, replica.id, replica.node);
+  for (const ReplicaView& replica : d.replicas)
     if (!replica.message.empty())
       out += fmt::format(
           "{} on {} is {}{}: {}\n", replica.id, replica.node, replica.phase,

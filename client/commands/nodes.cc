@@ -55,6 +55,9 @@ std::string NodesText(const std::vector<NodeView>& nodes) {
                           n.name, n.devices_quarantined, n.name);
     for (const std::string& why : n.unfit)
       held += fmt::format("{}: starts nothing now: {}\n", n.name, why);
+    for (const std::string& gateway : n.unreached_by)
+      held += fmt::format("{}: the gateway {} does not reach it; see `allot doctor {}`\n", n.name,
+                          gateway, n.name);
   }
   // A host's kind of loss is mostly that of all its like: told once, with whose it is.
   std::vector<std::pair<std::string, std::string>> losses;  // what, whose

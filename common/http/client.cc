@@ -135,6 +135,15 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
     Drop();
   }
 
+  void Hold(bool held) {
+    if (over_ || held_ == held) return;
+    held_ = held;
+    if (held) return;
+    if (head_given_) deadline_ = Clock::now() + idle_timeout_;
+    ArmTimer();
+    if (std::exchange(read_due_, false)) Read();
+  }
+
  private:
   void Drop() {  // Closes at once: that is how the server learns that nobody waits any more.
     timer_.cancel();
@@ -217,6 +226,10 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   }
 
   void Read() {
+    if (held_) {
+      read_due_ = true;
+      return;
+    }
     connection_->ReadSome(
         [self = shared_from_this(), connection = connection_](const error_code& error, size_t got) {
           if (self->over_ || self->connection_ != connection) return;
@@ -296,6 +309,7 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
     timer_.expires_at(deadline_);
     timer_.async_wait([self = shared_from_this()](const error_code& error) {
       if (error || self->over_) return;
+      if (self->held_) return;  // Armed anew when it is let go.
       if (Clock::now() < self->deadline_) return self->ArmTimer();
       self->TimedOut();
     });
@@ -327,6 +341,7 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   std::optional<ResponseParser> parser_;
   std::string pending_;  // received and not yet parsed
   bool reused_ = false, received_ = false, written_ = false, head_given_ = false, over_ = false;
+  bool held_ = false, read_due_ = false;  // a read is to follow when it is let go
 };
 
 class CallHandle final : public Client::Call {
@@ -334,6 +349,7 @@ class CallHandle final : public Client::Call {
   explicit CallHandle(std::shared_ptr<Exchange> exchange) : exchange_(std::move(exchange)) {}
   ~CallHandle() override { exchange_->Cancel(); }
   void Cancel() override { exchange_->Cancel(); }
+  void Hold(bool held) override { exchange_->Hold(held); }
 
  private:
   const std::shared_ptr<Exchange> exchange_;

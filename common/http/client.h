@@ -33,6 +33,9 @@ class Client {
    public:
     virtual ~Call() = default;
     virtual void Cancel() = 0;
+    // While held nothing more is read, and TCP holds the server back; a piece that had been read
+    // may still come. The time it lasts counts as nobody's silence.
+    virtual void Hold(bool held) = 0;
   };
 
   Client(boost::asio::io_context& loop, std::string host_port, size_t idle_connections_max = 32);

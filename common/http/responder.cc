@@ -13,7 +13,7 @@ class SessionResponder final : public Responder {
   explicit SessionResponder(std::weak_ptr<Session> session) : session_(std::move(session)) {}
 
   ~SessionResponder() override {
-    on_gone_ = nullptr;
+    on_gone_ = on_room_ = nullptr;
     if (stage_ == Stage::kWaiting) {
       const auto session = session_.lock();
       const Status why = Internal("the request was not answered");
@@ -69,6 +69,15 @@ class SessionResponder final : public Responder {
     return session ? session->backlog() : 0;
   }
 
+  void OnRoom(std::function<void()> callback) override {
+    if (stage_ != Stage::kDone) on_room_ = std::move(callback);
+  }
+
+  void Room() {
+    // A copy: what is called may end the answer, and the callback with it.
+    if (const auto callback = on_room_) callback();
+  }
+
   void ClientGone() {
     if (stage_ == Stage::kDone) return;
     if (auto callback = std::exchange(on_gone_, nullptr)) callback();
@@ -78,11 +87,11 @@ class SessionResponder final : public Responder {
   enum class Stage { kWaiting, kStreaming, kDone };
   void Complete() {
     stage_ = Stage::kDone;
-    on_gone_ = nullptr;
+    on_gone_ = on_room_ = nullptr;
   }
 
   const std::weak_ptr<Session> session_;
-  std::function<void()> on_gone_;
+  std::function<void()> on_gone_, on_room_;
   Stage stage_ = Stage::kWaiting;
 };
 
@@ -95,6 +104,10 @@ ResponderPtr MakeResponder(const std::shared_ptr<Session>& session,
 
 void TellClientGone(const std::weak_ptr<SessionResponder>& responder) {
   if (const auto alive = responder.lock()) alive->ClientGone();
+}
+
+void TellRoom(const std::weak_ptr<SessionResponder>& responder) {
+  if (const auto alive = responder.lock()) alive->Room();
 }
 
 }  // namespace allot::http

@@ -74,6 +74,9 @@ class Responder {
   virtual void OnClientGone(std::function<void()> callback) = 0;
   // Bytes written and not yet taken by the socket: slow clients are the caller's to bound.
   virtual size_t Backlog() const = 0;
+  // Called whenever the socket has taken something of the backlog, for as long as there is an
+  // answer to write. Never called from within another call.
+  virtual void OnRoom(std::function<void()> callback) = 0;
 };
 using ResponderPtr = std::shared_ptr<Responder>;
 using Handler = std::function<void(Request, ResponderPtr)>;

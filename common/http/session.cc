@@ -498,7 +498,9 @@ void Session::ArmWrite() {
     self->writing_ = false;
     if (self->closed()) return;
     if (error) return self->Fail();
+    const size_t before = self->backlog_;
     self->FlushQueue();
+    if (self->phase_ == Phase::kAnswering && self->backlog_ < before) TellRoom(self->responder_);
   });
 }
 

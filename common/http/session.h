@@ -137,5 +137,6 @@ class Session : public std::enable_shared_from_this<Session> {
 ResponderPtr MakeResponder(const std::shared_ptr<Session>& session,
                            std::weak_ptr<SessionResponder>* weak);
 void TellClientGone(const std::weak_ptr<SessionResponder>& responder);
+void TellRoom(const std::weak_ptr<SessionResponder>& responder);
 
 }  // namespace allot::http

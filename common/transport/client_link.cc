@@ -147,7 +147,7 @@ class ClientLink::Impl : public std::enable_shared_from_this<ClientLink::Impl> {
       Incoming incoming;
       uint32_t other_version = 0;
       if (result == ReceiveResult::kGarbage ||
-          !ParseEnvelope(frames.envelope, &incoming.envelope, &other_version)) {
+          !ParseEnvelope(&frames, &incoming.envelope, &counters_, &other_version)) {
         ++(other_version == 0 ? counters_.dropped_garbage : counters_.dropped_version);
         if (other_version != 0)
           NoteOtherVersion(fmt::format("the program at {}", endpoint_), other_version);

@@ -1,5 +1,6 @@
 #include "common/transport/context.h"
 
+#include <algorithm>
 #include <utility>
 #include <zmq.hpp>
 

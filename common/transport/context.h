@@ -13,6 +13,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -46,7 +47,6 @@ class Context {
   const ZapCounters& zap() const;
   // Of the last reading of the allow list; not OK: nobody is admitted, and why. Any thread.
   Status allow_list_status() const;
-
   // Peers to admit beside the allow list, whose names and keys win; in place of the earlier ones.
   // Whoever is not among them any more is heard no more. Any thread. CHECKed: there is a handler.
   void SetLearned(std::vector<AllowedPeer> peers);

@@ -1,9 +1,12 @@
 #include "common/transport/frames.h"
 
+#include <google/protobuf/stubs/logging.h>
+
 #include <charconv>
 #include <limits>
 #include <utility>
 
+#include "common/transport/text_fields.h"
 #include "common/transport/version.h"
 #include "common/wire/codec.h"
 
@@ -60,6 +63,11 @@ Status CheckEndpoint(const std::string& endpoint) {
 SendResult SendFrames(zmq::socket_t& socket, const std::string* peer,
                       const wire::Envelope& envelope, Bodies bodies, int64_t frame_bytes_max,
                       LinkCounters* counters) {
+  if (!TextIsSound(envelope)) {
+    wire::Envelope mended = envelope;
+    MendText(&mended);
+    return SendFrames(socket, peer, mended, std::move(bodies), frame_bytes_max, counters);
+  }
   const size_t limit = static_cast<size_t>(frame_bytes_max);
   const size_t envelope_size = envelope.ByteSizeLong();
   size_t total = 0;
@@ -127,13 +135,22 @@ ReceiveResult ReceiveFrames(zmq::socket_t& socket, bool router, Frames* frames,
   return ReceiveResult::kMessage;
 }
 
-bool ParseEnvelope(const zmq::message_t& frame, wire::Envelope* envelope, uint32_t* other_version) {
+bool ParseEnvelope(Frames* frames, wire::Envelope* envelope, LinkCounters* counters,
+                   uint32_t* other_version) {
   *other_version = 0;
+  const zmq::message_t& frame = frames->envelope;
+  const std::string_view bytes(frame.data<char>(), frame.size());
+  // Protobuf would write a line for each field that is not UTF-8; a peer could fill a disk with it.
+  const google::protobuf::LogSilencer quiet;
+  size_t lost = 0;
   if (frame.size() < std::numeric_limits<int32_t>::max() &&
-      envelope->ParseFromArray(frame.data(), static_cast<int>(frame.size())) &&
-      envelope->version() == wire::kProtocolVersion)
+      (envelope->ParseFromArray(frame.data(), static_cast<int>(frame.size())) ||
+       SalvageEnvelope(bytes, envelope, &frames->bodies, &lost)) &&
+      envelope->version() == wire::kProtocolVersion) {
+    counters->dropped_unreadable += lost;
     return true;
-  const uint32_t version = VersionOf({frame.data<char>(), frame.size()});
+  }
+  const uint32_t version = VersionOf(bytes);
   if (version != wire::kProtocolVersion) *other_version = version;
   return false;
 }

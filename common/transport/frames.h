@@ -28,8 +28,10 @@ ReceiveResult ReceiveFrames(zmq::socket_t& socket, bool router, Frames* frames,
                             LinkCounters* counters);
 
 // False: not an envelope of this protocol version; `other_version` is then the one it is of, 0 if
-// it is none at all.
-bool ParseEnvelope(const zmq::message_t& frame, wire::Envelope* envelope, uint32_t* other_version);
+// it is none at all. Messages in it that cannot be read are dropped with their bodies and counted;
+// the others are there.
+bool ParseEnvelope(Frames* frames, wire::Envelope* envelope, LinkCounters* counters,
+                   uint32_t* other_version);
 
 // Options every socket of ours has. They throw zmq::error_t.
 void SetCommonOptions(zmq::socket_t& socket, const KeyPair& keys, int64_t message_bytes_max,

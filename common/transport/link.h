@@ -2,8 +2,10 @@
 //
 // A socket belongs to the thread that runs its io_context; all calls and callbacks happen there.
 // Envelopes travel as the first frame; bodies are further frames, moved and never copied.
-// Received garbage (not an envelope) is dropped and counted. So is an envelope of another protocol
-// version; the log says which side is to be upgraded, and a server tells its version back.
+// Received garbage (not an envelope) is dropped and counted; a message that cannot be read costs
+// itself and its body, not those that came with it. Text that is not UTF-8 is mended when it is sent
+// (text_fields.h). An envelope of another protocol version is dropped and counted too; the log says
+// which side is to be upgraded, and a server tells its version back.
 //
 // No call blocks. An envelope whose version is 0 is sent with ours. message_bytes_max holds for
 // each frame (the envelope, each body): Send refuses a longer one, and a peer that sends one is
@@ -29,6 +31,7 @@ struct LinkCounters {
   uint64_t envelopes_in = 0, envelopes_out = 0, bytes_in = 0, bytes_out = 0;
   uint64_t dropped_garbage = 0;     // not an envelope, name not proven
   uint64_t dropped_version = 0;     // of another version of the protocol: see version.h
+  uint64_t dropped_unreadable = 0;  // messages in envelopes that else could be read
   uint64_t dropped_revoked = 0;     // of peers whose key is not in the allow list any more
   uint64_t dropped_unroutable = 0;  // the peer is gone (EHOSTUNREACH) or its queue is full (EAGAIN)
   uint64_t dropped_oversize = 0;    // a frame over message_bytes_max was to be sent

@@ -182,7 +182,7 @@ class ServerLink::Impl : public std::enable_shared_from_this<ServerLink::Impl> {
       incoming->address = PlainHost(from);
     if (!StillAllowed(*id)) return Verdict::kRevoked;
     uint32_t other_version = 0;
-    if (!ParseEnvelope(frames.envelope, &incoming->envelope, &other_version)) {
+    if (!ParseEnvelope(&frames, &incoming->envelope, &counters_, &other_version)) {
       if (other_version == 0) return Verdict::kGarbage;
       NoteOtherVersion(fmt::format("{} ({})", id->name, RoleName(id->role)), other_version);
       return Verdict::kOtherVersion;

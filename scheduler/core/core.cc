@@ -101,8 +101,9 @@ class Core::Impl {
   void On(const DeviceServiceRequested& e, Effects& out) { quarantine.Request(e, out); }
   void On(const AgentSaid& e, Effects& out) { nodes.Heard(e.node, e.message, out); }
   void On(const GatewaysChanged& e, Effects& out) {
-    if (e.gateways == ledger.gateways) return;
+    if (e.gateways == ledger.gateways && e.keys == ledger.gateway_keys) return;
     ledger.gateways = e.gateways;
+    ledger.gateway_keys = e.keys;
     nodes.TellGateways(out);
   }
   void On(const PolicyApplied& e, Effects& out) {

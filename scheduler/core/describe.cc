@@ -203,7 +203,10 @@ class Teller {
     for (const RouteDeployment& d : c.table->deployments) {
       text += fmt::format(" {}:", d.name);
       for (const RouteReplica& r : d.replicas)
-        text += fmt::format(" {}@{}{}", ToString(r.id), r.node, r.ready ? "=ready" : "");
+        text += fmt::format(" {}@{}{}", ToString(r.id), r.node,
+                            r.ready     ? "=ready"
+                            : r.unheard ? "=unheard"
+                                        : "");
     }
     return text;
   }
@@ -238,8 +241,8 @@ class Teller {
     return fmt::format("StartReplica {} {}", node_, ToString(m.id));
   }
   std::string operator()(const StopReplica& m) const {
-    std::string text = fmt::format("StopReplica {} {} grace={}", node_, ToString(m.id),
-                                   FormatDuration(m.grace));
+    std::string text =
+        fmt::format("StopReplica {} {} grace={}", node_, ToString(m.id), FormatDuration(m.grace));
     if (m.drain > Duration{}) text += fmt::format(" drain={}", FormatDuration(m.drain));
     return text;
   }

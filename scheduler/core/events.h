@@ -45,7 +45,8 @@ struct DeviceServiceRequested {
   ReplyToken token = 0; std::string node, device; bool in_service = false; std::string user;
 };
 struct AgentSaid { std::string node; AgentMessage message; };  // node: the name its key proves
-struct GatewaysChanged { std::vector<GatewayAddress> gateways; };
+// `keys`: of all that are enrolled as gateways, heard or not; absent: not known.
+struct GatewaysChanged { std::vector<GatewayAddress> gateways; std::optional<std::vector<std::string>> keys = std::nullopt; };
 
 using Event = std::variant<Restarted, ClockTicked, JobSubmitted, JobCancelRequested, DeploymentApplied,
                            DeploymentDeleteRequested, PolicyApplied, NodeDrainRequested,

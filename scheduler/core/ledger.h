@@ -94,6 +94,7 @@ class Ledger {
   std::deque<Assigned> assigned;
   absl::flat_hash_map<std::pair<JobId, Attempt>, std::set<uint32_t>> acknowledged;  // ranks
   std::vector<GatewayAddress> gateways;
+  std::optional<std::vector<std::string>> gateway_keys;  // of all that are enrolled
   std::set<std::string> deployments_dirty;    // to be reconciled in this step
   std::set<std::string> deployments_rolling;  // have outdated replicas that wait to be replaced
   std::set<std::string> routes_dirty;         // what gateways see of them may have changed

@@ -243,6 +243,7 @@ void NodeMachine::Welcome(const NodeState& node, Effects& out) {
   allot::Welcome welcome{node.registration,       node.epoch,
                          ledger_.state().term(),  ledger_.options().heartbeat_every,
                          ledger_.options().lease, ledger_.gateways};
+  welcome.gateway_keys = ledger_.gateway_keys;
   welcome.instance = node.info->instance;
   out.commands.push_back(SendToAgent{node.info->name, std::move(welcome)});
 }

@@ -53,9 +53,13 @@ std::optional<RouteDeployment> RouteKeeper::Build(const std::string& name) const
     const NodeState& node = *state.FindNode(replica.placement.node);
     if (replica.stopping || !node.alive) continue;
     const auto status = ledger_.replica_status.find(id);
-    const bool ready =
-        status != ledger_.replica_status.end() && status->second.phase == ReplicaPhase::kReady;
-    route.replicas.push_back(RouteOf(replica, node, ledger_.PriceNow(replica), ready));
+    const bool heard = status != ledger_.replica_status.end();
+    const bool ready = heard && status->second.phase == ReplicaPhase::kReady;
+    RouteReplica& row =
+        route.replicas.emplace_back(RouteOf(replica, node, ledger_.PriceNow(replica), ready));
+    // After a restart all nodes are still to be heard, and their replicas serve meanwhile.
+    const NodeLink* link = ledger_.FindLink(node.id);
+    row.unheard = !heard && (link == nullptr || !link->registered);
   }
   return route;
 }

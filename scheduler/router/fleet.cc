@@ -98,7 +98,10 @@ void Fleet::TakeReplica(Deployment& deployment, const RouteReplica& row) {
   Replica& replica = *entry;
   if (replica.listed || replica.deployment != &deployment) return;
   replica.listed = true;
+  // A scheduler that has just begun knows of no replica whether it is ready; we did.
+  const bool ready = row.ready || (row.unheard && replica.facts.ready);
   replica.facts = row;
+  replica.facts.ready = ready;
   replica.facts.concurrency = std::max(row.concurrency, 1u);
   replica.group = GroupOf(deployment, row);
   replica.slot = static_cast<uint32_t>(deployment.slots.size());
@@ -108,7 +111,7 @@ void Fleet::TakeReplica(Deployment& deployment, const RouteReplica& row) {
   Slot slot;
   slot.in_flight = static_cast<uint32_t>(replica.flights.size());
   slot.concurrency = replica.facts.concurrency;
-  slot.ready = row.ready;
+  slot.ready = ready;
   slot.linked = node.linked;
   slot.group = replica.group;
   slot.price = row.price;

@@ -23,6 +23,17 @@ class AgentConnections {
     speaking_peer_.clear();
   }
   void Bind(const std::string& node, const std::string& peer) { peers_[node] = peer; }
+  // As Bind, unless the node speaks from a connection that is younger: a dead one delivers what it
+  // had on its way when the path heals, and must not draw to itself what the living one waits for.
+  // `older`: did the first connection begin before the second? False: it is too old.
+  template <class Older>
+  bool BindUnlessOlder(const std::string& node, const std::string& peer, const Older& older) {
+    const auto [it, fresh] = peers_.try_emplace(node, peer);
+    if (fresh || it->second == peer) return true;
+    if (older(peer, it->second)) return false;
+    it->second = peer;
+    return true;
+  }
 
   // `peer` is no way to `node` any more.
   void Unbind(const std::string& node, const std::string& peer) {

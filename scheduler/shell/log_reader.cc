@@ -1,12 +1,15 @@
 #include "scheduler/shell/log_reader.h"
 
+#include <algorithm>
 #include <boost/asio/steady_timer.hpp>
 #include <utility>
 
 namespace allot::scheduler {
 namespace {
 
-constexpr uint32_t kPieceBytes = 256 << 10;
+constexpr uint32_t kPieceBytesMax = 256 << 10, kPieceBytesMin = 16 << 10;
+// Heartbeats wait behind what a node has to say, so all its readers share so much of it at a time.
+constexpr uint32_t kNodeBytes = 512 << 10;
 constexpr size_t kBacklogBytes = 1 << 20;  // not yet taken by the client
 constexpr Duration kAnswerTimeout = std::chrono::seconds(15);
 constexpr int kTriesMax = 2;  // a question or its answer may be lost once
@@ -142,7 +145,11 @@ void LogReader::Ask(const std::shared_ptr<Stream>& stream) {
     question.mutable_key()->set_attempt(place->key.attempt.value());
   }
   question.set_offset(stream->offset);
-  question.set_length_max(kPieceBytes);
+  const auto readers = std::count_if(streams_.begin(), streams_.end(), [&](const auto& entry) {
+    return entry.second->node == place->node;
+  });
+  question.set_length_max(
+      std::clamp(kNodeBytes / static_cast<uint32_t>(readers), kPieceBytesMin, kPieceBytesMax));
   question.set_wait(stream->follow);
   if (!peers_.Ask(place->node, question)) {
     return Fail(stream, Unavailable("node {} is not connected just now; its logs are not reachable",

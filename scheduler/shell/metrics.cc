@@ -153,7 +153,7 @@ void Metrics::Take(const Sample& sample) {
     f.refused_mechanism.Follow(sample.zap->refused_mechanism);
   }
   if (sample.link != nullptr) {
-    f.refused_garbage.Follow(sample.link->dropped_garbage);
+    f.refused_garbage.Follow(sample.link->dropped_garbage + sample.link->dropped_unreadable);
     f.refused_version.Follow(sample.link->dropped_version);
     f.refused_revoked.Follow(sample.link->dropped_revoked);
     f.refused_handshake.Follow(sample.link->handshakes_failed);

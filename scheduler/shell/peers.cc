@@ -1,11 +1,13 @@
 #include "scheduler/shell/peers.h"
 
+#include <algorithm>
 #include <boost/asio/post.hpp>
 #include <utility>
 
 #include "common/base/address.h"
 #include "common/base/logging.h"
 #include "common/transport/invitations.h"
+#include "common/transport/path_proof.h"
 #include "common/wire/codec.h"
 #include "scheduler/shell/record_log.h"
 
@@ -30,6 +32,7 @@ Peers::Peers(boost::asio::io_context& loop, Pipeline& pipeline, Metrics& metrics
 
 Status Peers::Listen(transport::Context& context, auth::Tokens& tokens, Options peers) {
   options_ = std::move(peers);
+  context_ = &context;
   transport::ServerLink::Options options;
   options.endpoint = options_.endpoint;
   options.keys = options_.keys;
@@ -54,8 +57,29 @@ void Peers::Forget(const std::string& peer, const std::string& name) {
   agents_.Unbind(name, peer);  // The core takes the node for lost when its lease has run out.
   if (const auto it = gateways_.find(name); it != gateways_.end() && it->second.peer == peer) {
     gateways_.erase(it);
+    cuts_.Forget(name);
     TellGateways();
   }
+}
+
+bool Peers::Older(const std::string& peer, const std::string& than) const {
+  const auto a = links_.find(peer), b = links_.find(than);
+  return a != links_.end() && b != links_.end() && a->second.ordinal < b->second.ordinal;
+}
+
+void Peers::OnProbe(const std::string& peer, const std::string& name,
+                    const wire::PathProbe& probe) {
+  if (!probe.large_lost()) {
+    troubles_.erase(name);
+  } else if (troubles_.try_emplace(name, Cause{std::string(transport::kLargeLost), pipeline_.Now()})
+                 .second) {
+    spdlog::error("not usable peer={}: {}", name, transport::kLargeLost);
+  }
+  // At once and in an envelope of its own: what else there is to say may be large.
+  Outgoing echo{.peer = peer};
+  if (!transport::EchoProbe(probe, echo.envelope.add_messages()->mutable_path_echo()))
+    return metrics_.Refused("garbage");
+  Send(echo);
 }
 
 void Peers::OnIncoming(transport::ServerLink::Incoming incoming) {
@@ -64,6 +88,7 @@ void Peers::OnIncoming(transport::ServerLink::Incoming incoming) {
   link.role = incoming.role;
   link.address = incoming.address;
   link.heard = pipeline_.Now();
+  if (link.ordinal == 0) link.ordinal = ++last_ordinal_;
   const uint64_t sequence = incoming.envelope.sequence();
   if (link.received != 0 && sequence > link.received + 1) {
     metrics_.gaps.Add(static_cast<double>(sequence - link.received - 1));
@@ -71,7 +96,9 @@ void Peers::OnIncoming(transport::ServerLink::Incoming incoming) {
   link.received = sequence;
   if (incoming.role == transport::Role::kInvited) return OnInvited(incoming);
   for (wire::Message& message : *incoming.envelope.mutable_messages()) {
-    if (incoming.role == transport::Role::kGateway) {
+    if (message.has_path_probe()) {
+      OnProbe(incoming.peer, incoming.name, message.path_probe());
+    } else if (incoming.role == transport::Role::kGateway) {
       if (message.has_gateway_hello()) {
         OnGatewayHello(incoming.peer, incoming.name, message.gateway_hello());
       } else {
@@ -113,7 +140,12 @@ void Peers::OnAgentMessage(const std::string& peer, const std::string& name,
   } else {
     // Whoever sends more than a registration was welcomed on this connection or, if the connection
     // broke under it, on the one before. An impostor never gets so far.
-    agents_.Bind(name, peer);
+    if (!agents_.BindUnlessOlder(name, peer, [this](const std::string& a, const std::string& b) {
+          return Older(a, b);
+        })) {
+      metrics_.Refused("stale_connection");
+      return;
+    }
   }
   if (pipeline_.degraded() && !heartbeat) return;  // it will be said again; see Pipeline
   agents_.Speaks(name, peer);
@@ -143,6 +175,11 @@ void Peers::OnGatewayHello(const std::string& peer, const std::string& name,
                                hello.address().public_key()};
   const std::string http = reach_.Told(hello.http_address(), seen);
   auto [it, is_new] = gateways_.try_emplace(name);
+  if (!is_new && it->second.peer != peer && Older(peer, it->second.peer)) {
+    // An address that it had before would have agents leave the one that it has.
+    metrics_.Refused("stale_connection");
+    return;
+  }
   const bool changed = is_new || it->second.address != address;
   it->second = {peer, http, address, pipeline_.Now(), std::nullopt};
   if (hello.has_admission_version()) it->second.admission = hello.admission_version();
@@ -157,6 +194,11 @@ void Peers::OnGatewayHello(const std::string& peer, const std::string& name,
     TellGateways();
   }
   SendAdmission(it->second);
+  if (hello.nodes_known()) {
+    std::map<std::string, std::string> why;
+    for (const wire::UnreachedNode& node : hello.unreached()) why[node.node()] = node.why();
+    cuts_.Told(name, {hello.nodes().begin(), hello.nodes().end()}, std::move(why));
+  }
   const std::shared_ptr<const RouteTable> table = pipeline_.core().Routes();
   if (table == nullptr ||
       (table->term.value() == hello.routes_term() && table->version == hello.routes_version())) {
@@ -173,6 +215,13 @@ void Peers::OnGatewayHello(const std::string& peer, const std::string& name,
 void Peers::TellGateways() {
   GatewaysChanged event;
   for (const auto& [name, gateway] : gateways_) event.gateways.push_back(gateway.address);
+  enrolled_version_ = context_->allow_list_version();
+  if (enrolled_version_ != 0) {  // Else no list could be read yet, and nobody is known to be out.
+    event.keys.emplace();
+    for (const transport::AllowedPeer& peer : context_->AllowedPeers())
+      if (peer.role == transport::Role::kGateway) event.keys->push_back(peer.public_key);
+    std::sort(event.keys->begin(), event.keys->end());
+  }
   pipeline_.Feed(event);
 }
 
@@ -221,6 +270,18 @@ void Peers::OnInvited(const transport::ServerLink::Incoming& incoming) {
     FlushSoon();
     return;
   }
+}
+
+void Peers::LookAtCuts() {
+  std::vector<std::string> nodes;
+  for (const NodeState& node : pipeline_.core().state().nodes())
+    if (node.alive) nodes.push_back(node.info->name);
+  std::vector<Unreached> healed;
+  for (const Unreached& cut : cuts_.Look(pipeline_.Now(), nodes, &healed))
+    spdlog::warn("gateway={} does not reach node={}{}{}", cut.gateway, cut.node,
+                 cut.why.empty() ? "" : ": ", cut.why);
+  for (const Unreached& whole : healed)
+    spdlog::info("gateway={} reaches node={} again, or that is gone", whole.gateway, whole.node);
 }
 
 Pipeline::Action Peers::PrepareSend(SendToAgent command) {
@@ -306,7 +367,8 @@ void Peers::FlushSoon() {
 void Peers::Sweep() {
   const Time now = pipeline_.Now();
   // If this comes late, we did not listen meanwhile: their hellos may lie unread.
-  const Duration late = swept_ == Time() ? Duration(0) : now - swept_ - Duration(kSweepEvery);
+  const bool first = swept_ == Time();  // the pipeline has not begun
+  const Duration late = first ? Duration(0) : now - swept_ - Duration(kSweepEvery);
   swept_ = now;
   if (late > Duration(kSweepEvery)) {
     for (auto& [name, gateway] : gateways_) gateway.heard += late;
@@ -315,11 +377,18 @@ void Peers::Sweep() {
   std::erase_if(gateways_, [&](const auto& entry) {
     const Duration silent = now - entry.second.heard;
     if (silent <= kGatewaySilenceMax) return false;
-    spdlog::warn("gateway lost gateway={}; it was not heard for {}", entry.first,
-                 FormatDuration(silent));
+    spdlog::warn("gateway lost gateway={}; it was not heard for {}; agents keep to it for as long as "
+                 "it answers them",
+                 entry.first, FormatDuration(silent));
+    cuts_.Forget(entry.first);
     return true;
   });
-  if (gateways_.size() != gateways) TellGateways();
+  // A gateway that we do not hear may serve well: agents keep to it for as long as it answers them.
+  // What they are told anew is who is enrolled, so that a revoked one is dropped.
+  if (!first &&
+      (gateways_.size() != gateways || enrolled_version_ != context_->allow_list_version()))
+    TellGateways();
+  if (!first) LookAtCuts();
   absl::erase_if(links_,
                  [&](const auto& entry) { return now - entry.second.heard > kLinkForgottenAfter; });
   sweep_timer_.expires_after(kSweepEvery);
@@ -327,6 +396,12 @@ void Peers::Sweep() {
     if (error) return;
     if (const auto self = weak.lock()) (*self)->Sweep();
   });
+}
+
+std::vector<Peers::Trouble> Peers::troubles() const {
+  std::vector<Trouble> out;
+  for (const auto& [name, cause] : troubles_) out.push_back({name, cause.why, cause.since});
+  return out;
 }
 
 std::vector<Peers::Gateway> Peers::gateways() const {

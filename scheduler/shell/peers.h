@@ -25,6 +25,7 @@
 #include "scheduler/shell/admission.h"
 #include "scheduler/shell/agent_connections.h"
 #include "scheduler/shell/pipeline.h"
+#include "scheduler/shell/cuts.h"
 #include "scheduler/shell/reach.h"
 
 namespace allot::scheduler {
@@ -34,6 +35,11 @@ class Peers {
   struct Gateway {
     std::string name, http_address;
     GatewayAddress address;
+  };
+  // A peer that is connected and cannot be used, and why; see common/transport/path_proof.h.
+  struct Trouble {
+    std::string name, why;
+    Time since;
   };
   using LogHandler = std::function<void(const std::string& node, wire::LogChunk chunk)>;
 
@@ -59,6 +65,8 @@ class Peers {
   void OnLog(LogHandler handler) { on_log_ = std::move(handler); }
 
   std::vector<Gateway> gateways() const;
+  const Cuts& cuts() const { return cuts_; }
+  std::vector<Trouble> troubles() const;
   const transport::LinkCounters& counters() const { return link_->counters(); }
 
  private:
@@ -66,6 +74,7 @@ class Peers {
   struct Link {
     std::string name, address;
     transport::Role role = transport::Role::kAgent;
+    uint64_t ordinal = 0;  // grows with each connection that begins to speak
     uint64_t sent = 0, received = 0;
     Time heard;
   };
@@ -86,11 +95,14 @@ class Peers {
   void OnInvited(const transport::ServerLink::Incoming& incoming);
   void SendAdmission(GatewayLink& gateway);
   void WatchAdmission();
+  void OnProbe(const std::string& peer, const std::string& name, const wire::PathProbe& probe);
+  bool Older(const std::string& peer, const std::string& than) const;
   void OnAgentMessage(const std::string& peer, const std::string& name, const wire::Message& in);
   void RefuseInfo(const std::string& peer, const wire::RegisterNode& in, const Status& why);
   void OnGatewayHello(const std::string& peer, const std::string& name,
                       const wire::GatewayHello& hello);
   void TellGateways();
+  void LookAtCuts();
   void SendRoutesTo(const std::string& peer, std::shared_ptr<const RouteTable> table);
   void Add(const std::string& peer, const SchedulerMessage& message);
   Outgoing& EnvelopeFor(const std::string& peer);
@@ -104,10 +116,19 @@ class Peers {
   Options options_;
   Reach reach_;
   std::optional<Admission> admission_;
+  const transport::Context* context_ = nullptr;
   std::unique_ptr<transport::ServerLink> link_;
   absl::flat_hash_map<std::string, Link> links_;  // by routing id
   AgentConnections agents_;
   std::map<std::string, GatewayLink> gateways_;  // by name
+  uint64_t enrolled_version_ = 0;                // of the allow list that agents were told of
+  Cuts cuts_;
+  struct Cause {
+    std::string why;
+    Time since;
+  };
+  std::map<std::string, Cause> troubles_;  // by the peer's name
+  uint64_t last_ordinal_ = 0;
   std::vector<Outgoing> outbox_;
   absl::flat_hash_map<std::string, size_t> outbox_index_;
   LogHandler on_log_;

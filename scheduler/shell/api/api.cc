@@ -30,6 +30,7 @@ class CountingResponder : public http::Responder {
     to_->OnClientGone(std::move(callback));
   }
   size_t Backlog() const override { return to_->Backlog(); }
+  void OnRoom(std::function<void()> callback) override { to_->OnRoom(std::move(callback)); }
 
  private:
   http::ResponderPtr to_;

@@ -37,8 +37,26 @@ void GetCluster(Services& services, Call& call) {
     json.Field("started", services.started).Field("policy", state.policy()->name);
     json.Key("gateways").Array([&] {
       for (const Peers::Gateway& gateway : services.peers.gateways()) {
-        json.Object(
-            [&] { json.Field("name", gateway.name).Field("http_address", gateway.http_address); });
+        json.Object([&] {
+          json.Field("name", gateway.name).Field("http_address", gateway.http_address);
+          if (const auto linked = services.peers.cuts().LinkedTo(gateway.name))
+            json.Field("nodes_linked", *linked);
+        });
+      }
+    });
+    json.Key("cuts").Array([&] {
+      for (const Unreached& cut : services.peers.cuts().All()) {
+        json.Object([&] {
+          json.Field("gateway", cut.gateway).Field("node", cut.node);
+          if (!cut.why.empty()) json.Field("why", cut.why);
+        });
+      }
+    });
+    json.Key("troubles").Array([&] {
+      for (const Peers::Trouble& trouble : services.peers.troubles()) {
+        json.Object([&] {
+          json.Field("peer", trouble.name).Field("why", trouble.why).Field("since", trouble.since);
+        });
       }
     });
     json.Key("nodes").Object(

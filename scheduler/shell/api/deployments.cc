@@ -18,7 +18,7 @@ http::Response Answer(const Services& services, std::string_view name) {
   return JsonResponse(200, [&](JsonWriter& json) {
     json.Key("deployment");
     if (deployment != nullptr) {
-      RenderDeployment(services.pipeline.core(), *deployment, WaitDetail::kReasons, json);
+      RenderDeployment(services.pipeline.core(), services.peers.cuts(), *deployment, WaitDetail::kReasons, json);
     } else {
       json.Object([] {});
     }
@@ -68,7 +68,7 @@ void ListDeployments(Services& services, Call& call) {
     json.Key("deployments").Array([&] {
       for (const auto& [name, deployment] : core.state().deployments()) {
         // Reasons take a look at every node for each: they are told of one deployment at a time.
-        RenderDeployment(core, deployment, WaitDetail::kCounts, json);
+        RenderDeployment(core, services.peers.cuts(), deployment, WaitDetail::kCounts, json);
       }
     });
   });
@@ -82,7 +82,7 @@ void GetDeployment(Services& services, Call& call) {
   }
   AnswerJson(services, call, [&](JsonWriter& json) {
     json.Key("deployment");
-    RenderDeployment(services.pipeline.core(), *deployment, WaitDetail::kReasons, json);
+    RenderDeployment(services.pipeline.core(), services.peers.cuts(), *deployment, WaitDetail::kReasons, json);
   });
 }
 

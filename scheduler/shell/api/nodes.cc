@@ -12,7 +12,7 @@ Waiters::RenderReply ShowNode(Services& services, const std::string& name,
       const Core& core = services.pipeline.core();
       const NodeState& node = *core.state().FindNode(name);
       json.Key("node");
-      RenderNode(core, services.pipeline.Now(), node, json);
+      RenderNode(core, services.peers.cuts(), services.pipeline.Now(), node, json);
       const std::vector<Device>& devices = node.info->devices;
       for (size_t i = 0; i < devices.size(); ++i) {
         if (devices[i].id != device || device.empty()) continue;
@@ -45,7 +45,7 @@ void ListNodes(Services& services, Call& call) {
     const Core& core = services.pipeline.core();
     json.Key("nodes").Array([&] {
       for (const NodeState& node : core.state().nodes()) {
-        RenderNode(core, services.pipeline.Now(), node, json);
+        RenderNode(core, services.peers.cuts(), services.pipeline.Now(), node, json);
       }
     });
   });

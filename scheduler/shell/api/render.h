@@ -4,17 +4,21 @@
 
 #include "scheduler/core/core.h"
 #include "scheduler/shell/api/json_writer.h"
+#include "scheduler/shell/cuts.h"
 
 namespace allot::scheduler {
 
 void RenderJob(const Core& core, Time now, const JobState& job, JsonWriter& json);
-void RenderNode(const Core& core, Time now, const NodeState& node, JsonWriter& json);
+void RenderNode(const Core& core, const Cuts& cuts, Time now, const NodeState& node,
+                JsonWriter& json);
 void RenderDevices(const Core& core, Time now, const NodeState& node,
                    JsonWriter& json);  // array elements
 void RenderDevice(const Core& core, Time now, const NodeState& node, size_t position,
                   JsonWriter& json);
-void RenderDeployment(const Core& core, const DeploymentState& deployment, WaitDetail detail,
-                      JsonWriter& json);
+void RenderDeployment(const Core& core, const Cuts& cuts, const DeploymentState& deployment,
+                      WaitDetail detail, JsonWriter& json);
+// Which gateways do not reach the node, if any: a member of the object that is open.
+void RenderUnreachedBy(const Cuts& cuts, const std::string& node, JsonWriter& json);
 void RenderReason(const Reason& reason, JsonWriter& json);
 void RenderExplanation(const JobExplanation& explanation, JsonWriter& json);
 

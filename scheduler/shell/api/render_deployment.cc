@@ -3,7 +3,8 @@
 namespace allot::scheduler {
 namespace {
 
-void RenderReplica(const Core& core, const ReplicaState& replica, JsonWriter& json) {
+void RenderReplica(const Core& core, const Cuts& cuts, const ReplicaState& replica,
+                   JsonWriter& json) {
   const NodeState* node = core.state().FindNode(replica.placement.node);
   const ReplicaStatus* said = core.StatusOf(replica.id);
   json.Object([&] {
@@ -11,6 +12,7 @@ void RenderReplica(const Core& core, const ReplicaState& replica, JsonWriter& js
     json.Field("generation", replica.generation);
     if (node != nullptr) {
       json.Field("node", node->info->name);
+      RenderUnreachedBy(cuts, node->info->name, json);
       json.Key("devices").Array([&] {
         const auto render = [&](const Device& device) {
           json.Object([&] {
@@ -53,8 +55,8 @@ std::string MessageOf(const Rollout& rollout, const StatusOr<std::vector<Replica
 
 }  // namespace
 
-void RenderDeployment(const Core& core, const DeploymentState& deployment, WaitDetail detail,
-                      JsonWriter& json) {
+void RenderDeployment(const Core& core, const Cuts& cuts, const DeploymentState& deployment,
+                      WaitDetail detail, JsonWriter& json) {
   const DeploymentSpec& spec = *deployment.spec;
   const Rollout rollout = core.RolloutOf(deployment);
   json.Object([&] {
@@ -69,7 +71,7 @@ void RenderDeployment(const Core& core, const DeploymentState& deployment, WaitD
     json.Key("replicas").Array([&] {
       for (const ReplicaId id : deployment.replicas) {
         const auto it = core.state().replicas().find(id);
-        if (it != core.state().replicas().end()) RenderReplica(core, it->second, json);
+        if (it != core.state().replicas().end()) RenderReplica(core, cuts, it->second, json);
       }
     });
     json.Field("state", ToString(rollout.state)).Field("wanted", rollout.wanted);

@@ -125,7 +125,12 @@ void RenderDevice(const Core& core, Time now, const NodeState& node, size_t posi
 
 }  // namespace
 
-void RenderNode(const Core& core, Time now, const NodeState& node, JsonWriter& json) {
+void RenderUnreachedBy(const Cuts& cuts, const std::string& node, JsonWriter& json) {
+  RenderTexts("unreached_by", cuts.WhoMisses(node), json);
+}
+
+void RenderNode(const Core& core, const Cuts& cuts, Time now, const NodeState& node,
+                JsonWriter& json) {
   const NodeInfo& info = *node.info;
   const NodeSoftState* soft = core.SoftState(node.id);
   json.Object([&] {
@@ -158,6 +163,7 @@ void RenderNode(const Core& core, Time now, const NodeState& node, JsonWriter& j
     RenderTexts("losses", info.losses, json);
     RenderTexts("warnings", WarningsOf(info), json);
     RenderTexts("unfit", info.unfit, json);
+    if (node.alive) RenderUnreachedBy(cuts, info.name, json);
     json.Field("tasks", node.tasks.size()).Field("replicas", node.replicas.size());
     if (soft != nullptr && soft->last_heard != Time()) {
       json.Field("last_heard_seconds", Duration(std::max(Duration(0), now - soft->last_heard)));

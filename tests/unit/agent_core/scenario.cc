@@ -233,6 +233,7 @@ void Scenario::RunLine(const std::string& text) {
     welcome.gateways = GatewaysOf(line);
     if (const auto it = line.values.find("instance"); it != line.values.end())
       welcome.instance = it->second;
+    if (line.values.contains("enrolled")) welcome.gateway_keys = ListOf(line, "enrolled");
     if (welcome.registration == registration_) epoch_ = epoch;
     said(welcome);
   } else if (verb == "refuse") {

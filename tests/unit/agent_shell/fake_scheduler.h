@@ -15,6 +15,7 @@
 #include "agent/runtime/process_record.h"
 #include "agent/shell/agent.h"
 #include "common/transport/link.h"
+#include "common/transport/path_proof.h"
 #include "common/wire/codec.h"
 
 namespace allot::agent {
@@ -141,6 +142,9 @@ class FakeScheduler {
   std::vector<DeviceTelemetry> telemetry;
   size_t telemetry_count = 0;  // how often it came
   std::vector<wire::LogChunk> chunks;
+  std::vector<wire::PathProbe> probes;
+  bool old = false;          // a build that knows of no probes
+  bool loses_large = false;  // the path does
 
  private:
   wire::Envelope Envelope() {
@@ -158,6 +162,14 @@ class FakeScheduler {
     for (const wire::Message& message : in.envelope.messages()) {
       if (message.has_log_chunk()) {
         chunks.push_back(message.log_chunk());
+        continue;
+      }
+      if (message.has_path_probe()) {
+        probes.push_back(message.path_probe());
+        wire::Envelope echo = Envelope();
+        transport::EchoProbe(message.path_probe(), echo.add_messages()->mutable_path_echo());
+        const bool large = !message.path_probe().padding().empty();
+        if (!old && !(loses_large && large)) link_->Send(peer_, echo);
         continue;
       }
       const auto decoded = wire::DecodeAgentMessage(message);

@@ -10,6 +10,7 @@
 #include <fstream>
 
 #include "common/base/check.h"
+#include "common/transport/path_proof.h"
 #include "common/wire/codec.h"
 #include "gtest/gtest.h"
 
@@ -227,6 +228,12 @@ void Harness::OnGateway(const transport::ServerLink::Incoming& in) {
   answer.set_term(table.term.value());
   answer.set_sequence(++scheduler_sequence_);
   for (const wire::Message& message : in.envelope.messages()) {
+    if (message.has_path_probe()) {
+      wire::Envelope echo;
+      echo.set_term(table.term.value());
+      transport::EchoProbe(message.path_probe(), echo.add_messages()->mutable_path_echo());
+      if (!mute) scheduler->Send(in.peer, echo);
+    }
     if (!message.has_gateway_hello()) continue;
     hellos.push_back(message.gateway_hello());
     if (lists_.version() != 0 && hellos.back().admission_version() != lists_.version())

@@ -114,6 +114,8 @@ class Harness {
   void StartScheduler();                         // at the same address
   FakeAgent& AddAgent(const std::string& node);  // and waits until it is linked
 
+  const transport::KeyPair& keys(const std::string& name) { return keys_.at(name); }
+
   std::shared_ptr<Answer> Get(const std::string& path, const http::Headers& headers = {});
   std::shared_ptr<Answer> Post(const std::string& path, std::string body,
                                const http::Headers& headers = {});

@@ -214,7 +214,8 @@ void World::Replica(const Line& line) {
   r.emulated = line.Has("emulated");
   r.concurrency = static_cast<uint32_t>(std::stoul(line.Option("concurrency", "4")));
   r.price = PriceRate{static_cast<int64_t>(std::stod(line.Option("price", "1")) * 1e6 + 0.5)};
-  r.ready = !line.Has("starting");
+  r.ready = !line.Has("starting") && !line.Has("unheard");
+  r.unheard = line.Has("unheard");
   auto& replicas = DeploymentNamed(line.Option("of")).replicas;
   std::erase_if(replicas, [&](const RouteReplica& old) { return old.id == r.id; });
   replicas.push_back(r);
