@@ -16,8 +16,10 @@ constexpr char kExamples[] =
     "  allot submit --follow -- python3 train.py       run something on it\n"
     "  allot deploy deployment.yaml --wait             serve a model\n"
     "  allot top --watch                               watch it\n"
+    "  allot cluster init                              or a real one: docs/deploy.md\n"
     "Address: --server, else ALLOT_SERVER, else the local cluster of this folder (.allotrope),\n"
-    "else http://127.0.0.1:7401. Token: --token-file, else ALLOT_TOKEN.\n"
+    "else client.yaml (ALLOT_DIR, ~/.config/allotrope, /etc/allotrope), else\n"
+    "http://127.0.0.1:7401. Token: --token-file, else ALLOT_TOKEN, else client.yaml's.\n"
     "Exit codes: 0 ok, 1 failed, 2 usage or bad input, 3 denied, 4 not found, 5 unavailable,\n"
     "6 timed out, 7 unwell (`doctor`); `wait` and `submit --wait` return the job's code (124 timed "
     "out, 130\n"
@@ -38,6 +40,8 @@ constexpr Group kGroups[] = {
     {" power ", AddPower},
     {" top ", AddTop},
     {" policy ", AddPolicy},
+    {" cluster ", AddCluster},
+    {" node gateway user ", AddEnrol},
     {" keys ", AddKeys},
     {" local ", AddLocal},
     {" load ", AddLoad},

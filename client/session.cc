@@ -6,11 +6,13 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 
 #include "client/local/addresses.h"
 #include "client/local/files.h"
 #include "client/printable.h"
 #include "common/config/bind.h"
+#include "yaml-cpp/yaml.h"
 
 namespace allot::client {
 namespace {
@@ -28,46 +30,127 @@ std::string Trimmed(std::string text) {
   return text.substr(start);
 }
 
-// Where to ask, and whether there is reason to believe that somebody is there.
-struct Found {
-  std::string url;
-  bool expected = true;
+struct Servers {
+  std::vector<std::string> urls;
+  std::string token_file = {};  // goes with them
+  bool expected = true;         // there is reason to believe that somebody is there
 };
 
-Found FindServer(const std::string& flag) {
-  if (!flag.empty()) return {flag};
-  if (const std::string url = Environment("ALLOT_SERVER"); !url.empty()) return {url};
+std::vector<std::string> Split(const std::string& text) {
+  std::vector<std::string> parts;
+  for (size_t start = 0; start <= text.size();) {
+    const size_t end = std::min(text.find(',', start), text.size());
+    if (std::string part = Trimmed(text.substr(start, end - start)); !part.empty())
+      parts.push_back(std::move(part));
+    start = end + 1;
+  }
+  return parts;
+}
+
+// client.yaml: what somebody has written down for this machine or this user; empty if nobody has.
+//   server: http://head:7401        # or a list
+//   token_file: admin.token         # against the file's folder
+StatusOr<Servers> ParseClientFile(const std::string& path) {
+  ASSIGN_OR_RETURN(const std::string text, local::ReadFile(path));
+  Servers servers;
+  try {
+    for (const auto& entry : YAML::Load(text)) {
+      const std::string key = entry.first.as<std::string>();
+      if (key == "server") {
+        servers.urls = entry.second.IsSequence() ? entry.second.as<std::vector<std::string>>()
+                                                 : Split(entry.second.as<std::string>());
+      } else if (key == "token_file") {
+        servers.token_file =
+            std::filesystem::path(path).parent_path() / entry.second.as<std::string>();
+      } else {
+        return InvalidArgument("{}: unknown key \"{}\"; its keys are server, token_file", path,
+                               key);
+      }
+    }
+  } catch (const YAML::Exception& e) {
+    return InvalidArgument("{}: {}", path, e.what());
+  }
+  return servers;
+}
+
+StatusOr<Servers> LoadClientFile() {
+  const std::string own = Environment("ALLOT_DIR"), home = Environment("HOME");
+  std::vector<std::string> folders;
+  if (!own.empty()) folders.push_back(own);
+  if (own.empty() && !home.empty()) folders.push_back(home + "/.config/allotrope");
+  if (own.empty()) folders.emplace_back("/etc/allotrope");
+  for (const std::string& folder : folders)
+    if (const std::string path = folder + "/client.yaml"; local::Exists(path))
+      return ParseClientFile(path);
+  return Servers();
+}
+
+StatusOr<Servers> FindServers(const std::string& flag) {
+  if (!flag.empty()) return Servers{Split(flag)};
+  if (const std::string url = Environment("ALLOT_SERVER"); !url.empty())
+    return Servers{Split(url)};
   if (const std::string http = local::LocalApi(kLocalFolder); !http.empty())
-    return {"http://" + http};
-  return {kDefaultServer, false};
+    return Servers{{"http://" + http}};
+  ASSIGN_OR_RETURN(Servers file, LoadClientFile());
+  if (file.urls.empty()) {
+    file.urls = {kDefaultServer};
+    file.expected = false;
+  }
+  return file;
+}
+
+// The first that answers at all; one that is degraded answers too.
+StatusOr<std::string> FirstThatAnswers(const std::vector<std::string>& urls) {
+  if (urls.size() == 1) return urls.front();
+  std::string said;
+  for (const std::string& url : urls) {
+    const auto api = Api::Connect({.url = url, .timeout = std::chrono::seconds(3)});
+    const Status status = api.ok() ? (*api)->Fetch({.target = "/healthz"}).status() : api.status();
+    if (status.ok()) return url;
+    said += fmt::format("{}{}", said.empty() ? "" : "; ", MessageOf(status));
+  }
+  return Unavailable("no server answers: {}", said);
+}
+
+StatusOr<std::string> ReadToken(const std::string& file) {
+  ASSIGN_OR_RETURN(const std::string text, local::ReadFile(file));
+  std::string token = Trimmed(text);
+  if (token.empty()) return InvalidArgument("{} holds no token", file);
+  return token;
 }
 
 }  // namespace
 
 StatusOr<Endpoint> Session::FindEndpoint() const {
+  ASSIGN_OR_RETURN(Servers servers, FindServers(server));
+  for (std::string& url : servers.urls)
+    if (url.find("://") == std::string::npos) url = "http://" + url;
+  if (servers.urls.empty()) return InvalidArgument("--server names no server");
   Endpoint endpoint;
-  const Found found = FindServer(server);
-  endpoint.url = found.url;
-  endpoint.patience = found.expected ? kPatience : Duration(0);
+  ASSIGN_OR_RETURN(endpoint.url, FirstThatAnswers(servers.urls));
+  endpoint.patience = servers.expected ? kPatience : Duration(0);
   if (!patience.empty()) {
     const auto micros = config::ParseDurationMicros(patience);
     if (!micros.ok()) return InvalidArgument("--patience {}", MessageOf(micros.status()));
     endpoint.patience = Duration(*micros);
   }
-  if (endpoint.url.find("://") == std::string::npos) endpoint.url = "http://" + endpoint.url;
-  if (token_file.empty()) {
-    endpoint.token = Environment("ALLOT_TOKEN");
+  std::string from = token_file.empty() ? "ALLOT_TOKEN" : token_file;
+  if (!token_file.empty()) {
+    ASSIGN_OR_RETURN(endpoint.token, ReadToken(token_file));
   } else {
-    ASSIGN_OR_RETURN(const std::string text, local::ReadFile(token_file));
-    endpoint.token = Trimmed(text);
-    if (endpoint.token.empty()) return InvalidArgument("{} holds no token", token_file);
+    endpoint.token = Environment("ALLOT_TOKEN");
+    // It may be an administrator's, and unreadable to this user: the server says what it takes.
+    if (endpoint.token.empty() && !servers.token_file.empty())
+      if (StatusOr<std::string> token = ReadToken(servers.token_file); token.ok()) {
+        endpoint.token = *std::move(token);
+        from = servers.token_file;
+      }
   }
   // It travels in a header line, which would lose what is not such text.
   const bool plain = std::all_of(endpoint.token.begin(), endpoint.token.end(),
                                  [](char c) { return c > ' ' && c <= '~'; });
   if (!plain)
-    return InvalidArgument("{} holds something else than a token; `allot keys token` makes one",
-                           token_file.empty() ? "ALLOT_TOKEN" : token_file);
+    return InvalidArgument("{} holds something else than a token; `allot user add` makes one", from);
   return endpoint;
 }
 
@@ -105,11 +188,11 @@ std::string Complaint(const Status& status) {
             "on this machine.";
       break;
     case StatusCode::kUnauthenticated:
-      text +=
-          "\n  Give a token with --token-file FILE or ALLOT_TOKEN; `allot keys token` makes one.";
+      text += "\n  Give a token with --token-file FILE or ALLOT_TOKEN; `allot user add` makes one.";
       break;
     case StatusCode::kPermissionDenied:
-      text += "\n  The token's role may not do this; ask an administrator of the cluster.";
+      if (text.find("token") != std::string::npos)
+        text += "\n  The token's role may not do this; ask an administrator of the cluster.";
       break;
     default:
       break;

@@ -1,9 +1,12 @@
 // What every command shares: where the scheduler is, how to print, what to run after parsing.
 //
 // The scheduler's address is the first of: --server, $ALLOT_SERVER, the local cluster of this
-// folder (./.allotrope, made by `allot local up`), http://127.0.0.1:7401. The token: --token-file,
-// then $ALLOT_TOKEN. A scheduler that is away is waited for (patience.h), unless nobody said that
-// there is one: then the address is only our guess.
+// folder (./.allotrope, made by `allot local up`), client.yaml ($ALLOT_DIR, ~/.config/allotrope,
+// /etc/allotrope), http://127.0.0.1:7401. Each may be several, separated by commas (a list in
+// client.yaml): the first that answers is asked. The token: --token-file, then $ALLOT_TOKEN, then
+// that of client.yaml, which goes to the servers named there and to no others.
+// A scheduler that is away is waited for (patience.h), unless nobody said that there is one: then
+// the address is only our guess.
 #pragma once
 
 #include <functional>
@@ -29,6 +32,7 @@ struct Session {
   // Set by the command that was parsed; returns the exit code.
   std::function<StatusOr<int>()> action;
 
+  // Where to ask. Of several servers the first that answers; Unavailable with what each said.
   StatusOr<Endpoint> FindEndpoint() const;
   StatusOr<std::unique_ptr<Api>> Connect() const;
 

@@ -14,5 +14,7 @@ struct TokenRow {
 // Adds the row to the file (made with mode 0600 if missing). AlreadyExists for a taken name
 // unless `replace`; the file must be a valid tokens file.
 Status AddToken(const std::string& path, const TokenRow& row, bool replace);
+// NotFound if no row has the name.
+Status RemoveToken(const std::string& path, const std::string& name);
 
 }  // namespace allot::client

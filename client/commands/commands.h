@@ -22,6 +22,8 @@ void AddPower(CLI::App& app, Session& session);
 void AddTop(CLI::App& app, Session& session);
 void AddPolicy(CLI::App& app, Session& session);
 void AddKeys(CLI::App& app, Session& session);
+void AddCluster(CLI::App& app, Session& session);  // cluster init
+void AddEnrol(CLI::App& app, Session& session);    // node, gateway, user
 void AddLocal(CLI::App& app, Session& session);
 void AddLoad(CLI::App& app, Session& session);
 void AddCatalogue(CLI::App& app, Session& session);

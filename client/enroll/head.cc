@@ -1,0 +1,252 @@
+#include "client/enroll/head.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "client/local/addresses.h"
+#include "client/local/files.h"
+#include "client/tokens.h"
+#include "common/auth/tokens.h"
+#include "common/base/address.h"
+#include "common/base/loopback.h"
+#include "common/base/text.h"
+#include "common/config/convert.h"
+#include "common/program/own_address.h"
+#include "common/proto/config.pb.h"
+#include "common/transport/invitations.h"
+
+namespace allot::client {
+namespace {
+
+constexpr char kAdmin[] = "admin";
+constexpr int kPort = 7400, kApi = 1, kGateway = 10,
+              kGatewayHttp = 11;  // the others from the first
+
+struct Ports {
+  std::string listen;     // host to bind, with brackets if it needs them
+  std::string advertise;  // host others are told, likewise
+  int first = kPort;
+
+  std::string Bind(int offset) const {
+    return JoinHostPort(listen, std::to_string(first + offset));
+  }
+  std::string Told(int offset) const {
+    return JoinHostPort(advertise, std::to_string(first + offset));
+  }
+};
+
+bool IsIPv6(std::string_view host) { return host.find(':') != std::string_view::npos; }
+
+StatusOr<Ports> ChoosePorts(const InitOptions& options) {
+  Ports ports;
+  if (!options.listen.empty()) {
+    const std::optional<Address> address = ParseAddress(options.listen);
+    ports.listen = address ? address->host : options.listen;
+    if (address) ports.first = std::stoi(address->port);
+    if (ports.listen.starts_with('[') && ports.listen.ends_with(']'))
+      ports.listen = ports.listen.substr(1, ports.listen.size() - 2);
+    if (ports.first < 1 || ports.first + kGatewayHttp > 65535)
+      return InvalidArgument("--listen {}: give a port from 1 to {}; the {} after it are used too",
+                             options.listen, 65535 - kGatewayHttp, kGatewayHttp);
+  }
+  const bool everywhere = ports.listen.empty() || IsWildcardHost(ports.listen);
+  ports.advertise = options.advertise;
+  if (ports.advertise.empty()) ports.advertise = everywhere ? program::OwnAddress() : ports.listen;
+  if (IsWildcardHost(ports.advertise))
+    return InvalidArgument(
+        "--advertise {} means nothing on another machine; give a name or an address of this one",
+        ports.advertise);
+  if (ParseAddress(ports.advertise))
+    return InvalidArgument("--advertise {}: give the host alone; ports follow --listen",
+                           ports.advertise);
+  if (IsLoopbackHost(ports.advertise) && !IsLoopbackHost(ports.listen))
+    return InvalidArgument(
+        "--advertise {} is every machine itself; give a name or an address that nodes reach",
+        ports.advertise);
+  if (ports.listen.empty()) ports.listen = IsIPv6(ports.advertise) ? "::" : "0.0.0.0";
+  return ports;
+}
+
+std::string SchedulerYaml(const Places& places, const Ports& ports) {
+  const std::string state = places.State("scheduler");
+  std::string text =
+      "# Written once by `allot cluster init`; yours to change (docs/config.md, Scheduler).\n";
+  text += fmt::format(
+      "state_dir: \"{0}\"\n"
+      "key_file: \"{0}/scheduler.key\"\n"
+      "allow_file: \"{0}/allow.yaml\"      # kept by `allot node` and `allot gateway`\n"
+      "tokens_file: \"{0}/tokens.yaml\"    # kept by `allot user`\n"
+      "checkpoint_root: \"{1}/checkpoints\"  # a folder that every node sees\n",
+      state, places.state);
+  text += fmt::format(
+      "listen: \"tcp://{}\"        # agents and gateways\n"
+      "advertise: [\"tcp://{}\"]   # what they are told; a second head is a second line here\n"
+      "http_listen: \"{}\"         # the API\n"
+      "http_advertise: \"{}\"\n"
+      "gateway:\n"
+      "  listen: \"tcp://{}\"\n  advertise: \"tcp://{}\"\n"
+      "  http_listen: \"{}\"       # model clients\n  http_advertise: \"{}\"\n",
+      ports.Bind(0), ports.Told(0), ports.Bind(kApi), ports.Told(kApi), ports.Bind(kGateway),
+      ports.Told(kGateway), ports.Bind(kGatewayHttp), ports.Told(kGatewayHttp));
+  return text;
+}
+
+// Belongs to whoever the folder belongs to: root edits it, the scheduler's user reads it.
+Status OwnAsFolder(const std::string& path) {
+  struct stat folder {};
+  if (geteuid() != 0 || stat(std::filesystem::path(path).parent_path().c_str(), &folder) != 0)
+    return absl::OkStatus();
+  if (chown(path.c_str(), folder.st_uid, folder.st_gid) != 0)
+    return FailedPrecondition("cannot give {} to the folder's owner", path);
+  return absl::OkStatus();
+}
+
+// What a file that is there already says, or that which we have just written.
+StatusOr<InitResult> Describe(const Places& places, const std::string& config_file) {
+  ASSIGN_OR_RETURN(const Head head, Head::Load(places, config_file));
+  ASSIGN_OR_RETURN(const auto config, config::LoadChecked<config::Scheduler>(config_file));
+  InitResult result;
+  result.config = config_file;
+  result.endpoints = head.endpoints;
+  result.public_key = head.public_key;
+  const std::string host = ParseAddress(head.endpoints.front())->host;
+  const auto http = [&](const std::string& listen, const std::string& advertise) {
+    return "http://" + Advertised(listen, advertise, host);
+  };
+  result.api = http(config.http_listen().empty() ? "127.0.0.1:7401" : config.http_listen(),
+                    config.http_advertise());
+  if (config.has_gateway())
+    result.gateway = http(
+        config.gateway().http_listen().empty() ? "127.0.0.1:7411" : config.gateway().http_listen(),
+        config.gateway().http_advertise());
+  result.admin_token_file = places.Config("admin.token");
+  result.client_file = places.Config("client.yaml");
+  result.unit = {"allot-scheduler", config_file};
+  return result;
+}
+
+}  // namespace
+
+StatusOr<std::string> AddUserToken(const std::string& tokens_file, const std::string& name,
+                                   const std::string& role, const std::string& tenant,
+                                   bool replace) {
+  ASSIGN_OR_RETURN(std::string token, auth::NewToken());
+  RETURN_IF_ERROR(AddToken(tokens_file, {name, role, tenant, auth::Sha256Hex(token)}, replace));
+  RETURN_IF_ERROR(OwnAsFolder(tokens_file));
+  return token;
+}
+
+Status RemoveUserToken(const std::string& tokens_file, const std::string& name) {
+  RETURN_IF_ERROR(RemoveToken(tokens_file, name));
+  return OwnAsFolder(tokens_file);
+}
+
+StatusOr<InitResult> InitCluster(const Places& places, const InitOptions& options) {
+  Draft draft;
+  const std::string config = places.Config("scheduler.yaml"), state = places.State("scheduler");
+  const bool fresh = !local::Exists(config);
+  RETURN_IF_ERROR(draft.Folder(places.config, 0755));
+  RETURN_IF_ERROR(draft.Folder(places.state, 0755));
+  RETURN_IF_ERROR(draft.Folder(state, 0700));
+  RETURN_IF_ERROR(draft.Folder(places.state + "/checkpoints", 0755));
+  if (fresh) {
+    ASSIGN_OR_RETURN(const Ports ports, ChoosePorts(options));
+    RETURN_IF_ERROR(draft.File(config, SchedulerYaml(places, ports), 0644));
+  } else if (!options.listen.empty() || !options.advertise.empty()) {
+    return AlreadyExists("{} is there already; edit it instead, or take it away to begin anew",
+                         config);
+  }
+  const std::string key = state + "/scheduler.key", allow = state + "/allow.yaml",
+                    tokens = state + "/tokens.yaml", admin = places.Config("admin.token");
+  if (!local::Exists(key)) {
+    draft.Note(key);
+    RETURN_IF_ERROR(transport::SaveKeyFile(key, transport::NewKeyPair()));
+  }
+  if (!local::Exists(allow)) {
+    draft.Note(allow);
+    RETURN_IF_ERROR(transport::SaveAllowFile(allow, {}));
+  }
+  if (!local::Exists(admin)) {
+    draft.Note(tokens);
+    ASSIGN_OR_RETURN(const std::string token,
+                     AddUserToken(tokens, kAdmin, "admin", "", /*replace=*/true));
+    RETURN_IF_ERROR(draft.File(admin, token + "\n", 0600));
+  }
+  for (const std::string& path : {state, key, allow, tokens, places.state + "/checkpoints"})
+    RETURN_IF_ERROR(draft.GiveAway(path));
+  ASSIGN_OR_RETURN(InitResult result, Describe(places, config));
+  result.fresh = fresh;
+  if (!local::Exists(result.client_file))
+    RETURN_IF_ERROR(draft.File(result.client_file,
+                               fmt::format("# Where `allot` on this machine finds the cluster.\n"
+                                           "server: {}\ntoken_file: admin.token\n",
+                                           result.api),
+                               0644));
+  if (InterruptedBy() != 0) return absl::CancelledError("interrupted");
+  draft.Keep();
+  return result;
+}
+
+StatusOr<Head> Head::Load(const Places& places, const std::string& config_file) {
+  Head head;
+  head.config_file =
+      config_file.empty() ? places.Config("scheduler.yaml") : local::Absolute(config_file);
+  if (!local::Exists(head.config_file))
+    return NotFound(
+        "there is no {}: is this the head? `allot cluster init` makes one, --config FILE names "
+        "another",
+        head.config_file);
+  ASSIGN_OR_RETURN(const auto config, config::LoadChecked<config::Scheduler>(head.config_file));
+  head.allow_file = config.allow_file();
+  head.tokens_file = config.tokens_file();
+  ASSIGN_OR_RETURN(const transport::KeyPair keys, transport::LoadKeyFile(config.key_file()));
+  head.public_key = keys.public_key;
+  for (const std::string& endpoint : config.advertise())
+    head.endpoints.push_back(WithScheme(endpoint));
+  if (head.endpoints.empty()) {
+    std::string listen = config.listen().empty() ? "tcp://127.0.0.1:7400" : config.listen();
+    // A port that the scheduler chose itself stands in what it has written.
+    if (listen.ends_with(":0")) {
+      ASSIGN_OR_RETURN(const local::Addresses running, local::ReadAddresses(config.state_dir()));
+      listen = running.endpoint;
+    }
+    head.endpoints.push_back(Advertised(listen, "", program::OwnAddress()));
+  }
+  return head;
+}
+
+StatusOr<InvitationWord> InvitePeer(const Head& head, const std::string& name, transport::Role role,
+                                    Duration good_for, bool again) {
+  if (!IsName(name)) return InvalidArgument("\"{}\" is no name; {}", name, kNameHelp);
+  const transport::KeyPair pair = transport::NewKeyPair();
+  const Time now = transport::WallClock();
+  RETURN_IF_ERROR(transport::Invite(
+      head.allow_file,
+      {.name = name, .public_key = pair.public_key, .role = role, .expires = now + good_for}, now,
+      again));
+  if (InterruptedBy() != 0) {
+    (void)transport::Uninvite(head.allow_file, name);
+    return absl::CancelledError("interrupted");
+  }
+  return InvitationWord{name, role, head.endpoints, head.public_key, pair.secret_key};
+}
+
+Status RemovePeer(const Head& head, const std::string& name, transport::Role role) {
+  const bool invited = transport::Uninvite(head.allow_file, name).ok();
+  ASSIGN_OR_RETURN(const auto peers, transport::LoadAllowFile(head.allow_file));
+  for (const transport::AllowedPeer& peer : peers) {
+    if (peer.name != name) continue;
+    if (peer.role != role)
+      return InvalidArgument("\"{}\" is a {}; `allot {} remove {}` takes it away", name,
+                             transport::RoleName(peer.role),
+                             peer.role == transport::Role::kAgent ? "node" : "gateway", name);
+    return transport::RevokePeer(head.allow_file, name);
+  }
+  if (invited) return absl::OkStatus();
+  return NotFound("\"{}\" has neither joined nor been invited; {} lists who has", name,
+                  head.allow_file);
+}
+
+}  // namespace allot::client

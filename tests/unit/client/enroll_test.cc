@@ -1,0 +1,183 @@
+// The files of a head and what people are told about them; joining itself is in tests/deploy.
+#include <sys/stat.h>
+
+#include "client/enroll/head.h"
+#include "client/enroll/join.h"
+#include "client/local/files.h"
+#include "common/auth/tokens.h"
+#include "common/base/loopback.h"
+#include "common/config/convert.h"
+#include "common/proto/config.pb.h"
+#include "common/transport/invitations.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/unit/client/temporary_folder.h"
+
+namespace allot::client {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+InvitationWord Word() {
+  const transport::KeyPair scheduler = transport::NewKeyPair(), carried = transport::NewKeyPair();
+  return {"node-7", transport::Role::kAgent, {"tcp://10.0.0.1:7400", "tcp://[fd00::1]:7400"},
+          scheduler.public_key, carried.secret_key};
+}
+
+TEST(Invitation, IsOneWordThatNoShellReads) {
+  const InvitationWord word = Word();
+  const std::string text = Spell(word);
+  EXPECT_THAT(text, ::testing::MatchesRegex("allot1\\.[A-Za-z0-9_-]+"));
+  const auto back = ParseInvitation(text);
+  ASSERT_TRUE(back.ok()) << back.status();
+  EXPECT_EQ(*back, word);
+}
+
+TEST(Invitation, HalfOfOneIsNone) {
+  const std::string text = Spell(Word());
+  for (size_t length = 0; length + 1 < text.size(); ++length)
+    EXPECT_TRUE(absl::IsInvalidArgument(ParseInvitation(text.substr(0, length)).status())) << length;
+  EXPECT_FALSE(ParseInvitation(text + "$").ok());
+  EXPECT_FALSE(ParseInvitation("allot1." + std::string(100'000, 'A')).ok());
+  EXPECT_FALSE(ParseInvitation("allot2." + text.substr(7)).ok());
+}
+
+class HeadTest : public ::testing::Test {
+ protected:
+  StatusOr<InitResult> Init(const InitOptions& options = {.listen = "10.0.0.5"}) {
+    return InitCluster(Places::Find(folder_.path() + "/head"), options);
+  }
+  static unsigned ModeOf(const std::string& path) {
+    struct stat info {};
+    EXPECT_EQ(stat(path.c_str(), &info), 0) << path;
+    return info.st_mode & 0777;
+  }
+  Head Loaded() { return *Head::Load(Places::Find(folder_.path() + "/head"), ""); }
+  TemporaryFolder folder_;
+};
+
+TEST_F(HeadTest, HasAConfigThatItsSchedulerTakes) {
+  const auto made = Init();
+  ASSERT_TRUE(made.ok()) << made.status();
+  EXPECT_TRUE(made->fresh);
+  EXPECT_THAT(made->endpoints, ElementsAre("tcp://10.0.0.5:7400"));
+  EXPECT_EQ(made->api, "http://10.0.0.5:7401");
+  EXPECT_EQ(made->gateway, "http://10.0.0.5:7411");
+  const auto config = config::LoadChecked<config::Scheduler>(made->config);
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_FALSE(config->local());
+  EXPECT_EQ(config->listen(), "tcp://10.0.0.5:7400");
+  EXPECT_EQ(config->gateway().advertise(), "tcp://10.0.0.5:7410");
+  for (const std::string& secret : {config->key_file(), config->tokens_file(),
+                                    made->admin_token_file})
+    EXPECT_EQ(ModeOf(secret), 0600u) << secret;
+  const auto tokens = auth::Tokens::Load({.file = config->tokens_file()});
+  ASSERT_TRUE(tokens.ok()) << tokens.status();
+  std::string token = *local::ReadFile(made->admin_token_file);
+  token.pop_back();
+  EXPECT_EQ((*tokens)->Authenticate("Bearer " + token)->role, auth::Role::kAdmin);
+}
+
+TEST_F(HeadTest, ListensEverywhereAndTellsOneAddress) {
+  const auto made = Init({});
+  ASSERT_TRUE(made.ok()) << made.status();
+  const auto config = *config::LoadChecked<config::Scheduler>(made->config);
+  EXPECT_THAT(config.listen(), ::testing::AnyOf("tcp://0.0.0.0:7400", "tcp://[::]:7400"));
+  ASSERT_EQ(made->endpoints.size(), 1u);
+  EXPECT_THAT(made->endpoints[0], ::testing::Not(HasSubstr("0.0.0.0")));
+}
+
+TEST_F(HeadTest, RefusesToTellWhatMeansNothing) {
+  for (const char* host : {"0.0.0.0", "::", "127.0.0.1", "localhost", "head:7400"}) {
+    const auto made = Init({.advertise = host});
+    EXPECT_TRUE(absl::IsInvalidArgument(made.status())) << host << " " << made.status();
+    EXPECT_FALSE(local::Exists(folder_.path() + "/head")) << host;
+  }
+  EXPECT_TRUE(absl::IsInvalidArgument(Init({.listen = "10.0.0.5:65530"}).status()));
+  const auto v6 = Init({.listen = "[fd00::5]:8000", .advertise = "head.example"});
+  ASSERT_TRUE(v6.ok()) << v6.status();
+  EXPECT_THAT(v6->endpoints, ElementsAre("tcp://head.example:8000"));
+  EXPECT_EQ(v6->api, "http://head.example:8001");
+  EXPECT_EQ(config::LoadChecked<config::Scheduler>(v6->config)->http_listen(), "[fd00::5]:8001");
+}
+
+TEST_F(HeadTest, AgainKeepsWhatIsThere) {
+  const auto first = Init();
+  const std::string token = *local::ReadFile(first->admin_token_file);
+  const auto again = Init({});
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_FALSE(again->fresh);
+  EXPECT_EQ(again->public_key, first->public_key);
+  EXPECT_EQ(again->endpoints, first->endpoints);
+  EXPECT_EQ(*local::ReadFile(again->admin_token_file), token);
+  EXPECT_TRUE(absl::IsAlreadyExists(Init({.listen = "10.0.0.6"}).status()));
+}
+
+TEST_F(HeadTest, LeavesNothingBehindWhereItFails) {
+  const std::string head = folder_.path() + "/head";
+  ASSERT_TRUE(local::MakeFolder(head + "/state/scheduler").ok());
+  ASSERT_TRUE(local::WriteFile(head + "/state/scheduler/tokens.yaml", "nonsense", 0600).ok());
+  EXPECT_TRUE(absl::IsInvalidArgument(Init().status()));
+  EXPECT_FALSE(local::Exists(head + "/scheduler.yaml"));
+  EXPECT_FALSE(local::Exists(head + "/state/scheduler/scheduler.key"));
+  EXPECT_FALSE(local::Exists(head + "/state/scheduler/allow.yaml"));
+  EXPECT_TRUE(local::Exists(head + "/state/scheduler/tokens.yaml"));  // not ours
+}
+
+TEST_F(HeadTest, InvitesAndTakesAway) {
+  ASSERT_TRUE(Init().ok());
+  const Head head = Loaded();
+  const auto word =
+      InvitePeer(head, "node-7", transport::Role::kAgent, std::chrono::hours(1), false);
+  ASSERT_TRUE(word.ok()) << word.status();
+  EXPECT_EQ(word->endpoints, head.endpoints);
+  EXPECT_EQ(word->scheduler_public_key, head.public_key);
+  const auto list = *transport::LoadInvitations(transport::InvitationsFile(head.allow_file));
+  ASSERT_EQ(list.size(), 1u);
+  EXPECT_EQ(list[0].public_key, *transport::PublicKeyOf(word->secret_key));
+  EXPECT_TRUE(absl::IsInvalidArgument(
+      InvitePeer(head, "No Name", transport::Role::kAgent, std::chrono::hours(1), false).status()));
+
+  EXPECT_TRUE(RemovePeer(head, "node-7", transport::Role::kAgent).ok());
+  EXPECT_TRUE(absl::IsNotFound(RemovePeer(head, "node-7", transport::Role::kAgent)));
+  ASSERT_TRUE(transport::EnrollPeer(head.allow_file,
+                                    {"gw", transport::NewKeyPair().public_key,
+                                     transport::Role::kGateway},
+                                    false)
+                  .ok());
+  EXPECT_THAT(MessageOf(RemovePeer(head, "gw", transport::Role::kAgent)),
+              HasSubstr("allot gateway remove gw"));
+  EXPECT_TRUE(RemovePeer(head, "gw", transport::Role::kGateway).ok());
+}
+
+TEST_F(HeadTest, GivesTokensAndTakesThemBack) {
+  ASSERT_TRUE(Init().ok());
+  const std::string file = Loaded().tokens_file;
+  const auto token = AddUserToken(file, "ada", "user", "red", false);
+  ASSERT_TRUE(token.ok()) << token.status();
+  EXPECT_TRUE(absl::IsAlreadyExists(AddUserToken(file, "ada", "user", "", false).status()));
+  EXPECT_EQ((*auth::Tokens::Load({.file = file}))->Authenticate("Bearer " + *token)->tenant, "red");
+  EXPECT_TRUE(RemoveUserToken(file, "ada").ok());
+  EXPECT_TRUE(absl::IsNotFound(RemoveUserToken(file, "ada")));
+  EXPECT_FALSE((*auth::Tokens::Load({.file = file}))->Authenticate("Bearer " + *token).ok());
+}
+
+TEST_F(HeadTest, SaysThatThisIsNoHead) {
+  EXPECT_THAT(MessageOf(Head::Load(Places::Find(folder_.path() + "/nowhere"), "").status()),
+              HasSubstr("allot cluster init"));
+}
+
+TEST(Joining, LeavesNothingBehindWhereNoSchedulerAnswers) {
+  TemporaryFolder folder;
+  InvitationWord word = Word();
+  word.endpoints = {"tcp://127.0.0.1:1"};
+  const auto joined = Join(Places::Find(folder.path() + "/node"), word,
+                           {.timeout = std::chrono::milliseconds(100)});
+  EXPECT_TRUE(absl::IsUnavailable(joined.status())) << joined.status();
+  EXPECT_THAT(MessageOf(joined.status()), HasSubstr("no scheduler answers at tcp://127.0.0.1:1"));
+  EXPECT_FALSE(local::Exists(folder.path() + "/node"));
+}
+
+}  // namespace
+}  // namespace allot::client
