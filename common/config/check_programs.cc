@@ -54,7 +54,8 @@ Status CheckEndpoints(std::string_view key,
                       const google::protobuf::RepeatedPtrField<std::string>& endpoints) {
   for (int i = 0; i < endpoints.size(); ++i) {
     const std::string at = endpoints.size() == 1 ? std::string(key) : fmt::format("{}[{}]", key, i);
-    RETURN_IF_ERROR(HostOf(at, WithScheme(endpoints[i]), "tcp://").status());
+    const bool bare = endpoints[i].find("://") == std::string::npos;  // "head:7400"
+    RETURN_IF_ERROR(HostOf(at, endpoints[i], bare ? "" : "tcp://").status());
   }
   return absl::OkStatus();
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <functional>
 
 #include "common/base/check.h"
@@ -25,7 +26,7 @@ StatusOr<std::vector<Invitation>> Parse(const std::string& text, const std::stri
     invitations.push_back({.name = in.name(),
                            .public_key = in.public_key(),
                            .role = *role,
-                           .expires = FromMicros(static_cast<int64_t>(in.expires() * 1e6))});
+                           .expires = FromMicros(std::llround(in.expires() * 1e6))});
   }
   return invitations;
 }
@@ -34,7 +35,7 @@ std::string Format(const std::vector<Invitation>& invitations) {
   std::string text = "# Who may enrol. Kept by `allot node add` and `allot gateway add`.\n";
   text += invitations.empty() ? "invitations: []\n" : "invitations:\n";
   for (const Invitation& one : invitations) {
-    text += fmt::format("  - name: '{}'\n    public_key: '{}'\n    role: {}\n    expires: {:.3f}\n",
+    text += fmt::format("  - name: '{}'\n    public_key: '{}'\n    role: {}\n    expires: {:.6f}\n",
                         one.name, one.public_key, RoleName(one.role),
                         static_cast<double>(ToMicros(one.expires)) / 1e6);
   }

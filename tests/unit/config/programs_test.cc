@@ -137,7 +137,7 @@ TEST(CheckAgent, RefusesKeysAndDeviceCountsThatCannotBe) {
   EXPECT_EQ(Checked<Agent>(schedulers + "'tcp://[fd00::1]:7400']}"), "");
   EXPECT_EQ(Checked<Agent>(schedulers + "b:7400]}"), "");
   EXPECT_EQ(Checked<Agent>(schedulers + "b]}"),
-            "scheduler[1] is \"b\"; write it like tcp://127.0.0.1:7400");
+            "scheduler[1] is \"b\"; write it like 127.0.0.1:7400");
   EXPECT_EQ(Checked<Agent>(schedulers + "'tcp://fd00::1:7400']}"),
             "scheduler[1] is \"tcp://fd00::1:7400\"; an IPv6 address stands in brackets, like "
             "tcp://[fd00::1]:7400");
