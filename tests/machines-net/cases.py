@@ -19,6 +19,8 @@ class Streams:
 
     def __init__(self, cluster, count, events, interval, name="streams"):
         self.count = count
+        log = cluster.client.path(name + ".log")
+        self.offset = os.path.getsize(log) if os.path.exists(log) else 0
         self.process = cluster.client.start(name, PYTHON, os.path.join(HERE, "streams.py"),
                                             f"http://{cluster.gateway.address}:7411", cluster.token_file, count, events,
                                             interval)
@@ -26,6 +28,7 @@ class Streams:
 
     def lines(self):
         with open(self.process.log) as file:
+            file.seek(self.offset)
             return [loads(line, "a line of streams.py") for line in file if line.endswith("\n")]
 
     def all_started(self):
@@ -193,8 +196,12 @@ def path_that_loses_large_packets(bin_dir):
         for job in jobs:
             assert c.allot("wait", job, "--timeout", "60s").returncode == 0
             assert c.job(job)["tasks"][0]["node"] == "n2"
-        with open(c.nodes[0].path("agent.log")) as log:
-            assert "MTU" in log.read(), "the agent names the symptom"
+
+        def symptom():
+            with open(c.nodes[0].path("agent.log")) as log:
+                return "MTU" in log.read()
+        until(symptom, "the agent names the symptom")
+        until(lambda: "MTU" in doctor(c).stdout + c.allot("nodes").stdout, "the scheduler names it as well")
         c.lab.path("head", "n1")
         c.wait_nodes(2)
 

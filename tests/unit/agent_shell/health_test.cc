@@ -196,7 +196,7 @@ TEST_F(AgentHealth, RowsOfASitesOwnComeFirstAndItsMistakesAreNamed) {
   config::Agent config;
   config.set_name("n1");
   config.set_state_dir(s_.folder + "/state");
-  config.set_scheduler("tcp://127.0.0.1:1");
+  config.add_scheduler("tcp://127.0.0.1:1");
   config.set_scheduler_public_key(s_.agent_keys.public_key);
   config.set_key_file(s_.folder + "/agent.key");
   ASSERT_TRUE(transport::SaveKeyFile(config.key_file(), s_.agent_keys).ok());
