@@ -73,7 +73,10 @@ TEST(Reach, TellsNoOtherMachineOfLoopback) {
 
 // A cluster that is bound everywhere, and a node that says it is behind a router.
 TEST(Addresses, AreToldAsOthersReachThem) {
-  Cluster cluster;
+  Cluster cluster(/*local=*/false);
+  cluster.WriteTokens("tokens: [{name: p, role: viewer, sha256: " + auth::Sha256Hex("one") +
+                      "}]\n");
+  cluster.UseToken("one");
   cluster.adjust = [](Shell::Options& options) {
     options.listen = "tcp://0.0.0.0:0";
     options.http_listen = "0.0.0.0:0";
