@@ -17,7 +17,7 @@ struct TrafficMeter::Request::State : std::enable_shared_from_this<State> {
   struct Count {
     uint32_t in_flight = 0;
     bool flowed = false;
-    std::chrono::steady_clock::time_point told;
+    std::chrono::steady_clock::time_point flow_told;
   };
   State(boost::asio::io_context& l, Tell t) : loop(l), tell(std::move(t)) {}
 
@@ -36,7 +36,8 @@ struct TrafficMeter::Request::State : std::enable_shared_from_this<State> {
     const auto it = counts.find(id);
     if (it == counts.end()) return;
     const ReplicaTraffic traffic{id, it->second.in_flight, std::exchange(it->second.flowed, false)};
-    it->second.told = std::chrono::steady_clock::now();
+    // That a request came is other news than that its answer flows, and must not keep that back.
+    if (traffic.flowed) it->second.flow_told = std::chrono::steady_clock::now();
     if (traffic.in_flight == 0) counts.erase(it);
     tell(traffic);
   }
@@ -76,7 +77,7 @@ void TrafficMeter::Request::Flowed() {
   if (state == nullptr) return;
   State::Count& count = state->counts[id_];
   count.flowed = true;
-  if (std::chrono::steady_clock::now() - count.told >= kFlowEvery) state->TellSoon(id_);
+  if (std::chrono::steady_clock::now() - count.flow_told >= kFlowEvery) state->TellSoon(id_);
 }
 
 }  // namespace allot::agent
