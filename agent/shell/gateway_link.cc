@@ -95,7 +95,8 @@ void GatewayLink::Redial(const std::string& why) {
 
 void GatewayLink::Tick() {
   if (link_ == nullptr) return;  // A redial is under way and will tick again.
-  const bool proving = connected_ && proof_.Look(Now()) == transport::PathProof::State::kAsking;
+  const bool proving =
+      connected_ && !linked_ && proof_.Look(Now()) == transport::PathProof::State::kAsking;
   // A proof has its own end, and says more than that there is silence.
   if (!proving && steady_clock::now() - heard_ > kSilenceMax) {
     if (!connected_ || proof_.Look(Now()) != transport::PathProof::State::kLargeLost)
@@ -118,10 +119,14 @@ void GatewayLink::Connected() {
   wire::Envelope probe;
   *probe.add_messages()->mutable_path_probe() = proof_.Begin(Now(), incarnation_);
   Send(&probe, {});
+  // It asks for the token, which is brought back when the path is proven; and a build that knows of
+  // neither takes it for the link, so that nobody waits for an echo that it will not send.
+  SayHello();
   TickAfter(kLookEvery);
 }
 
 void GatewayLink::GoOn() {
+  if (linked_) return SayHello();
   switch (proof_.Look(Now())) {
     case transport::PathProof::State::kAsking:
       return;
@@ -156,7 +161,7 @@ void GatewayLink::Welcomed(const wire::LinkWelcome& welcome) {
       SPDLOG_WARN("the gateway had given this node up endpoint={}", address_.endpoint);
       forwards_.CancelAll();
     }
-    if (std::exchange(token_, welcome.token()) != welcome.token()) SayHello();
+    if (std::exchange(token_, welcome.token()) != welcome.token()) GoOn();
     return;
   }
   linked_at_ = steady_clock::now();
