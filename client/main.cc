@@ -113,6 +113,13 @@ int Parse(CLI::App& app, int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     std::ostringstream out, err;
     const bool asked = app.exit(error, out, err) == 0;  // --help is an "error" as well.
+    // What the rest lacks is worth nothing to somebody whose flag is not known.
+    const std::vector<std::string> unknown = app.remaining(true);
+    if (!asked && std::any_of(unknown.begin(), unknown.end(),
+                              [](const std::string& word) { return word.starts_with('-'); })) {
+      err.str("");
+      app.exit(CLI::ExtrasError(unknown), out, err);
+    }
     if (!out.str().empty()) Print(out.str());
     if (!err.str().empty()) Say("allot: " + err.str());
     return asked ? -1 : kUsage;

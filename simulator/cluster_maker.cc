@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <set>
 
 #include "fmt/format.h"
 #include "policies/api/registry.h"
@@ -379,8 +380,19 @@ bool FitsEmptyCluster(const JobSpec& spec, const std::vector<const NodeInfo*>& n
     return slots >= spec.tasks && FitsCaps(spec, request, nodes, policy);
   };
   if (spec.devices.empty()) return fits(nullptr);
-  return std::any_of(spec.devices.begin(), spec.devices.end(),
-                     [&](const DeviceRequest& request) { return fits(&request); });
+  std::set<std::string> vendors;
+  for (const NodeInfo* node : nodes)
+    for (const Device& device : node->devices) vendors.insert(device.vendor);
+  return std::any_of(spec.devices.begin(), spec.devices.end(), [&](const DeviceRequest& request) {
+    if (spec.tasks == 1 || request.kind == DeviceKind::kCpu || !request.vendor.empty())
+      return fits(&request);
+    // A gang stays with one vendor.
+    return std::any_of(vendors.begin(), vendors.end(), [&](const std::string& vendor) {
+      DeviceRequest of_one = request;
+      of_one.vendor = vendor;
+      return fits(&of_one);
+    });
+  });
 }
 
 bool EndsByItself(const JobSpec& spec) {

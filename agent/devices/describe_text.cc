@@ -100,7 +100,9 @@ std::string DiscoveryText(const Discovery& discovery, const CpuMachine& machine)
                        fmt::join(group.members, " "));
   std::map<std::string, std::vector<std::string>> ignored;
   for (const IgnoredFunction& function : discovery.ignored)
-    ignored[function.why].push_back(function.id);
+    ignored[fmt::format("{} ({})", function.why,
+                        function.driver.empty() ? "no driver" : "driver " + function.driver)]
+        .push_back(function.id);
   for (const auto& [why, ids] : ignored)
     out += fmt::format("no device: {}: {}\n", ReplaceInvalidUtf8(why), fmt::join(ids, " "));
   for (const std::string& warning : discovery.warnings) out += "warning: " + warning + "\n";

@@ -263,9 +263,7 @@ void Inventory::ListIgnored(Discovery* all) {
     if (!used.contains(function.address))
       if (auto why = pci::WhyIgnored(function)) {
         const std::string driver = host_->LinkName(function.path() + "/driver").value_or("");
-        all->ignored.push_back(
-            {function.address,
-             fmt::format("{} ({})", *why, driver.empty() ? "no driver" : "driver " + driver)});
+        all->ignored.push_back({function.address, *std::move(why), driver});
       }
 }
 

@@ -64,6 +64,7 @@ struct FoundDevice {
 
 struct IgnoredFunction {
   std::string id, why;
+  std::string driver = {};  // empty: none is bound to it
 };
 
 struct Discovery {

@@ -124,8 +124,8 @@ TEST_F(CommandOnACluster, NeverSaysWhichPartIsAtFault) {
               HasSubstr("did you mean \"nvidia/h100-sxm-80g\"?"));
   EXPECT_THAT(refused({"--device", "groq/lpu-v1"}),
               HasSubstr("no device here was ever a \"groq/lpu-v1\""));
-  EXPECT_THAT(refused({"--cpus", "4096"}), HasSubstr("ask for fewer than 4096 processors"));
-  EXPECT_THAT(refused({"--memory", "4096TiB"}), HasSubstr("ask for less than 4096TiB of memory"));
+  EXPECT_THAT(refused({"--cpus", "900"}), HasSubstr("ask for fewer than 900 processors"));
+  EXPECT_THAT(refused({"--memory", "4096TiB"}), HasSubstr("ask for less than 4PiB of memory"));
   EXPECT_THAT(refused({"--device", "gpu:99"}), HasSubstr("ask for fewer devices per task"));
 }
 

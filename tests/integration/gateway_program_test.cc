@@ -83,7 +83,7 @@ TEST_F(GatewayProgram, SaysWhatItsConfigLacksAndWhere) {
   EXPECT_THAT(result.err, HasSubstr("bad.yaml:1:1: state_dir is missing"));
   result = check("name: gw1\nbody_max: 1\n");
   EXPECT_EQ(result.code, 2);
-  EXPECT_THAT(result.err, HasSubstr("bad.yaml:2:11: body_max is 1"));
+  EXPECT_THAT(result.err, HasSubstr("bad.yaml:2:11: body_max is \"1\""));
   // The other programs are no less strict about their own.
   const std::string agent =
       Write("agent.yaml",
