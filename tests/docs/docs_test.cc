@@ -189,6 +189,11 @@ TEST(Docs, CommandsThatAreNotRunNameProgramsAndFlagsThatAreThere) {
       if (!flags) continue;  // Not every script knows --help, and one that does not would run.
       std::vector<std::string> commands;
       for (size_t i = at + 1; i < words.size() && fs::path(word).filename() == "allot"; ++i) {
+        // Before the command stand those that all commands share, each with its value.
+        if (commands.empty() && words[i].starts_with("--") && words[i].find('=') == std::string::npos) {
+          ++i;
+          continue;
+        }
         if (words[i].starts_with('-')) break;
         commands.push_back(words[i]);
         if (HelpOf(program, commands).empty()) {
@@ -196,7 +201,7 @@ TEST(Docs, CommandsThatAreNotRunNameProgramsAndFlagsThatAreThere) {
           break;
         }
       }
-      const std::string help = HelpOf(program, commands);
+      const std::string help = HelpOf(program, {}) + HelpOf(program, commands);
       for (size_t i = at + 1; i < words.size() && words[i] != "--"; ++i) {
         if (!words[i].starts_with("--")) continue;
         const std::string flag = words[i].substr(0, words[i].find_first_of("=;"));
