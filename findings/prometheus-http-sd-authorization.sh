@@ -10,7 +10,7 @@ set -euo pipefail
 version=2.42.0+ds-5+deb12u1
 work=$(mktemp -d)
 trap 'kill $(jobs -p) 2>/dev/null || true; rm -rf "$work"' EXIT
-(cd "$work" && chmod 755 . && apt-get download -qq "prometheus=$version" >/dev/null && dpkg -x prometheus_*.deb root)
+(cd "$work" && chmod 755 . && apt-get download -qq "prometheus=$version" >/dev/null && dpkg -x prometheus_*.deb unpacked)
 printf 'secret\n' >"$work/token"
 
 # Answers every request with one target (itself) or an empty page; writes PATH and Authorization of each.
@@ -44,12 +44,12 @@ scrape_configs:
     http_sd_configs:
       - {url: "http://127.0.0.1:$port/sd-with-type", refresh_interval: 1s, authorization: {type: Bearer, credentials_file: $work/token}}
 Y
-"$work/root/usr/bin/prometheus" --config.file="$work/prometheus.yml" --storage.tsdb.path="$work/data" \
+"$work/unpacked/usr/bin/prometheus" --config.file="$work/prometheus.yml" --storage.tsdb.path="$work/data" \
   --web.listen-address=127.0.0.1:0 >"$work/log" 2>&1 &
 for want in /sd-without-type /sd-with-type '/metrics Bearer'; do
   for _ in $(seq 300); do grep -q "^$want" "$work/seen" && break; read -rt 0.1 <> <(:) || true; done
 done
-"$work/root/usr/bin/prometheus" --version 2>&1 | head -1
+"$work/unpacked/usr/bin/prometheus" --version 2>&1 | head -1
 sort -u "$work/seen" | tee "$work/unique"
 grep -qx '/sd-without-type secret' "$work/unique"
 grep -qx '/sd-with-type Bearer secret' "$work/unique"
