@@ -79,6 +79,8 @@ struct TaskExit {
   ExitCause cause = ExitCause::kTask;
   bool operator==(const TaskExit&) const = default;
   bool succeeded() const { return code == 0 && signal == 0; }
+  // How long it ran by its node's clock; nothing, where it never did.
+  Duration ran() const { return started == Time() ? Duration{} : finished - started; }
 };
 
 }  // namespace allot

@@ -43,8 +43,8 @@ DeviceSet AcceleratorsInService(const NodeState& node) {
 void AddEnergy(JobState& job, const TaskState& task, std::optional<MilliJoule> measured, Time end) {
   if (!measured && task.placement.power == 0) return;
   job.energy_modelled |= !measured;
-  job.energy += measured.value_or(
-      EnergyOf(task.placement.power, std::max(end - task.started, Duration{})));
+  job.energy +=
+      measured.value_or(EnergyOf(task.placement.power, std::max(end - task.started, Duration{})));
 }
 
 // The same devices by their position in another list; those that are gone are left out.
@@ -291,7 +291,10 @@ void ClusterState::Fold(const TaskExited& r) {
   JobState& job = MutableJob(r.key.task.job);
   TaskState& task = job.tasks[r.key.task.index];
   CHECK(!task.abandoned && task.phase != TaskPhase::kExited);
-  if (task.phase == TaskPhase::kAssigned) task.started = r.at;
+  // One that was over before its start was told ran for as long as its node says.
+  if (task.phase == TaskPhase::kAssigned)
+    task.started =
+        r.at - std::clamp(r.exit.ran(), Duration{}, std::max(r.at - job.placed, Duration{}));
   task.phase = TaskPhase::kExited;
   task.exit = r.exit;
   AddEnergy(job, task, r.exit.energy, r.at);

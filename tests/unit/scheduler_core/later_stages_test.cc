@@ -157,6 +157,32 @@ TEST_F(Energy, OfALostTaskThatNeverStartedIsNone) {
   EXPECT_FALSE(world_.job(world_.last_job()).energy_modelled);
 }
 
+// A node that reports start and end together says itself how long it was in between.
+TEST_F(Energy, OfATaskOverBeforeItsStartWasToldIsOfItsNodesTime) {
+  world_.Submit(Spec("*h200*"));
+  const JobId job = world_.last_job();
+  const MilliWatt power = world_.job(job).tasks[0].placement.power;
+  world_.Advance(std::chrono::seconds(2));
+  TaskStatus status = Exited(KeyOf(world_.state(), job, 0));
+  status.exit->started = Time(std::chrono::hours(1));  // whatever its clock shows
+  status.exit->finished = status.exit->started + std::chrono::milliseconds(300);
+  world_.Report("n1", status);
+  EXPECT_EQ(world_.job(job).energy, EnergyOf(power, std::chrono::milliseconds(300)));
+}
+
+// … and is believed no further than since it was given the task.
+TEST_F(Energy, IsOfNoMoreTimeThanItsDevicesWereLeased) {
+  world_.Submit(Spec("*h200*"));
+  const JobId job = world_.last_job();
+  const MilliWatt power = world_.job(job).tasks[0].placement.power;
+  world_.Advance(std::chrono::seconds(2));
+  TaskStatus status = Exited(KeyOf(world_.state(), job, 0));
+  status.exit->started = Time(std::chrono::hours(1));
+  status.exit->finished = status.exit->started + std::chrono::hours(1);
+  world_.Report("n1", status);
+  EXPECT_EQ(world_.job(job).energy, EnergyOf(power, world_.now() - world_.job(job).placed));
+}
+
 TEST_F(Energy, OfAttemptsAddsUp) {
   JobSpec spec = Spec("*h200*");
   spec.tasks = 2;
