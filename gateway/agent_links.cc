@@ -59,12 +59,12 @@ std::vector<std::string> AgentLinks::names() const {
 }
 
 void AgentLinks::OnIncoming(transport::ServerLink::Incoming in) {
+  // Whatever else is in the envelope: a hello that opens no link yet ends it, and may stand before.
+  for (const wire::Message& message : in.envelope.messages())
+    if (message.has_path_probe()) OnProbe(in, message.path_probe());
   size_t next_body = 0;
   for (wire::Message& message : *in.envelope.mutable_messages()) {
-    if (message.has_path_probe()) {
-      OnProbe(in, message.path_probe());
-      continue;
-    }
+    if (message.has_path_probe()) continue;
     if (message.has_link_hello()) {
       if (!OnHello(in, message.link_hello())) return;
       continue;
@@ -304,10 +304,7 @@ void AgentLinks::Sweep() {
   for (auto& [name, node] : nodes_)
     if (clock_.Now() - node.spoken >= options_.sweep_every) Welcome(node);
   openings_.Sweep(clock_.Now());
-  timer_.expires_after(options_.sweep_every);
-  timer_.async_wait([this](boost::system::error_code cancelled) {
-    if (!cancelled) Sweep();
-  });
+  timer_.After(options_.sweep_every, [this] { Sweep(); });
 }
 
 void AgentLinks::Unlink(const std::string& node) {

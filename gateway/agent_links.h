@@ -8,13 +8,13 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <functional>
 #include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "common/asio/timer.h"
 #include "common/base/rng.h"
 #include "common/base/status.h"
 #include "common/base/units.h"
@@ -115,7 +115,7 @@ class AgentLinks {
   Rng rng_;                                      // tokens
   bool flush_posted_ = false;
   uint64_t dropped_garbage_ = 0, gaps_ = 0, stale_ = 0, changes_ = 0;
-  boost::asio::steady_timer timer_;
+  Timer timer_;
   std::unique_ptr<transport::ServerLink> link_;
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);  // for what is posted
 };

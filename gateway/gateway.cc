@@ -89,7 +89,8 @@ class Gateway::Impl {
                           [this](http::Response plain, const Status& why) {
                             return api_->OwnAnswer(std::move(plain), why);
                           },
-                      .half_close = true},
+                      .half_close = true,
+                      .cors_origins = options_.cors_origins},
                      [this](http::Request request, http::ResponderPtr responder) {
                        api_->Handle(std::move(request), responder);
                      }));

@@ -31,6 +31,7 @@ struct Options {
   // In place of a wildcard, where others are told of us; empty: the address from which the
   // scheduler is reached, asked for with every hello.
   std::string own_host;
+  std::vector<std::string> cors_origins;       // of web pages that may call (common/http/cors.h)
   int64_t body_bytes_max = 32 << 20;           // of a request
   int64_t answer_bytes_max = 64 << 20;         // of an answer that is not streamed
   size_t backlog_bytes_max = 8 << 20;          // written and not taken by a slow client

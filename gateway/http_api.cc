@@ -98,7 +98,7 @@ std::optional<ApiError> TakeHeaders(const http::Request& request, const auth::Pr
   }
   if (!principal.tenant.empty()) out->tenant = principal.tenant;
   if (const auto text = request.Header("x-allot-tenant"); !text.empty()) {
-    if (!IsName(text)) return BadHeader("X-Allot-Tenant", text, kNameHelp);
+    if (!IsLabelValue(text)) return BadHeader("X-Allot-Tenant", text, kLabelValueHelp);
     if (!principal.tenant.empty() && text != principal.tenant)
       return FromStatus(PermissionDenied("token \"{}\" belongs to tenant {}, not {}",
                                          principal.name, principal.tenant, text));

@@ -136,11 +136,8 @@ void RequestPlane::ArmTimer() {
   const std::optional<Time> wake = core_.NextWakeup();
   if (wake == armed_) return;
   armed_ = wake;
-  timer_.cancel();
-  if (!wake.has_value()) return;
-  timer_.expires_after(std::max(*wake - clock_.Now(), Duration::zero()));
-  timer_.async_wait([this](boost::system::error_code cancelled) {
-    if (cancelled) return;
+  if (!wake.has_value()) return timer_.Stop();
+  timer_.After(std::max(*wake - clock_.Now(), Duration::zero()), [this] {
     armed_.reset();
     Feed(router::ClockTicked{});
   });

@@ -6,7 +6,6 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <deque>
 #include <functional>
 #include <map>
@@ -16,6 +15,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "common/asio/timer.h"
 #include "common/http/server.h"
 #include "gateway/clock.h"
 #include "gateway/metrics.h"
@@ -136,7 +136,7 @@ class RequestPlane {
   // What was asked by clients that left before their answer, the last of them.
   std::unordered_set<uint64_t> left_;
   std::deque<uint64_t> left_order_;
-  boost::asio::steady_timer timer_;
+  Timer timer_;
   std::optional<Time> armed_;
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);  // for responders' callbacks
 };

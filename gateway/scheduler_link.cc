@@ -69,11 +69,8 @@ void SchedulerLink::Redial(const std::string& why) {
     if (alive.expired()) return;
     // A thousand gateways that lose one scheduler must not come back in one instant.
     const auto jitter = rng_.Below(static_cast<uint64_t>(backoff_.count()));
-    timer_.expires_after(backoff_ / 2 + std::chrono::milliseconds(jitter));
+    timer_.After(backoff_ / 2 + std::chrono::milliseconds(jitter), [this] { Dial(); });
     backoff_ = std::min(backoff_ * 2, kBackoffMax);
-    timer_.async_wait([this](boost::system::error_code cancelled) {
-      if (!cancelled) Dial();
-    });
   });
 }
 
@@ -82,10 +79,7 @@ void SchedulerLink::Tick() {
   if (clock_.Now() - heard_ > options_.silence_max) return Redial("silent");
   if (connected_ && !GoOn()) return;
   if (link_ == nullptr) return;
-  timer_.expires_after(options_.hello_every);
-  timer_.async_wait([this](boost::system::error_code cancelled) {
-    if (!cancelled) Tick();
-  });
+  timer_.After(options_.hello_every, [this] { Tick(); });
 }
 
 void SchedulerLink::Connected() {

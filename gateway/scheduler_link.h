@@ -4,11 +4,11 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <functional>
 #include <memory>
 #include <string>
 
+#include "common/asio/timer.h"
 #include "common/base/rng.h"
 #include "common/model/messages.h"
 #include "common/transport/endpoints.h"
@@ -71,7 +71,7 @@ class SchedulerLink {
   Time heard_;
   uint64_t sequence_ = 0, term_ = 0, reconnects_ = 0, dropped_garbage_ = 0;
   std::chrono::milliseconds backoff_;
-  boost::asio::steady_timer timer_;
+  Timer timer_;
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);  // for what is posted
 };
 

@@ -3,10 +3,20 @@
 #include "common/auth/tokens.h"
 #include "common/base/address.h"
 #include "common/config/convert.h"
+#include "common/http/cors.h"
 
 namespace allot::gateway {
 StatusOr<config::Gateway> LoadConfig(const std::string& path) {
   return config::LoadChecked<config::Gateway>(path);
+}
+
+Status TakeOrigins(const config::Gateway& config, std::vector<std::string>* origins) {
+  for (int i = 0; i < config.cors_origins_size(); ++i) {
+    const Status sound = http::CheckOrigin(config.cors_origins(i));
+    if (!sound.ok()) return InvalidArgument("cors_origins[{}] {}", i, MessageOf(sound));
+    origins->push_back(config.cors_origins(i));
+  }
+  return absl::OkStatus();
 }
 
 StatusOr<Options> ToOptions(const config::Gateway& config) {
@@ -17,6 +27,7 @@ StatusOr<Options> ToOptions(const config::Gateway& config) {
   options.http_advertise = config.http_advertise();
   config::TakeText(config.http_listen(), &options.http_listen);
   RETURN_IF_ERROR(config::TakeBytes("body_max", config.body_max(), &options.body_bytes_max));
+  RETURN_IF_ERROR(TakeOrigins(config, &options.cors_origins));
   options.allow_file = config.allow_file();
   for (const std::string& endpoint : config.scheduler())
     options.schedulers.push_back(WithScheme(endpoint));

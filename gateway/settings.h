@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "common/base/status.h"
 #include "common/proto/config.pb.h"
@@ -13,5 +14,8 @@ namespace allot::gateway {
 // file, line and column where there are any.
 StatusOr<config::Gateway> LoadConfig(const std::string& path);
 StatusOr<Options> ToOptions(const config::Gateway& config);
+
+// cors_origins, each checked; also for a gateway within the scheduler.
+Status TakeOrigins(const config::Gateway& config, std::vector<std::string>* origins);
 
 }  // namespace allot::gateway

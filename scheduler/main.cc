@@ -17,6 +17,7 @@
 #include "common/program/addresses.h"
 #include "common/program/program.h"
 #include "gateway/gateway.h"
+#include "gateway/settings.h"
 #include "scheduler/shell/settings.h"
 #include "scheduler/shell/shell.h"
 
@@ -91,6 +92,7 @@ StatusOr<gateway::Options> GatewayOptions(const config::Scheduler& config) {
   options.advertise = own.advertise().empty() ? "" : WithScheme(own.advertise());
   options.http_advertise = own.http_advertise();
   RETURN_IF_ERROR(config::TakeBytes("gateway.body_max", own.body_max(), &options.body_bytes_max));
+  RETURN_IF_ERROR(gateway::TakeOrigins(own, &options.cors_origins));
   options.allow_file = config.allow_file();
   options.tokens_file = own.tokens_file().empty() ? config.tokens_file() : own.tokens_file();
   options.local = config.local();

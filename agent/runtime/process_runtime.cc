@@ -16,10 +16,10 @@
 #include <unistd.h>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/steady_timer.hpp>
 
 #include "agent/runtime/strays.h"
 #include "agent/supervisor/protocol.h"
+#include "common/asio/timer.h"
 #include "common/base/check.h"
 #include "common/base/file_limit.h"
 
@@ -120,7 +120,7 @@ class ProcessRuntime::Impl : public std::enable_shared_from_this<Impl> {
     uint64_t token = 0;
     pid_t child_pid = 0;  // the supervisor, if we started it; to be waited for
     asio::posix::stream_descriptor supervisor;  // a pidfd: readable when the supervisor is gone
-    asio::steady_timer retry;  // of a supervisor that is just starting, or without descriptors
+    Timer retry;  // of a supervisor that is just starting, or without descriptors
     bool told_running = false;
     Fd record;  // to read its end from, should its name be gone by then; invalid: by its name only
     std::vector<int> signals_due;  // asked for before the pidfd was there
@@ -188,10 +188,10 @@ StatusOr<Fd> ProcessRuntime::Impl::WriteRecord(const ProcessSpec& spec) {
 
 StatusOr<pid_t> ProcessRuntime::Impl::StartSupervisor(const ProcessSpec& spec, uint64_t token,
                                                       int record_fd, const std::string& work_dir) {
-  std::vector<std::string> argv = {"allot-supervisor", spec.id,
-                                   fmt::format("{}:{}:{}", token, FileLimitBeforeRaise(),
-                                               spec.cgroup >= 0 ? 1 : 0),
-                                   folder_.LogOf(spec.id), work_dir};
+  std::vector<std::string> argv = {
+      "allot-supervisor", spec.id,
+      fmt::format("{}:{}:{}", token, FileLimitBeforeRaise(), spec.cgroup >= 0 ? 1 : 0),
+      folder_.LogOf(spec.id), work_dir};
   CHECK(argv.size() == supervisor::kArgvStart);
   argv.insert(argv.end(), spec.argv.begin(), spec.argv.end());
   SpawnActions actions;
@@ -289,11 +289,9 @@ void ProcessRuntime::Impl::Attach(const ProcessId& id) {
 
 void ProcessRuntime::Impl::Retry(const ProcessId& id, Process& process,
                                  void (Impl::*what)(const ProcessId&)) {
-  process.retry.expires_after(kAdoptPause);
-  process.retry.async_wait(
-      [self = weak_from_this(), id, what](const boost::system::error_code& error) {
-        if (const auto impl = self.lock(); impl && !error) ((*impl).*what)(id);
-      });
+  process.retry.After(kAdoptPause, [self = weak_from_this(), id, what] {
+    if (const auto impl = self.lock()) ((*impl).*what)(id);
+  });
 }
 
 // False: there is no pidfd, or the system has no room to watch it.

@@ -5,7 +5,6 @@
 #include <thread>
 
 #include <unistd.h>
-#include <boost/asio/steady_timer.hpp>
 
 #include "agent/devices/inventory.h"
 #include "agent/devices/parts.h"
@@ -20,6 +19,7 @@
 #include "agent/shell/network.h"
 #include "agent/shell/scheduler_link.h"
 #include "agent/shell/work.h"
+#include "common/asio/timer.h"
 #include "common/auth/tokens.h"
 #include "common/base/address.h"
 #include "common/base/logging.h"
@@ -148,7 +148,7 @@ class Agent::Impl {
   bool stepping_ = false;
   Effects effects_;
   std::optional<Time> wakeup_at_;
-  asio::steady_timer wakeup_, telemetry_, sweep_, look_, address_timer_;
+  Timer wakeup_, telemetry_, sweep_, look_, address_timer_;
   TrafficMeter traffic_;
   std::string address_;  // as the core has it
 };
@@ -182,7 +182,8 @@ Status Agent::Impl::Describe(const Confinement& confinement, NodeInfo* info) {
   info->instance = folder_->instance();
   info->version = kVersion;
   info->labels = options_.labels;
-  // Where nobody wrote it down, and the scheduler's name is not known yet, it is found with the link.
+  // Where nobody wrote it down, and the scheduler's name is not known yet, it is found with the
+  // link.
   info->address = options_.address;
   info->address_derived = options_.address.empty();
   for (const std::string& endpoint : options_.schedulers) {
@@ -250,9 +251,7 @@ void Agent::Impl::LookForAddress() {
 }
 
 void Agent::Impl::WatchAddress() {
-  address_timer_.expires_after(kAddressLookEvery);
-  address_timer_.async_wait([this](const boost::system::error_code& error) {
-    if (error) return;
+  address_timer_.After(kAddressLookEvery, [this] {
     LookForAddress();
     WatchAddress();
   });
@@ -398,9 +397,7 @@ void Agent::Impl::ArmWakeup() {
   // A timer that fires too early costs one idle tick; moving it at every event costs more.
   if (!next || (wakeup_at_ && *wakeup_at_ <= *next)) return;
   wakeup_at_ = next;
-  wakeup_.expires_after(std::max(*next - clock_.Now(), Duration{}));
-  wakeup_.async_wait([this](const boost::system::error_code& error) {
-    if (error) return;
+  wakeup_.After(std::max(*next - clock_.Now(), Duration{}), [this] {
     wakeup_at_.reset();
     Feed(ClockTicked{});
   });
@@ -427,10 +424,7 @@ void Agent::Impl::SampleDevices() {
     metrics_.AddReplicaEnergy(deployment, joules);
   metrics_.SetTelemetry(update.telemetry);
   if (!update.telemetry.empty()) Feed(TelemetrySampled{std::move(update.telemetry)});
-  telemetry_.expires_after(options_.telemetry_every);
-  telemetry_.async_wait([this](const boost::system::error_code& error) {
-    if (!error) SampleDevices();
-  });
+  telemetry_.After(options_.telemetry_every, [this] { SampleDevices(); });
 }
 
 void Agent::Impl::SweepLogs() {
@@ -447,18 +441,12 @@ void Agent::Impl::LookAtNode() {
     Feed(FitnessChanged{Shown(fitness_->unfit())});
   }
   if (fitness_->short_of_room() || work_->AnyLogAbove(options_.log_max)) SweepLogs();
-  look_.expires_after(kLookEvery);
-  look_.async_wait([this](const boost::system::error_code& error) {
-    if (!error) LookAtNode();
-  });
+  look_.After(kLookEvery, [this] { LookAtNode(); });
 }
 
 void Agent::Impl::Sweep() {
   SweepLogs();
-  sweep_.expires_after(kSweepEvery);
-  sweep_.async_wait([this](const boost::system::error_code& error) {
-    if (!error) Sweep();
-  });
+  sweep_.After(kSweepEvery, [this] { Sweep(); });
 }
 
 // ---- HTTP ---------------------------------------------------------------------------------------

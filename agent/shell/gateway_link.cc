@@ -82,10 +82,8 @@ void GatewayLink::Redial(const std::string& why) {
                             link = std::shared_ptr(std::move(link_))]() mutable {
     link.reset();
     if (alive.expired()) return;
-    timer_.expires_after(backoff_);
-    backoff_ = std::min(backoff_ * 2, kBackoffMax);
-    timer_.async_wait([this](boost::system::error_code error) {
-      if (error) return;
+    const Duration pause = std::exchange(backoff_, std::min(backoff_ * 2, kBackoffMax));
+    timer_.After(pause, [this] {
       if (abandoned() && options_.abandoned) return options_.abandoned();
       Dial();
       Tick();
@@ -107,10 +105,7 @@ void GatewayLink::Tick() {
 }
 
 void GatewayLink::TickAfter(std::chrono::milliseconds pause) {
-  timer_.expires_after(pause);
-  timer_.async_wait([this](boost::system::error_code error) {
-    if (!error) Tick();
-  });
+  timer_.After(pause, [this] { Tick(); });
 }
 
 void GatewayLink::Connected() {

@@ -6,13 +6,13 @@
 //      forgotten
 #pragma once
 
-#include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <memory>
 #include <string>
 
 #include "agent/shell/forwards.h"
 #include "agent/shell/gateway_links.h"
+#include "common/asio/timer.h"
 #include "common/base/rng.h"
 #include "common/transport/path_proof.h"
 
@@ -59,7 +59,7 @@ class GatewayLink {
   std::chrono::steady_clock::time_point heard_;      // on this connection, or when it was dialled
   std::chrono::steady_clock::time_point linked_at_;  // when we were last linked; 0: never
   std::chrono::milliseconds backoff_;
-  boost::asio::steady_timer timer_;
+  Timer timer_;
   transport::PathProof proof_;
   transport::PieceCounter arrived_;
   bool pieces_ = false;  // the gateway takes pieces, gives credit and wants acknowledgements

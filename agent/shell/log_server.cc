@@ -71,10 +71,7 @@ void LogServer::Look() {
     it = TryAnswer(it->question, now >= it->until) ? waiting_.erase(it) : std::next(it);
   looking_ = !waiting_.empty();
   if (!looking_) return;
-  timer_.expires_after(kLookEvery);
-  timer_.async_wait([this](const boost::system::error_code& error) {
-    if (!error) Look();
-  });
+  timer_.After(kLookEvery, [this] { Look(); });
 }
 
 }  // namespace allot::agent

@@ -9,10 +9,10 @@
 #include <list>
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/steady_timer.hpp>
 
 #include "agent/runtime/state_folder.h"
 #include "agent/shell/work.h"
+#include "common/asio/timer.h"
 #include "common/proto/wire.pb.h"
 
 namespace allot::agent {
@@ -42,7 +42,7 @@ class LogServer {
   Answer answer_;
   std::list<Waiting> waiting_;
   bool looking_ = false;
-  boost::asio::steady_timer timer_;
+  Timer timer_;
 };
 
 }  // namespace allot::agent

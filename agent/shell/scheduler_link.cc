@@ -57,7 +57,7 @@ void SchedulerLink::Dial() {
   TakeCounters();
   link_.reset();
   up_ = connected_ = false;
-  proof_timer_.cancel();
+  proof_timer_.Stop();
   outbox_.Clear();
   outbox_bytes_ = 0;
   sent_ = received_ = 0;
@@ -101,17 +101,14 @@ void SchedulerLink::ProvePath() {
   if (up_ || !connected_) return;
   switch (proof_.Look(Now())) {
     case transport::PathProof::State::kAsking:
-      proof_timer_.expires_after(kLookEvery);
-      proof_timer_.async_wait([this](const boost::system::error_code& error) {
-        if (!error) ProvePath();
-      });
+      proof_timer_.After(kLookEvery, [this] { ProvePath(); });
       return;
     case transport::PathProof::State::kLargeLost:
       SPDLOG_ERROR("not registered endpoint={}: {}", dialled_, transport::kLargeLost);
       return Lost(std::string(transport::kLargeLost));
     case transport::PathProof::State::kProven:
     case transport::PathProof::State::kNotSpoken:
-      proof_timer_.cancel();
+      proof_timer_.Stop();
       endpoints_.Worked();
       up_ = true;
       return handlers_.up();

@@ -12,8 +12,8 @@
 #include <string>
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/steady_timer.hpp>
 
+#include "common/asio/timer.h"
 #include "common/base/rng.h"
 #include "common/model/messages.h"
 #include "common/transport/endpoints.h"
@@ -80,7 +80,7 @@ class SchedulerLink {
   std::string dialled_;
   std::unique_ptr<transport::ClientLink> link_;
   transport::PathProof proof_;
-  boost::asio::steady_timer proof_timer_;
+  Timer proof_timer_;
   bool connected_ = false;
   Rng rng_;  // nonces
   bool up_ = false;

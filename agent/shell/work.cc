@@ -247,10 +247,7 @@ void Work::PollProgress() {
     if (!alive.progress || !alive.running) continue;
     if (const auto progress = alive.progress->Poll()) emit_(TaskProgressed{*alive.task, *progress});
   }
-  progress_timer_.expires_after(kProgressEvery);
-  progress_timer_.async_wait([this](const boost::system::error_code& error) {
-    if (!error) PollProgress();
-  });
+  progress_timer_.After(kProgressEvery, [this] { PollProgress(); });
 }
 
 // ---- replicas -----------------------------------------------------------------------------------

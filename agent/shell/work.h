@@ -14,7 +14,6 @@
 #include <string>
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/steady_timer.hpp>
 
 #include "agent/core/events.h"
 #include "agent/devices/endpoint/endpoint.h"
@@ -25,6 +24,7 @@
 #include "agent/runtime/state_folder.h"
 #include "agent/shell/confinement.h"
 #include "agent/shell/energy.h"
+#include "common/asio/timer.h"
 
 namespace allot::agent {
 
@@ -119,7 +119,7 @@ class Work {
   std::set<ProcessId> unwanted_;  // starts of a replica that a later one has replaced
   std::unique_ptr<ProcessRuntime> runtime_;
   HealthProber prober_;
-  boost::asio::steady_timer progress_timer_;
+  Timer progress_timer_;
 };
 
 }  // namespace allot::agent

@@ -73,11 +73,21 @@ std::string ReplaceInvalidUtf8(std::string_view text) {
   return out;
 }
 
-bool IsName(std::string_view text) {
-  const auto word = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
+namespace {
+
+bool IsNameOf(std::string_view text, bool (*word)(char), std::string_view between) {
   return !text.empty() && text.size() <= 63 && word(text.front()) && word(text.back()) &&
          std::all_of(text.begin(), text.end(),
-                     [&](char c) { return word(c) || c == '.' || c == '-'; });
+                     [&](char c) { return word(c) || between.find(c) != std::string_view::npos; });
 }
+
+bool IsSmallOrDigit(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); }
+bool IsLetterOrDigit(char c) { return IsSmallOrDigit(c) || (c >= 'A' && c <= 'Z'); }
+
+}  // namespace
+
+bool IsName(std::string_view text) { return IsNameOf(text, IsSmallOrDigit, ".-"); }
+
+bool IsLabelValue(std::string_view text) { return IsNameOf(text, IsLetterOrDigit, "._-"); }
 
 }  // namespace allot

@@ -119,8 +119,9 @@ StatusOr<allot::Policy> ToPolicy(const Policy& from) {
 
   if (!from.queue().algorithm().empty()) policy.queue.algorithm = from.queue().algorithm();
   for (const auto& [tenant, share] : from.queue().shares()) {
-    if (!IsName(tenant)) {
-      return InvalidArgument("queue.shares: \"{}\" is not a tenant's name; {}", tenant, kNameHelp);
+    if (!IsLabelValue(tenant)) {
+      return InvalidArgument("queue.shares: \"{}\" is not a tenant's name; {}", tenant,
+                             kLabelValueHelp);
     }
     if (!std::isfinite(share) || share <= 0 || share > 1e6) {
       return InvalidArgument("queue.shares.{} is {}; it must be above 0 and at most 1000000",

@@ -208,6 +208,9 @@ StatusOr<std::string> StringValue(const Node& node, const Rule& rule, bool item)
   if (rule.name() && !IsName(text)) {
     return InvalidArgument("is {}; {}", ShownText(text), kNameHelp);
   }
+  if (rule.label_value() && !IsLabelValue(text)) {
+    return InvalidArgument("is {}; {}", ShownText(text), kLabelValueHelp);
+  }
   return text;
 }
 

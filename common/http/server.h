@@ -104,6 +104,8 @@ class Server {
     // events a comment. If nobody is there it counts as gone. HTTP/1.0 and other streams: as
     // without.
     bool half_close = false;
+    // Pages of these origins may call (cors.h); none: a browser lets nobody's.
+    std::vector<std::string> cors_origins = {};
   };
   static StatusOr<std::unique_ptr<Server>> Listen(boost::asio::io_context& loop, Options options,
                                                   Handler handler);

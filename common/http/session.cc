@@ -9,6 +9,7 @@
 
 #include <boost/asio/post.hpp>
 
+#include "common/http/cors.h"
 #include "common/http/text.h"
 
 namespace allot::http {
@@ -240,6 +241,7 @@ void Session::Dispatch() {
   head_only_ = chunked_ = head_sent_ = between_events_ = event_stream_ = false;
   const std::string target = parser_.target();
   Request request = parser_.Take();
+  NoteOrigin(request);
   if (!http_1_0_ && request.Header("host").empty()) {
     return AnswerSimply(Own(400, InvalidArgument("the Host header is missing")));
   }
@@ -280,8 +282,11 @@ void Session::BuildHead(int status, const Headers& headers, std::string_view con
   head += server_->Date();
   head += "\r\n";
   bool typed = HasNoBody(status) || content_type.empty();
+  for (const auto& [name, value] : cors_) AppendHeader(&head, name, value);
   for (const auto& [name, value] : headers) {
-    if (IsConnectionHeader(name) || EqualsIgnoreCase(name, "date")) continue;
+    if (IsConnectionHeader(name) || EqualsIgnoreCase(name, "date") ||
+        (!cors_.empty() && IsCorsHeader(name)))
+      continue;
     typed = typed || EqualsIgnoreCase(name, "content-type");
     AppendHeader(&head, name, value);
   }
@@ -312,7 +317,13 @@ void Session::SendAnswer(Response response) {
   FinishAnswer();
 }
 
+void Session::NoteOrigin(const Request& request) {
+  cors_ = CorsHeaders(server_->options.cors_origins, request, kMethods);
+}
+
 void Session::AnswerSimply(Response response) {
+  // Not dispatched: the head is where it was read.
+  if (phase_ != Phase::kAnswering) NoteOrigin(parser_.request());
   phase_ = Phase::kAnswering;
   keep_alive_ = head_only_ = http_1_0_ = head_sent_ = false;
   parser_.Take();          // What there is of a body is not kept while the client reads its answer.

@@ -101,6 +101,7 @@ class Session : public std::enable_shared_from_this<Session> {
   bool closed() const { return phase_ == Phase::kClosed; }
   void ExtendDeadline();
 
+  void NoteOrigin(const Request& request);
   void BuildHead(int status, const Headers& headers, std::string_view content_type, bool chunked,
                  size_t length);
   void WriteParts(std::string_view a, std::string_view b, std::string_view c);
@@ -131,6 +132,7 @@ class Session : public std::enable_shared_from_this<Session> {
   bool head_sent_ = false;
   bool between_events_ = false;  // of a stream of events: a comment may be put here
   bool event_stream_ = false;
+  Headers cors_;  // of its answer
 };
 
 // responder.cc

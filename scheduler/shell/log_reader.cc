@@ -1,7 +1,7 @@
 #include "scheduler/shell/log_reader.h"
+#include "common/asio/timer.h"
 
 #include <algorithm>
-#include <boost/asio/steady_timer.hpp>
 #include <utility>
 
 namespace allot::scheduler {
@@ -29,7 +29,7 @@ struct LogReader::Stream {
   std::string node;  // asked last
   TaskKey key;       // fixed once found: a later attempt is another log
   int tries = 0;
-  boost::asio::steady_timer timer;
+  Timer timer;
 };
 
 LogReader::LogReader(boost::asio::io_context& loop, Pipeline& pipeline, Peers& peers,
@@ -155,28 +155,22 @@ void LogReader::Ask(const std::shared_ptr<Stream>& stream) {
     return Fail(stream, Unavailable("node {} is not connected just now; its logs are not reachable",
                                     place->node));
   }
-  stream->timer.expires_after(kAnswerTimeout);
-  stream->timer.async_wait(
-      [this, weak = std::weak_ptr(stream)](const boost::system::error_code& error) {
-        const auto stream = weak.lock();
-        if (!error && stream != nullptr) OnSilence(stream);
-      });
+  stream->timer.After(kAnswerTimeout, [this, weak = std::weak_ptr(stream)] {
+    if (const auto stream = weak.lock()) OnSilence(stream);
+  });
 }
 
 void LogReader::AskAfter(const std::shared_ptr<Stream>& stream, Duration pause) {
-  stream->timer.expires_after(pause);
-  stream->timer.async_wait(
-      [this, weak = std::weak_ptr(stream)](const boost::system::error_code& error) {
-        const auto stream = weak.lock();
-        if (!error && stream != nullptr) Ask(stream);
-      });
+  stream->timer.After(pause, [this, weak = std::weak_ptr(stream)] {
+    if (const auto stream = weak.lock()) Ask(stream);
+  });
 }
 
 void LogReader::OnChunk(const std::string& node, wire::LogChunk chunk) {
   const auto it = streams_.find(chunk.ticket());
   if (it == streams_.end() || it->second->node != node) return;  // given up, or not the one asked
   const std::shared_ptr<Stream> stream = it->second;
-  stream->timer.cancel();
+  stream->timer.Stop();
   stream->tries = 0;
   if (!chunk.error().empty()) {
     return Fail(stream, NotFound("node {}: {}", node, chunk.error()));
@@ -214,7 +208,7 @@ void LogReader::Fail(const std::shared_ptr<Stream>& stream, const Status& why) {
 
 void LogReader::Finish(const std::shared_ptr<Stream>& stream) {
   stream->over = true;
-  stream->timer.cancel();
+  stream->timer.Stop();
   streams_.erase(stream->ticket);
 }
 

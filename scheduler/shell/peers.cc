@@ -234,12 +234,7 @@ void Peers::SendAdmission(GatewayLink& gateway) {
 void Peers::WatchAdmission() {
   if (admission_->Refresh())
     for (auto& [name, gateway] : gateways_) SendAdmission(gateway);
-  admission_timer_.expires_after(kAdmissionLookEvery);
-  admission_timer_.async_wait(
-      [weak = std::weak_ptr(self_)](const boost::system::error_code& error) {
-        if (error) return;
-        if (const auto self = weak.lock()) (*self)->WatchAdmission();
-      });
+  admission_timer_.After(kAdmissionLookEvery, [this] { WatchAdmission(); });
 }
 
 // An invited peer may say one thing, and is not there any more afterwards.
@@ -377,9 +372,10 @@ void Peers::Sweep() {
   std::erase_if(gateways_, [&](const auto& entry) {
     const Duration silent = now - entry.second.heard;
     if (silent <= kGatewaySilenceMax) return false;
-    spdlog::warn("gateway lost gateway={}; it was not heard for {}; agents keep to it for as long as "
-                 "it answers them",
-                 entry.first, FormatDuration(silent));
+    spdlog::warn(
+        "gateway lost gateway={}; it was not heard for {}; agents keep to it for as long as "
+        "it answers them",
+        entry.first, FormatDuration(silent));
     cuts_.Forget(entry.first);
     return true;
   });
@@ -391,11 +387,7 @@ void Peers::Sweep() {
   if (!first) LookAtCuts();
   absl::erase_if(links_,
                  [&](const auto& entry) { return now - entry.second.heard > kLinkForgottenAfter; });
-  sweep_timer_.expires_after(kSweepEvery);
-  sweep_timer_.async_wait([weak = std::weak_ptr(self_)](const boost::system::error_code& error) {
-    if (error) return;
-    if (const auto self = weak.lock()) (*self)->Sweep();
-  });
+  sweep_timer_.After(kSweepEvery, [this] { Sweep(); });
 }
 
 std::vector<Peers::Trouble> Peers::troubles() const {

@@ -10,7 +10,6 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -20,12 +19,13 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "common/asio/timer.h"
 #include "common/transport/context.h"
 #include "common/transport/link.h"
 #include "scheduler/shell/admission.h"
 #include "scheduler/shell/agent_connections.h"
-#include "scheduler/shell/pipeline.h"
 #include "scheduler/shell/cuts.h"
+#include "scheduler/shell/pipeline.h"
 #include "scheduler/shell/reach.h"
 
 namespace allot::scheduler {
@@ -133,7 +133,7 @@ class Peers {
   absl::flat_hash_map<std::string, size_t> outbox_index_;
   LogHandler on_log_;
   bool flush_posted_ = false;
-  boost::asio::steady_timer sweep_timer_, admission_timer_;
+  Timer sweep_timer_, admission_timer_;
   Time swept_;
   std::shared_ptr<Peers*> self_;  // posted closures hold it weakly
 };

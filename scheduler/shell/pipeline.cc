@@ -275,14 +275,10 @@ void Pipeline::ArmTimer() {
   const std::optional<Time> next = core_.NextWakeup();
   if (!next || (armed_ && *armed_ <= *next)) return;
   armed_ = *next;
-  timer_.expires_after(std::max(Duration(0), *next - Now()));
-  timer_.async_wait([weak = std::weak_ptr(self_)](const boost::system::error_code& error) {
-    if (error) return;  // armed anew for an earlier time
-    if (const auto self = weak.lock()) {
-      (*self)->armed_.reset();
-      (*self)->Feed(ClockTicked{});
-      (*self)->ArmTimer();
-    }
+  timer_.After(std::max(Duration(0), *next - Now()), [this] {
+    armed_.reset();
+    Feed(ClockTicked{});
+    ArmTimer();
   });
 }
 

@@ -11,7 +11,6 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -20,6 +19,7 @@
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
+#include "common/asio/timer.h"
 #include "scheduler/core/core.h"
 #include "scheduler/shell/census.h"
 #include "scheduler/shell/clock.h"
@@ -110,7 +110,7 @@ class Pipeline {
   bool flush_posted_ = false, tick_posted_ = false;
   std::string last_line_;  // of the log, by Log
   std::optional<Status> degraded_;
-  boost::asio::steady_timer timer_;
+  Timer timer_;
   std::optional<Time> armed_;
   // Posted closures hold it weakly: they may run after we are gone.
   std::shared_ptr<Pipeline*> self_;

@@ -28,14 +28,14 @@ void Waiters::UntilEnd(JobId job, http::ResponderPtr responder, Duration timeout
   auto waiter = std::make_shared<Waiter>();
   waiter->responder = std::move(responder);
   waiter->render = std::move(render);
-  waiter->timer = std::make_unique<boost::asio::steady_timer>(loop_, timeout);
+  waiter->timer = std::make_unique<Timer>(loop_);
   jobs_[job].push_back(waiter);
   ++waiting_;
   // The waiter owns what holds these callbacks, so they hold it weakly.
   const std::weak_ptr<Waiter> weak = waiter;
-  waiter->timer->async_wait([this, job, weak](const boost::system::error_code& error) {
+  waiter->timer->After(timeout, [this, job, weak] {
     const auto waiter = weak.lock();
-    if (error || waiter == nullptr || !Forget(job, waiter.get())) return;
+    if (waiter == nullptr || !Forget(job, waiter.get())) return;
     pipeline_.WhenDurable([responder = waiter->responder, response = waiter->render()]() mutable {
       responder->Send(std::move(response));
     });
@@ -62,7 +62,7 @@ Pipeline::Action Waiters::PrepareJobEnded(JobId job) {
   waiting_ -= ended.size();
   std::vector<http::Response> responses;
   for (const auto& waiter : ended) {
-    waiter->timer->cancel();
+    waiter->timer->Stop();
     responses.push_back(waiter->render());
   }
   return [ended = std::move(ended), responses = std::move(responses)]() mutable {

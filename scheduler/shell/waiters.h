@@ -5,12 +5,12 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <functional>
 #include <memory>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "common/asio/timer.h"
 #include "common/http/server.h"
 #include "scheduler/shell/pipeline.h"
 
@@ -46,7 +46,7 @@ class Waiters {
   struct Waiter {
     http::ResponderPtr responder;
     RenderJob render;
-    std::unique_ptr<boost::asio::steady_timer> timer;
+    std::unique_ptr<Timer> timer;
   };
   bool Forget(JobId job, const Waiter* waiter);  // false: it was answered already
 

@@ -46,5 +46,14 @@ TEST(Names, AreLowerCaseWordsOfAtMost63Characters) {
   }
 }
 
+TEST(LabelValues, AreWordsOfAtMost63Characters) {
+  for (const char* name : {"a", "node-1", "Train_Llama.3-8B", "ML", "0", "a_b"})
+    EXPECT_TRUE(IsLabelValue(name)) << name;
+  EXPECT_TRUE(IsLabelValue(std::string(63, 'X')));
+  EXPECT_FALSE(IsLabelValue(std::string(64, 'X')));
+  for (const char* name : {"", "-a", "a-", "_a", "a_", "a b", "a/b", "a:b", "\xC3\xA9"})
+    EXPECT_FALSE(IsLabelValue(name)) << name;
+}
+
 }  // namespace
 }  // namespace allot

@@ -299,8 +299,8 @@ TEST(ToPolicy, SaysWhatDoesNotGoTogether) {
       {"{name: p, prices: {as_of: 2026-01-31}, queue: {shares: {a: 0}}}",
        "queue.shares.a is 0; it must be above 0 and at most 1000000"},
       {"{name: p, prices: {as_of: 2026-01-31}, queue: {shares: {Team A: 1}}}",
-       "queue.shares: \"Team A\" is not a tenant's name; use a-z, 0-9, '-' and '.', start and end "
-       "with a letter or digit, at most 63 characters"},
+       "queue.shares: \"Team A\" is not a tenant's name; use letters, digits, '-', '_' and '.', "
+       "start and end with a letter or digit, at most 63 characters"},
   };
   for (const auto& [text, message] : rows) EXPECT_EQ(MessageOf(PolicyOf(text).status()), message);
 }

@@ -31,6 +31,7 @@ std::string Scalar(const FieldDescriptor* field, const Rule& rule) {
       break;
   }
   if (rule.name()) return "name";
+  if (rule.label_value()) return "label value";
   if (rule.file()) return "path";
   switch (field->cpp_type()) {
     case FieldDescriptor::CPPTYPE_BOOL:
@@ -117,6 +118,7 @@ Files are YAML 1.2 without anchors, aliases and tags, or JSON of the same shape 
 - **processors**: `2`, `0.5`, `500m`.
 - **devices**: `gpu`, `gpu:2`, `gpu:h100:2`, `nvidia/h100*:2` or `kind=gpu,count=2` wherever a [DeviceRequest](#devicerequest) or a list of alternatives is wanted; capitals do not matter.
 - **name**: a-z, 0-9, `-` and `.`, first and last a letter or digit, at most 63 characters.
+- **label value**: a-z, A-Z, 0-9, `-`, `_` and `.`, first and last a letter or digit, at most 63 characters; capitals count.
 - **path**: relative ones count from the folder of the file that names them.
 - Prices are US dollars.
 )";

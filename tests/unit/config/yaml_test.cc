@@ -96,8 +96,9 @@ TEST(BindYaml, SaysWhereAndWhatIsWrong) {
       {"tasks: ~", "f.yaml:1:1: tasks has no value; give one or remove the key"},
       {"restarts_max: 5000", "f.yaml:1:15: restarts_max is 5000; it must be between 0 and 1000"},
       {"name: My Job",
-       "f.yaml:1:7: name is \"My Job\"; use a-z, 0-9, '-' and '.', start and end with a letter or "
-       "digit, at most 63 characters"},
+       "f.yaml:1:7: name is \"My Job\"; use letters, digits, '-', '_' and '.', start and end with "
+       "a "
+       "letter or digit, at most 63 characters"},
       {"name: {a: b}", "f.yaml:1:7: name is a map; a string is wanted"},
       {"runtime: proces",
        "f.yaml:1:10: runtime is \"proces\"; did you mean \"process\"? it is one of process, noop"},

@@ -25,12 +25,15 @@ class Agent {
   }
   void Hello() {
     wire::Envelope envelope;
-    auto* hello = envelope.add_messages()->mutable_link_hello();
+    AddHello(&envelope);
+    Send(std::move(envelope));
+  }
+  void AddHello(wire::Envelope* envelope) {
+    auto* hello = envelope->add_messages()->mutable_link_hello();
     hello->set_node(node_);
     hello->set_incarnation(incarnation);
     hello->set_token(token);
     hello->set_pieces(true);
-    Send(std::move(envelope));
   }
   Agent& Link() {
     Hello();
@@ -314,6 +317,21 @@ TEST_F(Links, ProbesComeBackAsLargeAsTheyWereAndTroubleIsToldOn) {
   ASSERT_TRUE(h.Until([&] { return !h.hellos.back().nodes().empty(); }));
   EXPECT_THAT(h.hellos.back().nodes(), ElementsAre("n1"));
   EXPECT_THAT(h.hellos.back().unreached(), IsEmpty());
+}
+
+// A hello that is asked for its token ends what it stands before, but for the proof of the path: an
+// agent that is short of processors says both in one breath.
+TEST_F(Links, AProbeBehindAHelloComesBackToo) {
+  h.SendRoutes();
+  Agent agent(h, "n1");
+  wire::Envelope envelope;
+  agent.AddHello(&envelope);
+  auto* probe = envelope.add_messages()->mutable_path_probe();
+  probe->set_nonce(5);
+  probe->set_padding(std::string(16 << 10, 'x'));
+  agent.Send(std::move(envelope));
+  ASSERT_TRUE(h.Until([&] { return agent.echoes.size() == 1; }));
+  EXPECT_EQ(agent.echoes[0].padding().size(), 16u << 10);
 }
 
 TEST_F(Links, ANodeWithReplicasThatIsNotLinkedShowsInTheMetrics) {

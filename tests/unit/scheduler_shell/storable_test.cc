@@ -58,6 +58,7 @@ std::string Text(const config::Field& field) {
   if (rule.one_of_size() > 0)
     return Pick<std::string>({rule.one_of().begin(), rule.one_of().end()});
   if (rule.name()) return Pick<std::string>({"a", "a.b-c", "0", std::string(63, 'z')});
+  if (rule.label_value()) return Pick<std::string>({"a", "A_b.c-D", "0", std::string(63, 'Z')});
   if (field.name == "as_of") return "2026-03-31";
   if (field.name == "path" || field.name.ends_with("_dir")) return Pick<std::string>({"/", "/a/π"});
   return Pick<std::string>({"x", "π \U0001F680", "\"\n\t\x01", std::string(5'000, 'y')});
