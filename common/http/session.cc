@@ -23,9 +23,6 @@ constexpr size_t kAheadMax = 256 << 10;
 // A small body is copied behind its head: one buffer, one segment.
 constexpr size_t kSmallBody = 16 << 10;
 constexpr char kMethods[] = "GET, HEAD, POST, PUT, DELETE, OPTIONS";
-// Without anybody turned away for so long, too much is over. Longer pauses clients do not obey.
-constexpr auto kOverloadEnds = std::chrono::seconds(10);
-constexpr auto kRetryAfterMax = std::chrono::seconds(59);
 // Most answers come sooner than the first probe, so that few clients ever see one.
 constexpr auto kProbeAfter = std::chrono::seconds(1);
 constexpr auto kProbeEvery = std::chrono::seconds(10);
@@ -53,13 +50,6 @@ const std::string& ServerState::Date() {
     date_ = FormatHttpDate(second);
   }
   return date_;
-}
-
-std::chrono::seconds ServerState::RetryAfter(Clock::time_point now) {
-  if (now - overloaded_last_ > kOverloadEnds) overloaded_since_ = now;
-  overloaded_last_ = now;
-  const auto lasted = std::chrono::duration_cast<std::chrono::seconds>(now - overloaded_since_);
-  return std::clamp(lasted, std::chrono::seconds(1), kRetryAfterMax);
 }
 
 Session::Session(Socket socket, std::string peer, std::shared_ptr<ServerState> server)
@@ -384,7 +374,8 @@ Response Session::Own(int status, const Status& why, Headers headers) const {
   response.status = status;
   if (status == 503)
     for (auto& [name, value] : response.headers)
-      if (name == "Retry-After") value = std::to_string(server_->RetryAfter(Clock::now()).count());
+      if (name == "Retry-After")
+        value = std::to_string(server_->overload.RetryAfter(Clock::now()).count());
   for (auto& header : headers) response.headers.push_back(std::move(header));
   const auto& shape = server_->options.own_answer;
   return shape ? shape(std::move(response), why) : response;

@@ -20,6 +20,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 
+#include "common/http/overload.h"
 #include "common/http/parser.h"
 #include "common/http/server.h"
 
@@ -36,8 +37,6 @@ struct ServerState {
   ServerState(boost::asio::io_context& l, Server::Options o, Handler h)
       : loop(l), options(std::move(o)), handler(std::move(h)), scratch(64 << 10) {}
   const std::string& Date();  // of now, formatted once a second
-  // For one that is turned away: too much has gone on for a while, and will about as long again.
-  std::chrono::seconds RetryAfter(Clock::time_point now);
 
   boost::asio::io_context& loop;
   const Server::Options options;
@@ -47,11 +46,11 @@ struct ServerState {
   std::unordered_map<Session*, std::shared_ptr<Session>> sessions;
   size_t bodies_bytes = 0;  // of requests that are not answered yet
   bool closed = false;
+  Overload overload;
 
  private:
   std::string date_;
   int64_t date_second_ = -1;
-  Clock::time_point overloaded_since_, overloaded_last_;
 };
 
 class SessionResponder;

@@ -10,13 +10,18 @@
 namespace allot::scheduler {
 namespace {
 
-// Passes an answer on and counts its code under the route's name.
+// Passes an answer on, counts its code under the route's name, and tells who is turned away how
+// long to wait.
 class CountingResponder : public http::Responder {
  public:
-  CountingResponder(http::ResponderPtr to, Metrics& metrics, std::string route)
-      : to_(std::move(to)), metrics_(metrics), route_(std::move(route)) {}
+  CountingResponder(http::ResponderPtr to, Metrics& metrics, http::Overload& overload,
+                    std::string route)
+      : to_(std::move(to)), metrics_(metrics), overload_(overload), route_(std::move(route)) {}
   void Send(http::Response response) override {
     metrics_.HttpAnswered(route_, response.status);
+    for (auto& [name, value] : response.headers)
+      if (name == "Retry-After")
+        value = std::to_string(overload_.RetryAfter(http::Overload::Clock::now()).count());
     to_->Send(std::move(response));
   }
   void StartStream(int status, http::Headers headers, std::string content_type) override {
@@ -35,6 +40,7 @@ class CountingResponder : public http::Responder {
  private:
   http::ResponderPtr to_;
   Metrics& metrics_;
+  http::Overload& overload_;
   std::string route_;
 };
 
@@ -107,7 +113,7 @@ void Api::Handle(http::Request request, http::ResponderPtr responder) {
   Match match = FindRoute(request.method, request.path);
   Call call;
   call.responder = std::make_shared<CountingResponder>(std::move(responder), services_.metrics,
-                                                       MetricName(match.route));
+                                                       overload_, MetricName(match.route));
   call.request = std::move(request);
   call.args = std::move(match.args);
   StatusOr<auth::Principal> principal = Authorize(services_, match.route, call.request);

@@ -3,6 +3,7 @@
 // Loop thread only. Every answer that tells durable state leaves after it is durable.
 #pragma once
 
+#include "common/http/overload.h"
 #include "google/protobuf/message.h"
 #include "scheduler/shell/api/json_writer.h"
 #include "scheduler/shell/api/routes.h"
@@ -19,6 +20,7 @@ class Api {
 
  private:
   Services& services_;
+  http::Overload overload_;
 };
 
 // ---- for handlers -----------------------------------------------------------------------------

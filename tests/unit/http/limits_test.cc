@@ -1,4 +1,5 @@
 // What comes from strangers: too much, too slow, too many, and not HTTP at all.
+#include "common/http/overload.h"
 #include "tests/unit/http/harness.h"
 
 #include "gmock/gmock.h"
@@ -243,6 +244,22 @@ TEST_F(HttpLimits, BodiesOfAllRequestsTogetherAreBounded) {
   next->Send(post + std::string(1000, 'd'));
   after->Send(post + std::string(1000, 'e'));
   EXPECT_TRUE(Until([&] { return kept_.size() == 4; }));
+}
+
+TEST(Overload, IsWaitedForAsLongAsItHasLasted) {
+  Overload overload;
+  const auto after = [&](int seconds) {
+    return overload
+        .RetryAfter(Overload::Clock::time_point(std::chrono::hours(1)) +
+                    std::chrono::seconds(seconds))
+        .count();
+  };
+  EXPECT_EQ(after(0), 1);
+  EXPECT_EQ(after(1), 1);
+  EXPECT_EQ(after(7), 7);
+  for (int second = 8; second < 120; ++second) after(second);
+  EXPECT_EQ(after(120), 59) << "more than clients in use obey";
+  EXPECT_EQ(after(131), 1) << "nobody was turned away for a while: it was over";
 }
 
 TEST_F(HttpLimits, ConnectionsOverTheCapAreTold) {
