@@ -20,6 +20,7 @@
 #include "common/base/file_limit.h"
 #include "common/base/logging.h"
 #include "common/base/version.h"
+#include "common/enroll/serve.h"
 #include "common/program/program.h"
 
 namespace allot::agent {
@@ -119,7 +120,7 @@ int main(int argc, char** argv) {
       "allot-agent");
   app.set_version_flag("--version", std::string("allot-agent ") + allot::kVersion);
   std::string config;
-  bool check = false;
+  bool check = false, join = false;
   allot::agent::DiscoverOptions discover;
   app.add_option("--config", config, "the agent's config file (YAML)");
   app.add_flag("--check", check, "check the config file and what it names, then exit");
@@ -136,11 +137,13 @@ int main(int argc, char** argv) {
   app.add_flag("--tools", discover.tools,
                "with --root: vendors' tools say what the recorded machine's cli folder holds")
       ->needs(root);
+  app.add_flag(allot::enroll::kFlag, join, allot::enroll::kHelp);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
+  if (join) return allot::enroll::Serve(stdin, stdout);
   if (discover.wanted) return allot::agent::Discover(config, discover);
   if (config.empty()) {
     std::cerr << "allot-agent: --config FILE is required; see --help\n";

@@ -7,6 +7,7 @@
 #include "common/base/file_limit.h"
 #include "common/base/logging.h"
 #include "common/base/version.h"
+#include "common/enroll/serve.h"
 #include "common/program/addresses.h"
 #include "common/program/program.h"
 #include "gateway/gateway.h"
@@ -56,16 +57,22 @@ Status Run(const Options& options, const std::string& state_dir) {
 
 int Main(int argc, char** argv) {
   std::string file;
-  bool check = false;
+  bool check = false, join = false;
   CLI::App app(kHelp, kProgram);
   app.footer(kFooter);
-  app.add_option("-c,--config", file, "Config file (YAML)")->required();
+  app.add_option("-c,--config", file, "Config file (YAML)");
   app.add_flag("--check", check, "Check the config file and what it names, then exit");
+  app.add_flag(enroll::kFlag, join, enroll::kHelp);
   app.set_version_flag("--version", std::string("allot-gateway ") + kVersion);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
+  }
+  if (join) return enroll::Serve(stdin, stdout);
+  if (file.empty()) {
+    std::fprintf(stderr, "%s: --config FILE is required; see --help\n", kProgram);
+    return 2;
   }
   const StatusOr<config::Gateway> config = LoadConfig(file);
   if (!config.ok()) return program::Complain(kProgram, config.status());

@@ -1,5 +1,6 @@
 #include "client/commands/commands.h"
 #include "client/enroll/head.h"
+#include "client/interrupts.h"
 #include "common/json/json.h"
 
 namespace allot::client {
@@ -14,14 +15,9 @@ struct Flags {
 StatusOr<int> Init(const Session& session, const Flags& flags) {
   NoteInterrupts();
   const StatusOr<InitResult> made = InitCluster(Places::Find(flags.dir), flags.init);
-  if (absl::IsCancelled(made.status())) {
-    Say("allot: interrupted; nothing was made");
-    return 128 + InterruptedBy();
-  }
+  if (absl::IsCancelled(made.status())) return Interrupted("nothing was made");
   RETURN_IF_ERROR(made.status());
-  const bool unit = !flags.no_unit && UnitsWork(made->unit);
-  if (unit) RETURN_IF_ERROR(StartUnit(made->unit));
-  const StatusOr<std::string> start = StartLine(made->unit);
+  ASSIGN_OR_RETURN(const Started started, StartForGood(made->unit, !flags.no_unit));
   if (session.json) {
     json::array endpoints;
     for (const std::string& endpoint : made->endpoints) endpoints.emplace_back(endpoint);
@@ -34,8 +30,8 @@ StatusOr<int> Init(const Session& session, const Flags& flags) {
                      {"public_key", made->public_key},
                      {"admin_token_file", made->admin_token_file},
                      {"client_file", made->client_file},
-                     {"unit", unit ? made->unit.Name() : ""},
-                     {"start", start.ok() ? *start : ""}};
+                     {"unit", started.unit},
+                     {"start", started.line}};
     Print(json::serialize(out));
     return kOk;
   }
@@ -50,9 +46,7 @@ StatusOr<int> Init(const Session& session, const Flags& flags) {
     text += fmt::format("models       {}/v1  (OpenAI-compatible)\n", made->gateway);
   text +=
       fmt::format("admin token  {}  (`allot` on this machine finds it)\n", made->admin_token_file);
-  text += unit ? fmt::format("running      systemctl status {}\n", made->unit.Name())
-               : fmt::format("start it     {}\n", start.ok() ? *start : MessageOf(start.status()));
-  text += "add a node   allot node add NAME\n";
+  text += started.shown + "add a node   allot node add NAME\n";
   Print(text);
   return kOk;
 }

@@ -1,7 +1,9 @@
 // `allot node`, `allot gateway`, `allot user`: who belongs to a cluster.
 #include "client/commands/commands.h"
+#include "client/enroll/ask.h"
 #include "client/enroll/head.h"
 #include "client/enroll/join.h"
+#include "client/interrupts.h"
 #include "common/json/json.h"
 
 namespace allot::client {
@@ -25,10 +27,7 @@ StatusOr<Head> LoadHead(const Flags& flags) {
   return Head::Load(Places::Find(flags.dir), flags.config);
 }
 
-int Undone() {
-  Say("allot: interrupted; nothing was changed");
-  return 128 + InterruptedBy();
-}
+int Undone() { return Interrupted("nothing was changed"); }
 
 StatusOr<int> Add(const Session& session, const Kind& kind, const Flags& flags) {
   ASSIGN_OR_RETURN(const Duration good_for, DurationOf("--expires", flags.expires));
@@ -36,7 +35,7 @@ StatusOr<int> Add(const Session& session, const Kind& kind, const Flags& flags) 
     return InvalidArgument("--expires {}: give 1s to 7d; the line holds a secret", flags.expires);
   ASSIGN_OR_RETURN(const Head head, LoadHead(flags));
   NoteInterrupts();
-  const StatusOr<InvitationWord> invitation =
+  const StatusOr<enroll::InvitationWord> invitation =
       InvitePeer(head, flags.name, kind.role, good_for, flags.again);
   if (absl::IsCancelled(invitation.status())) return Undone();
   RETURN_IF_ERROR(invitation.status());
@@ -61,7 +60,7 @@ StatusOr<int> Add(const Session& session, const Kind& kind, const Flags& flags) 
 }
 
 StatusOr<int> JoinHere(const Session& session, const Kind& kind, Flags& flags) {
-  ASSIGN_OR_RETURN(const InvitationWord invitation, ParseInvitation(flags.word));
+  ASSIGN_OR_RETURN(const enroll::InvitationWord invitation, enroll::ParseInvitation(flags.word));
   if (invitation.role != kind.role)
     return InvalidArgument("this invitation is for a {}; give it to `allot {} join`",
                            transport::RoleName(invitation.role),
@@ -72,29 +71,26 @@ StatusOr<int> JoinHere(const Session& session, const Kind& kind, Flags& flags) {
       return InvalidArgument("--label {}: give NAME=VALUE", label);
     flags.join.labels[label.substr(0, equals)] = label.substr(equals + 1);
   }
+  ASSIGN_OR_RETURN(const enroll::Asking ask, AskThrough(ProgramOf(invitation)));
   NoteInterrupts();
-  const StatusOr<JoinResult> joined = Join(Places::Find(flags.dir), invitation, flags.join);
+  const StatusOr<JoinResult> joined = Join(Places::Find(flags.dir), invitation, flags.join, ask);
   if (absl::IsCancelled(joined.status())) return Undone();
   RETURN_IF_ERROR(joined.status());
-  const bool unit = !flags.no_unit && UnitsWork(joined->unit);
-  if (unit) RETURN_IF_ERROR(StartUnit(joined->unit));
-  const StatusOr<std::string> start = StartLine(joined->unit);
+  ASSIGN_OR_RETURN(const Started started, StartForGood(joined->unit, !flags.no_unit));
   if (session.json) {
     Print(json::serialize(json::object{{"version", 1},
                                        {"name", invitation.name},
                                        {"role", std::string(transport::RoleName(kind.role))},
                                        {"config", joined->config},
                                        {"fresh", joined->fresh},
-                                       {"unit", unit ? joined->unit.Name() : ""},
-                                       {"start", start.ok() ? *start : ""}}));
+                                       {"unit", started.unit},
+                                       {"start", started.line}}));
     return kOk;
   }
-  std::string text =
+  const std::string text =
       fmt::format("{} {}: {}\n", invitation.name,
                   joined->fresh ? "has joined" : "had joined already", joined->config);
-  text += unit ? fmt::format("running      systemctl status {}\n", joined->unit.Name())
-               : fmt::format("start it     {}\n", start.ok() ? *start : MessageOf(start.status()));
-  Print(text);
+  Print(text + started.shown);
   return kOk;
 }
 

@@ -1,6 +1,5 @@
-#include <signal.h>
-
 #include "client/commands/commands.h"
+#include "client/interrupts.h"
 #include "client/local/cluster.h"
 #include "client/local/processes.h"
 #include "client/table.h"
@@ -38,16 +37,6 @@ std::string AddressLines(const local::Addresses& a, const Flags& flags) {
   return out;
 }
 
-// Half a cluster is of no use, and its programs are in sessions of their own: a Ctrl-C reaches us
-// only.
-volatile sig_atomic_t interrupted_by = 0;
-
-void NoteInterrupts() {
-  struct sigaction action {};
-  action.sa_handler = [](int signal) { interrupted_by = signal; };
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaction(signal, &action, nullptr);
-}
-
 StatusOr<int> Up(const Session& session, const Flags& flags) {
   local::UpOptions options;
   options.policy = flags.policy;
@@ -65,13 +54,12 @@ StatusOr<int> Up(const Session& session, const Flags& flags) {
                     folder));
     return 0;
   }
+  // Half a cluster is of no use, and its programs are in sessions of their own: a Ctrl-C reaches us
+  // only.
   NoteInterrupts();
-  options.interrupted = [] { return interrupted_by != 0; };
+  options.interrupted = [] { return InterruptedBy() != 0; };
   const StatusOr<local::Addresses> up = cluster.Up(options);
-  if (absl::IsCancelled(up.status())) {
-    Say("allot: interrupted; what was started is stopped again");
-    return 128 + interrupted_by;
-  }
+  if (absl::IsCancelled(up.status())) return Interrupted("what was started is stopped again");
   RETURN_IF_ERROR(up.status());
   const local::Addresses& addresses = *up;
   if (session.json) {

@@ -5,6 +5,7 @@
 
 #include <filesystem>
 
+#include "client/interrupts.h"
 #include "client/local/addresses.h"
 #include "client/local/files.h"
 #include "client/tokens.h"
@@ -18,6 +19,9 @@
 #include "common/transport/invitations.h"
 
 namespace allot::client {
+
+using enroll::InvitationWord;
+
 namespace {
 
 constexpr char kAdmin[] = "admin";

@@ -4,11 +4,11 @@
 #include <string>
 #include <vector>
 
-#include "client/enroll/invitation.h"
 #include "client/enroll/places.h"
 #include "client/enroll/units.h"
 #include "common/base/status.h"
 #include "common/base/units.h"
+#include "common/enroll/invitation.h"
 #include "common/transport/keys.h"
 
 namespace allot::client {
@@ -39,8 +39,8 @@ struct Head {
 };
 
 // Invites a node or a gateway, for `good_for`. Errors of transport::Invite.
-StatusOr<InvitationWord> InvitePeer(const Head& head, const std::string& name, transport::Role role,
-                                    Duration good_for, bool again);
+StatusOr<enroll::InvitationWord> InvitePeer(const Head& head, const std::string& name,
+                                            transport::Role role, Duration good_for, bool again);
 // Takes the key of a node or a gateway off the list, or the invitation that is not used yet, or
 // both. NotFound: there is neither.
 Status RemovePeer(const Head& head, const std::string& name, transport::Role role);

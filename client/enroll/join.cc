@@ -11,6 +11,8 @@
 namespace allot::client {
 namespace {
 
+using enroll::InvitationWord;
+
 std::string Quoted(const std::string& text) { return fmt::format("\"{}\"", text); }
 
 std::string Common(const InvitationWord& invitation, const std::vector<std::string>& endpoints,
@@ -70,13 +72,17 @@ Status CheckText(const std::string& text, const std::string& path) {
 
 }  // namespace
 
+std::string ProgramOf(const InvitationWord& invitation) {
+  return invitation.role == transport::Role::kAgent ? "allot-agent" : "allot-gateway";
+}
+
 StatusOr<JoinResult> Join(const Places& places, const InvitationWord& invitation,
-                          const JoinOptions& options) {
+                          const JoinOptions& options, const enroll::Asking& ask) {
   const bool node = invitation.role == transport::Role::kAgent;
   const std::string program = node ? "agent" : "gateway";
   JoinResult result;
   result.config = places.Config(program + ".yaml");
-  result.unit = {"allot-" + program, result.config, /*as_root=*/node};
+  result.unit = {ProgramOf(invitation), result.config};
   const bool there = local::Exists(result.config);
   const bool same = there && (node ? IsSame<config::Agent>(result.config, invitation)
                                    : IsSame<config::Gateway>(result.config, invitation));
@@ -102,31 +108,30 @@ StatusOr<JoinResult> Join(const Places& places, const InvitationWord& invitation
     draft.Note(key);
     RETURN_IF_ERROR(transport::SaveKeyFile(key, transport::NewKeyPair()));
   }
-  ASSIGN_OR_RETURN(const transport::KeyPair keys, transport::LoadKeyFile(key));
-  const Interrupted interrupted = [] { return InterruptedBy() != 0; };
+  enroll::Question enrol{enroll::Wish::kEnroll, invitation, key, options.timeout},
+      admitted{enroll::Wish::kAdmitted, invitation, key, options.timeout};
 
-  bool joined = false;
+  enroll::Answer joined;
   if (same && had_key) {
-    ASSIGN_OR_RETURN(joined, IsAdmitted(invitation, keys, options.timeout, interrupted));
+    ASSIGN_OR_RETURN(joined, ask(admitted));
   }
   std::vector<std::string> endpoints;
-  if (!joined) {
-    StatusOr<std::vector<std::string>> enrolled =
-        Enrol(invitation, keys.public_key, options.timeout, interrupted);
+  if (!joined.admitted) {
+    StatusOr<enroll::Answer> enrolled = ask(enrol);
     // The invitation may have been used by us, before something kept us from writing the config.
     if (absl::IsPermissionDenied(enrolled.status()) && had_key) {
-      ASSIGN_OR_RETURN(joined, IsAdmitted(invitation, keys, options.timeout, interrupted));
+      ASSIGN_OR_RETURN(joined, ask(admitted));
     }
-    if (!joined) {
+    if (!joined.admitted) {
       RETURN_IF_ERROR(enrolled.status());
-      endpoints = *std::move(enrolled);
+      endpoints = std::move(enrolled->endpoints);
     }
   }
   if (endpoints.empty()) endpoints = invitation.endpoints;
   // From here on the key is the cluster's: it stays, so that joining again finishes what lacks.
   draft.Keep();
-  result.fresh = !joined;
-  if (same && joined) return result;
+  result.fresh = !joined.admitted;
+  if (same && joined.admitted) return result;
 
   std::string text =
       fmt::format("# Written once by `allot {} join`; yours to change (docs/config.md, {}).\n",

@@ -4,9 +4,9 @@
 #include <map>
 #include <string>
 
-#include "client/enroll/enrol.h"
 #include "client/enroll/places.h"
 #include "client/enroll/units.h"
+#include "common/enroll/question.h"
 
 namespace allot::client {
 
@@ -24,9 +24,12 @@ struct JoinResult {
   Unit unit;
 };
 
-// Makes a key here, has it enrolled, writes the config (mode 0600). Again is fine: who has joined
-// already stays. Nothing is left behind on an error or when interrupted.
-StatusOr<JoinResult> Join(const Places& places, const InvitationWord& invitation,
-                          const JoinOptions& options);
+// The program that joins by such an invitation: "allot-agent".
+std::string ProgramOf(const enroll::InvitationWord& invitation);
+
+// Makes a key here, has it enrolled by way of `ask`, writes the config (mode 0600). Again is fine:
+// who has joined already stays. Nothing is left behind on an error or when interrupted.
+StatusOr<JoinResult> Join(const Places& places, const enroll::InvitationWord& invitation,
+                          const JoinOptions& options, const enroll::Asking& ask);
 
 }  // namespace allot::client

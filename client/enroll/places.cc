@@ -1,11 +1,11 @@
 #include "client/enroll/places.h"
 
 #include <pwd.h>
-#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 
@@ -18,8 +18,6 @@ namespace fs = std::filesystem;
 
 constexpr char kSystemConfig[] = "/etc/allotrope", kSystemState[] = "/var/lib/allotrope";
 constexpr char kUser[] = "allotrope";
-
-volatile sig_atomic_t interrupted_by = 0;
 
 Status Failed(const std::string& what, const std::string& path, int error) {
   const std::string text = std::generic_category().message(error);
@@ -38,6 +36,15 @@ Places Places::Find(const std::string& dir) {
   if (own.empty()) return {kSystemConfig, kSystemState};
   const std::string absolute = local::Absolute(own);
   return {absolute, absolute + "/state"};
+}
+
+std::optional<User> FindUser() {
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen("/etc/passwd", "re"),
+                                                             std::fclose);
+  if (file == nullptr) return std::nullopt;
+  while (const passwd* user = fgetpwent(file.get()))
+    if (std::string_view(user->pw_name) == kUser) return User{user->pw_uid, user->pw_gid};
+  return std::nullopt;
 }
 
 Draft::~Draft() {
@@ -71,19 +78,11 @@ Status Draft::File(const std::string& path, const std::string& text, unsigned mo
 
 Status Draft::GiveAway(const std::string& path) {
   if (geteuid() != 0) return absl::OkStatus();
-  const passwd* user = getpwnam(kUser);
-  if (user == nullptr) return absl::OkStatus();
-  if (chown(path.c_str(), user->pw_uid, user->pw_gid) != 0)
+  const std::optional<User> user = FindUser();
+  if (!user) return absl::OkStatus();
+  if (chown(path.c_str(), user->id, user->group) != 0)
     return Failed("change the owner of", path, errno);
   return absl::OkStatus();
 }
-
-void NoteInterrupts() {
-  struct sigaction action {};
-  action.sa_handler = [](int signal) { interrupted_by = signal; };
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaction(signal, &action, nullptr);
-}
-
-int InterruptedBy() { return interrupted_by; }
 
 }  // namespace allot::client

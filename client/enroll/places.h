@@ -5,6 +5,7 @@
 // or, with a folder of one's own (--dir, ALLOT_DIR): its files in it, state in its folder `state`.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,13 @@ struct Places {
   std::string Config(const std::string& file) const { return config + "/" + file; }
   std::string State(const std::string& program) const { return state + "/" + program; }
 };
+
+// The user as whom the programs run that need no root, if this machine has one: from /etc/passwd,
+// where the packages put it (other places are asked by modules that `allot` cannot load, ADR 14).
+struct User {
+  unsigned id = 0, group = 0;
+};
+std::optional<User> FindUser();
 
 // What is written on the way to something; unless Keep is called, what was not there before goes
 // again with the Draft: half a cluster is of no use.
@@ -43,9 +51,5 @@ class Draft {
  private:
   std::vector<std::string> made_;  // in order
 };
-
-// Has Ctrl-C (or SIGTERM, SIGHUP) come since NoteInterrupts? Its number, else 0.
-void NoteInterrupts();
-int InterruptedBy();
 
 }  // namespace allot::client

@@ -74,6 +74,15 @@ std::string ProgramFolder() {
   return fs::read_symlink("/proc/self/exe", error).parent_path().string();
 }
 
+namespace {
+
+// The package that brings a program (packaging/CMakeLists.txt).
+std::string PackageOf(const std::string& program) {
+  return program == "allot-sim" ? "allotrope-client" : "allotrope" + program.substr(5);
+}
+
+}  // namespace
+
 StatusOr<std::string> FindProgram(const std::string& name) {
   const std::string beside = ProgramFolder() + "/" + name;
   if (access(beside.c_str(), X_OK) == 0) return beside;
@@ -83,8 +92,9 @@ StatusOr<std::string> FindProgram(const std::string& name) {
     const std::string candidate = folder + "/" + name;
     if (!folder.empty() && access(candidate.c_str(), X_OK) == 0) return candidate;
   }
-  return NotFound("{} stands neither in {} nor in PATH; build or install it beside `allot`", name,
-                  ProgramFolder());
+  return NotFound(
+      "{} stands neither in {} nor in PATH; the package {} brings it, or install it beside `allot`",
+      name, ProgramFolder(), PackageOf(name));
 }
 
 }  // namespace allot::client::local

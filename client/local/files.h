@@ -16,7 +16,8 @@ bool Exists(const std::string& path);
 std::string Absolute(const std::string& path);
 // The folder this program was started from: its sisters stand there.
 std::string ProgramFolder();
-// A sister program beside this one, else the first in PATH; NotFound tells where it looked.
+// A sister program beside this one, else the first in PATH; NotFound tells where it looked
+// and what brings it.
 StatusOr<std::string> FindProgram(const std::string& name);
 
 }  // namespace allot::client::local

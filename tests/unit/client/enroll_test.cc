@@ -1,6 +1,9 @@
 // The files of a head and what people are told about them; joining itself is in tests/deploy.
 #include <sys/stat.h>
 
+#include <filesystem>
+#include <sstream>
+
 #include "client/enroll/head.h"
 #include "client/enroll/join.h"
 #include "client/local/files.h"
@@ -18,30 +21,6 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-
-InvitationWord Word() {
-  const transport::KeyPair scheduler = transport::NewKeyPair(), carried = transport::NewKeyPair();
-  return {"node-7", transport::Role::kAgent, {"tcp://10.0.0.1:7400", "tcp://[fd00::1]:7400"},
-          scheduler.public_key, carried.secret_key};
-}
-
-TEST(Invitation, IsOneWordThatNoShellReads) {
-  const InvitationWord word = Word();
-  const std::string text = Spell(word);
-  EXPECT_THAT(text, ::testing::MatchesRegex("allot1\\.[A-Za-z0-9_-]+"));
-  const auto back = ParseInvitation(text);
-  ASSERT_TRUE(back.ok()) << back.status();
-  EXPECT_EQ(*back, word);
-}
-
-TEST(Invitation, HalfOfOneIsNone) {
-  const std::string text = Spell(Word());
-  for (size_t length = 0; length + 1 < text.size(); ++length)
-    EXPECT_TRUE(absl::IsInvalidArgument(ParseInvitation(text.substr(0, length)).status())) << length;
-  EXPECT_FALSE(ParseInvitation(text + "$").ok());
-  EXPECT_FALSE(ParseInvitation("allot1." + std::string(100'000, 'A')).ok());
-  EXPECT_FALSE(ParseInvitation("allot2." + text.substr(7)).ok());
-}
 
 class HeadTest : public ::testing::Test {
  protected:
@@ -69,8 +48,8 @@ TEST_F(HeadTest, HasAConfigThatItsSchedulerTakes) {
   EXPECT_FALSE(config->local());
   EXPECT_EQ(config->listen(), "tcp://10.0.0.5:7400");
   EXPECT_EQ(config->gateway().advertise(), "tcp://10.0.0.5:7410");
-  for (const std::string& secret : {config->key_file(), config->tokens_file(),
-                                    made->admin_token_file})
+  for (const std::string& secret :
+       {config->key_file(), config->tokens_file(), made->admin_token_file})
     EXPECT_EQ(ModeOf(secret), 0600u) << secret;
   const auto tokens = auth::Tokens::Load({.file = config->tokens_file()});
   ASSERT_TRUE(tokens.ok()) << tokens.status();
@@ -141,10 +120,9 @@ TEST_F(HeadTest, InvitesAndTakesAway) {
 
   EXPECT_TRUE(RemovePeer(head, "node-7", transport::Role::kAgent).ok());
   EXPECT_TRUE(absl::IsNotFound(RemovePeer(head, "node-7", transport::Role::kAgent)));
-  ASSERT_TRUE(transport::EnrollPeer(head.allow_file,
-                                    {"gw", transport::NewKeyPair().public_key,
-                                     transport::Role::kGateway},
-                                    false)
+  ASSERT_TRUE(transport::EnrollPeer(
+                  head.allow_file,
+                  {"gw", transport::NewKeyPair().public_key, transport::Role::kGateway}, false)
                   .ok());
   EXPECT_THAT(MessageOf(RemovePeer(head, "gw", transport::Role::kAgent)),
               HasSubstr("allot gateway remove gw"));
@@ -168,15 +146,116 @@ TEST_F(HeadTest, SaysThatThisIsNoHead) {
               HasSubstr("allot cluster init"));
 }
 
-TEST(Joining, LeavesNothingBehindWhereNoSchedulerAnswers) {
-  TemporaryFolder folder;
-  InvitationWord word = Word();
-  word.endpoints = {"tcp://127.0.0.1:1"};
-  const auto joined = Join(Places::Find(folder.path() + "/node"), word,
-                           {.timeout = std::chrono::milliseconds(100)});
-  EXPECT_TRUE(absl::IsUnavailable(joined.status())) << joined.status();
-  EXPECT_THAT(MessageOf(joined.status()), HasSubstr("no scheduler answers at tcp://127.0.0.1:1"));
-  EXPECT_FALSE(local::Exists(folder.path() + "/node"));
+// Where no package has brought the units, the same are written.
+TEST(Units, AreThoseOfThePackages) {
+  ASSERT_EQ(PackagedUnits().size(), 3u);
+  for (const PackagedUnit& packaged : PackagedUnits()) {
+    const std::string config = "/etc/allotrope/" + packaged.program.substr(6) + ".yaml";
+    const std::string path = "/opt/allotrope/bin/" + packaged.program;
+    const std::string text = UnitText({packaged.program, config}, path, true);
+    EXPECT_THAT(text, HasSubstr("\nExecStart=" + path + " --config " + config + "\n"));
+    EXPECT_THAT(text, ::testing::Not(HasSubstr("@CMAKE")));
+    std::istringstream lines(packaged.text);
+    for (std::string line; std::getline(lines, line);) {
+      if (line.starts_with("ExecStart=") || line == "@HARDENING@") continue;
+      EXPECT_THAT(text, HasSubstr("\n" + line + "\n"));
+    }
+    if (packaged.program == "allot-agent") {
+      EXPECT_THAT(text, HasSubstr("\nOOMPolicy=continue\n"));
+      EXPECT_THAT(text, HasSubstr("\nTasksMax=infinity\n"));
+    } else {
+      EXPECT_THAT(text, HasSubstr(Hardening()));
+    }
+  }
+}
+
+TEST(Units, FitTheMachine) {
+  const Unit unit{"allot-gateway", "/etc/allotrope/gateway.yaml"};
+  EXPECT_THAT(UnitText(unit, "/usr/bin/allot-gateway", true), HasSubstr("\nUser=allotrope\n"));
+  const std::string text = UnitText(unit, "/home/ada/bin/allot-gateway", false);
+  EXPECT_THAT(text, ::testing::Not(HasSubstr("\nUser=")));
+  EXPECT_THAT(text, ::testing::Not(HasSubstr("\nProtectHome="))) << "it stands there itself";
+  EXPECT_THAT(text, HasSubstr("\nPrivateTmp=yes\n"));
+}
+
+// A machine that joins; the scheduler's answers are the test's.
+class Joining : public ::testing::Test {
+ protected:
+  static enroll::InvitationWord Word(transport::Role role = transport::Role::kAgent) {
+    const transport::KeyPair scheduler = transport::NewKeyPair(), carried = transport::NewKeyPair();
+    return {"node-7", role, {"tcp://10.0.0.1:7400"}, scheduler.public_key, carried.secret_key};
+  }
+  StatusOr<JoinResult> Joined(const enroll::InvitationWord& word, const JoinOptions& options = {}) {
+    return Join(Places::Find(home_), word, options,
+                [this](const enroll::Question& question) -> StatusOr<enroll::Answer> {
+                  asked_.push_back(question.wish);
+                  EXPECT_TRUE(local::Exists(question.key_file));
+                  return question.wish == enroll::Wish::kEnroll ? enrolled_ : admitted_;
+                });
+  }
+  std::vector<enroll::Wish> Asked() { return std::exchange(asked_, {}); }
+
+  TemporaryFolder folder_;
+  const std::string home_ = folder_.path() + "/node";
+  StatusOr<enroll::Answer> enrolled_ = enroll::Answer{true, {"tcp://head:7400"}};
+  StatusOr<enroll::Answer> admitted_ = enroll::Answer{true, {}};
+  std::vector<enroll::Wish> asked_;
+};
+
+TEST_F(Joining, WritesAConfigThatItsProgramTakes) {
+  const auto agent = Joined(Word(), {.labels = {{"rack", "7"}}, .emulated = {"nvidia/h100:2"}});
+  ASSERT_TRUE(agent.ok()) << agent.status();
+  EXPECT_TRUE(agent->fresh);
+  EXPECT_EQ(agent->unit.program, "allot-agent");
+  const auto written = config::LoadChecked<config::Agent>(agent->config);
+  ASSERT_TRUE(written.ok()) << written.status();
+  EXPECT_THAT(written->scheduler(), ElementsAre("tcp://head:7400"));
+  EXPECT_EQ(written->devices().emulated(0).count(), 2u);
+  const auto gateway = Joined(Word(transport::Role::kGateway));
+  ASSERT_TRUE(gateway.ok()) << gateway.status();
+  EXPECT_EQ(gateway->unit.program, "allot-gateway");
+  EXPECT_TRUE(config::LoadChecked<config::Gateway>(gateway->config).ok());
+}
+
+TEST_F(Joining, AgainIsFine) {
+  const enroll::InvitationWord word = Word();
+  ASSERT_TRUE(Joined(word).ok());
+  EXPECT_THAT(Asked(), ElementsAre(enroll::Wish::kEnroll));
+  enrolled_ = PermissionDenied("used");
+  const auto again = Joined(word);
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_FALSE(again->fresh);
+  EXPECT_THAT(Asked(), ElementsAre(enroll::Wish::kAdmitted)) << "the invitation is not needed";
+  // It was taken off the list since: the used invitation lets it in no more.
+  admitted_ = enroll::Answer{};
+  EXPECT_TRUE(absl::IsPermissionDenied(Joined(word).status()));
+}
+
+TEST_F(Joining, FinishesWhatWasCutShortAfterTheInvitationWasUsed) {
+  const enroll::InvitationWord word = Word();
+  ASSERT_TRUE(Joined(word).ok());
+  std::filesystem::remove(home_ + "/agent.yaml");
+  enrolled_ = PermissionDenied("used");
+  const auto joined = Joined(word);
+  ASSERT_TRUE(joined.ok()) << joined.status();
+  EXPECT_TRUE(local::Exists(joined->config));
+}
+
+TEST_F(Joining, IsOfOneClusterUnlessToldOtherwise) {
+  ASSERT_TRUE(Joined(Word()).ok());
+  const enroll::InvitationWord other = Word();
+  EXPECT_TRUE(absl::IsAlreadyExists(Joined(other).status()));
+  EXPECT_TRUE(Joined(other, {.replace = true}).ok());
+  EXPECT_TRUE(local::Exists(home_ + "/state/agent/agent.key.replaced"));
+}
+
+TEST_F(Joining, LeavesNothingBehindWhereNoSchedulerAnswers) {
+  for (const Status& why : {Unavailable("no scheduler answers"), PermissionDenied("used"),
+                            absl::CancelledError("interrupted")}) {
+    enrolled_ = why;
+    EXPECT_EQ(Joined(Word()).status(), why);
+    EXPECT_FALSE(local::Exists(home_)) << why;
+  }
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "client/enroll/invitation.h"
+#include "common/enroll/invitation.h"
 
 #include <cstdint>
 #include <optional>
@@ -7,7 +7,7 @@
 #include "common/base/text.h"
 #include "common/json/json.h"
 
-namespace allot::client {
+namespace allot::enroll {
 namespace {
 
 constexpr std::string_view kPrefix = "allot1.";
@@ -99,4 +99,4 @@ StatusOr<InvitationWord> ParseInvitation(std::string_view word) {
   return out;
 }
 
-}  // namespace allot::client
+}  // namespace allot::enroll

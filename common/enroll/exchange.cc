@@ -1,4 +1,4 @@
-#include "client/enroll/enrol.h"
+#include "common/enroll/exchange.h"
 
 #include <boost/asio/steady_timer.hpp>
 #include <optional>
@@ -7,12 +7,11 @@
 #include "common/transport/endpoints.h"
 #include "common/transport/link.h"
 
-namespace allot::client {
+namespace allot::enroll {
 namespace {
 
 namespace asio = boost::asio;
 
-constexpr auto kLookEvery = std::chrono::milliseconds(50);
 constexpr auto kPause = std::chrono::milliseconds(200);  // between two dials
 
 // Dials one endpoint after the other until one talks to us or the time is up.
@@ -30,18 +29,18 @@ class Conversation {
         keys_(std::move(keys)),
         enrol_(std::move(enrol)),
         endpoints_(loop_, invitation.endpoints),
-        look_(loop_),
+        end_(loop_),
         pause_(loop_) {}
 
-  StatusOr<Outcome> Run(Duration timeout, const Interrupted& interrupted) {
+  StatusOr<Outcome> Run(Duration timeout) {
     ASSIGN_OR_RETURN(context_, transport::Context::Create({.sockets_max = 64}));
-    deadline_ = std::chrono::steady_clock::now() + timeout;
-    interrupted_ = interrupted;
+    end_.expires_after(timeout);
+    end_.async_wait([this](const boost::system::error_code& error) {
+      if (!error) Stop();
+    });
     Dial();
-    Look();
     loop_.run();
     link_.reset();
-    if (interrupted_()) return absl::CancelledError("interrupted");
     return outcome_;
   }
 
@@ -91,13 +90,6 @@ class Conversation {
       if (!error) Dial();
     });
   }
-  void Look() {
-    if (interrupted_() || std::chrono::steady_clock::now() >= deadline_) return Stop();
-    look_.expires_after(kLookEvery);
-    look_.async_wait([this](const boost::system::error_code& error) {
-      if (!error) Look();
-    });
-  }
   void Stop() { loop_.stop(); }
 
   const InvitationWord& invitation_;
@@ -107,9 +99,7 @@ class Conversation {
   std::unique_ptr<transport::Context> context_;
   std::unique_ptr<transport::ClientLink> link_;
   transport::Endpoints endpoints_;
-  asio::steady_timer look_, pause_;
-  std::chrono::steady_clock::time_point deadline_;
-  Interrupted interrupted_;
+  asio::steady_timer end_, pause_;
   Outcome outcome_;
 };
 
@@ -120,27 +110,24 @@ Status Unreached(const InvitationWord& invitation, const Conversation::Outcome& 
       outcome.why.empty() ? "nothing was heard" : outcome.why);
 }
 
-}  // namespace
-
-StatusOr<bool> IsAdmitted(const InvitationWord& invitation, const transport::KeyPair& keys,
-                          Duration timeout, const Interrupted& interrupted) {
-  Conversation conversation(invitation, keys, std::nullopt);
-  ASSIGN_OR_RETURN(const Conversation::Outcome outcome, conversation.Run(timeout, interrupted));
-  if (outcome.admitted) return true;
-  if (outcome.refused) return false;
+StatusOr<Answer> AskWhetherAdmitted(const InvitationWord& invitation, transport::KeyPair keys,
+                                    Duration timeout) {
+  Conversation conversation(invitation, std::move(keys), std::nullopt);
+  ASSIGN_OR_RETURN(const Conversation::Outcome outcome, conversation.Run(timeout));
+  if (outcome.admitted || outcome.refused) return Answer{.admitted = outcome.admitted};
   return Unreached(invitation, outcome);
 }
 
-StatusOr<std::vector<std::string>> Enrol(const InvitationWord& invitation,
-                                         const std::string& public_key, Duration timeout,
-                                         const Interrupted& interrupted) {
+StatusOr<Answer> Enroll(const InvitationWord& invitation, const std::string& public_key,
+                        Duration timeout) {
   ASSIGN_OR_RETURN(const std::string invited, transport::PublicKeyOf(invitation.secret_key));
   Conversation conversation(invitation, {invited, invitation.secret_key}, public_key);
-  ASSIGN_OR_RETURN(const Conversation::Outcome outcome, conversation.Run(timeout, interrupted));
+  ASSIGN_OR_RETURN(const Conversation::Outcome outcome, conversation.Run(timeout));
   const std::string_view verb = invitation.role == transport::Role::kAgent ? "node" : "gateway";
   if (outcome.answer && outcome.answer->error().empty())
-    return std::vector<std::string>{outcome.answer->endpoints().begin(),
-                                    outcome.answer->endpoints().end()};
+    return Answer{
+        .admitted = true,
+        .endpoints = {outcome.answer->endpoints().begin(), outcome.answer->endpoints().end()}};
   if (outcome.answer || outcome.refused)
     return PermissionDenied(
         "the scheduler refuses this invitation{}; an invitation is good once and for a while: make "
@@ -149,4 +136,13 @@ StatusOr<std::vector<std::string>> Enrol(const InvitationWord& invitation,
   return Unreached(invitation, outcome);
 }
 
-}  // namespace allot::client
+}  // namespace
+
+StatusOr<Answer> Ask(const Question& question) {
+  ASSIGN_OR_RETURN(transport::KeyPair keys, transport::LoadKeyFile(question.key_file));
+  if (question.wish == Wish::kAdmitted)
+    return AskWhetherAdmitted(question.invitation, std::move(keys), question.timeout);
+  return Enroll(question.invitation, keys.public_key, question.timeout);
+}
+
+}  // namespace allot::enroll

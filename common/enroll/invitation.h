@@ -9,7 +9,7 @@
 #include "common/base/status.h"
 #include "common/transport/keys.h"
 
-namespace allot::client {
+namespace allot::enroll {
 
 struct InvitationWord {
   std::string name;
@@ -24,4 +24,4 @@ std::string Spell(const InvitationWord& invitation);
 // InvalidArgument: it is no such word, or a part of it is missing.
 StatusOr<InvitationWord> ParseInvitation(std::string_view word);
 
-}  // namespace allot::client
+}  // namespace allot::enroll
