@@ -72,6 +72,7 @@ StatusOr<std::string> Api::FetchOnce(const Call& call) {
 
 StatusOr<std::string> Api::Fetch(const Call& call, bool* in_doubt) {
   Patience patience(impl_->endpoint.patience, call.deadline);
+  bool looked = false;
   while (true) {
     StatusOr<std::string> body = FetchOnce(call);
     if (body.ok()) {
@@ -81,6 +82,10 @@ StatusOr<std::string> Api::Fetch(const Call& call, bool* in_doubt) {
     // A request nobody took changed nothing; one that was cut off, or never answered, may have.
     if (in_doubt != nullptr && IsAway(body.status()))
       *in_doubt |= MessageOf(body.status()).find("cannot connect") == std::string::npos;
+    if (call.unanswered && !looked && IsAway(body.status())) {
+      looked = true;
+      RETURN_IF_ERROR(call.unanswered());
+    }
     if (!patience.AfterFailure(body.status())) return body;
   }
 }
@@ -96,12 +101,14 @@ StatusOr<Answer<ClusterView>> Api::Cluster() {
   return Typed({.target = "/v1/cluster"}, ParseCluster);
 }
 
-StatusOr<Answer<JobView>> Api::Submit(const std::string& spec_json, std::string key) {
+StatusOr<Answer<JobView>> Api::Submit(const std::string& spec_json, std::string key,
+                                      std::function<Status()> unanswered) {
   if (key.empty()) key = NewIdempotencyKey();
   const Call call{.method = "POST",
                   .target = "/v1/jobs",
                   .body = spec_json,
-                  .headers = {{"Idempotency-Key", key}}};
+                  .headers = {{"Idempotency-Key", key}},
+                  .unanswered = std::move(unanswered)};
   bool in_doubt = false;
   StatusOr<std::string> body = Fetch(call, &in_doubt);
   if (!body.ok() && in_doubt && IsAway(body.status()))

@@ -42,6 +42,8 @@ struct Call {
   std::vector<std::pair<std::string, std::string>> headers = {};
   std::optional<Duration> timeout = {};  // else the endpoint's
   Deadline deadline = {};                // no trying again beyond it
+  // Asked once where the scheduler is away: an error of its own is the answer, and nobody waits.
+  std::function<Status()> unanswered = {};
 };
 
 struct JobQuery {
@@ -70,8 +72,10 @@ class Api {
   StatusOr<Answer<ClusterView>> Cluster();
   // `spec_json`: a Job. Sent with an idempotency key (a new one if `key` is empty), so a lost
   // connection or a silent scheduler is tried again without fear of a second job. If in the end
-  // nobody can tell whether there is a job, the error says so and names the key.
-  StatusOr<Answer<JobView>> Submit(const std::string& spec_json, std::string key = "");
+  // nobody can tell whether there is a job, the error says so and names the key. `unanswered`: as
+  // in Call.
+  StatusOr<Answer<JobView>> Submit(const std::string& spec_json, std::string key = "",
+                                   std::function<Status()> unanswered = {});
   StatusOr<Answer<JobPage>> Jobs(const JobQuery& query);
   StatusOr<Answer<JobView>> Job(const std::string& id);
   StatusOr<Answer<JobView>> Cancel(const std::string& id);

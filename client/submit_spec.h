@@ -8,6 +8,10 @@
 
 #include "common/base/status.h"
 
+namespace allot::config {
+class Job;
+}
+
 namespace allot::client {
 
 // What the flags say; absent ones leave the file's word (or the default) alone.
@@ -24,9 +28,16 @@ struct SubmitFlags {
 
 // The Job as JSON, ready for POST /v1/jobs. work_dir and checkpoint_dir count from `folder`, where
 // the job also runs if nothing says otherwise; an empty work_dir flag asks for a scratch folder.
-// Everything the scheduler would refuse by its rules is refused here, with the file's line or the
-// flag's name.
+// What cannot be read is refused here, with the file's line or the flag's name.
+StatusOr<std::string> WriteJob(const SubmitFlags& flags, const std::string& folder);
+// What the scheduler would refuse of it by the rules of the fields. For where no scheduler answers:
+// it looks itself, and the tables of rules are a third of what a submission takes here.
+Status CheckJob(const std::string& body);
+// Both.
 StatusOr<std::string> MakeJob(const SubmitFlags& flags, const std::string& folder);
+
+// A Job as JSON, the same as config::ToJsonText gives, without its errors.
+std::string JobText(const config::Job& job);
 
 // The Deployment in `file`, as its name and JSON. Its work_dir counts from `folder`.
 struct DeploymentBody {

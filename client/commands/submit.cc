@@ -43,9 +43,10 @@ StatusOr<int> Submit(const Session& session, const Flags& flags) {
   std::error_code error;
   const std::string folder = std::filesystem::current_path(error).string();
   if (error) return FailedPrecondition("the current folder is gone: {}", error.message());
-  ASSIGN_OR_RETURN(const std::string body, MakeJob(wish, folder));
+  ASSIGN_OR_RETURN(const std::string body, WriteJob(wish, folder));
   ASSIGN_OR_RETURN(const std::unique_ptr<Api> api, session.Connect());
-  ASSIGN_OR_RETURN(const Answer<JobView> submitted, api->Submit(body, flags.idempotency_key));
+  ASSIGN_OR_RETURN(const Answer<JobView> submitted,
+                   api->Submit(body, flags.idempotency_key, [&body] { return CheckJob(body); }));
   const std::string id = submitted.view.id;
   if (!flags.wait && !flags.follow) {
     Print(session.json ? submitted.body : id);

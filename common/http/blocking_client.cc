@@ -10,7 +10,9 @@
 #include <cerrno>
 #include <system_error>
 #include <utility>
+#include <vector>
 
+#include "common/http/lookup.h"
 #include "common/http/parser.h"
 #include "common/http/text.h"
 
@@ -122,27 +124,21 @@ class BlockingClient::Impl {
 
   Status Connect(Clock::time_point deadline) {
     ASSIGN_OR_RETURN(const HostPort target, ParseHostPort(host_port_));
-    addrinfo hints{}, *found = nullptr;
-    hints.ai_socktype = SOCK_STREAM;
-    // An address needs no lookup, and none of the libraries that one loads.
-    hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;
-    const std::string port = std::to_string(target.port);
-    int error = ::getaddrinfo(target.host.c_str(), port.c_str(), &hints, &found);
-    if (error == EAI_NONAME) {
-      hints.ai_flags = AI_NUMERICSERV;
-      error = ::getaddrinfo(target.host.c_str(), port.c_str(), &hints, &found);
-    }
-    if (error != 0) {
-      std::string why = ::gai_strerror(error);
-      ToLower(&why);
-      return CannotConnect(why);
-    }
+    const StatusOr<std::vector<std::string>> addresses = Lookup(target.host);
+    if (!addresses.ok()) return CannotConnect(MessageOf(addresses.status()));
     Status status;
-    for (const addrinfo* one = found; one != nullptr; one = one->ai_next) {
-      status = ConnectTo(*one, deadline);
+    for (const std::string& address : *addresses) {
+      addrinfo hints{}, *found = nullptr;
+      hints.ai_socktype = SOCK_STREAM;
+      hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;
+      if (const int error =
+              ::getaddrinfo(address.c_str(), std::to_string(target.port).c_str(), &hints, &found);
+          error != 0)
+        return CannotConnect(::gai_strerror(error));
+      status = ConnectTo(*found, deadline);
+      ::freeaddrinfo(found);
       if (status.ok()) break;
     }
-    ::freeaddrinfo(found);
     return status;
   }
 

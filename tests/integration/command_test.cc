@@ -1,7 +1,10 @@
 // The `allot` command as people meet it: what they mistype, and schedulers that restart under it.
+#include <filesystem>
 #include <thread>
 
+#include "common/enroll/invitation.h"
 #include "tests/integration/cluster_fixture.h"
+#include "tests/unit/client/temporary_folder.h"
 
 namespace allot::testing {
 namespace {
@@ -66,6 +69,14 @@ TEST(Command, ArgumentsThatJsonCannotCarryAreRefusedByNumber) {
   EXPECT_THAT(file.err, Not(HasSubstr("\xe9"))) << "nor does it reach a terminal";
 }
 
+TEST(Command, WrongFlagsAreNotWaitedWith) {
+  const CommandResult wrong = Bare({"--server", "http://127.0.0.1:1", "--patience", "1h", "submit",
+                                    "--tasks", "5000", "--", "true"});
+  EXPECT_EQ(wrong.code, 2);
+  EXPECT_THAT(wrong.err, HasSubstr("tasks is 5000; it must be between 1 and 4096"));
+  EXPECT_THAT(wrong.err, Not(HasSubstr("trying again")));
+}
+
 TEST(Command, NobodyIsWaitedForWhereNobodySaidThatThereIsSomebody) {
   const CommandResult asked = Bare({"--server", "http://127.0.0.1:1", "--patience", "0", "jobs"});
   EXPECT_EQ(asked.code, 5);
@@ -73,7 +84,44 @@ TEST(Command, NobodyIsWaitedForWhereNobodySaidThatThereIsSomebody) {
   EXPECT_THAT(asked.err, HasSubstr("cannot connect to http://127.0.0.1:1"));
 }
 
+TEST(Command, JoiningSaysWhatToInstallWhereTheProgramLacks) {
+  const client::TemporaryFolder folder;
+  const std::string alone = folder.path() + "/allot";
+  std::filesystem::copy_file(Program("allot"), alone);
+  const std::string word = enroll::Spell({"node-7",
+                                          transport::Role::kAgent,
+                                          {"tcp://127.0.0.1:1"},
+                                          transport::NewKeyPair().public_key,
+                                          transport::NewKeyPair().secret_key});
+  const CommandResult joined =
+      RunProgram(alone, {"node", "join", word, "--dir", folder.path() + "/node"},
+                 {"PATH=" + folder.path()}, "/");
+  EXPECT_EQ(joined.code, 4) << joined.err;
+  EXPECT_THAT(joined.err, HasSubstr("the package allotrope-agent brings it"));
+  EXPECT_FALSE(std::filesystem::exists(folder.path() + "/node"));
+}
+
 class CommandOnACluster : public ClusterTest {};
+
+TEST_F(CommandOnACluster, JoinsThroughTheProgramThatJoins) {
+  Up({{"host", true, {}}});
+  const std::string config = folder() + "/cluster/scheduler.yaml";
+  for (const std::string verb : {"node", "gateway"}) {
+    const std::string line = Ok({verb, "add", "far-" + verb, "--config", config});
+    const std::string word = line.substr(line.rfind(' ') + 1);
+    const auto join = [&](const std::string& dir) {
+      return Allot({verb, "join", word, "--no-unit", "--dir", folder() + "/" + dir});
+    };
+    const CommandResult joined = join("far");
+    EXPECT_EQ(joined.code, 0) << joined.err;
+    EXPECT_THAT(joined.out, HasSubstr("far-" + verb + " has joined"));
+    EXPECT_THAT(join("far").out, HasSubstr("far-" + verb + " had joined already"));
+    const CommandResult thief = join("thief");
+    EXPECT_EQ(thief.code, 3) << thief.err;
+    EXPECT_THAT(thief.err, HasSubstr("`allot " + verb + " add far-" + verb + "`"));
+    EXPECT_FALSE(std::filesystem::exists(folder() + "/thief"));
+  }
+}
 
 TEST_F(CommandOnACluster, WaitSurvivesARestartFromItsFirstLookOn) {
   Up({{"host", true, {}}});
@@ -127,6 +175,13 @@ TEST_F(CommandOnACluster, NeverSaysWhichPartIsAtFault) {
   EXPECT_THAT(refused({"--cpus", "900"}), HasSubstr("ask for fewer than 900 processors"));
   EXPECT_THAT(refused({"--memory", "4096TiB"}), HasSubstr("ask for less than 4PiB of memory"));
   EXPECT_THAT(refused({"--device", "gpu:99"}), HasSubstr("ask for fewer devices per task"));
+}
+
+TEST_F(CommandOnACluster, WrongFlagsAreRefusedByTheSchedulerInTheSameWords) {
+  Up({{"host", true, {}}});
+  const CommandResult wrong = Allot({"submit", "--tasks", "5000", "--", "true"});
+  EXPECT_EQ(wrong.code, 2);
+  EXPECT_THAT(wrong.err, HasSubstr("tasks is 5000; it must be between 1 and 4096"));
 }
 
 TEST_F(CommandOnACluster, ExplainKnowsWhatANameIs) {

@@ -1,8 +1,10 @@
 #include "client/submit_spec.h"
 
 #include "common/config/bind.h"
+#include "common/config/json_text.h"
 #include "common/proto/config.pb.h"
 #include "gmock/gmock.h"
+#include "google/protobuf/descriptor.h"
 #include "tests/unit/client/temporary_folder.h"
 
 namespace allot::client {
@@ -149,6 +151,50 @@ TEST(SubmitSpec, AJsonFileIsReadAsJson) {
   EXPECT_THAT(WhyNot(flags), HasSubstr("twice.json: tasks: key \"tasks\" is here twice"));
   flags.file = folder.Write("flow.yaml", "{command: [a], tasks: 3}\n");
   EXPECT_EQ(Read(MakeJob(flags, "/here")).tasks(), 3u) << "flow YAML begins with { as well";
+}
+
+// Every field, whatever is added to job.proto later.
+void Fill(google::protobuf::Message* message) {
+  const auto* to = message->GetReflection();
+  for (int i = 0; i < message->GetDescriptor()->field_count(); ++i) {
+    const auto* field = message->GetDescriptor()->field(i);
+    using Field = google::protobuf::FieldDescriptor;
+    const std::string text = field->name() + "\"\\\n\u00e9\u2028";
+    for (int n = 0; n < (field->is_repeated() ? 2 : 1); ++n) {
+      const bool list = field->is_repeated();
+      switch (field->cpp_type()) {
+        case Field::CPPTYPE_STRING:
+          list ? to->AddString(message, field, text) : to->SetString(message, field, text);
+          break;
+        case Field::CPPTYPE_BOOL:
+          to->SetBool(message, field, true);
+          break;
+        case Field::CPPTYPE_DOUBLE:
+          to->SetDouble(message, field, 0.1);
+          break;
+        case Field::CPPTYPE_INT32:
+          to->SetInt32(message, field, -7);
+          break;
+        case Field::CPPTYPE_UINT32:
+          to->SetUInt32(message, field, 4'000'000'000);
+          break;
+        default:
+          ASSERT_EQ(field->cpp_type(), Field::CPPTYPE_MESSAGE) << field->name();
+          Fill(list ? to->AddMessage(message, field) : to->MutableMessage(message, field));
+      }
+    }
+  }
+}
+
+TEST(SubmitSpec, IsWrittenAsReflectionWouldWriteIt) {
+  config::Job job;
+  EXPECT_EQ(JobText(job), *config::ToJsonText(job));
+  job.mutable_resources();
+  job.mutable_devices();
+  EXPECT_EQ(JobText(job), *config::ToJsonText(job));
+  Fill(&job);
+  ASSERT_GT(job.environment_size(), 0);
+  EXPECT_EQ(JobText(job), *config::ToJsonText(job));
 }
 
 TEST(SubmitSpec, ANoopJobNeedsNoCommand) {
