@@ -26,8 +26,13 @@ class Examination {
       for (const DeviceView* device : devices_) Look(*device);
       Telemetry();
       Offer();
-      for (const std::string& warning : node_.warnings)
-        Notice("discovery: " + warning, "`allot-agent --discover` on the node shows every source");
+      for (const std::string& warning : node_.warnings) {
+        if (IsOfAddress(warning))
+          Notice(warning, "docs/deploy.md, Addresses");
+        else
+          Notice("discovery: " + warning,
+                 "`allot-agent --discover` on the node shows every source");
+      }
       for (const std::string& loss : node_.losses)
         Notice(
             "not kept apart: " + loss,
@@ -192,6 +197,8 @@ size_t Count(const Diagnosis& diagnosis, Severity severity) {
 }  // namespace
 
 bool Diagnosis::well() const { return First(*this, Severity::kProblem) == nullptr; }
+
+bool IsOfAddress(const std::string& warning) { return warning.starts_with("address: "); }
 
 std::vector<Diagnosis> Diagnose(const ClusterView& cluster, const std::vector<NodeView>& nodes,
                                 const std::vector<DeviceView>& devices) {

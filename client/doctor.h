@@ -28,6 +28,9 @@ struct Diagnosis {
 std::vector<Diagnosis> Diagnose(const ClusterView& cluster, const std::vector<NodeView>& nodes,
                                 const std::vector<DeviceView>& devices);
 
+// Of NodeView::warnings: whether it is about how the node is reached, not about its devices.
+bool IsOfAddress(const std::string& warning);
+
 std::string DoctorLines(const std::vector<Diagnosis>& all);  // one line a node
 std::string DoctorText(const Diagnosis& diagnosis);          // everything about one
 std::string DoctorJson(const std::vector<Diagnosis>& all);

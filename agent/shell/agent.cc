@@ -114,6 +114,7 @@ class Agent::Impl {
   Status Listen();
   std::string Metrics(const std::string& address) const;
   void LookForAddress();
+  void LookForNetwork();
   void WatchAddress();
   void Feed(Event event);
   void Perform(const Command& command);
@@ -150,7 +151,8 @@ class Agent::Impl {
   std::optional<Time> wakeup_at_;
   Timer wakeup_, telemetry_, sweep_, look_, address_timer_;
   TrafficMeter traffic_;
-  std::string address_;  // as the core has it
+  std::string address_;                // as the core has it
+  std::vector<Interface> interfaces_;  // of this host when it was last looked for our address
 };
 
 Status Agent::Impl::Describe(const Confinement& confinement, NodeInfo* info) {
@@ -188,7 +190,8 @@ Status Agent::Impl::Describe(const Confinement& confinement, NodeInfo* info) {
   info->address_derived = options_.address.empty();
   for (const std::string& endpoint : options_.schedulers) {
     if (!info->address.empty()) break;
-    if (const auto found = program::AddressTowards(endpoint); found.ok()) info->address = *found;
+    if (const auto found = program::AddressTowards(endpoint, endpoint); found.ok())
+      info->address = *found;
   }
   address_ = info->address;
   info->cpus = options_.offer_cpus.value_or(CpusOf(info->devices));
@@ -241,18 +244,29 @@ std::string Agent::Impl::Metrics(const std::string& address) const {
 // machine gets another one, or another way there.
 void Agent::Impl::LookForAddress() {
   if (!options_.address.empty() || scheduler_->dialled().empty()) return;
-  const StatusOr<std::string> found = program::AddressTowards(scheduler_->dialled());
+  const StatusOr<std::string> found =
+      program::AddressTowards(scheduler_->endpoint(), scheduler_->dialled());
   if (!found.ok() || *found == address_)
     return;  // No way there just now: the old one may come back.
   if (!address_.empty())
     SPDLOG_WARN("this node's address is {} now, was {}; telling the scheduler", *found, address_);
   address_ = *found;
+  LookForNetwork();
   Feed(AddressFound{address_, Metrics(address_)});
+}
+
+// What starts from now on is told the interface that has our address now. An address that somebody
+// wrote down as a name may mean another one by now: it is looked up again, which may take a while,
+// only when there is a reason to.
+void Agent::Impl::LookForNetwork() {
+  interfaces_ = Interfaces();
+  work_->SetNetwork(CollectiveVariables(InterfaceOf(address_, interfaces_), interfaces_));
 }
 
 void Agent::Impl::WatchAddress() {
   address_timer_.After(kAddressLookEvery, [this] {
     LookForAddress();
+    if (Interfaces() != interfaces_) LookForNetwork();
     WatchAddress();
   });
 }
@@ -281,13 +295,11 @@ Status Agent::Impl::Start() {
   };
   environment.visible_variables = HidingVariables();
   environment.node_name = options_.name;
-  const std::vector<Interface> interfaces = Interfaces();
-  environment.network =
-      CollectiveVariables(InterfaceOf(started.info.address, interfaces), interfaces);
   if (const char* home = getenv("HOME"); home != nullptr) environment.home = home;
   ASSIGN_OR_RETURN(
       work_, Work::Create(loop_, *folder_, options_.supervisor, std::move(environment),
                           std::move(confinement), [this](Event event) { Feed(std::move(event)); }));
+  LookForNetwork();
   work_->SetEndpoints(endpoints_);
   ASSIGN_OR_RETURN(context_,
                    transport::Context::Create({.allow_file = "", .sockets_max = kSocketsMax}));
@@ -304,6 +316,7 @@ Status Agent::Impl::Start() {
   SchedulerLink::Handlers handlers;
   handlers.up = [this] {
     LookForAddress();
+    LookForNetwork();
     Feed(LinkUp{});
   };
   handlers.down = [this](const std::string&) {

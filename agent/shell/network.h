@@ -14,6 +14,7 @@ namespace allot::agent {
 struct Interface {
   std::string name, address;  // "eth0", "10.0.0.7"; an interface is there once for each address
   bool loopback = false, up = false;
+  bool operator==(const Interface&) const = default;
 };
 std::vector<Interface> Interfaces();  // of this host, in the kernel's order
 

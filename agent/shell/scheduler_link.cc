@@ -64,6 +64,7 @@ void SchedulerLink::Dial() {
   ++counters_.dials;
   endpoints_.Next([this](StatusOr<transport::Endpoints::Place> place) {
     if (!place.ok()) return Lost(MessageOf(place.status()));
+    endpoint_ = place->endpoint;
     Connect(place->address);
   });
 }

@@ -58,6 +58,8 @@ class SchedulerLink {
   // tcp://IP:PORT that was dialled last; empty before the first dial. Whoever wants to know by
   // which of our addresses the scheduler is reached asks the routing table about it.
   const std::string& dialled() const { return dialled_; }
+  // The endpoint that it was, as somebody wrote it down.
+  const std::string& endpoint() const { return endpoint_; }
   uint64_t term() const { return term_; }
   Counters counters() const;
 
@@ -77,7 +79,7 @@ class SchedulerLink {
   const Options options_;
   Handlers handlers_;
   transport::Endpoints endpoints_;
-  std::string dialled_;
+  std::string endpoint_, dialled_;
   std::unique_ptr<transport::ClientLink> link_;
   transport::PathProof proof_;
   Timer proof_timer_;

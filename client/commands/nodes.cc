@@ -55,6 +55,9 @@ std::string NodesText(const std::vector<NodeView>& nodes) {
                           n.name, n.devices_quarantined, n.name);
     for (const std::string& why : n.unfit)
       held += fmt::format("{}: starts nothing now: {}\n", n.name, why);
+    // Of warnings only those that say how it is reached; `allot doctor` has them all.
+    for (const std::string& warning : n.warnings)
+      if (IsOfAddress(warning)) held += fmt::format("{}: {}\n", n.name, warning);
     for (const std::string& gateway : n.unreached_by)
       held += fmt::format("{}: the gateway {} does not reach it; see `allot doctor {}`\n", n.name,
                           gateway, n.name);

@@ -11,6 +11,7 @@
 #include <optional>
 
 #include "common/base/address.h"
+#include "common/base/loopback.h"
 
 namespace allot::program {
 namespace {
@@ -82,6 +83,11 @@ StatusOr<std::string> AddressTowards(const std::string& endpoint) {
     if (auto local = LocalTowards(info->ai_addr, info->ai_addrlen)) return *std::move(local);
   return Unavailable("no route to scheduler {}; set `address` to the one peers reach this node by",
                      endpoint);
+}
+
+StatusOr<std::string> AddressTowards(const std::string& endpoint, const std::string& dialled) {
+  ASSIGN_OR_RETURN(std::string local, AddressTowards(dialled));
+  return IsLoopbackHost(local) && !IsLoopbackAddress(endpoint) ? OwnAddress() : std::move(local);
 }
 
 std::string OwnAddress() {

@@ -13,6 +13,11 @@ namespace allot::program {
 // is not. Unavailable: no such host, or no route to it.
 StatusOr<std::string> AddressTowards(const std::string& endpoint);
 
+// The same for an endpoint that somebody wrote down as a name and that was dialled at `dialled`. A
+// name that means loopback here ("127.0.1.1 NAME", as Debian's installer leaves /etc/hosts) is
+// this very machine's, and means another address to its peers: OwnAddress().
+StatusOr<std::string> AddressTowards(const std::string& endpoint, const std::string& dialled);
+
 // The address from which this machine reaches the world, or the first it has that is not loopback;
 // its host name if it has none.
 std::string OwnAddress();

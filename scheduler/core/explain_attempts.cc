@@ -1,7 +1,9 @@
 // What explains a job by its attempts: pauses between them, copies that may still run, and what a
 // gang would need to be spread over.
 #include <algorithm>
+#include <set>
 
+#include "common/model/translated.h"
 #include "scheduler/core/explainer.h"
 
 namespace allot::scheduler {
@@ -59,6 +61,27 @@ void Explainer::WarnOfCopies(const JobState& job, JobExplanation& out) const {
     out.warnings.resize(kWarnings);
     out.warnings.push_back(fmt::format("and {} more of its tasks", more));
   }
+}
+
+// Gangs are not kept off such nodes: all of theirs may be behind one translator, and not every gang
+// talks. One whose tasks cannot meet fails or hangs, though, and this is what to look at first.
+void Explainer::WarnOfTranslators(const JobState& job, JobExplanation& out) const {
+  std::set<NodeId> nodes;
+  for (const TaskState& task : job.tasks) nodes.insert(task.placement.node);
+  if (nodes.size() < 2) return;
+  size_t told = 0;
+  for (const NodeId id : nodes) {
+    const NodeInfo& info = *ledger_.state().FindNode(id)->info;
+    if (!IsTranslated(info)) continue;
+    if (++told > kWarnings) continue;
+    out.warnings.push_back(fmt::format(
+        "{} tells {} and is seen at {}, as behind a router that translates addresses: tasks on "
+        "other nodes may not reach those on it; set `address` in its config to what its peers "
+        "reach, or keep gangs to one node",
+        info.name, info.address, info.seen_address));
+  }
+  if (told > kWarnings)
+    out.warnings.push_back(fmt::format("and {} more of its nodes", told - kWarnings));
 }
 
 uint64_t Explainer::MostOfOneKind(const Demand& demand) const {

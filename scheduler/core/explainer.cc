@@ -593,9 +593,11 @@ StatusOr<JobExplanation> Explainer::Explain(Time now, JobId id) const {
       out.waited = job->placed - job->queued;
       ExplainPlaced(*job, out);
       WarnOfCopies(*job, out);
+      WarnOfTranslators(*job, out);
       break;
     case JobPhase::kFinished:
       if (job->attempt.valid()) out.waited = job->placed - job->queued;
+      if (job->outcome != JobOutcome::kSucceeded) WarnOfTranslators(*job, out);
       break;
   }
   return out;

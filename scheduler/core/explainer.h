@@ -77,6 +77,8 @@ class Explainer {
   // Tasks that fit on devices of one kind: of one vendor and alternative.
   uint64_t MostOfOneKind(const Demand& demand) const;
   void WarnOfCopies(const JobState& job, JobExplanation& out) const;
+  // Of nodes that the other tasks of a gang may not reach.
+  void WarnOfTranslators(const JobState& job, JobExplanation& out) const;
 
   const Ledger& ledger_;
   const Planner& planner_;

@@ -283,48 +283,113 @@ def cut_between_a_gateway_and_an_agent_shows(bin_dir):
         healthy(c)
 
 
+def where_it_is(c, name):
+    """The node's address as the tasks of a gang are told it, and the interface that one on it shall use."""
+    job = c.submit("--tasks", len(c.nodes), "--device", "kind=GPU,count=2", "--cpus", "0.1", "--memory", "64MiB", "--",
+                   "sh", "-c", "echo $MASTER_ADDR $ALLOT_PEERS $GLOO_SOCKET_IFNAME")
+    assert c.allot("wait", job, "--timeout", "60s").returncode == 0, c.job(job)
+    rank = next(t["rank"] for t in c.job(job)["tasks"] if t["node"] == name)
+    said = c.allot("logs", job, "--task", rank).stdout
+    main, peers, interface = said.split()
+    peers = peers.split(",")
+    assert main == peers[0], said
+    return peers[rank], interface
+
+
+def moves(node, address, interface="eth0"):
+    """Another address, and with another name for its card, as after a move to another network."""
+    node.ip("link", "set", "eth0", "down")
+    node.ip("addr", "flush", "dev", "eth0", "scope", "global")
+    node.ip("link", "set", "eth0", "name", interface)
+    node.ip("addr", "add", f"{address}/24", "dev", interface)
+    node.ip("link", "set", interface, "up")
+    node.address = address
+
+
+def gang_meets(c):
+    job = submit_gang(c, 5)
+    if c.allot("wait", job, "--timeout", "20s", check=False).returncode == 0:
+        return True
+    c.allot("cancel", job, check=False)
+    return False
+
+
 @case
 def address_changes(bin_dir):
-    """A node that comes back with another address: gangs meet there, and the scheduler tells the new one."""
+    """A node that gets another address: the scheduler tells the new one, gangs meet there, collectives take its interface."""
+    with Cluster(bin_dir, nodes=2) as c:
+        node = c.nodes[0]
+        for other in c.nodes:
+            c.write_agent(other, address="")
+        c.up()
+        assert gang_meets(c)
+        assert where_it_is(c, "n1") == (node.address, "eth0")
+        moves(node, "10.77.0.99", "net7")
+        until(lambda: "10.77.0.99" in c.allot("nodes").stdout, "the new address is told", 90)
+        until(lambda: gang_meets(c), "a gang meets at the new address", 120, every=1)
+        assert where_it_is(c, "n1") == ("10.77.0.99", "net7")
+
+
+@case
+def address_behind_a_name_changes(bin_dir):
+    """The same where `address` is a name that means another address by now."""
     with Cluster(bin_dir, nodes=2) as c:
         for node in c.nodes:
-            c.write_agent(node, address=node.name)
+            c.write_agent(node, address=f"{node.name}.lab")
             for other in [c.head, c.gateway, *c.nodes]:
                 with open(other.path("etc/hosts"), "a") as hosts:
                     hosts.write(f"{node.address}\t{node.name}.lab\n")
-            c.write_agent(node, address=f"{node.name}.lab")
         c.up()
-        assert c.allot("wait", submit_gang(c, 5)).returncode == 0
+        assert gang_meets(c)
+        assert where_it_is(c, "n1") == ("n1.lab", "eth0")
         node = c.nodes[0]
-        old, node.address = node.address, "10.77.0.99"
-        node.ip("addr", "add", f"{node.address}/24", "dev", "eth0")
-        node.ip("addr", "del", f"{old}/24", "dev", "eth0")
+        old = node.address
+        moves(node, "10.77.0.99", "net7")
         for machine in c.lab.machines.values():
-            with open(machine.path("etc/hosts"), "r+") as hosts:
+            with open(machine.path("etc/hosts"), "r+") as hosts:  # In place: it is bound to /etc/hosts there.
                 text = hosts.read().replace(f"{old}\t", f"{node.address}\t")
                 hosts.seek(0)
                 hosts.truncate()
                 hosts.write(text)
-        c.wait_nodes(2, 90)
+        until(lambda: gang_meets(c), "a gang meets at the new address", 120, every=1)
+        assert where_it_is(c, "n1") == ("n1.lab", "net7")
 
-        def gang_meets():
-            job = submit_gang(c, 5)
-            if c.allot("wait", job, "--timeout", "20s", check=False).returncode == 0:
-                return True
-            c.allot("cancel", job, check=False)
-            return False
-        until(gang_meets, "a gang meets at the new address", 120, every=1)
+
+@case
+def scheduler_by_a_name_of_loopback(bin_dir):
+    """An agent on the head, which knows that by the name that its installer gave 127.0.1.1: gangs meet all the same."""
+    with Cluster(bin_dir, nodes=1) as c:
+        c.add_agent_on_head()
+        c.up()
+        job = submit_gang(c, 5)
+        assert c.allot("wait", job, "--timeout", "60s").returncode == 0, c.job(job)
+        assert where_it_is(c, "head") == (c.head.address, "eth0")
+        shown = {n["name"]: n for n in c.json("nodes")["nodes"]}["head"]
+        assert shown["address"] == c.head.address and not shown.get("warnings"), shown
 
 
 @case
 def node_behind_a_translator(bin_dir):
-    """Ready for work of its own; that gangs cannot reach it is said."""
+    """Ready for work of its own; that gangs cannot reach it is said, by nodes, doctor, and of such a gang."""
     with Cluster(bin_dir, nodes=2) as c:
         node = c.nodes[0]
+        c.write_agent(node, address="")
         c.lab.command(f"nat n1 10.77.0.150 {node.address}")
         c.up()
-        assert c.allot("wait", c.submit("--cpus", "0.1", "--memory", "64MiB", "--", "true")).returncode == 0
-        until(lambda: "10.77.0.150" in doctor(c, "n1").stdout, "doctor says how the node is seen")
+        jobs = [c.submit("--device", "kind=GPU,count=2", "--cpus", "0.1", "--memory", "64MiB", "--", "sleep", "1") for _ in range(2)]
+        for job in jobs:
+            assert c.allot("wait", job).returncode == 0
+        assert {c.job(job)["tasks"][0]["node"] for job in jobs} == {"n1", "n2"}
+        seen = f"tells {node.address} and is seen at 10.77.0.150"
+        assert seen in doctor(c, "n1").stdout and seen in c.allot("nodes").stdout, doctor(c, "n1")
+        shown = {n["name"]: n for n in c.json("nodes")["nodes"]}["n1"]
+        assert (shown["address"], shown["seen_address"]) == (node.address, "10.77.0.150"), shown
+        gang = submit_gang(c, 5)
+        until(lambda: running(c, gang), "the gang runs")
+        assert f"n1 {seen}" in c.allot("explain", gang).stdout, c.allot("explain", gang)
+        c.allot("cancel", gang)
+        c.allot("wait", gang, check=False)
+        assert f"n1 {seen}" in c.allot("explain", gang).stdout
 
 
 @case

@@ -75,12 +75,32 @@ class Cluster:
             self.write_agent(node)
 
     def write_agent(self, node, address=None, head=None, more=""):
+        """`address` empty: left out of the config, so that the agent finds it, as it does for most people."""
+        told = node.address if address is None else address
+        address_line = f"address: '{told}'\n" if told else ""
+        listen = "[::]" if address is not None else node.address
         node.write("agent.yaml",
                    f"name: {node.name}\nstate_dir: state\nscheduler: tcp://{head or self.head.address}:7400\n"
                    f"scheduler_public_key: '{self.head_key}'\nkey_file: secret.key\n"
-                   f"address: '{address or node.address}'\nhttp_listen: {node.address}:7420\n"
+                   f"{address_line}http_listen: '{listen}:7420'\n"
                    f"devices: {{cpu: false, nvidia: false, emulated: [{{model: {self.devices}, count: {self.per_node}}}]}}\n"
                    f"offer: {{cpus: '8', memory: 8GiB}}\n{more}")
+
+    def add_agent_on_head(self):
+        """A node beside the scheduler, by the name that is loopback there; others know the head by it too."""
+        head = self.head
+        with open(head.path("scheduler.yaml")) as file:
+            text = file.read().replace(f"listen: tcp://{head.address}:7400", "listen: tcp://0.0.0.0:7400")
+        head.write("scheduler.yaml", text + f"advertise: ['tcp://{head.name}:7400']\n")
+        public = self._allot_here("keys", "new", head.path("agent.key"))
+        for machine in (head, self.gateway):
+            self._allot_here("keys", "enroll", machine.path("allow.yaml"), "--name", head.name, "--role", "agent",
+                             "--public-key", public)
+        self.write_agent(head, address="", head=head.name)
+        with open(head.path("agent.yaml")) as file:
+            text = file.read().replace("secret.key", "agent.key").replace("state_dir: state", "state_dir: state/agent")
+        head.write("agent.yaml", text)
+        self.nodes.append(head)
 
     # -- programs --------------------------------------------------------------------------------------------
     def start_scheduler(self):

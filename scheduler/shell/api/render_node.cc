@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "common/base/loopback.h"
+#include "common/model/translated.h"
 #include "scheduler/shell/api/render.h"
 
 namespace allot::scheduler {
@@ -64,18 +65,19 @@ std::string_view StateOf(const NodeState& node, const Device& device) {
 // What discovery could not use, and what is odd about the way the node is reached.
 std::vector<std::string> WarningsOf(const NodeInfo& info) {
   std::vector<std::string> warnings = info.warnings;
-  // A name, or what somebody wrote down, is taken at its word: it may well be another network.
-  if (info.address_derived && !info.seen_address.empty() && info.seen_address != info.address)
+  if (IsTranslated(info))
     warnings.push_back(fmt::format(
-        "address: it tells {} and is seen at {}, as behind a router that translates addresses; gangs "
+        "address: it tells {} and is seen at {}, as behind a router that translates addresses; "
+        "gangs "
         "over several nodes may not reach it: set `address` in its config to what its peers reach",
         info.address, info.seen_address));
   if (!IsLoopbackHost(info.seen_address) && !info.seen_address.empty() &&
       IsLoopbackHost(info.address))
-    warnings.push_back(fmt::format(
-        "address: it tells {}, which is every machine itself; leave `address` out of its config, or "
-        "set it to what its peers reach",
-        info.address));
+    warnings.push_back(
+        fmt::format("address: it tells {}, which is every machine itself; leave `address` out of "
+                    "its config, or "
+                    "set it to what its peers reach",
+                    info.address));
   return warnings;
 }
 

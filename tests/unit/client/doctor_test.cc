@@ -130,6 +130,12 @@ INSTANTIATE_TEST_SUITE_P(
              "is melted", ""},
         Case{"no_telemetry", [](NodeView&, DeviceView& d) { d.power_watts.reset(); }, true,
              "1 of 2 accelerators tell no telemetry", "docs/devices.md"},
+        Case{"behind_a_translator",
+             [](NodeView& n, DeviceView&) { n.warnings = {"address: it tells 10.0.0.1"}; }, true,
+             "address: it tells", "docs/deploy.md"},
+        Case{"a_device_it_cannot_use",
+             [](NodeView& n, DeviceView&) { n.warnings = {"no libcuda"}; }, true,
+             "discovery: no libcuda", "--discover"},
         Case{"an_emulated_device_tells_none",
              [](NodeView&, DeviceView& d) {
                d.power_watts.reset();

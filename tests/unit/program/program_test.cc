@@ -83,6 +83,13 @@ TEST(OwnAddress, IsTheOneThatFacesTheScheduler) {
   EXPECT_TRUE(absl::IsUnavailable(AddressTowards("tcp://no-such-host.invalid:1").status()));
 }
 
+// "127.0.1.1 head" in the head's own /etc/hosts.
+TEST(OwnAddress, IsNotTheLoopbackThatANameMeansHere) {
+  EXPECT_EQ(*AddressTowards("tcp://head:7400", "tcp://127.0.1.1:7400"), OwnAddress());
+  EXPECT_EQ(*AddressTowards("tcp://127.0.1.1:7400", "tcp://127.0.1.1:7400"), "127.0.0.1");
+  EXPECT_EQ(*AddressTowards("tcp://localhost:7400", "tcp://127.0.0.1:7400"), "127.0.0.1");
+}
+
 TEST(OwnAddress, IsOneThatCanBeTold) {
   const std::string own = OwnAddress();
   EXPECT_FALSE(own.empty());

@@ -143,6 +143,7 @@ class Scenario {
     shape.instance = line.Text("instance", "i1");
     shape.boot_id = line.Text("boot");
     shape.unfit = Split(line.Text("unfit"), ',');
+    shape.seen = line.Text("seen");
     for (const std::string& text : Split(line.Text("fabric"), '+')) {
       const std::vector<std::string> parts = Split(text, ':');
       const std::vector<std::string> sized = Split(parts[1], '*');

@@ -43,6 +43,8 @@ NodeInfo MakeInfo(const NodeShape& shape) {
   info.cpus = shape.cpus;
   info.memory = shape.memory;
   info.unfit = shape.unfit;
+  info.seen_address = shape.seen;
+  info.address_derived = !shape.seen.empty();
   info.devices.push_back(MakeDevice("xeon", 0));
   for (const auto& [count, word] : shape.devices) {
     for (uint32_t i = 0; i < count; ++i) {

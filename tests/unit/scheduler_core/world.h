@@ -34,7 +34,8 @@ struct NodeShape {
   std::optional<PriceRate> price;      // of each accelerator, by contract
   std::string rack = "";
   std::vector<std::string> unfit = {};  // why it can start nothing
-  bool powered = false;  // devices say what they draw: h200 700 W, a100 400, groq 300, xeon 320
+  std::string seen = {};  // its connection comes from there, and it has found its address itself
+  bool powered = false;   // devices say what they draw: h200 700 W, a100 400, groq 300, xeon 320
 };
 NodeInfo MakeInfo(const NodeShape& shape);
 

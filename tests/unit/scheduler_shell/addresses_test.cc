@@ -1,4 +1,5 @@
 // What is told of addresses, who may enrol, whom gateways let in.
+#include "common/model/translated.h"
 #include "common/transport/invitations.h"
 #include "common/wire/codec.h"
 #include "gmock/gmock.h"
@@ -60,6 +61,22 @@ TEST(Reach, LocatesANode) {
   EXPECT_EQ(located(several, "10.0.0.7", "", ":"), "10.0.0.7 : 10.0.0.7");
   EXPECT_EQ(located(alone, "127.0.0.1", "127.0.0.1", "127.0.0.1:4711"),
             "127.0.0.1 127.0.0.1:4711 127.0.0.1");
+}
+
+// Beside a head that others know by a name: the address it has found stands, and no translator is
+// suspected. One without a name of the head's own says the name.
+TEST(Reach, ANameIsNoPlaceThatOneIsSeenAt) {
+  NodeInfo info;
+  info.address_derived = true;
+  info.address = "10.0.0.5";
+  Reach{false, "head"}.Locate("127.0.0.1", info);
+  EXPECT_EQ(info.address, "10.0.0.5");
+  EXPECT_EQ(info.seen_address, "10.0.0.5");
+  EXPECT_FALSE(IsTranslated(info));
+  info.address = "127.0.0.1";
+  Reach{false, "head"}.Locate("127.0.0.1", info);
+  EXPECT_EQ(info.address, "head");
+  EXPECT_FALSE(IsTranslated(info));
 }
 
 TEST(Reach, TellsNoOtherMachineOfLoopback) {
