@@ -211,10 +211,21 @@ def path_that_begins_to_lose_large_packets(bin_dir):
     """The same in the middle of a life: nothing is swallowed as assigned."""
     with Cluster(bin_dir, nodes=2) as c:
         c.up()
+        lost = c.lab.lost()
         c.lab.path("head", "n1", mtu=1000)
-        jobs = [c.submit("--cpus", "0.1", "--memory", "64MiB", "--env", "PAD=" + "x" * 3000, "--", "true") for _ in range(6)]
+        # Each wants a whole node for longer than it takes to submit the other, so one is placed on n1, and its launch is
+        # larger than what passes.
+        jobs = [c.submit("--cpus", "0.1", "--memory", "64MiB", "--device", "kind=GPU,count=2", "--env", "PAD=" + "x" * 3000,
+                         "--", "sleep", "5") for _ in range(2)]
+        placed = [until(lambda: [t.get("node") for t in c.job(job)["tasks"]], f"{job} is placed")[0] for job in jobs]
+        assert sorted(placed) == ["n1", "n2"], placed
+        swallowed = jobs[placed.index("n1")]
         for job in jobs:
             assert c.allot("wait", job, "--timeout", "150s").returncode == 0, c.job(job)
+        assert c.lab.lost() > lost, "the path lost nothing"
+        job = c.job(swallowed)
+        assert job["tasks"][0]["node"] == "n2" and job["attempt"] == 2, job
+        until(lambda: "MTU" in doctor(c).stdout + c.allot("nodes").stdout, "it is said why")
         c.lab.path("head", "n1")
         c.wait_nodes(2)
 
@@ -316,7 +327,7 @@ def gang_meets(c):
 
 @case
 def address_changes(bin_dir):
-    """A node that gets another address: the scheduler tells the new one, gangs meet there, collectives take its interface."""
+    """A node that gets another address: gangs are told it and meet there, collectives take its interface."""
     with Cluster(bin_dir, nodes=2) as c:
         node = c.nodes[0]
         for other in c.nodes:
@@ -376,7 +387,8 @@ def node_behind_a_translator(bin_dir):
         c.write_agent(node, address="")
         c.lab.command(f"nat n1 10.77.0.150 {node.address}")
         c.up()
-        jobs = [c.submit("--device", "kind=GPU,count=2", "--cpus", "0.1", "--memory", "64MiB", "--", "sleep", "1") for _ in range(2)]
+        jobs = [c.submit("--device", "kind=GPU,count=2", "--cpus", "0.1", "--memory", "64MiB", "--", "sleep", "1")
+                for _ in range(2)]
         for job in jobs:
             assert c.allot("wait", job).returncode == 0
         assert {c.job(job)["tasks"][0]["node"] for job in jobs} == {"n1", "n2"}

@@ -141,11 +141,11 @@ class Cluster:
     def job(self, job_id):
         return self.json("job", job_id)["job"]
 
-    def deploy(self, name="chat", replicas=1, kind="GPU", server=("stream",), more="", wait=True):
+    def deploy(self, name="chat", replicas=1, kind="GPU", server=("stream",), more="", wait=True, devices=1):
         command = json.dumps([PYTHON, os.path.join(HERE, "model_server.py"), "{port}", *map(str, server)])
         file = self.client.write(f"{name}.yaml",
                                  f"name: {name}\ncommand: {command}\nresources: {{cpus: '0.1', memory: 64MiB}}\n"
-                                 f"replicas: [{{device: {{kind: {kind}, count: 1}}, count: {replicas}, concurrency: 64}}]\n"
+                                 f"replicas: [{{device: {{kind: {kind}, count: {devices}}}, count: {replicas}, concurrency: 64}}]\n"
                                  f"work_dir: {self.shared}\n{more}")
         argv = ["deploy", file] + (["--wait", "--timeout", "90s"] if wait else [])
         self.allot(*argv)

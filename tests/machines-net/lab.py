@@ -21,6 +21,21 @@ class LabError(Exception):
     """The lab itself could not do what was asked: no verdict on the product."""
 
 
+class Stop:
+    """True once somebody wants a long run to end: SIGTERM, SIGINT."""
+
+    def __init__(self):
+        self.said = False
+        for sig in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(sig, self._say)
+
+    def _say(self, *_):
+        self.said = True
+
+    def __bool__(self):
+        return self.said
+
+
 def run(*argv, check=True, **kwargs):
     done = subprocess.run([str(a) for a in argv], capture_output=True, text=True, **kwargs)
     if check and done.returncode != 0:
@@ -201,6 +216,10 @@ class Lab:
 
     def path(self, a, b, **settings):
         self.command(f"path {a} {b} " + " ".join(f"{k}={v}" for k, v in settings.items()))
+
+    def lost(self):
+        """Frames that have not arrived so far."""
+        return int(self.command("counts").split()[2])
 
     def close(self, failed=False):
         for machine in self.machines.values():
