@@ -10,6 +10,10 @@ namespace {
 
 // A lease takes only what is free: here the promise that no device is leased twice is kept, also
 // against our own planner and against a journal that was tampered with.
+void InsertInOrder(std::vector<ReplicaId>& ids, ReplicaId id) {
+  ids.insert(std::upper_bound(ids.begin(), ids.end(), id), id);
+}
+
 void Take(NodeState& node, const TaskPlacement& placement, const Resources& resources) {
   const DeviceSet& devices = placement.devices;
   CHECK(devices.Minus(node.devices_free).Empty());
@@ -381,8 +385,8 @@ void ClusterState::Fold(const ReplicaPlaced& r) {
   NodeState& node = MutableNode(r.placement.node);
   Take(node, r.placement, r.resources);
   node.power_lasting += r.placement.power;
-  node.replicas.push_back(r.replica);
-  deployments_.at(r.deployment).replicas.push_back(r.replica);
+  InsertInOrder(node.replicas, r.replica);  // One that is taken back has an old id.
+  InsertInOrder(deployments_.at(r.deployment).replicas, r.replica);
   last_replica_ = std::max(last_replica_, r.replica);
 }
 

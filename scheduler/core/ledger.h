@@ -20,6 +20,12 @@
 
 namespace allot::scheduler {
 
+// A replica of a node that was lost, as it was; see NodeMachine::TakeBackReplicas.
+struct LostReplica {
+  ReplicaState replica;
+  Time created;  // of its deployment
+};
+
 // Soft state the core keeps of a node; SoftState() shows the first part.
 struct NodeLink {
   NodeSoftState seen;
@@ -28,6 +34,7 @@ struct NodeLink {
   bool repeat_welcome = false;    // gateways changed since it registered
   std::set<TaskKey> stray_tasks;  // it has them and should not: stopped until they are gone
   std::set<ReplicaId> stray_replicas;
+  std::map<ReplicaId, LostReplica> lost_replicas;  // while it is lost
 };
 
 class Ledger {

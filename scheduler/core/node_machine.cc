@@ -23,6 +23,18 @@ Status CheckInfo(const std::string& name, const NodeInfo& info) {
   return absl::OkStatus();
 }
 
+// Nothing differs but how its devices do: a lease of one is a lease of the other.
+bool SameMachine(const NodeInfo& a, const NodeInfo& b) {
+  const auto same = [](Device x, const Device& y) {
+    x.state = y.state;
+    x.health = y.health;
+    return x == y;
+  };
+  return a.instance == b.instance && a.cpus == b.cpus && a.memory == b.memory &&
+         a.groups == b.groups &&
+         std::equal(a.devices.begin(), a.devices.end(), b.devices.begin(), b.devices.end(), same);
+}
+
 Epoch EpochOf(const AgentMessage& message) {
   return std::visit(
       [](const auto& m) {
@@ -132,6 +144,7 @@ void NodeMachine::Register(const std::string& name, const RegisterNode& message,
     }
   }
 
+  const bool same_machine = known != nullptr && SameMachine(*known->info, message.info);
   const NodeId id = known != nullptr
                         ? known->id
                         : NodeId(static_cast<uint32_t>(ledger_.state().nodes().size() + 1));
@@ -152,9 +165,52 @@ void NodeMachine::Register(const std::string& name, const RegisterNode& message,
   const NodeState& node = *ledger_.state().FindNode(id);
   quarantine_.NodeChanged(id);
   Welcome(node, out);
+  if (same_machine && !rebooted) TakeBackReplicas(node, message.replicas, out);
+  link.lost_replicas.clear();
   quarantine_.Registering(true);
   Reconcile(node, message, rebooted, out);
   quarantine_.Registering(false);
+}
+
+// Gateways may have reached the node all the time, so its replicas serve: ending them would cut
+// streams over a way that is whole, to start the same on the same devices. So they are leased anew
+// as they were, and what that makes too many ends as any other does: off the routes, then drained.
+// What would not be placed today as it was (another generation, a drain, devices out of service, a
+// cap on power) stays given up. So does all of it after a restart of ours: this is soft.
+void NodeMachine::TakeBackReplicas(const NodeState& node, const std::vector<ReplicaStatus>& running,
+                                   Effects& out) {
+  const uint32_t position = node.id.value() - 1;
+  const PlacementIndex::Row& row = ledger_.index().row(position);
+  if (!row.open) return;
+  const std::map<ReplicaId, LostReplica>& lost = ledger_.link(node.id).lost_replicas;
+  for (const ReplicaStatus& status : running) {
+    const auto it = lost.find(status.id);
+    if (status.phase == ReplicaPhase::kGone || it == lost.end()) continue;
+    const ReplicaState& replica = it->second.replica;
+    const auto deployment = ledger_.state().deployments().find(replica.deployment);
+    if (deployment == ledger_.state().deployments().end() || deployment->second.stopping ||
+        deployment->second.created != it->second.created ||
+        deployment->second.generation != replica.generation)
+      continue;
+    const Resources& each = replica.resources;
+    TaskPlacement placement = replica.placement;
+    if (!placement.devices.Minus(node.devices_free).Empty() ||
+        (each.cpus > 0 && each.cpus > node.cpus_free) ||
+        (each.memory > 0 && each.memory > node.memory_free))
+      continue;
+    ClassId device_class = row.cpu_class;
+    for (const PlacementIndex::Part& part : row.parts)
+      if (placement.devices.Minus(part.all).Empty()) device_class = part.device_class;
+    // As it counts by the policy of today.
+    placement.power =
+        ledger_.index().PowerOf(position, device_class, placement.devices.Count(), each.cpus);
+    if (PowerTrial(ledger_.index().power()).Refusal(position, placement.power)) continue;
+    ledger_.Remember(
+        ReplicaPlaced{ledger_.now, replica.id, replica.deployment, replica.generation,
+                      replica.group, placement, replica.price, each, replica.concurrency},
+        out);
+    ledger_.deployments_dirty.insert(replica.deployment);
+  }
 }
 
 // Compares what the node holds with what it should hold.
@@ -293,8 +349,14 @@ void NodeMachine::Lose(const NodeState& node, Effects& out) {
   link.stray_tasks.clear();
   link.stray_replicas.clear();
   LoseTasks(node, RequeueReason::kNodeLost, out);
-  for (const ReplicaId replica : replicas)
-    ledger_.ForgetReplica(ReplicaGone{ledger_.now, replica}, out);
+  link.lost_replicas.clear();
+  for (const ReplicaId id : replicas) {
+    const ReplicaState& replica = ledger_.state().replicas().at(id);
+    if (!replica.stopping)
+      link.lost_replicas[id] = {replica,
+                                ledger_.state().deployments().at(replica.deployment).created};
+    ledger_.ForgetReplica(ReplicaGone{ledger_.now, id}, out);
+  }
 }
 
 bool NodeMachine::HeardLately(NodeId node) const {

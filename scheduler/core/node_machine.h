@@ -43,6 +43,9 @@ class NodeMachine {
   void Register(const std::string& name, const RegisterNode& message, Effects& out);
   // `rebooted`: nothing that ran before is there any more, whatever the message says of it.
   void Reconcile(const NodeState& node, const RegisterNode& message, bool rebooted, Effects& out);
+  // Of replicas that were given up with the node: those that it has all the while been running.
+  void TakeBackReplicas(const NodeState& node, const std::vector<ReplicaStatus>& running,
+                        Effects& out);
   void Take(NodeId node, const Heartbeat& message, Effects& out);
   void Take(NodeId node, const TaskReport& message, Effects& out);
   void Take(NodeId node, const ReplicaReport& message, Effects& out);

@@ -183,6 +183,24 @@ def blind_scheduler_cuts_no_stream(bin_dir):
 
 
 @case
+def node_that_only_the_scheduler_lost_keeps_its_streams(bin_dir):
+    """Longer than its lease: it is lost and comes back, and streams by its gateway notice neither."""
+    with Cluster(bin_dir, nodes=2, per_node=1, lease="6s") as c:
+        c.up()
+        c.deploy(replicas=2)
+        streams = Streams(c, 8, 500, 0.05).all_started()
+        c.lab.cut("head", "n1")
+        until(lambda: sum(n["alive"] for n in c.json("nodes")["nodes"]) == 1, "the scheduler has lost the node")
+        Streams(c, 4, 20, 0.02, name="during").all_whole()
+        c.lab.heal()
+        c.wait_nodes(2)
+        healthy(c)
+        assert {s["node"] for s in streams.all_whole()} == {"n1", "n2"}
+        replicas = c.json("deployments")["deployments"][0]["replicas"]
+        assert {r["id"] for r in replicas} == {"replica-1", "replica-2"}, replicas
+
+
+@case
 def path_that_loses_large_packets(bin_dir):
     """A node behind it is not ready, and says why; work goes to the others."""
     with Cluster(bin_dir, nodes=2) as c:

@@ -183,11 +183,15 @@ class Scenario {
     }
     return tasks;
   }
-  // node n3 8*h200 [tasks=a/0:running,b/0:exited]
+  // node n3 8*h200 [tasks=a/0:running,b/0:exited] [replicas=1,2]: with those replicas ready
   void Node(const Line& line) {
     const std::string devices = line.words.size() > 1 ? line.words[1] : "";
     std::vector<TaskStatus> tasks = TasksIn(line);
-    Print(world_.Register(ShapeOf(line.words[0], devices, line), std::move(tasks)));
+    std::vector<ReplicaStatus> replicas;
+    for (const std::string& id : Split(line.Text("replicas"), ','))
+      replicas.push_back({ReplicaId(std::stoul(id)), ReplicaPhase::kReady, 0, 1, ""});
+    Print(world_.Register(ShapeOf(line.words[0], devices, line), std::move(tasks),
+                          std::move(replicas)));
   }
   // again n1 [tasks=a/0:running] [number=1]: its last registration once more, or an older one.
   void Again(const Line& line) {
