@@ -88,10 +88,7 @@ uint64_t Explainer::MostOfOneKind(const Demand& demand) const {
   uint64_t most = 0;
   for (const DemandOption& option : demand.options) {
     Demand alone{demand.tasks, demand.resources, demand.devices, {option}, demand.classes_seen};
-    uint64_t tasks = 0;
-    for (uint32_t i = 0; i < ledger_.index().node_count(); ++i)
-      tasks += Judge(alone, i, std::nullopt).tasks;
-    most = std::max(most, tasks);
+    most = std::max(most, Look(alone, std::nullopt).tasks);
   }
   return most;
 }

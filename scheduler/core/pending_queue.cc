@@ -42,6 +42,7 @@ void PendingQueue::Rank(TenantId id) {
       policy_->RankTenant({tenant.name, tenant.used_micros_per_hour, tenant.share});
   if (ranked_ && rank != tenant.rank && by_rank_.erase({tenant.rank, id}) > 0)
     by_rank_.insert({rank, id});
+  if (rank != tenant.rank && tenant.lines > 0) ++standings_;
   tenant.rank = rank;
 }
 
@@ -180,6 +181,7 @@ void PendingQueue::Add(const JobState& job) {
   if (!added) {
     Delist(id);
     by_age_.erase({line.first(), id});
+    if (line.held) ++standings_;
   }
   if (line.head > 0) {
     line.jobs[--line.head] = job.id;
@@ -319,21 +321,30 @@ void PendingQueue::Unblock(ShapeId id) {
   Open(id);
 }
 
-void PendingQueue::Hold(LineId id) {
+void PendingQueue::Hold(LineId id, const std::vector<bool>& kept) {
   Line& line = *lines_[id];
   if (line.held) return;
   ready_ -= IsReady(line) ? 1 : 0;
   line.held = true;
+  line.kept = kept;
   held_.push_back(id);
 }
 
 void PendingQueue::ReleaseHeld() {
-  ++round_;
-  for (const LineId id : held_) {
-    lines_[id]->held = false;
-    ready_ += IsReady(*lines_[id]) ? 1 : 0;
-  }
-  held_.clear();
+  ReleaseHeldIf([](const Line&) { return true; });
+}
+
+bool PendingQueue::ReleaseHeldIf(absl::FunctionRef<bool(const Line&)> freed) {
+  const size_t released = std::erase_if(held_, [&](LineId id) {
+    Line& line = *lines_[id];
+    if (!freed(line)) return false;
+    line.held = false;
+    line.kept.clear();
+    ready_ += IsReady(line) ? 1 : 0;
+    return true;
+  });
+  if (released > 0) ++round_;
+  return released > 0;
 }
 
 const Line* PendingQueue::FindLineOf(const JobState& job) const {

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/functional/function_ref.h"
 #include "common/base/ids.h"
 #include "policies/api/queue_policy.h"
 #include "scheduler/core/cluster_state.h"
@@ -43,7 +44,8 @@ struct Line {
   TenantId tenant = 0;
   int32_t priority = 0;
   ShapeId shape = 0;
-  bool held = false;  // kept back for an older job until ReleaseHeld
+  bool held = false;       // kept back for an older job until it is released
+  std::vector<bool> kept;  // the classes, by ClassId, that were kept from it when it was held
   size_t head = 0;
   std::vector<JobId> jobs;  // rising from `head` on; those before it have left
   JobId first() const { return jobs[head]; }
@@ -72,10 +74,15 @@ class PendingQueue {
   // No job of the shape fits, until Unblock.
   void Block(ShapeId shape);
   void Unblock(ShapeId shape);
-  // The line alone is kept back until ReleaseHeld.
-  void Hold(LineId line);
+  // The line alone is kept back, since these classes are kept from it, until it is released.
+  void Hold(LineId line, const std::vector<bool>& kept);
   void ReleaseHeld();
+  // Those for which `freed` is true; returns whether there was one.
+  bool ReleaseHeldIf(absl::FunctionRef<bool(const Line&)> freed);
   bool AnyHeld() const { return !held_.empty(); }
+  // Grows whenever who may be held by whom could have changed: with the rank of a tenant that
+  // waits, and with an older job at the head of a held line.
+  uint64_t standings() const { return standings_; }
 
   const Line& line(LineId id) const { return *lines_[id]; }
   Shape& shape(ShapeId id) { return *shapes_[id]; }
@@ -147,6 +154,7 @@ class PendingQueue {
   size_t size_ = 0;
   uint32_t ready_ = 0;  // lines neither blocked nor held
   uint64_t round_ = 1;  // grows whenever lines become ready again
+  uint64_t standings_ = 0;
   std::vector<ShapeId> open_shapes_;
 
   std::vector<Tenant> tenants_;

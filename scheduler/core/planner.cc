@@ -11,12 +11,14 @@ void Planner::Clear() {
   recheck_.clear();
   rechecked_ = 0;
   holders_.clear();
-  holders_stale_ = false;
+  holders_stale_ = holders_changed_ = false;
+  standings_seen_ = 0;
 }
 
 void Planner::FindHolders() {
-  holders_.clear();
+  const std::vector<Holder> before = std::exchange(holders_, {});
   PendingQueue& queue = ledger_.queue();
+  standings_seen_ = queue.standings();
   const Duration after = ledger_.state().policy()->queue.head_hold_after;
   uint32_t looked_at = 0;
   for (const auto& [id, line_id] : queue.by_age()) {
@@ -54,34 +56,47 @@ void Planner::FindHolders() {
       for (const ClassId c : option.classes) holder.classes[c] = true;
     }
   }
+  holders_changed_ |= holders_ != before;
 }
 
 // Held lines wait for their holder, not for room. When it goes without taking its place (cancelled,
-// or impossible since a node was lost), or keeps less than before (it lacks more than power now), no
-// room grows, and nothing else would let them go.
-void Planner::ReleaseOfGoneHolders() {
-  const std::vector<Holder> before = std::exchange(holders_, {});
-  FindHolders();
-  const auto gone = [this](const Holder& old) {
-    return std::none_of(holders_.begin(), holders_.end(),
-                        [&old](const Holder& h) { return h.job == old.job && h.Keeps(old); });
-  };
-  if (std::any_of(before.begin(), before.end(), gone)) ledger_.queue().ReleaseHeld();
+// or impossible since a node was lost), keeps less than before (it lacks more than power now), or
+// may not hold them any more since the ranks of tenants have changed, no room grows, and nothing
+// else would let them go.
+bool Planner::LetGo() {
+  PendingQueue& queue = ledger_.queue();
+  if (!queue.AnyHeld()) return false;
+  if (queue.standings() != standings_seen_) {
+    FindHolders();
+    holders_changed_ = true;
+  }
+  if (!std::exchange(holders_changed_, false)) return false;
+  return queue.ReleaseHeldIf([&](const Line& line) {
+    ++looked_at_;
+    const std::vector<bool>* kept = ExcludedFor(line, queue.shape(line.shape).demand);
+    if (kept == nullptr) return true;
+    for (size_t c = 0; c < line.kept.size(); ++c) {
+      if (line.kept[c] && !(*kept)[c]) return true;
+    }
+    return false;
+  });
+}
+
+bool Planner::Holds(const Holder& holder, JobId job, int64_t rank, const Demand& demand) {
+  if (job <= holder.job || rank < holder.rank) return false;
+  return std::any_of(
+      demand.options.begin(), demand.options.end(), [&holder](const DemandOption& option) {
+        return std::any_of(option.classes.begin(), option.classes.end(), [&holder](ClassId c) {
+          return c < holder.classes.size() && holder.classes[c];
+        });
+      });
 }
 
 const std::vector<bool>* Planner::ExcludedFor(const Line& line, const Demand& demand) {
   bool any = false;
-  const auto wants = [&demand](const Holder& holder) {
-    for (const DemandOption& option : demand.options) {
-      for (const ClassId c : option.classes) {
-        if (c < holder.classes.size() && holder.classes[c]) return true;
-      }
-    }
-    return false;
-  };
+  const int64_t rank = ledger_.queue().RankOf(line.tenant);
   for (const Holder& holder : holders_) {
-    if (line.first() <= holder.job) continue;
-    if (ledger_.queue().RankOf(line.tenant) < holder.rank || !wants(holder)) continue;
+    if (!Holds(holder, line.first(), rank, demand)) continue;
     if (!any) excluded_.assign(ledger_.classes().size(), false);
     any = true;
     for (ClassId c = 0; c < holder.classes.size(); ++c) {
@@ -94,16 +109,11 @@ const std::vector<bool>* Planner::ExcludedFor(const Line& line, const Demand& de
 JobId Planner::HeldFor(const JobState& job) const {
   const Line* line = ledger_.queue().FindLineOf(job);
   if (line == nullptr) return JobId();
-  for (const Holder& holder : holders_) {
-    if (job.id <= holder.job) continue;
-    if (ledger_.queue().RankOf(line->tenant) < holder.rank) continue;
-    for (const DemandOption& option : ledger_.queue().shape(line->shape).demand.options) {
-      for (const ClassId c : option.classes) {
-        if (c < holder.classes.size() && holder.classes[c]) return holder.job;
-      }
-    }
-  }
-  return JobId();
+  const int64_t rank = ledger_.queue().RankOf(line->tenant);
+  const Demand& demand = ledger_.queue().shape(line->shape).demand;
+  const auto holder = std::find_if(holders_.begin(), holders_.end(),
+                                   [&](const Holder& h) { return Holds(h, job.id, rank, demand); });
+  return holder == holders_.end() ? JobId() : holder->job;
 }
 
 // True if there is anything to look at again.
@@ -188,7 +198,7 @@ bool Planner::Try(LineId id, Effects& out) {
     found = ledger_.search().Find(shape.demand, limits, work_);
   if (!found) {
     if (limits.excluded != nullptr) {
-      queue.Hold(id);
+      queue.Hold(id, *limits.excluded);
     } else {
       NoteRefusal(shape);
       queue.Block(line.shape);
@@ -254,7 +264,10 @@ bool Planner::Run(Effects& out) {
     ledger_.index().TakeGrown();
     return false;
   }
-  if (queue.AnyHeld()) ReleaseOfGoneHolders();
+  if (queue.AnyHeld()) {  // Time has passed, and nodes may have gone.
+    FindHolders();
+    LetGo();
+  }
   if (!queue.AnyReady() && !ledger_.index().AnyGrown() && rechecked_ == recheck_.size())
     return false;
   FindHolders();
@@ -267,7 +280,7 @@ bool Planner::Run(Effects& out) {
     }
     const std::optional<LineId> line = queue.Next(looked_at_);
     if (!line) {
-      if (!BeginRound()) break;
+      if (!BeginRound() && !LetGo()) break;
       continue;
     }
     work_ += looked_at_ / 16;

@@ -32,16 +32,13 @@ class Planner {
     JobId job;
     int64_t rank = 0;
     std::vector<bool> classes;  // it wants, by ClassId
-    // All that the other does.
-    bool Keeps(const Holder& other) const {
-      for (size_t c = 0; c < other.classes.size(); ++c) {
-        if (other.classes[c] && (c >= classes.size() || !classes[c])) return false;
-      }
-      return true;
-    }
+    bool operator==(const Holder&) const = default;
   };
   void FindHolders();
-  void ReleaseOfGoneHolders();
+  // True if it has let go any line.
+  bool LetGo();
+  // Does it keep anything that a job of this age, rank and demand wants?
+  static bool Holds(const Holder& holder, JobId job, int64_t rank, const Demand& demand);
   // Classes the line's first job may not touch; null if that is none it wants.
   const std::vector<bool>* ExcludedFor(const Line& line, const Demand& demand);
   bool BeginRound();
@@ -64,7 +61,9 @@ class Planner {
   size_t rechecked_ = 0;
   std::vector<ShapeId> hopeless_;  // scratch
   std::vector<Holder> holders_;
-  bool holders_stale_ = false;  // what a holder lacks has turned out to be power
+  bool holders_stale_ = false;    // what a holder lacks has turned out to be power
+  bool holders_changed_ = false;  // since LetGo looked
+  uint64_t standings_seen_ = 0;   // PendingQueue::standings when holders were found
   std::vector<bool> excluded_;
   uint64_t work_ = 0, looked_at_ = 0;
   uint32_t tried_ = 0, placed_ = 0;
