@@ -36,9 +36,7 @@ class Teller {
     devices.ForEach([&](uint32_t i) { text += (text.empty() ? ":" : ",") + std::to_string(i); });
     return text;
   }
-  static std::string Part(const std::string& device) {
-    return device.empty() ? "" : "/" + device;
-  }
+  static std::string Part(const std::string& device) { return device.empty() ? "" : "/" + device; }
   static std::string Draw(MilliWatt power) { return power == 0 ? "" : " " + FormatPower(power); }
   static std::string Of(PriceRate price) {
     return fmt::format("${:.4f}/h", price.dollars_per_hour());
@@ -157,7 +155,9 @@ class Teller {
     return fmt::format("TaskExited {} {}", Of(r.key), Of(r.exit));
   }
   std::string operator()(const JobStopping& r) const {
-    if (r.outcome) return fmt::format("JobStopping {} then {}", Of(r.job), ToString(*r.outcome));
+    if (r.outcome)
+      return fmt::format("JobStopping {} then {}{}", Of(r.job), ToString(*r.outcome),
+                         r.cancelled ? ", in no case again" : "");
     return fmt::format("JobStopping {} then requeue: {}", Of(r.job), ToString(r.requeue));
   }
   std::string operator()(const TaskAbandoned& r) const {

@@ -110,6 +110,7 @@ struct JobStopping {                    // every task of the attempt is to be st
   std::optional<JobOutcome> outcome;    // what the job becomes then; absent: it is requeued
   RequeueReason requeue = RequeueReason::kNodeLost;
   int32_t code = 0;                     // of the failure that began it (see JobFinished); 0: none
+  bool cancelled = false;               // asked for meanwhile: whatever turns out, it is not requeued
 };
 struct TaskAbandoned { Time at; TaskKey key; };  // its node was lost or no longer knows it: the lease is free
 struct JobRequeued {

@@ -221,6 +221,7 @@ class Hasher {
     Number(s.outcome ? 1 + static_cast<uint64_t>(*s.outcome) : 0);
     Number(static_cast<uint64_t>(s.requeue));
     Signed(s.code);
+    Number(s.cancelled ? 1 : 0);
   }
   void Add(const NodeState& node) {
     Number(node.id.value());

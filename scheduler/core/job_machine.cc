@@ -144,9 +144,15 @@ void JobMachine::Cancel(const JobCancelRequested& event, Effects& out) {
       Stop(*job, JobStopping{ledger_.now, job->id, JobOutcome::kCancelled}, out);
       break;
     case JobPhase::kStopping:
-      // Going back to its queue: not any more. Going to an end already: that end stands.
-      if (!job->stopping->outcome)
+      if (!job->stopping->outcome) {  // Going back to its queue: not any more.
         ledger_.Remember(JobStopping{ledger_.now, job->id, JobOutcome::kCancelled}, out);
+      } else if (*job->stopping->outcome == JobOutcome::kFailed && !job->stopping->cancelled) {
+        // Going to an end already: that end stands, unless it is forgiven.
+        JobStopping record = *job->stopping;
+        record.at = ledger_.now;
+        record.cancelled = true;
+        ledger_.Remember(record, out);
+      }
       break;
     case JobPhase::kFinished:
       break;
@@ -205,6 +211,7 @@ void JobMachine::Forgive(JobId id, RequeueReason reason, Effects& out) {
   if (reason == RequeueReason::kNodeFault && job.node_faults + 1 >= kNodeFaultsMax) return;
   JobStopping record{ledger_.now, id};
   record.requeue = reason;
+  if (job.stopping->cancelled) record.outcome = JobOutcome::kCancelled;
   ledger_.Remember(record, out);
 }
 

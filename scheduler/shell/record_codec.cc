@@ -83,6 +83,7 @@ struct Encoder {
     if (r.outcome) to->set_outcome(static_cast<int32_t>(*r.outcome));
     to->set_requeue(static_cast<int32_t>(r.requeue));
     to->set_code(r.code);
+    to->set_cancelled(r.cancelled);
   }
   void operator()(const TaskAbandoned& r) {
     wire::Encode(r.key, out->mutable_task_abandoned()->mutable_key());
@@ -230,6 +231,7 @@ StatusOr<Record> From(Time at, const pb::JobStopping& in) {
   }
   ASSIGN_OR_RETURN(r.requeue, DecodeRequeueReason(in.requeue()));
   r.code = in.code();
+  r.cancelled = in.cancelled();
   return r;
 }
 StatusOr<Record> From(Time at, const pb::JobRequeued& in) {

@@ -97,6 +97,7 @@ void EncodeJobState(const JobState& job, pb::JobState* out) {
     if (job.stopping->outcome) stopping->set_outcome(static_cast<int32_t>(*job.stopping->outcome));
     stopping->set_requeue(static_cast<int32_t>(job.stopping->requeue));
     stopping->set_code(job.stopping->code);
+    stopping->set_cancelled(job.stopping->cancelled);
     out->set_stopping_at(ToMicros(job.stopping->at));
   }
   if (job.outcome) out->set_outcome(static_cast<int32_t>(*job.outcome));
@@ -158,6 +159,7 @@ StatusOr<JobState> DecodeJobState(const pb::JobState& in) {
     }
     ASSIGN_OR_RETURN(stopping.requeue, DecodeRequeueReason(in.stopping().requeue()));
     stopping.code = in.stopping().code();
+    stopping.cancelled = in.stopping().cancelled();
     job.stopping = stopping;
   }
   if (in.has_outcome()) {

@@ -105,7 +105,7 @@ std::vector<Record> OneOfEachKind() {
       TaskStarted{later(), first, 4'242},
       TaskExited{later(), first,
                  TaskExit{.code = 7, .message = "it \"failed\"", .started = at, .finished = at}},
-      JobStopping{later(), job, JobOutcome::kFailed, RequeueReason::kTaskFailed, 7},
+      JobStopping{later(), job, JobOutcome::kFailed, RequeueReason::kTaskFailed, 7, true},
       TaskAbandoned{later(), second},
       JobRequeued{later(), job, RequeueReason::kTaskFailed},
       JobFinished{later(), job, JobOutcome::kFailed, 7, Cost{99}},
