@@ -141,6 +141,7 @@ void SchedulerHost::Step(const scheduler::Event& event) {
   core_->Step(world_.now(), event, effects_);
   world_.Stepped("scheduler", [&] { return DescribeStep(event, effects_); });
   if (!effects_.records.empty()) CheckState(core_->state(), world_.findings);
+  if (!effects_.more) world_.promptness.Look(*core_, world_.now());
   for (const auto& record : effects_.records) {
     const auto* lost = std::get_if<scheduler::NodeLost>(&record);
     if (lost == nullptr) continue;

@@ -18,6 +18,7 @@
 #include "simulator/checkers/lease_ledger.h"
 #include "simulator/checkers/power_ledger.h"
 #include "simulator/checkers/process_ledger.h"
+#include "simulator/checkers/promptness.h"
 #include "simulator/checkers/request_ledger.h"
 #include "simulator/checkers/silence.h"
 #include "simulator/faults.h"
@@ -69,6 +70,7 @@ class World {
   Acknowledged acknowledged{findings};
   Silence silence{findings};
   BlackHole black_hole{findings};
+  Promptness promptness{findings};
   std::unique_ptr<SchedulerHost> scheduler;
   std::vector<std::unique_ptr<NodeHost>> nodes;
   std::unique_ptr<GatewayHost> gateway;

@@ -8,6 +8,7 @@
 #include "simulator/checkers/lease_ledger.h"
 #include "simulator/checkers/power_ledger.h"
 #include "simulator/checkers/process_ledger.h"
+#include "simulator/checkers/promptness.h"
 #include "simulator/checkers/request_ledger.h"
 #include "simulator/checkers/silence.h"
 #include "simulator/checkers/together.h"
@@ -348,6 +349,36 @@ TEST(ProcessLedger, FindsAProcessForgottenAlive) {
   ledger.TaskSpawned(1, Key(kJob, 0, 1), {});
   ledger.Forgotten(1, "job-1/0#1");
   EXPECT_FINDS(findings.first(), "forgot job-1/0#1");
+}
+
+// As the explainer words it: what each row says of one waiting job.
+TEST(Promptness, FindsAJobThatHasRoom) {
+  using scheduler::WaitReason;
+  struct Row {
+    const char* name;
+    std::vector<WaitReason> reasons;
+    const char* nearest;  // verdict on the nearest node
+    size_t alternatives;
+    bool in_vain;
+  };
+  for (const Row& row : std::vector<Row>{
+           {"room, and nothing against it", {}, "fits", 0, true},
+           {"room for a gang", {}, "room for 4 tasks", 1, true},
+           {"behind others that lack something", {WaitReason::kBehindInQueue}, "fits", 1, true},
+           {"other nodes are busy", {WaitReason::kDevicesBusy}, "fits", 1, true},
+           {"held", {WaitReason::kHeldForOlderJob}, "fits", 1, false},
+           {"a gang too wide", {WaitReason::kGangTooWide}, "room for 1 task", 1, false},
+           {"no room", {WaitReason::kDevicesBusy}, "0 of 1 devices free", 1, false},
+           {"alternatives, which are not judged", {}, "fits", 2, false}}) {
+    scheduler::JobExplanation why;
+    for (const WaitReason reason : row.reasons) why.reasons.push_back({reason, 1, ""});
+    why.candidates.emplace_back().verdict = row.nearest;
+    JobSpec spec;
+    spec.devices.resize(row.alternatives);
+    EXPECT_EQ(Promptness::WaitsInVain(why, spec), row.in_vain) << row.name;
+    why.phase = JobPhase::kRunning;
+    EXPECT_FALSE(Promptness::WaitsInVain(why, spec)) << row.name;
+  }
 }
 
 TEST(RequestLedger, FindsARequestThatEndsTwice) {
