@@ -27,6 +27,7 @@ std::string NodeHost::WhyBusy() const {
 void NodeHost::BootMachine() {
   if (machine_alive_) return;
   machine_alive_ = true;
+  info_.boot_id = fmt::format("{}-kernel-{}", name(), ++kernel_);
   StartAgent();
 }
 
@@ -42,20 +43,24 @@ void NodeHost::StartAgent() {
   agent::AgentStarted started;
   started.info = info_;
   started.boot = ++boot_;
-  std::vector<TaskKey> never_began;
-  for (auto& [key, folder] : folders_) {
+  std::erase_if(folders_, [this](const auto& entry) {
+    const auto& [key, folder] = entry;
+    if (tasks_.contains(key)) return false;
+    const bool began = folder.pid != 0, earlier = folder.kernel != kernel_;
+    if (!began && !folder.exit && !earlier) world_.process_ledger.NeverBegan(key);
+    // As the runtime judges: what a signal ended may have been ended by the shutdown.
+    return folder.exit ? earlier && folder.exit->signal != 0 : !began || earlier;
+  });
+  for (const auto& [key, folder] : folders_) {
     agent::FoundTask found{key, folder.launch, {}};
     found.status.key = key;
     found.status.pid = folder.pid;
     found.status.started = folder.started;
     const auto process = tasks_.find(key);
-    if (process == tasks_.end() && !folder.exit && folder.pid != 0)
-      folder.exit = TaskExit{0, 9, "the machine went down", folder.started, Clock()};
-    if (process == tasks_.end() && !folder.exit) never_began.push_back(key);
     if (folder.exit) {
       found.status.phase = TaskPhase::kExited;
       found.status.exit = folder.exit;
-    } else if (process != tasks_.end() && process->second.up) {
+    } else if (process->second.up) {
       found.status.phase = TaskPhase::kRunning;
     }
     started.tasks.push_back(std::move(found));
@@ -64,6 +69,7 @@ void NodeHost::StartAgent() {
     agent::FoundReplica found{id, folder.launch, folder.starts};
     const auto process = replicas_.find(id);
     found.running = process != replicas_.end() && process->second.up;
+    if (folder.kernel != kernel_) found.why = "its machine was restarted";
     if (found.running) {
       found.pid = process->second.pid;
       found.port = process->second.port;
@@ -75,8 +81,6 @@ void NodeHost::StartAgent() {
     started.replicas.push_back(std::move(found));
   }
   Step(started);
-  for (const TaskKey& key : never_began)
-    if (agent_alive()) Step(agent::TaskSpawnFailed{key, "the agent died before the task began"});
   Dial();
 }
 
@@ -247,7 +251,7 @@ void NodeHost::Perform(const agent::Command& command) {
 
 void NodeHost::SpawnTask(const TaskKey& key, const TaskLaunch& launch) {
   world_.process_ledger.TaskSpawned(index_, key, launch.device_ids);
-  folders_[key].launch = launch;
+  folders_[key] = {.launch = launch, .kernel = kernel_, .started = {}, .exit = {}};
   Process& process = tasks_[key];
   process.number = ++processes_;
   process.stubborn = world_.faults.Strikes(Fault::kTaskIgnoresTerm, 200);
@@ -310,7 +314,7 @@ void NodeHost::SignalTask(const TaskKey& key, int signal) {
 
 void NodeHost::SpawnReplica(ReplicaId id, uint32_t start, const ReplicaLaunch& launch) {
   world_.process_ledger.ReplicaSpawned(index_, id, launch.device_ids);
-  replica_folders_[id] = {launch, start};
+  replica_folders_[id] = {launch, start, kernel_};
   ReplicaProcess& process = replicas_[id];
   process = {};
   process.number = ++processes_;

@@ -1,8 +1,9 @@
 // One machine in the virtual world: the agent's shell, its state folder, supervisors, processes.
 //
 // What survives what: processes and the state folder outlive the agent; the state folder outlives
-// the machine's crash, unless the machine is wiped. A process that dies with its machine leaves a
-// folder without an exit; the next agent finds it so and tells it as ended by signal 9.
+// the machine's crash, unless the machine is wiped. Each start of a machine has its boot id. A
+// process that dies with its machine leaves a folder without an exit, of an earlier boot: the next
+// agent forgets the task, which its node has lost, and starts the replica again.
 #pragma once
 
 #include <map>
@@ -64,6 +65,7 @@ class NodeHost {
  private:
   struct TaskFolder {  // on disk
     TaskLaunch launch;
+    uint64_t kernel = 0;  // it was started under
     int64_t pid = 0;
     Time started;
     std::optional<TaskExit> exit;
@@ -71,6 +73,7 @@ class NodeHost {
   struct ReplicaFolder {  // on disk
     ReplicaLaunch launch;
     uint32_t starts = 0;
+    uint64_t kernel = 0;  // it was started under
   };
   struct Process {
     uint64_t number = 0;  // tells it from an earlier one of the same key
@@ -121,6 +124,7 @@ class NodeHost {
   std::optional<std::string> hole_;
   Wire to_scheduler_;
 
+  uint64_t kernel_ = 0;                                 // starts of the machine
   uint64_t boot_ = 0;                                   // on disk
   std::map<TaskKey, TaskFolder> folders_;               // on disk
   std::map<ReplicaId, ReplicaFolder> replica_folders_;  // on disk

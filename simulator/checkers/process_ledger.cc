@@ -13,6 +13,8 @@ void ProcessLedger::TaskSpawned(uint32_t node, const TaskKey& key,
   Began(node, ToString(key), devices);
 }
 
+void ProcessLedger::NeverBegan(const TaskKey& key) { keys_.erase(key); }
+
 void ProcessLedger::ReplicaSpawned(uint32_t node, ReplicaId id,
                                    const std::vector<std::string>& devices) {
   const std::string owner = ToString(id);

@@ -23,6 +23,8 @@ class ProcessLedger {
   explicit ProcessLedger(Findings& findings) : findings_(findings) {}
   // `owner`: the task key or the replica; a replica's later starts are the same owner.
   void TaskSpawned(uint32_t node, const TaskKey& key, const std::vector<std::string>& devices);
+  // What was to be spawned there was not, after all, and has left no trace.
+  void NeverBegan(const TaskKey& key);
   void ReplicaSpawned(uint32_t node, ReplicaId id, const std::vector<std::string>& devices);
   void Ended(uint32_t node, const std::string& owner);
   void Forgotten(uint32_t node, const std::string& owner);
