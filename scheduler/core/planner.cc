@@ -18,7 +18,6 @@ void Planner::Clear() {
 void Planner::FindHolders() {
   const std::vector<Holder> before = std::exchange(holders_, {});
   PendingQueue& queue = ledger_.queue();
-  standings_seen_ = queue.standings();
   const Duration after = ledger_.state().policy()->queue.head_hold_after;
   uint32_t looked_at = 0;
   for (const auto& [id, line_id] : queue.by_age()) {
@@ -56,7 +55,8 @@ void Planner::FindHolders() {
       for (const ClassId c : option.classes) holder.classes[c] = true;
     }
   }
-  holders_changed_ |= holders_ != before;
+  const bool standings = queue.standings() != std::exchange(standings_seen_, queue.standings());
+  holders_changed_ |= standings || holders_ != before;
 }
 
 // Held lines wait for their holder, not for room. When it goes without taking its place (cancelled,
@@ -66,10 +66,7 @@ void Planner::FindHolders() {
 bool Planner::LetGo() {
   PendingQueue& queue = ledger_.queue();
   if (!queue.AnyHeld()) return false;
-  if (queue.standings() != standings_seen_) {
-    FindHolders();
-    holders_changed_ = true;
-  }
+  if (queue.standings() != standings_seen_) FindHolders();
   if (!std::exchange(holders_changed_, false)) return false;
   return queue.ReleaseHeldIf([&](const Line& line) {
     ++looked_at_;

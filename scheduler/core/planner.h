@@ -62,7 +62,7 @@ class Planner {
   std::vector<ShapeId> hopeless_;  // scratch
   std::vector<Holder> holders_;
   bool holders_stale_ = false;    // what a holder lacks has turned out to be power
-  bool holders_changed_ = false;  // since LetGo looked
+  bool holders_changed_ = false;  // or whom they may hold, since LetGo looked
   uint64_t standings_seen_ = 0;   // PendingQueue::standings when holders were found
   std::vector<bool> excluded_;
   uint64_t work_ = 0, looked_at_ = 0;
