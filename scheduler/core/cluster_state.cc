@@ -368,6 +368,7 @@ void ClusterState::Fold(const DeploymentStopping& r) { deployments_.at(r.name).s
 void ClusterState::Fold(const DeploymentRemoved& r) {
   const auto it = deployments_.find(r.name);
   CHECK(it != deployments_.end() && it->second.replicas.empty());
+  generations_gone_ = std::max(generations_gone_, it->second.generation);
   deployments_.erase(it);
 }
 

@@ -147,6 +147,9 @@ class ClusterState {
   const std::map<ReplicaId, ReplicaState>& replicas() const { return replicas_; }
   JobId last_job() const { return last_job_; }
   ReplicaId last_replica() const { return last_replica_; }
+  // The highest generation of any deployment that was removed. New ones begin above it, so that a
+  // name that comes back never has a generation that somebody may still know it by.
+  uint64_t generations_gone() const { return generations_gone_; }
 
   // Finished jobs kept for queries; the oldest are forgotten (history stays in the store).
   static constexpr size_t kFinishedJobsKept = 20'000;
@@ -216,6 +219,7 @@ class ClusterState {
   std::map<ReplicaId, ReplicaState> replicas_;
   JobId last_job_;
   ReplicaId last_replica_;
+  uint64_t generations_gone_ = 0;
 };
 
 }  // namespace allot::scheduler

@@ -48,7 +48,7 @@ void DeploymentMachine::Apply(const DeploymentApplied& event, Effects& out) {
   const auto it = deployments.find(event.spec->name);
   if (Status status = CheckModel(*event.spec); !status.ok())
     return Answer(event.token, std::move(status), JobId(), out);
-  uint64_t generation = 1;
+  uint64_t generation = ledger_.state().generations_gone() + 1;
   if (it != deployments.end()) {
     const DeploymentState& before = it->second;
     if (!before.stopping && *before.spec == *event.spec)

@@ -346,6 +346,7 @@ uint64_t ClusterState::Fingerprint() const {
   for (const auto& [id, replica] : replicas_) hash.Add(replica);
   hash.Number(last_job_.value());
   hash.Number(last_replica_.value());
+  hash.Number(generations_gone_);
   return hash.value();
 }
 

@@ -177,6 +177,7 @@ Status StateCodec::Write(const ClusterState& state, const Sink& sink) {
   wire::Encode(*state.policy_, head->mutable_policy());
   head->set_last_job(state.last_job_.value());
   head->set_last_replica(state.last_replica_.value());
+  head->set_generations_gone(state.generations_gone_);
   for (const JobId id : state.finished_) head->add_finished(id.value());
   RETURN_IF_ERROR(sink(part));
   for (const NodeState& node : state.nodes_) {
@@ -260,6 +261,7 @@ Status StateCodec::Reader::AddHead(const pb::SnapshotHead& in) {
   state_.policy_ = std::make_shared<const Policy>(std::move(policy));
   state_.last_job_ = JobId(in.last_job());
   state_.last_replica_ = ReplicaId(in.last_replica());
+  state_.generations_gone_ = in.generations_gone();
   for (const uint64_t id : in.finished()) state_.finished_.push_back(JobId(id));
   return absl::OkStatus();
 }
