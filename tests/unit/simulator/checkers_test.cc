@@ -333,6 +333,16 @@ TEST(ProcessLedger, FindsAKeySpawnedTwice) {
   EXPECT_FINDS(findings.first(), "before on node 1");
 }
 
+TEST(ProcessLedger, LetsAStartThatNeverWasBeMadeAgain) {
+  Findings findings;
+  ProcessLedger ledger(findings);
+  ledger.TaskSpawned(1, Key(kJob, 0, 1), {});
+  ledger.Ended(1, "job-1/0#1");
+  ledger.NeverBegan(Key(kJob, 0, 1));
+  ledger.TaskSpawned(1, Key(kJob, 0, 1), {});
+  EXPECT_FALSE(findings.any());
+}
+
 TEST(ProcessLedger, FindsTwoOwnersOnOneDevice) {
   Findings findings;
   ProcessLedger ledger(findings);
