@@ -89,7 +89,7 @@ struct Deployment {
   uint32_t available = 0;  // slots that are ready and linked
   // Since when none is available, or since the deployment is known; nullopt while one is.
   std::optional<Time> without_since;
-  double retries_left = 100;  // see core.cc
+  double retries_left = 100;  // see On(RequestArrived) in core.cc
   // All that are available are out: they are used all the same, as if none was.
   bool panic = false;  // scratch
   policies::RouteMemory memory;
