@@ -121,6 +121,8 @@ void Evidence::Accuse(PlaceId id, const TaskRun& run, const std::vector<PlaceId>
   for (Accuser& accuser : place.accusers) {
     if (accuser.job != run.job) continue;
     accuser.parts = parts;
+    // What went well there after its first attempt refutes the first attempt alone.
+    accuser.placed = std::max(accuser.placed, run.placed);
     return;
   }
   place.accusers.push_back({run.job, run.kind, run.user, run.placed, now, parts});

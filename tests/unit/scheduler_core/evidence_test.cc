@@ -87,6 +87,20 @@ TEST_F(EvidenceTest, SuccessOfWorkFromBeforeEndsNothing) {
   EXPECT_EQ(evidence.accusers(whole[0]).size(), 2u);
 }
 
+// Found by the simulator (seed 2000039656).
+TEST_F(EvidenceTest, SuccessBetweenTwoAttemptsRefutesTheFirstAlone) {
+  Succeeds(1, 1, {});
+  const TaskRun first = Place(2, 0, {});
+  const TaskRun between = Place(3, 0, {});
+  Fail(first);
+  Fails(2, 0, {});  // Its second attempt.
+  evidence.Well(between);
+  EXPECT_EQ(evidence.accusers(whole[0]).size(), 1u);
+  Fails(4, 0, {});
+  Fails(5, 0, {});
+  EXPECT_TRUE(Guilty(whole[0]));
+}
+
 TEST_F(EvidenceTest, WhereJobsFailEverywhereNobodyIsGuilty) {
   for (uint64_t round = 0; round < 5; ++round) {
     for (uint32_t n = 0; n < 2; ++n) {
