@@ -86,9 +86,9 @@ std::optional<Bytes> ReadMemoryInUse(const Host& host) {
   if (!total || !available) return std::nullopt;
   Bytes used = *total - *available;
   for (const uint32_t node : NumaNodesOfDevices(host)) {
-    const auto field = FindField(
-        host.Read(fmt::format("/sys/devices/system/node/node{}/meminfo", node)).value_or(""),
-        fmt::format("Node {} MemUsed", node), ':');
+    const std::string text =
+        host.Read(fmt::format("/sys/devices/system/node/node{}/meminfo", node)).value_or("");
+    const auto field = FindField(text, fmt::format("Node {} MemUsed", node), ':');
     long long kib = 0;
     if (field && sscanf(std::string(*field).c_str(), "%lld kB", &kib) == 1)
       used = std::max<Bytes>(0, used - kib * kKiB);

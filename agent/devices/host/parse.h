@@ -2,6 +2,7 @@
 // a number cut short is another number, so whatever does not end where it should is garbage.
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -26,6 +27,11 @@ struct Reading {
 std::string_view Trim(std::string_view text);                         // blanks and line ends
 std::vector<std::string_view> Split(std::string_view text, char by);  // parts trimmed
 std::vector<std::string_view> CompleteLines(std::string_view text);   // those that end in '\n'
+// They view into the text, so it must not be one that is gone with the call.
+template <std::same_as<std::string> T>
+std::vector<std::string_view> Split(T&& text, char by) = delete;
+template <std::same_as<std::string> T>
+std::vector<std::string_view> CompleteLines(T&& text) = delete;
 
 std::optional<int64_t> ParseInt(std::string_view text);        // decimal, the whole text
 std::optional<uint64_t> ParseUnsigned(std::string_view text);  // the same, not negative
@@ -44,6 +50,8 @@ std::optional<std::vector<uint32_t>> ParseCpuList(std::string_view text);
 
 // The value of "key<by>value" in the complete lines of `text`, trimmed; the first one.
 std::optional<std::string_view> FindField(std::string_view text, std::string_view key, char by);
+template <std::same_as<std::string> T>
+std::optional<std::string_view> FindField(T&& text, std::string_view key, char by) = delete;
 
 // Numbers behind a prefix: NumberAfter("renderD128", "renderD") is 128.
 std::optional<uint32_t> NumberAfter(std::string_view text, std::string_view prefix);
