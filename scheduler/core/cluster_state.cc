@@ -8,12 +8,12 @@
 namespace allot::scheduler {
 namespace {
 
-// A lease takes only what is free: here the promise that no device is leased twice is kept, also
-// against our own planner and against a journal that was tampered with.
 void InsertInOrder(std::vector<ReplicaId>& ids, ReplicaId id) {
   ids.insert(std::upper_bound(ids.begin(), ids.end(), id), id);
 }
 
+// A lease takes only what is free: here the promise that no device is leased twice is kept, also
+// against our own planner and against a journal that was tampered with.
 void Take(NodeState& node, const TaskPlacement& placement, const Resources& resources) {
   const DeviceSet& devices = placement.devices;
   CHECK(devices.Minus(node.devices_free).Empty());

@@ -68,16 +68,15 @@ std::vector<std::string> WarningsOf(const NodeInfo& info) {
   if (IsTranslated(info))
     warnings.push_back(fmt::format(
         "address: it tells {} and is seen at {}, as behind a router that translates addresses; "
-        "gangs "
-        "over several nodes may not reach it: set `address` in its config to what its peers reach",
+        "gangs over several nodes may not reach it: set `address` in its config to what its peers "
+        "reach",
         info.address, info.seen_address));
   if (!IsLoopbackHost(info.seen_address) && !info.seen_address.empty() &&
       IsLoopbackHost(info.address))
-    warnings.push_back(
-        fmt::format("address: it tells {}, which is every machine itself; leave `address` out of "
-                    "its config, or "
-                    "set it to what its peers reach",
-                    info.address));
+    warnings.push_back(fmt::format(
+        "address: it tells {}, which is every machine itself; leave `address` out of its config, "
+        "or set it to what its peers reach",
+        info.address));
   return warnings;
 }
 
