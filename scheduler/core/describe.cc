@@ -261,6 +261,9 @@ class Teller {
   std::string operator()(const Stalled& n) const {
     return fmt::format("Stalled late={}", FormatDuration(n.late));
   }
+  std::string operator()(const CutOff& n) const {
+    return fmt::format("CutOff silent={}", FormatDuration(n.silent));
+  }
   std::string operator()(const ReplicasPlanned& n) const {
     return fmt::format("ReplicasPlanned placed={} searched={} more={}", n.placed, n.searched,
                        n.more);

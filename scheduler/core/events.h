@@ -163,6 +163,7 @@ struct StaleRefused { std::string node; };                      // a message of 
 struct PlanningStopped { uint32_t placed = 0, tried = 0; bool more = false; };
 struct ReplicasPlanned { uint32_t placed = 0, searched = 0; bool more = false; };
 struct Stalled { Duration late{}; };                            // a step came later than it was due
+struct CutOff { Duration silent{}; };  // no node was heard for so long: leases stand still
 struct RegistrationRefused {
   std::string node;
   RefuseReason reason{};
@@ -174,7 +175,7 @@ struct TaskUnanswered {
   Duration after{};
 };  // and taken back
 using Note = std::variant<JobWaited, StaleRefused, PlanningStopped, ReplicasPlanned, Stalled,
-                          RegistrationRefused, TaskUnanswered>;
+                          CutOff, RegistrationRefused, TaskUnanswered>;
 
 struct Effects {
   std::vector<Record> records;

@@ -1,6 +1,7 @@
 #include "scheduler/core/node_machine.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "scheduler/core/answer.h"
 
@@ -54,6 +55,7 @@ void NodeMachine::Watch(NodeId node, Time check) {
 }
 
 void NodeMachine::WatchAll() {
+  anybody_heard_ = ListeningNow();
   checks_.clear();
   watched_.clear();
   for (const NodeState& node : ledger_.state().nodes()) {
@@ -79,12 +81,29 @@ void NodeMachine::Woken(Time now, Effects& out) {
   out.notes.push_back(Stalled{now - *due});
 }
 
+bool NodeMachine::StandStill() {
+  const Duration silent = ListeningNow() - anybody_heard_;
+  if (silent <= ledger_.options().lease / 2) return false;
+  const auto& nodes = ledger_.state().nodes();
+  if (std::count_if(nodes.begin(), nodes.end(), [](const auto& n) { return n.alive; }) < 2)
+    return false;
+  ledger_.deaf += silent;
+  return true;
+}
+
+void NodeMachine::LineIsWhole() {
+  StandStill();
+  anybody_heard_ = ListeningNow();
+  cut_off_ = false;
+}
+
 void NodeMachine::Hear(NodeLink& link) {
   link.seen.last_heard = ledger_.now;
   link.lease_end = ListeningNow() + ledger_.options().lease;
 }
 
 void NodeMachine::Heard(const std::string& name, const AgentMessage& message, Effects& out) {
+  LineIsWhole();
   if (const auto* registration = std::get_if<RegisterNode>(&message))
     return Register(name, *registration, out);
   const NodeState* node = ledger_.state().FindNode(name);
@@ -417,8 +436,12 @@ void NodeMachine::ExpireLeases(Effects& out) {
     if (!node.alive) continue;
     NodeLink& link = ledger_.link(id);
     if (link.lease_end <= ListeningNow()) {
-      Lose(node, out);
-      continue;
+      const Duration silent = ListeningNow() - anybody_heard_;
+      if (!StandStill()) {
+        Lose(node, out);
+        continue;
+      }
+      if (!std::exchange(cut_off_, true)) out.notes.push_back(CutOff{silent});
     }
     Watch(id, link.lease_end);
     // A Welcome that told of new gateways may have been lost; once a lease is often enough.

@@ -4,6 +4,11 @@
 // was stopped, a machine was paused or a disk held up the loop, heartbeats lie unread and silence
 // says nothing about the nodes. An agent never acts on the end of a lease (its tasks run on, and
 // what fences it is the epoch), so a lease that we let run longer takes nothing from anybody.
+//
+// Nor does it count where two nodes or more fall silent together: then it is our own line that is
+// cut, most likely, and to give up all of them would take their replicas off the routes of gateways
+// that reach them, for work that has no other place to go. As soon as one is heard again, those
+// that stay silent are given up in time.
 #pragma once
 
 #include <optional>
@@ -56,6 +61,10 @@ class NodeMachine {
   Time ListeningNow() const { return ledger_.ListeningNow(); }
   bool HeardLately(NodeId node) const;
   void Hear(NodeLink& link);
+  // Any message from any node: our line is whole.
+  void LineIsWhole();
+  // If nobody was heard for long, that time does not count. True: it did not.
+  bool StandStill();
   void Watch(NodeId node, Time check);
 
   Ledger& ledger_;
@@ -68,6 +77,8 @@ class NodeMachine {
   std::set<std::pair<Time, NodeId>> checks_;
   std::vector<bool> watched_;  // by node: it has an entry above
   Time hold_until_;            // no lease ends before: first, what has arrived is read
+  Time anybody_heard_;         // last, on the listening clock
+  bool cut_off_ = false;       // and it has been told
 };
 
 }  // namespace allot::scheduler

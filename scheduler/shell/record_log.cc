@@ -65,6 +65,12 @@ struct Teller {
     return LogLine{true, fmt::format("registration refused node={} reason={} why={}",
                                      Quoted(n.node, 80), ToString(n.reason), Quoted(n.message))};
   }
+  std::optional<LogLine> operator()(const CutOff& n) const {
+    return LogLine{true,
+                   fmt::format("no node was heard for {}: this scheduler seems to be cut off; "
+                               "leases stand still until one is heard",
+                               FormatDuration(n.silent))};
+  }
   std::optional<LogLine> operator()(const TaskUnanswered& n) const {
     return LogLine{true, fmt::format("task taken back node={} task={}: the node is heard, but did "
                                      "not say within {} that it has it",

@@ -13,9 +13,9 @@ constexpr Duration kLease = seconds(3);
 
 class Stall : public testing::Test {
  protected:
-  Stall() : world_(CoreOptions{.lease = kLease}) {
+  explicit Stall(bool alone = false) : world_(CoreOptions{.lease = kLease}) {
     world_.Register({"n1", {{1, "h200"}}});
-    world_.Register({"n2", {{1, "h200"}}});
+    if (!alone) world_.Register({"n2", {{1, "h200"}}});
   }
   bool Alive(const std::string& node) const { return world_.state().FindNode(node)->alive; }
   static Duration Stalled(const Effects& effects) {
@@ -49,8 +49,10 @@ TEST_F(Stall, JustAfterALeaseWasNearlyOverWaitsForWhatIsUnread) {
   world_.Advance(milliseconds(2900));
   world_.Stall(seconds(2));
   EXPECT_TRUE(Alive("n1") && Alive("n2"));
-  world_.Beat("n1");  // had arrived meanwhile
-  world_.Advance(milliseconds(1000));
+  for (int i = 0; i < 3; ++i) {
+    world_.Beat("n1");  // the first had arrived meanwhile
+    world_.Advance(milliseconds(1000));
+  }
   EXPECT_TRUE(Alive("n1"));
   EXPECT_FALSE(Alive("n2"));
 }
@@ -65,7 +67,13 @@ TEST_F(Stall, DelaysTheLossOfANodeThatIsGone) {
   EXPECT_FALSE(Alive("n2"));
 }
 
-TEST_F(Stall, IsNotATimerThatFiresALittleLate) {
+// With one node alone nobody can tell whose line is cut.
+class StallOfOne : public Stall {
+ protected:
+  StallOfOne() : Stall(/*alone=*/true) {}
+};
+
+TEST_F(StallOfOne, IsNotATimerThatFiresALittleLate) {
   Duration silent{};
   while (Alive("n1") && silent < seconds(20)) {
     const Time due = *world_.core().NextWakeup();
@@ -76,17 +84,52 @@ TEST_F(Stall, IsNotATimerThatFiresALittleLate) {
   EXPECT_LT(silent, kLease + seconds(1));
 }
 
-TEST_F(Stall, OfANodeIsStillSilence) {
+TEST_F(StallOfOne, OfANodeIsStillSilence) {
   world_.Advance(kLease);
-  EXPECT_FALSE(Alive("n1") || Alive("n2"));
+  EXPECT_FALSE(Alive("n1"));
 }
 
-TEST_F(Stall, BeforeARestartIsOver) {
+TEST_F(StallOfOne, BeforeARestartIsOver) {
   world_.Stall(seconds(10));
   world_.Crash();
   world_.Step(Restarted{});
   world_.Advance(kLease);
-  EXPECT_FALSE(Alive("n1") || Alive("n2"));
+  EXPECT_FALSE(Alive("n1"));
+}
+
+// Nobody is heard: our own line is cut.
+class CutOffTest : public Stall {};
+
+TEST_F(CutOffTest, LosesNobodyForAsLongAsItLasts) {
+  world_.Advance(std::chrono::hours(30));
+  EXPECT_TRUE(Alive("n1") && Alive("n2"));
+  for (int i = 0; i < 4; ++i) {
+    world_.Beat("n2");
+    world_.Advance(milliseconds(500));
+    EXPECT_TRUE(Alive("n1") && Alive("n2")) << i;
+    world_.Advance(milliseconds(200));
+  }
+  world_.Beat("n2");
+  world_.Advance(milliseconds(500));
+  EXPECT_FALSE(Alive("n1"));  // A lease after the line was whole again.
+  EXPECT_TRUE(Alive("n2"));
+}
+
+TEST_F(CutOffTest, IsNoExcuseForOneThatWasSilentBefore) {
+  for (int i = 0; i < 4; ++i) {
+    world_.Advance(milliseconds(500));
+    world_.Beat("n2");
+  }
+  world_.Advance(milliseconds(1100));  // n1 has been silent for 3.1 s, n2 for 1.1 s.
+  EXPECT_FALSE(Alive("n1"));
+  EXPECT_TRUE(Alive("n2"));
+}
+
+TEST_F(CutOffTest, AfterARestartTooLosesNobody) {
+  world_.Crash();
+  world_.Step(Restarted{});
+  world_.Advance(std::chrono::hours(1));
+  EXPECT_TRUE(Alive("n1") && Alive("n2"));
 }
 
 }  // namespace

@@ -85,6 +85,10 @@ TEST_F(Lines, WhatIsWrongWithNodesIsWarnedOf) {
   EXPECT_EQ(LineOf(TaskUnanswered{"gpu-1", Key(0), std::chrono::seconds(60)})->text,
             "task taken back node=gpu-1 task=job-1/0#1: the node is heard, but did not say within "
             "1m that it has it");
+  EXPECT_EQ(
+      LineOf(CutOff{std::chrono::seconds(15)})->text,
+      "no node was heard for 15s: this scheduler seems to be cut off; leases stand still until "
+      "one is heard");
   EXPECT_FALSE(LineOf(Note(Stalled{})).has_value());
 }
 
