@@ -106,6 +106,39 @@ int Complain(const Status& status) {
   return ExitCodeOf(status);
 }
 
+std::vector<std::string> NamesOf(const CLI::App& group) {
+  std::vector<std::string> names;
+  for (const CLI::App* command : group.get_subcommands({})) names.push_back(command->get_name());
+  return names;
+}
+
+std::vector<std::string> FlagsOf(const CLI::App& command) {
+  std::vector<std::string> names;
+  for (const CLI::Option* option : command.get_options())
+    for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+  return names;
+}
+
+// "allot node add".
+std::string PathOf(const CLI::App& command) {
+  const CLI::App* const parent = command.get_parent();
+  return (parent == nullptr ? "" : PathOf(*parent) + " ") + command.get_name();
+}
+
+// A flag that neither `command` has nor all have; one of theirs may be left over as well, where its
+// value is wrong.
+bool IsUnknownFlag(std::string_view word, const CLI::App& app, const CLI::App& command) {
+  const std::string name(word.substr(0, word.find('=')));
+  return word.starts_with('-') && app.get_option_no_throw(name) == nullptr &&
+         command.get_option_no_throw(name) == nullptr;
+}
+
+// The command that was understood last: of `allot node nope` that of "node".
+const CLI::App& Innermost(const CLI::App& app) {
+  const std::vector<CLI::App*> parsed = app.get_subcommands();
+  return parsed.empty() ? app : Innermost(*parsed.back());
+}
+
 int Parse(CLI::App& app, int argc, char** argv) {
   try {
     app.parse(argc, argv);
@@ -113,12 +146,21 @@ int Parse(CLI::App& app, int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     std::ostringstream out, err;
     const bool asked = app.exit(error, out, err) == 0;  // --help is an "error" as well.
-    // What the rest lacks is worth nothing to somebody whose flag is not known.
+    const CLI::App& command = Innermost(app);
     const std::vector<std::string> unknown = app.remaining(true);
-    if (!asked && std::any_of(unknown.begin(), unknown.end(),
-                              [](const std::string& word) { return word.starts_with('-'); })) {
-      err.str("");
-      app.exit(CLI::ExtrasError(unknown), out, err);
+    const auto flag = std::find_if(unknown.begin(), unknown.end(), [&](const std::string& word) {
+      return IsUnknownFlag(word, app, command);
+    });
+    if (!asked && flag != unknown.end()) {
+      // What the rest lacks is worth nothing to somebody whose flag is not known.
+      Say(UnknownFlag(PathOf(command), *flag, FlagsOf(command)));
+      return kUsage;
+    }
+    if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::RequiredError) &&
+        &command != &app && command.get_require_subcommand_min() > 0) {
+      Say(UnknownSubcommand(command.get_name(), unknown.empty() ? "" : unknown.front(),
+                            NamesOf(command)));
+      return kUsage;
     }
     if (!out.str().empty()) Print(out.str());
     if (!err.str().empty()) Say("allot: " + err.str());
@@ -156,10 +198,8 @@ int Run(int argc, char** argv) {
     }
   }
   if (!verb.empty() && group == nullptr) {
-    std::vector<std::string> known;
-    for (const CLI::App* command : app.get_subcommands({})) known.push_back(command->get_name());
     const bool about = verb == "help" && at + 1 < words.size();
-    Say(UnknownVerb(about ? words[at + 1] : verb, known));
+    Say(UnknownVerb(about ? words[at + 1] : verb, NamesOf(app)));
     return kUsage;
   }
 

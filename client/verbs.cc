@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "common/config/bind.h"
+#include "fmt/format.h"
+#include "fmt/ranges.h"
 
 namespace allot::client {
 namespace {
@@ -59,6 +61,26 @@ std::string UnknownVerb(std::string_view word, const std::vector<std::string>& k
     out += "; did you mean `allot " + near + "`?";
   }
   return out + "\n  `allot --help` lists all commands, `allot COMMAND --help` shows one.";
+}
+
+std::string UnknownSubcommand(std::string_view group, std::string_view word,
+                              const std::vector<std::string>& known) {
+  std::string out = word.empty()
+                        ? fmt::format("allot: `allot {}` takes a command", group)
+                        : fmt::format("allot: `allot {}` has no command \"{}\"", group, word);
+  if (const std::string near = config::DidYouMean(word, known); !word.empty() && !near.empty())
+    out += fmt::format("; did you mean `allot {} {}`?", group, near);
+  return out + fmt::format("\n  It has {}; `allot {} --help` tells what each does.",
+                           fmt::join(known, ", "), group);
+}
+
+std::string UnknownFlag(std::string_view command, std::string_view flag,
+                        const std::vector<std::string>& known) {
+  const std::string_view name = flag.substr(0, flag.find('='));
+  std::string out = fmt::format("allot: `{}` has no flag {}", command, name);
+  if (const std::string near = config::DidYouMean(name, known); !near.empty())
+    out += fmt::format("; did you mean {}?", near);
+  return out + fmt::format("\n  `{} --help` lists what it has.", command);
 }
 
 std::string JobId(std::string_view text) {

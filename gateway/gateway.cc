@@ -158,13 +158,12 @@ class Gateway::Impl {
         [this](const wire::Admission& lists) { Admit(lists); });
   }
 
-  // Where others find this machine. On loopback towards the scheduler we do not know: it does, and
-  // puts its own address in place of a wildcard (scheduler/shell/peers.h).
+  // Where others find this machine. Beside its scheduler that knows better: it puts its own address
+  // in place of a wildcard (scheduler/shell/peers.h).
   std::string OwnHost() const {
     if (!options_.own_host.empty()) return options_.own_host;
-    const StatusOr<std::string> host = program::AddressTowards(scheduler_->dialled());
-    if (!host.ok()) return "";
-    return IsLoopbackHost(*host) && !IsLoopbackAddress(options_.listen) ? "" : *host;
+    if (IsLoopbackAddress(scheduler_->dialled())) return "";
+    return program::AddressTowards(scheduler_->dialled()).value_or("");
   }
 
   void Admit(const wire::Admission& lists) {

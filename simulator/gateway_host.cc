@@ -1,5 +1,6 @@
 #include "simulator/gateway_host.h"
 
+#include "simulator/answers.h"
 #include "simulator/describe.h"
 #include "simulator/node_host.h"
 #include "simulator/scheduler_host.h"
@@ -98,7 +99,8 @@ void GatewayHost::Failed(uint32_t node, uint64_t link, RequestId id, bool starte
 void GatewayHost::Step(const router::Event& event) {
   router::Effects effects;
   core_->Step(world_.now(), event, effects);
-  world_.Stepped("gateway", [&] { return DescribeStep(event, effects); });
+  world_.Stepped("gateway",
+                 [&] { return DescribeStep(event, effects) + Details(*core_, effects); });
   world_.request_ledger.Stepped(effects);
   for (const router::Command& command : effects.commands) Perform(command);
   for (const router::RequestEnded& end : effects.ended) forwarded_.erase(end.id);

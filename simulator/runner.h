@@ -22,7 +22,7 @@ struct RunTotals {
   uint64_t black_holes = 0;
   FaultCounts faults{};
   uint64_t failed = 0;
-  Duration slowest_finish{};     // virtual, from the heal to all finished
+  Duration slowest_finish{};  // virtual, from the heal to all finished
   double seconds = 0;
 };
 

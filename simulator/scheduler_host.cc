@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "simulator/answers.h"
 #include "simulator/checkers/fencing.h"
 #include "simulator/checkers/fold.h"
 #include "simulator/describe.h"
@@ -10,6 +11,8 @@
 
 namespace allot::simulator {
 namespace {
+
+constexpr uint64_t kAnswersEvery = 64;  // steps of a run that is listened to
 
 Epoch EpochIn(const AgentMessage& message) {
   return std::visit(
@@ -139,7 +142,9 @@ void SchedulerHost::GatewaySays(Term routes_term, uint64_t routes_version) {
 void SchedulerHost::Step(const scheduler::Event& event) {
   effects_.Clear();
   core_->Step(world_.now(), event, effects_);
-  world_.Stepped("scheduler", [&] { return DescribeStep(event, effects_); });
+  world_.Stepped("scheduler", [&] { return DescribeStep(event, effects_) + Details(effects_); });
+  if (world_.listening() && ++heard_ % kAnswersEvery == 0)
+    world_.Say("scheduler", Answers(*core_, world_.now()));
   if (!effects_.records.empty()) CheckState(core_->state(), world_.findings);
   if (!effects_.more) world_.promptness.Look(*core_, world_.now());
   for (const auto& record : effects_.records) {

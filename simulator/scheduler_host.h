@@ -82,6 +82,7 @@ class SchedulerHost {
   std::vector<Wire> to_nodes_;
   Wire to_gateway_;
   scheduler::Effects effects_;
+  uint64_t heard_ = 0;
 };
 
 }  // namespace allot::simulator

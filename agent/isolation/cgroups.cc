@@ -8,9 +8,11 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <chrono>
 #include <cmath>
 #include <filesystem>
 #include <sstream>
+#include <thread>
 
 namespace allot::agent {
 namespace {
@@ -60,9 +62,22 @@ std::optional<std::string> OwnPath(const std::string& self) {
 // cgroup v2 weights: 100 is the default of a group, 1 to 10,000; we give 100 for each CPU.
 int64_t WeightOf(double cpus) { return std::clamp<int64_t>(std::llround(cpus * 100), 1, 10'000); }
 
+// Another agent that starts holds an abandoned group for a moment (RemoveAbandoned); one that keeps
+// it has the same name.
+Status Lock(const Fd& fd, const std::string& base, std::chrono::milliseconds patience) {
+  const auto end = std::chrono::steady_clock::now() + patience;
+  while (flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK) return ErrnoStatus(errno, fmt::format("cannot lock {}", base));
+    if (std::chrono::steady_clock::now() >= end)
+      return Unavailable("another agent holds {}: is its state_dir a copy of this one's?", base);
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  return absl::OkStatus();
+}
+
 // Makes <base>/tasks and locks <base> for as long as the descriptor lives: the lock tells agents
 // that start which groups have an owner.
-StatusOr<Fd> Hold(const std::string& base) {
+StatusOr<Fd> Hold(const std::string& base, std::chrono::milliseconds patience) {
   Status failed;
   for (int attempt = 0; attempt < 3; ++attempt) {  // Another may just be removing it.
     failed = absl::OkStatus();
@@ -72,8 +87,7 @@ StatusOr<Fd> Hold(const std::string& base) {
     Fd fd(open(base.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (failed.ok() && !fd.valid())
       failed = ErrnoStatus(errno, fmt::format("cannot open {}", base));
-    if (failed.ok() && flock(fd.get(), LOCK_EX) != 0)
-      failed = ErrnoStatus(errno, fmt::format("cannot lock {}", base));
+    if (failed.ok()) failed = Lock(fd, base, patience);
     if (failed.ok() && access((base + "/tasks").c_str(), F_OK) == 0) return fd;
   }
   return failed.ok() ? Unavailable("{} is removed as often as it is made", base) : failed;
@@ -118,7 +132,8 @@ std::unique_ptr<Cgroups> Cgroups::Open(const Options& options) {
   if (in_leaf) base.resize(base.size() - 6);
   const bool root = base == *mount;
   if (root) base += "/" + options.name;
-  StatusOr<Fd> held = Hold(base);
+  StatusOr<Fd> held = Hold(base, options.patience);
+  if (absl::IsUnavailable(held.status())) return without(MessageOf(held.status()));
   if (!held.ok())
     return without(fmt::format("{}; under systemd, set Delegate=yes", MessageOf(held.status())));
   if (root) RemoveAbandoned(*mount, options.name.substr(0, options.name.find('-') + 1));

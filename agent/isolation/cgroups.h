@@ -40,6 +40,8 @@ class Cgroups {
     std::string mounts = "/proc/self/mounts";
     std::string self = "/proc/self/cgroup";
     std::string name = "allotrope";  // under the root cgroup, PREFIX-INSTANCE: agents differ in it
+    // How long an agent that holds the groups is waited for.
+    std::chrono::milliseconds patience{2000};
   };
   // Never fails: abilities() says what is left. Moves the agent into <base>/agent, or, in the
   // root cgroup, removes what agents left there that were killed.

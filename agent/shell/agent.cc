@@ -23,6 +23,7 @@
 #include "common/auth/tokens.h"
 #include "common/base/address.h"
 #include "common/base/logging.h"
+#include "common/base/loopback.h"
 #include "common/base/text.h"
 #include "common/base/version.h"
 #include "common/http/server.h"
@@ -80,10 +81,6 @@ std::vector<std::string> Shown(std::vector<std::string> warnings) {
     warning =
         ReplaceInvalidUtf8(warning.size() > kLongest ? warning.substr(0, kLongest) + "…" : warning);
   return warnings;
-}
-
-bool OnLoopback(const std::vector<std::string>& endpoints) {
-  return std::all_of(endpoints.begin(), endpoints.end(), IsLoopbackAddress);
 }
 
 void Warn(const std::vector<std::string>& warnings) {
@@ -190,8 +187,7 @@ Status Agent::Impl::Describe(const Confinement& confinement, NodeInfo* info) {
   info->address_derived = options_.address.empty();
   for (const std::string& endpoint : options_.schedulers) {
     if (!info->address.empty()) break;
-    if (const auto found = program::AddressTowards(endpoint, endpoint); found.ok())
-      info->address = *found;
+    if (const auto found = program::AddressTowards(endpoint); found.ok()) info->address = *found;
   }
   address_ = info->address;
   info->cpus = options_.offer_cpus.value_or(CpusOf(info->devices));
@@ -216,13 +212,13 @@ Status Agent::Impl::Listen() {
     return absl::OkStatus();
   };
   if (!options.listen.empty()) {
-    if (IsLoopbackAddress(options.listen) && !OnLoopback(options_.schedulers))
+    if (IsLoopbackAddress(options.listen) && !IsLoopbackHost(address_))
       SPDLOG_WARN(
           "http_listen is {}: a Prometheus on another machine does not find this node's metrics",
           options.listen);
     return listen();
   }
-  if (OnLoopback(options_.schedulers)) {  // A local cluster: nobody else is to be reached.
+  if (IsLoopbackHost(address_)) {  // A local cluster: nobody else is to be reached.
     options.listen = "127.0.0.1:0";
     return listen();
   }
@@ -244,8 +240,7 @@ std::string Agent::Impl::Metrics(const std::string& address) const {
 // machine gets another one, or another way there.
 void Agent::Impl::LookForAddress() {
   if (!options_.address.empty() || scheduler_->dialled().empty()) return;
-  const StatusOr<std::string> found =
-      program::AddressTowards(scheduler_->endpoint(), scheduler_->dialled());
+  const StatusOr<std::string> found = program::AddressTowards(scheduler_->dialled());
   if (!found.ok() || *found == address_)
     return;  // No way there just now: the old one may come back.
   if (!address_.empty())

@@ -20,7 +20,7 @@ struct AgentOptions {
   std::vector<std::string> schedulers;  // tcp://host:port; at least one
   transport::KeyPair keys;
   std::string address;              // empty: the one by which the scheduler is reached
-  std::string http_listen;          // empty: loopback with a scheduler on loopback, else everywhere
+  std::string http_listen;          // empty: loopback where the address is, else everywhere
   std::string http_advertise;       // empty: the address and the port of http_listen
   std::string metrics_tokens_file;  // empty: /metrics asks for no token
   config::AgentDevices devices;
@@ -34,7 +34,7 @@ struct AgentOptions {
   Duration telemetry_every = std::chrono::seconds(5), logs_kept = std::chrono::hours(168);
   Bytes log_max = kGiB, disk_free_min = 256 * kMiB;
   std::string boot_id_file = "/proc/sys/kernel/random/boot_id";  // tests give another
-  std::string supervisor;  // path of allot-supervisor
+  std::string supervisor;                                        // path of allot-supervisor
 };
 
 // Reads the config file and everything it names (keys, catalogues); opens and binds nothing else.

@@ -68,6 +68,11 @@ std::optional<std::string> FirstOfAnInterface() {
   return std::nullopt;
 }
 
+std::optional<std::string> AddressForOthers() {
+  auto local = LocalTowardsTheWorld();
+  return local ? local : FirstOfAnInterface();
+}
+
 }  // namespace
 
 StatusOr<std::string> AddressTowards(const std::string& endpoint) {
@@ -79,20 +84,17 @@ StatusOr<std::string> AddressTowards(const std::string& endpoint) {
   if (const int error = getaddrinfo(to->host.c_str(), to->port.c_str(), &hints, &found); error != 0)
     return Unavailable("cannot find the host of scheduler {}: {}", endpoint, gai_strerror(error));
   const std::unique_ptr<addrinfo, void (*)(addrinfo*)> keeper(found, freeaddrinfo);
-  for (const addrinfo* info = found; info != nullptr; info = info->ai_next)
-    if (auto local = LocalTowards(info->ai_addr, info->ai_addrlen)) return *std::move(local);
+  for (const addrinfo* info = found; info != nullptr; info = info->ai_next) {
+    std::optional<std::string> local = LocalTowards(info->ai_addr, info->ai_addrlen);
+    if (!local) continue;
+    return IsLoopbackHost(*local) ? AddressForOthers().value_or(*local) : *std::move(local);
+  }
   return Unavailable("no route to scheduler {}; set `address` to the one peers reach this node by",
                      endpoint);
 }
 
-StatusOr<std::string> AddressTowards(const std::string& endpoint, const std::string& dialled) {
-  ASSIGN_OR_RETURN(std::string local, AddressTowards(dialled));
-  return IsLoopbackHost(local) && !IsLoopbackAddress(endpoint) ? OwnAddress() : std::move(local);
-}
-
 std::string OwnAddress() {
-  if (auto local = LocalTowardsTheWorld()) return *std::move(local);
-  if (auto first = FirstOfAnInterface()) return *std::move(first);
+  if (auto address = AddressForOthers()) return *std::move(address);
   char name[256] = "localhost";
   gethostname(name, sizeof name - 1);
   return name;

@@ -8,15 +8,13 @@
 
 namespace allot::program {
 
-// The local address from which `endpoint` (tcp://HOST:PORT) is reached: loopback for one on
-// loopback. A name is looked up, which may take as long as the resolver likes; a numeric address
-// is not. Unavailable: no such host, or no route to it.
+// The local address from which `endpoint` (tcp://HOST:PORT) is reached. Loopback means nothing to
+// another machine, so for an endpoint on this very machine (127.0.0.1, or a name that is loopback
+// here: "127.0.1.1 NAME", as Debian's installer leaves /etc/hosts) it is the address that
+// OwnAddress() gives, and loopback only where the machine has no other. A name is looked up, which
+// may take as long as the resolver likes; a numeric address is not. Unavailable: no such host, or
+// no route to it.
 StatusOr<std::string> AddressTowards(const std::string& endpoint);
-
-// The same for an endpoint that somebody wrote down as a name and that was dialled at `dialled`. A
-// name that means loopback here ("127.0.1.1 NAME", as Debian's installer leaves /etc/hosts) is
-// this very machine's, and means another address to its peers: OwnAddress().
-StatusOr<std::string> AddressTowards(const std::string& endpoint, const std::string& dialled);
 
 // The address from which this machine reaches the world, or the first it has that is not loopback;
 // its host name if it has none.

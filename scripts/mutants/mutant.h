@@ -1,7 +1,9 @@
-// Included only by the copies that scripts/mutate.sh makes. One program holds many mutants; which of
-// them is alive is said by ALLOT_MUTANT (a number; none: the program as it was written). With
+// Included only by the copies that scripts/mutate.sh makes. One program holds many mutants; which
+// of them is alive is said by ALLOT_MUTANT (a number; none: the program as it was written). With
 // ALLOT_MUTANT_REACHED=FILE it writes down at its end which of them it came by.
 #pragma once
+
+#include <sys/mman.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -12,11 +14,16 @@ inline constexpr int kMax = 100'000;
 
 struct Reached {
   const char* file = std::getenv("ALLOT_MUTANT_REACHED");
-  unsigned char* seen = file != nullptr ? static_cast<unsigned char*>(std::calloc(kMax, 1)) : nullptr;
+  unsigned char* seen = file != nullptr ? Shared() : nullptr;
   Reached() = default;
   Reached(const Reached&) = delete;
   Reached& operator=(const Reached&) = delete;
-  // Not freed: other threads may still come by.
+  // What processes that were forked came by is seen too: allot-sim runs its seeds in such.
+  static unsigned char* Shared() {
+    void* memory = mmap(nullptr, kMax, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    return memory == MAP_FAILED ? nullptr : static_cast<unsigned char*>(memory);
+  }
+  // Not unmapped: other threads may still come by.
   ~Reached() {
     if (seen == nullptr) return;
     std::FILE* out = std::fopen(file, "a");

@@ -27,10 +27,10 @@ SEEDS = 500
 
 # What tells on each part, cheap before dear; allot-sim runs SEEDS seeds.
 PARTS = {
-    'scheduler/core': ['scheduler_core_test', 'allot-sim'],
-    'scheduler/router': ['router_test', 'allot-sim'],
-    'agent/core': ['test_agent_core', 'allot-sim'],
-    'policies': ['policies_test', 'router_test', 'scheduler_core_test', 'allot-sim'],
+    'scheduler/core': ['scheduler_core_test', 'test_simulator', 'allot-sim'],
+    'scheduler/router': ['router_test', 'test_simulator', 'allot-sim'],
+    'agent/core': ['test_agent_core', 'test_simulator', 'allot-sim'],
+    'policies': ['policies_test', 'router_test', 'scheduler_core_test', 'test_simulator', 'allot-sim'],
     'scheduler/shell/pipeline': ['test_scheduler_shell'],
     'gateway/request_plane': ['gateway_test'],
 }
@@ -96,18 +96,10 @@ def configure():
 
 def arguments_of(commands, name):
     words = shlex.split(commands[os.path.join(TREE, name)])
-    kept, skip = [], False
-    for word in words[1:]:
-        if skip:
-            skip = False
-        elif word in ('-o', '-MT', '-MF', '-c', '-include'):
-            skip = True
-        elif word.startswith(('-I', '-D', '-std', '-isystem')):
-            kept.append(word)
-    # -isystem has its folder in the next word.
+    kept = [word for word in words if word.startswith(('-I', '-D', '-std'))]
     for i, word in enumerate(words):
-        if word == '-isystem':
-            kept.append(words[i + 1])
+        if word == '-isystem':  # its folder is the next word
+            kept += [word, words[i + 1]]
     # The precompiled headers are gcc's, but what they hold some files lean on.
     return ['-include', precompiled(words)] + kept if precompiled(words) else kept
 
@@ -266,6 +258,8 @@ def commands_of(part):
         program = os.path.join(BUILD, 'bin', target)
         if target == 'allot-sim':
             yield 'seeds', [program, '--seeds', str(SEEDS), '--first', '1', '--jobs', '1', '--events', '2000']
+        elif target == 'test_simulator':
+            yield 'what seeds say', [program, '--gtest_filter=*SaidBefore*']
         else:
             # Rows and scenarios tell in a second what properties take a minute for.
             yield target, [program, '--gtest_filter=-*Property*']

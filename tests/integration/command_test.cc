@@ -50,6 +50,27 @@ TEST(Command, AnUnknownWordIsAnsweredWithTheOneThatWasMeant) {
   }
 }
 
+TEST(Command, AGroupNamesWhatItHas) {
+  for (const char* group : {"cluster", "node", "gateway", "user", "keys", "local", "policy"}) {
+    const CommandResult none = Bare({group});
+    EXPECT_EQ(none.code, 2) << group;
+    EXPECT_THAT(none.err, HasSubstr(fmt::format("`allot {}` takes a command\n  It has ", group)));
+    const CommandResult wrong = Bare({group, "nope"});
+    EXPECT_EQ(wrong.code, 2) << group;
+    EXPECT_THAT(wrong.err, HasSubstr(fmt::format("`allot {}` has no command \"nope\"", group)));
+  }
+  EXPECT_THAT(Bare({"node", "ad"}).err, HasSubstr("did you mean `allot node add`?"));
+}
+
+TEST(Command, AWrongValueIsToldWithItsFlagAndWhatItMayBe) {
+  const CommandResult result = Bare({"jobs", "--phase", "nope"});
+  EXPECT_EQ(result.code, 2);
+  EXPECT_THAT(result.err, HasSubstr("--phase: nope not in {pending,running,stopping,finished}"));
+  const CommandResult slip = Bare({"jobs", "--tennant=a"});
+  EXPECT_EQ(slip.code, 2);
+  EXPECT_THAT(slip.err, HasSubstr("`allot jobs` has no flag --tennant; did you mean --tenant?"));
+}
+
 TEST(Command, TheSimulatorGetsItsWordsAsTheyAre) {
   const CommandResult result = Bare({"simulate", "--seed", "7", "--events", "50"});
   EXPECT_EQ(result.code, 0) << result.err;

@@ -1,13 +1,15 @@
 // A model server of a few lines, for tests: tiny_server PORT [FAULT CLAIM]
 //
 // The first of several that finds no file CLAIM makes it and has the fault: answers every
-// completion with a status (500), with nothing in it (empty), or so many milliseconds late (200ms).
+// completion with a status (500), with nothing in it (empty), or so many milliseconds late (200ms),
+// and writes a byte into CLAIM for each.
 //
 // GET /health; GET /v1/models; POST /v1/completions and /v1/chat/completions with and without
 // `stream`. It answers with the words of the prompt. `max_tokens` repeats them, one every few
 // milliseconds; when a client goes away in the middle of a stream, it says so and when (Unix time
 // in milliseconds) on standard output.
 #include <fcntl.h>
+#include <unistd.h>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -118,8 +120,9 @@ int main(int argc, char** argv) {
     return 2;
   }
   std::string fault;
+  int claimed = -1;
   if (argc == 4) {
-    const int claimed = ::open(argv[3], O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
+    claimed = ::open(argv[3], O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
     if (claimed >= 0) fault = argv[2];
   }
   boost::asio::io_context loop(1);
@@ -128,6 +131,7 @@ int main(int argc, char** argv) {
       [&](const http::Request& request, const http::ResponderPtr& responder) {
         if (request.path == "/health") return responder->Send({.body = "{}"});
         if (request.path.ends_with("/completions")) {
+          if (claimed >= 0 && ::write(claimed, ".", 1) != 1) return;
           if (Misbehave(loop, fault, request, responder)) return;
           return Complete(loop, request, responder);
         }

@@ -398,6 +398,25 @@ def scheduler_by_a_name_of_loopback(bin_dir):
 
 
 @case
+def scheduler_at_loopback(bin_dir):
+    """An agent on the head that dials 127.0.0.1: its peers and Prometheus are told an address of the machine."""
+    with Cluster(bin_dir, nodes=1) as c:
+        c.add_agent_on_head("127.0.0.1")
+        with open(c.head.path("agent.yaml")) as file:
+            text = [line for line in file if not line.startswith("http_listen")]
+        c.head.write("agent.yaml", "".join(text))
+        c.up()
+        job = submit_gang(c, 5)
+        assert c.allot("wait", job, "--timeout", "60s").returncode == 0, c.job(job)
+        assert where_it_is(c, "head") == (c.head.address, "eth0")
+        shown = {n["name"]: n for n in c.json("nodes")["nodes"]}["head"]
+        assert shown["address"] == c.head.address and not shown.get("warnings"), shown
+        found = loads(c.client.run("curl", "-s", "-H", f"Authorization: Bearer {c.token}",
+                                   f"http://{c.head.address}:7401/v1/sd/prometheus").stdout, "targets")
+        assert f"{c.head.address}:7402" in [target for row in found for target in row["targets"]], found
+
+
+@case
 def node_behind_a_translator(bin_dir):
     """Ready for work of its own; that gangs cannot reach it is said, by nodes, doctor, and of such a gang."""
     with Cluster(bin_dir, nodes=2) as c:

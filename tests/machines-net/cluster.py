@@ -86,8 +86,8 @@ class Cluster:
                    f"devices: {{cpu: false, nvidia: false, emulated: [{{model: {self.devices}, count: {self.per_node}}}]}}\n"
                    f"offer: {{cpus: '8', memory: 8GiB}}\n{more}")
 
-    def add_agent_on_head(self):
-        """A node beside the scheduler, by the name that is loopback there; others know the head by it too."""
+    def add_agent_on_head(self, dials=None):
+        """A node beside the scheduler, by the name that is loopback there (or `dials`); others know the head by it too."""
         head = self.head
         with open(head.path("scheduler.yaml")) as file:
             text = file.read().replace(f"listen: tcp://{head.address}:7400", "listen: tcp://0.0.0.0:7400")
@@ -96,7 +96,7 @@ class Cluster:
         for machine in (head, self.gateway):
             self._allot_here("keys", "enroll", machine.path("allow.yaml"), "--name", head.name, "--role", "agent",
                              "--public-key", public)
-        self.write_agent(head, address="", head=head.name)
+        self.write_agent(head, address="", head=dials or head.name)
         with open(head.path("agent.yaml")) as file:
             text = file.read().replace("secret.key", "agent.key").replace("state_dir: state", "state_dir: state/agent")
         head.write("agent.yaml", text)

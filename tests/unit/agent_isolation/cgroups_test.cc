@@ -108,6 +108,16 @@ TEST_F(FakeHost, AgentThatStartsAgainInItsLeafUsesTheSameGroups) {
   EXPECT_THAT(Open()->List(), ElementsAre("job-5.0.0"));
 }
 
+TEST_F(FakeHost, GroupsThatAnotherAgentKeepsAreNotWaitedForForEver) {
+  const auto first = Open();
+  ASSERT_TRUE(first->abilities().groups);
+  const auto second = Cgroups::Open({.mounts = root_ + "/mounts",
+                                     .self = root_ + "/self",
+                                     .patience = std::chrono::milliseconds(0)});
+  EXPECT_FALSE(second->abilities().groups);
+  EXPECT_THAT(second->abilities().losses, ElementsAre(HasSubstr("another agent holds")));
+}
+
 TEST_F(FakeHost, KillsForWantOfMemoryAreCounted) {
   const auto groups = Open();
   ASSERT_TRUE(groups->Create("job-6.0.0", {.memory = kMiB}, {}).ok());

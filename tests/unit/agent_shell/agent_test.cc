@@ -9,6 +9,7 @@
 #include "common/auth/tokens.h"
 #include "common/base/address.h"
 #include "common/http/client.h"
+#include "common/program/own_address.h"
 #include "common/program/program.h"
 #include "fake_scheduler.h"
 
@@ -324,13 +325,13 @@ TEST_F(AgentShell, GarbageInTheStateFolderStopsNothing) {
   EXPECT_TRUE(s_.registrations.at(0).tasks.empty());
 }
 
-TEST_F(AgentShell, ListensWhereItsSchedulerIsUnlessTold) {
+TEST_F(AgentShell, ListensEverywhereUnlessItsAddressIsLoopback) {
+  s_.adjust = [](AgentOptions* options) { options->http_listen.clear(); };
   s_.StartWelcomedAgent();
   EXPECT_TRUE(IsLoopbackAddress(s_.agent->http_address()));
   AgentOptions options = s_.Options();
   options.state_dir = s_.folder + "/another";
-  options.http_listen.clear();
-  options.schedulers = {"tcp://192.0.2.1:7400"};
+  options.address = "192.0.2.7";
   const auto elsewhere = Agent::Start(s_.loop, std::move(options));
   ASSERT_TRUE(elsewhere.ok()) << elsewhere.status();
   EXPECT_TRUE(IsWildcardAddress((*elsewhere)->http_address())) << (*elsewhere)->http_address();
@@ -351,12 +352,14 @@ TEST_F(AgentShell, MetricsWantATokenWhereTheConfigSaysSo) {
 
 TEST_F(AgentShell, DialsTheNextOfItsSchedulers) {
   AgentOptions options = s_.Options();
+  options.address.clear();
+  const std::string here = *program::AddressTowards(options.schedulers.back());
   options.schedulers.insert(options.schedulers.begin(), "tcp://no-such-host.invalid:7400");
   options.schedulers.insert(options.schedulers.begin(), "tcp://127.0.0.1:1");
   const auto agent = Agent::Start(s_.loop, std::move(options));
   ASSERT_TRUE(agent.ok()) << agent.status();
   EXPECT_TRUE(s_.Until([&] { return !s_.registrations.empty(); }));
-  EXPECT_EQ(s_.registrations[0].info.address, "127.0.0.1");
+  EXPECT_EQ(s_.registrations[0].info.address, here);
   EXPECT_TRUE(s_.registrations[0].info.address_derived);
 }
 

@@ -56,6 +56,7 @@ class FakeScheduler {
     options.schedulers = {link_->endpoint()};
     options.scheduler_public_key = keys_.public_key;
     options.keys = agent_keys;
+    options.address = "127.0.0.1";
     options.http_listen = "127.0.0.1:0";
     options.devices.set_nvidia(false);
     options.devices.add_emulated()->set_model("nvidia/l4");

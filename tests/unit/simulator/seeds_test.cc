@@ -69,6 +69,27 @@ TEST(Simulator, SameSeedSaysTheSameBytes) {
   }
 }
 
+// What the cores decide, send and answer, to the byte. A change that was meant to change nothing
+// is caught here whatever it is; one that was meant to writes the file anew, and its review says
+// why.
+TEST(Simulator, SeedsSayWhatTheySaidBefore) {
+  const std::string path = ALLOT_SOURCE_DIR "/simulator/hashes.txt";
+  std::string now;
+  for (uint64_t seed = 1; seed <= 200; ++seed) {
+    WorldOptions options;
+    options.seed = seed;
+    options.hash = true;
+    now += fmt::format("{} {:016x}\n", seed, World(options).Run().hash);
+  }
+  if (std::getenv("ALLOT_UPDATE") != nullptr) std::ofstream(path) << now;
+  std::ifstream file(path);
+  const std::string before(std::istreambuf_iterator<char>(file), {});
+  EXPECT_EQ(now, before)
+      << "what the cores say is not what it was. To see where: allot-sim --seed N "
+         "--trace FILE, with this build and with the one before, and diff. If it was meant: "
+         "ALLOT_UPDATE=1 with this test";
+}
+
 TEST(Simulator, ListeningChangesNothing) {
   WorldOptions options;
   options.seed = 7;
