@@ -52,6 +52,55 @@ JobSpec MakeJob(uint32_t tasks, uint32_t gpus) {
   return spec;
 }
 
+std::vector<Record> OneOfEachKind() {
+  Time at = FromMicros(1'700'000'000'000'000);
+  const auto later = [&at] { return at += std::chrono::milliseconds(1'500); };
+  const NodeId node(1);
+  const JobId job(1);
+  const auto on = [&](uint32_t device) {
+    TaskPlacement placement{.node = node, .power = 700'500};
+    placement.devices.Add(device);
+    return placement;
+  };
+  const TaskKey first{TaskId{job, 0}, Attempt(1)}, second{TaskId{job, 1}, Attempt(1)};
+  DeploymentSpec chat;
+  chat.name = "chat";
+  chat.tenant = "ann";
+  chat.command = {"/bin/server"};
+  chat.groups.push_back({.device = {.kind = DeviceKind::kGpu}, .count = 1, .concurrency = 7});
+  Policy policy;
+  policy.name = "p1";
+  policy.prices.as_of = "2026-01-01";
+  return {
+      TermBegun{later(), Term(3)},
+      PolicySet{later(), std::make_shared<const Policy>(policy)},
+      NodeRegistered{later(), node, Epoch(4), 5,
+                     std::make_shared<const NodeInfo>(MakeNode("n1", 4))},
+      DeploymentSet{later(), std::make_shared<const DeploymentSpec>(chat), 2},
+      ReplicaPlaced{later(), ReplicaId(9), "chat", 2, 0, on(1), PriceRate{1'234},
+                    Resources{500, kGiB}, 7},
+      JobAccepted{later(), job, std::make_shared<const JobSpec>(MakeJob(2, 1)), "ann", "key-1"},
+      JobPlaced{later(), job, Attempt(1), {on(2), on(3)}, 0, PriceRate{4'321}, 29'501},
+      TaskStarted{later(), first, 4'242},
+      TaskExited{later(), first,
+                 TaskExit{.code = 7, .message = "it \"failed\"", .started = at, .finished = at}},
+      JobStopping{later(), job, JobOutcome::kFailed, RequeueReason::kTaskFailed, 7, true},
+      TaskAbandoned{later(), second},
+      JobRequeued{later(), job, RequeueReason::kTaskFailed},
+      JobFinished{later(), job, JobOutcome::kFailed, 7, Cost{99}},
+      DeviceQuarantined{later(), node, "emu0", at + std::chrono::hours(1), 2,
+                        "the last 3 jobs on it failed"},
+      DeviceOnProbation{later(), node, "emu0"},
+      DeviceCleared{later(), node, "emu0"},
+      NodeDrainSet{later(), node, true},
+      DeploymentStopping{later(), "chat"},
+      ReplicaStopping{later(), ReplicaId(9)},
+      ReplicaGone{later(), ReplicaId(9)},
+      DeploymentRemoved{later(), "chat"},
+      NodeLost{later(), node, Epoch(5)},
+  };
+}
+
 RandomHistory::RandomHistory(uint64_t seed) : rng_(seed), core_(CoreOptions()) {
   Feed(Restarted{});
   for (const char* name : {"n1", "n2", "n3"}) Register(name);

@@ -25,6 +25,9 @@ class TempFolder {
 NodeInfo MakeNode(const std::string& name, uint32_t gpus);
 JobSpec MakeJob(uint32_t tasks, uint32_t gpus);
 
+// A life with one record of each kind, which folds; no field of them has its default.
+std::vector<Record> OneOfEachKind();
+
 // Jobs, deployments, policies, agents that come, work, fail and fall silent; every record the core
 // gave is kept.
 class RandomHistory {
