@@ -14,7 +14,7 @@ export PATH=$bin:$PATH
 work=$machines_at
 bridge
 mkfifo "$machines_at/never"
-trap 'status=$?; [ $status -eq 0 ] || tail -n 15 "$work"/*.log >&2; kill $(jobs -p) 2>/dev/null; umount -l "$work"; rmdir "$work"; exit $status' EXIT
+trap 'status=$?; [ $status -eq 0 ] || tail -n 15 "$work"/*.log >&2; kill $(jobs -p) 2>/dev/null; umount -l "$work"; exit $status' EXIT
 
 machine head 10.77.0.1
 machine node-1 10.77.0.11
