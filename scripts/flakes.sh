@@ -38,7 +38,7 @@ round() {  # NAME NUMBERS
   local file="$kept/$1.xml"
   [ -s "$file" ] && return 0
   rm -f "$kept/unfinished.xml"
-  ctest --test-dir build/dev -I "$2" -j "$(nproc)" --timeout 300 --output-on-failure --output-junit "$PWD/$kept/unfinished.xml" \
+  ctest --test-dir build/dev -I "$2" -j $((2 * $(nproc))) --timeout 300 --output-on-failure --output-junit "$PWD/$kept/unfinished.xml" \
     >"$kept/$1.log" 2>&1 || true
   [ -s "$kept/unfinished.xml" ] || { echo "flakes.sh: round $1 did not run, see $kept/$1.log" >&2; exit 2; }
   mv "$kept/unfinished.xml" "$file"
