@@ -13,6 +13,8 @@ namespace allot::gateway {
 namespace {
 
 constexpr std::string_view kServerError = "server_error";
+// Longer ones are no errors; they are not read.
+constexpr size_t kErrorMax = 64 << 10;
 
 bool Refuse(ApiError* error, std::string_view param, std::string message) {
   error->status = 400;
@@ -134,9 +136,46 @@ bool IsNothing(std::string_view answer) {
   constexpr std::string_view kSpace = " \t\r\n";
   const size_t begin = answer.find_first_not_of(kSpace);
   if (begin == std::string_view::npos) return true;
+  if (const size_t choices = answer.find("\"choices\""); choices != std::string_view::npos) {
+    const size_t colon = answer.find_first_not_of(kSpace, choices + 9);
+    if (colon == std::string_view::npos || answer[colon] != ':') return false;
+    const size_t open = answer.find_first_not_of(kSpace, colon + 1);
+    if (open == std::string_view::npos || answer[open] != '[') return false;
+    const size_t close = answer.find_first_not_of(kSpace, open + 1);
+    return close != std::string_view::npos && answer[close] == ']';
+  }
   if (answer.size() > 64) return false;
   const std::string_view text = answer.substr(begin, answer.find_last_not_of(kSpace) + 1 - begin);
   return text == "{}" || text == "null" || text == "[]" || text == "\"\"";
+}
+
+bool IsError(std::string_view answer) {
+  if (answer.size() > kErrorMax || answer.find("\"error\"") == std::string_view::npos) return false;
+  json::error_code unreadable;
+  const json::value value = json::parse(answer, unreadable);
+  if (unreadable || !value.is_object()) return false;
+  const json::object& object = value.get_object();
+  const json::value* const error = object.if_contains("error");
+  if (error == nullptr || error->is_null() || error->is_bool()) return false;
+  for (const char* asked : {"choices", "data", "output", "content", "results"}) {
+    const json::value* const found = object.if_contains(asked);
+    if (found != nullptr && found->is_array() && !found->get_array().empty()) return false;
+  }
+  return true;
+}
+
+std::string_view FirstData(std::string_view stream) {
+  for (size_t at = 0; at < stream.size();) {
+    const size_t end = stream.find('\n', at);
+    if (end == std::string_view::npos) break;
+    std::string_view line = stream.substr(at, end - at);
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    at = end + 1;
+    if (!line.starts_with("data:")) continue;
+    line.remove_prefix(5);
+    return line.starts_with(' ') ? line.substr(1) : line;
+  }
+  return {};
 }
 
 std::string ErrorEvent(const ApiError& error) {

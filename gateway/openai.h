@@ -51,8 +51,13 @@ struct Usage {
 constexpr size_t kUsageTail = 4096;
 Usage UsageOf(std::string_view answer);
 
-// An answer that holds nothing: no bytes, or an empty value.
+// An answer that holds nothing: no bytes, an empty value, no choices.
 bool IsNothing(std::string_view answer);
+// An answer, or the data of an event, that is an error whatever its status said: an object with
+// `error` in it and nothing that was asked for.
+bool IsError(std::string_view answer);
+// The data of the first event that has any, up to its end; empty: there is none yet.
+std::string_view FirstData(std::string_view stream);
 
 // The last event of a stream that broke, as clients in use understand it.
 std::string ErrorEvent(const ApiError& error);

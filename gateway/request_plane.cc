@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <ctime>
 #include <random>
 #include <utility>
 
@@ -21,17 +22,33 @@ bool IsOurs(std::string_view name) {
 
 // How much is kept of an event that does not end.
 constexpr size_t kPartialMax = 64 << 10;
+// Of the beginning of a stream that is looked at before it goes out.
+constexpr size_t kFirstEventMax = 4 << 10;
 constexpr size_t kLeftMax = 1024;
 // The longest pause that clients obey.
 constexpr Duration kRetryAfterMax = std::chrono::seconds(59);
 
-// Whole seconds of a Retry-After; dates are left to the client.
-std::optional<Duration> ParseRetryAfter(std::string_view text) {
-  int64_t seconds = 0;
-  const auto [end, wrong] = std::from_chars(text.data(), text.data() + text.size(), seconds);
-  if (wrong != std::errc() || end != text.data() + text.size() || seconds < 0) return std::nullopt;
-  return std::chrono::seconds(std::min<int64_t>(seconds, 3600));
+// How long a model server asks clients to wait, as seconds or a date (RFC 9110 10.2.3), or, as some
+// do and the openai clients prefer, in milliseconds.
+std::optional<Duration> ParsePause(std::string_view name, const std::string& text, Time now) {
+  constexpr Duration kMost = std::chrono::hours(1);
+  int64_t number = 0;
+  const auto [end, wrong] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (wrong == std::errc() && end == text.data() + text.size()) {
+    if (number < 0) return std::nullopt;
+    const Duration unit = name == "retry-after" ? Duration(std::chrono::seconds(1))
+                                                : Duration(std::chrono::milliseconds(1));
+    return unit * std::min<int64_t>(number, kMost / unit);
+  }
+  std::tm date{};
+  if (name != "retry-after" ||
+      strptime(text.c_str(), "%a, %d %b %Y %H:%M:%S GMT", &date) == nullptr)
+    return std::nullopt;
+  const Duration left = FromMicros(int64_t{timegm(&date)} * 1'000'000) - now;
+  return std::clamp(left, Duration::zero(), kMost);
 }
+
+bool IsPause(std::string_view name) { return name == "retry-after" || name == "retry-after-ms"; }
 
 bool Has(const http::Headers& headers, std::string_view name) {
   return std::any_of(headers.begin(), headers.end(), [name](const auto& header) {
@@ -160,6 +177,7 @@ void RequestPlane::Do(const router::Forward& forward) {
   exchange.content_type.clear();
   exchange.held.clear();
   exchange.first_byte = false;
+  exchange.failed = false;
   exchange.received = 0;
   exchange.granted = submission.request.stream ? kStreamWindow : kHeldWindow;
 
@@ -229,7 +247,8 @@ void RequestPlane::OnHead(const std::string& node, wire::ResponseHead head, std:
   exchange->status = head.status() >= 200 && head.status() <= 599 ? head.status() : 502;
   for (wire::Header& header : *head.mutable_headers()) {
     if (header.name() == "content-type") exchange->content_type = header.value();
-    if (header.name() == "retry-after") exchange->retry_after = ParseRetryAfter(header.value());
+    if (IsPause(header.name()))
+      exchange->retry_after = ParsePause(header.name(), header.value(), clock_.Now());
     if (!IsOurs(header.name()))
       exchange->headers.emplace_back(std::move(*header.mutable_name()),
                                      std::move(*header.mutable_value()));
@@ -263,11 +282,25 @@ void RequestPlane::OnFailed(const std::string& node, const wire::ResponseFailed&
 bool RequestPlane::TakePiece(RequestId id, Exchange& exchange, std::string piece) {
   if (piece.empty()) return true;
   exchange.received += piece.size();
-  if (!std::exchange(exchange.first_byte, true)) {
+  if (!exchange.first_byte) {
+    const bool events = IsEventStream(exchange.content_type);
+    if (events && exchange.status == 200) {
+      // A stream may begin, and end, with an error; that is seen before anything is with the
+      // client.
+      piece.insert(0, std::exchange(exchange.held, {}));
+      const std::string_view data = FirstData(piece);
+      if (data.empty() && WholeEvents(piece) == 0 && piece.size() < kFirstEventMax) {
+        exchange.held = std::move(piece);
+        GiveCredit(exchange);
+        return true;
+      }
+      exchange.failed = IsError(data);
+    }
+    exchange.first_byte = true;
     // Errors are answered whole, whatever was asked for. What streams is the answer's to say: what
     // the request said of it may have been in words of the model server's own.
-    const bool events = IsEventStream(exchange.content_type);
-    const bool streams = exchange.status == 200 && (exchange.submission.request.stream || events);
+    const bool streams = exchange.status == 200 && !exchange.failed &&
+                         (exchange.submission.request.stream || events);
     Feed(router::FirstByteReceived{id, streams});
     if (!exchanges_.contains(id.value())) return false;  // Its deadline passed in that moment.
     if (streams) StartStream(id, exchange);
@@ -353,7 +386,9 @@ void RequestPlane::Finish(RequestId id, Exchange& exchange) {
   if (good && !exchange.streaming && IsNothing(exchange.held))
     return Feed(router::RequestFailed{
         id, false, fmt::format("it answered {} with nothing in it", exchange.status)});
+  if (good && !exchange.streaming && IsError(exchange.held)) exchange.failed = true;
   router::RequestCompleted completed{id, exchange.status};
+  completed.failed = exchange.failed;
   completed.retry_after = exchange.retry_after;
   const Usage usage = UsageOf(exchange.streaming ? exchange.tail : exchange.held);
   completed.prompt_tokens = usage.prompt_tokens.value_or(0);
@@ -362,7 +397,7 @@ void RequestPlane::Finish(RequestId id, Exchange& exchange) {
   // What a stream without events is, nobody knows.
   completed.nothing = exchange.streaming ? exchange.event_stream && exchange.events.events() == 0
                                          : usage.completion_tokens == 0u;
-  completed.held = !exchange.streaming && exchange.status >= 400;
+  completed.held = !exchange.streaming && (exchange.status >= 400 || exchange.failed);
   wire_ids_.erase(exchange.wire_id);
   exchange.energy = core_.EnergySoFar(clock_.Now(), id);
   if (completed.held) return Feed(completed);  // Deliver follows, or another try.
@@ -392,7 +427,7 @@ void RequestPlane::SendHeld(RequestId id, Exchange& exchange, bool blamed) {
   // Longer ones are taken for none at all.
   if (exchange.retry_after > kRetryAfterMax)
     for (auto& [name, value] : exchange.headers)
-      if (name == "retry-after") value = "59";
+      if (IsPause(name)) value = name == "retry-after" ? "59" : "59000";
   response.headers = std::move(exchange.headers);
   response.body = std::move(exchange.held);
   response.content_type = std::move(exchange.content_type);

@@ -93,6 +93,7 @@ class RequestPlane {
     bool first_byte = false;
     bool event_stream = false;  // what streams is events, which go out whole
     std::string partial;        // of an event that has not come whole
+    bool failed = false;        // an error, though its status says that all is well
     bool mid_event = false;     // one that is too long for that is half with the client
     std::string tail;           // the end of what has streamed: usage stands there
     MilliJoule energy = 0;      // of the answer that is held, modelled

@@ -123,8 +123,11 @@ StatusOr<std::string> Drain(Session& session, const std::string& node, const std
   if (session.json) return std::move(answer.body);
   const NodeView& n = answer.view;
   if (drain) {
-    return fmt::format("nothing new starts on {}; {} tasks and {} replicas run there and go on",
-                       n.name, n.tasks, n.replicas);
+    return fmt::format(
+        "nothing new starts on {}; {} tasks run there and go on, and {} replicas serve until "
+        "others "
+        "are ready elsewhere",
+        n.name, n.tasks, n.replicas);
   }
   std::string text = fmt::format("{} takes work again", n.name);
   if (n.devices_quarantined > 0)
@@ -137,8 +140,8 @@ void AddDrain(CLI::App& app, Session& session, bool drain) {
   CLI::App* command =
       drain
           ? AddCommand(app, "drain",
-                       "Take a node, or a device, out of service: nothing new starts there, what "
-                       "runs goes on",
+                       "Take a node, or a device, out of service: nothing new starts there, tasks "
+                       "go on, replicas move once others are ready elsewhere",
                        "  allot drain node-7 && allot nodes\n"
                        "  allot drain node-7 --device 0000:17:00.0\n"
                        "Until `allot undrain`. `allot cancel` and `allot undeploy` end what runs.")

@@ -16,6 +16,13 @@ bool BeginsAsJson(std::string_view text) {
   return first != std::string_view::npos && text[first] == '{';
 }
 
+// Without the byte order mark that editors of some systems begin every file with (RFC 8259 8.1 lets
+// a reader pass over it).
+std::string_view WithoutMark(std::string_view text) {
+  if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);
+  return text;
+}
+
 // Fills `tree`; true if the text is JSON.
 StatusOr<bool> ParseEither(std::string_view text, const std::string& name, Tree* tree) {
   if (name.ends_with(".json")) {
@@ -43,6 +50,7 @@ StatusOr<bool> ParseEither(std::string_view text, const std::string& name, Tree*
 Status BindTextIn(std::string_view text, const std::string& file_name, const std::string& folder,
                   google::protobuf::Message* out, const WholeCheck& check) {
   out->Clear();
+  text = WithoutMark(text);
   Tree tree;
   const std::string name = file_name.empty() ? "body" : file_name;
   ASSIGN_OR_RETURN(const bool json, ParseEither(text, name, &tree));
@@ -92,7 +100,7 @@ Status BindYaml(std::string_view text, const std::string& file_name, google::pro
 Status BindJson(std::string_view text, google::protobuf::Message* out) {
   out->Clear();
   Tree tree;
-  RETURN_IF_ERROR(ParseJson(text, &tree));
+  RETURN_IF_ERROR(ParseJson(WithoutMark(text), &tree));
   return Binder(tree, "", "").Bind(out);
 }
 

@@ -106,9 +106,12 @@ std::optional<SchedulerMessage> Delivery::MessageFor(const Item& item, const Nod
       if (ledger_.replica_status.contains(item.replica)) return std::nullopt;
       return StartReplica{node.epoch, item.replica, LaunchOf(replica, node)};
     }
-    case Kind::kStopStrayReplica:
+    case Kind::kStopStrayReplica: {
       if (!ledger_.FindLink(item.node)->stray_replicas.contains(item.replica)) return std::nullopt;
-      return StopReplica{node.epoch, item.replica, Duration(0), Duration(0)};
+      // It may well serve: gateways that reach it keep their streams, whatever we know of it.
+      static const DeploymentSpec kUsual;
+      return StopReplica{node.epoch, item.replica, kUsual.grace, kUsual.drain};
+    }
   }
   return std::nullopt;
 }

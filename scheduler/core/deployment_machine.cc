@@ -197,9 +197,13 @@ bool DeploymentMachine::ReconcileGroup(const DeploymentState& deployment, uint32
   }
   // Every new one that is ready releases an old one. One that is outdated and not ready serves
   // nobody and is not waited for; one of which we have not heard since we restarted may well serve.
+  const auto older = [&](ReplicaId id) {
+    return ledger_.state().replicas().at(id).generation != deployment.generation;
+  };
   while (!group.outdated.empty()) {
-    const auto unready = std::find_if(group.outdated.begin(), group.outdated.end(),
-                                      [this](ReplicaId id) { return IsKnown(id) && !IsReady(id); });
+    const auto unready =
+        std::find_if(group.outdated.begin(), group.outdated.end(),
+                     [&](ReplicaId id) { return older(id) && IsKnown(id) && !IsReady(id); });
     const bool surplus = group.outdated.size() + group.current_ready > count;
     if (unready == group.outdated.end() && !surplus) break;
     const auto victim = unready != group.outdated.end() ? unready : group.outdated.begin();
@@ -215,9 +219,15 @@ bool DeploymentMachine::ReconcileGroup(const DeploymentState& deployment, uint32
       group.current.push_back(deployment.replicas.back());
       continue;
     }
-    if (!group.outdated.empty() && group.stopping == 0) {  // No room for both: the old one first.
-      Stop(group.outdated.front(), out);
-      group.outdated.erase(group.outdated.begin());
+    // No room for both: the old one first. Not one on a node that drains: its end would make none.
+    const auto victim =
+        std::find_if(group.outdated.begin(), group.outdated.end(), [&](ReplicaId id) {
+          const NodeId node = ledger_.state().replicas().at(id).placement.node;
+          return older(id) && !ledger_.state().FindNode(node)->draining;
+        });
+    if (victim != group.outdated.end() && group.stopping == 0) {
+      Stop(*victim, out);
+      group.outdated.erase(victim);
       ++group.stopping;
     }
     break;

@@ -326,9 +326,9 @@ JobExplanation::Candidate Explainer::CandidateOf(const Demand& demand,
       candidate.verdict = fmt::format("{} of {} devices healthy", part->total, count);
       break;
     case Obstacle::kDevicesQuarantined:
-      candidate.verdict = fmt::format(
-          "{} of {} devices free, {} quarantined", part->free, count,
-          QuarantinedOf(ledger_.state().nodes()[verdict.node], part->all));
+      candidate.verdict =
+          fmt::format("{} of {} devices free, {} quarantined", part->free, count,
+                      QuarantinedOf(ledger_.state().nodes()[verdict.node], part->all));
       break;
     case Obstacle::kQuarantined:
       candidate.verdict = ledger_.state().nodes()[verdict.node].Probation() != nullptr
@@ -413,12 +413,13 @@ void Explainer::JoinRemedies(const Survey& survey, JobExplanation& out) const {
 
 void Explainer::QuarantineRemedies(Time now, const Survey& survey, JobExplanation& out) const {
   size_t told = 0;
-  const auto tell = [&](const std::string& node, const std::string& device, const Quarantine& held) {
+  const auto tell = [&](const std::string& node, const std::string& device,
+                        const Quarantine& held) {
     if (told++ >= kQuarantinesTold) return;
     const std::string what = device.empty() ? node : fmt::format("{} of {}", device, node);
-    const std::string command =
-        device.empty() ? fmt::format("`allot undrain {}`", node)
-                       : fmt::format("`allot undrain {} --device {}`", node, device);
+    const std::string command = device.empty()
+                                    ? fmt::format("`allot undrain {}`", node)
+                                    : fmt::format("`allot undrain {} --device {}`", node, device);
     std::string when = command;
     if (held.probation) {
       when = "the job it is tried with to end, or " + command;
@@ -467,10 +468,9 @@ void Explainer::Remedies(Time now, const Demand& demand, const Survey& survey,
   for (const NodeVerdict& verdict : survey.nodes) {
     if (verdict.obstacle == Obstacle::kDraining) ++draining;
     if (verdict.obstacle == Obstacle::kUnfit) ++unfit;
-    if (verdict.obstacle != Obstacle::kBusy &&
-        verdict.obstacle != Obstacle::kDevicesQuarantined &&
-        verdict.obstacle != Obstacle::kScattered &&
-        verdict.obstacle != Obstacle::kCpus && verdict.obstacle != Obstacle::kMemory)
+    if (verdict.obstacle != Obstacle::kBusy && verdict.obstacle != Obstacle::kDevicesQuarantined &&
+        verdict.obstacle != Obstacle::kScattered && verdict.obstacle != Obstacle::kCpus &&
+        verdict.obstacle != Obstacle::kMemory)
       continue;
     for (const TaskKey& key : ledger_.state().nodes()[verdict.node].tasks)
       holders.insert(key.task.job);
@@ -613,13 +613,16 @@ StatusOr<std::vector<ReplicaWait>> Explainer::ExplainDeployment(const std::strin
   if (deployment.stopping) return waits;
   const bool alive = std::any_of(ledger_.state().nodes().begin(), ledger_.state().nodes().end(),
                                  [](const NodeState& n) { return n.alive; });
-  std::vector<std::pair<Demand, size_t>> looked;  // groups that ask for the same: position in waits
+  // Groups that ask for the same are looked at once.
+  std::vector<std::pair<Demand, size_t>> looked;
+  std::vector<std::vector<Reason>> looked_reasons;
   for (uint32_t g = 0; g < deployment.spec->groups.size(); ++g) {
-    uint32_t have = 0;
+    uint32_t have = 0, moving = 0;
     for (const ReplicaId id : deployment.replicas) {
       const ReplicaState& replica = ledger_.state().replicas().at(id);
-      have +=
-          replica.group == g && !replica.stopping && replica.generation == deployment.generation;
+      if (replica.group != g || replica.stopping || replica.generation != deployment.generation)
+        continue;
+      ++(ledger_.state().FindNode(replica.placement.node)->draining ? moving : have);
     }
     if (have >= deployment.spec->groups[g].count) continue;
     ReplicaWait& wait = waits.emplace_back();
@@ -634,12 +637,19 @@ StatusOr<std::vector<ReplicaWait>> Explainer::ExplainDeployment(const std::strin
     const auto same = std::find_if(looked.begin(), looked.end(),
                                    [&](const auto& before) { return before.first.Same(demand); });
     if (same != looked.end()) {
-      wait.reasons = waits[same->second].reasons;
-      continue;
+      wait.reasons = looked_reasons[same->second];
+    } else {
+      looked.emplace_back(demand, looked_reasons.size());
+      Resolve(ledger_.classes(), demand);
+      wait.reasons = looked_reasons.emplace_back(Look(demand, deployment.spec->price_cap).reasons);
     }
-    looked.emplace_back(demand, waits.size() - 1);
-    Resolve(ledger_.classes(), demand);
-    wait.reasons = Look(demand, deployment.spec->price_cap).reasons;
+    if (moving > 0) {
+      wait.reasons.insert(wait.reasons.begin(),
+                          Reason{WaitReason::kNodesDraining, moving,
+                                 fmt::format("{} on nodes that drain: served from there until "
+                                             "others are ready elsewhere",
+                                             Plural(moving, "replica"))});
+    }
     uint32_t older = 0;
     for (const ReplicaId id : deployment.replicas)
       older += ledger_.state().replicas().at(id).generation != deployment.generation;

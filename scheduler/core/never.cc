@@ -4,6 +4,7 @@
 #include <set>
 
 #include "common/base/near_word.h"
+#include "fmt/ranges.h"
 
 namespace allot::scheduler {
 namespace {
@@ -76,6 +77,37 @@ std::string UnknownModels(const Ledger& ledger, const Demand& demand) {
                      known.size() > kModelsTold ? " and others (`allot devices`)" : "");
 }
 
+// Of vendors that nobody here is of, with those there are.
+std::string UnknownVendors(const Ledger& ledger, const Demand& demand) {
+  std::set<std::string> vendors;
+  for (ClassId c = 0; c < ledger.classes().size(); ++c)
+    vendors.insert(ledger.classes().Get(c).sample.vendor);
+  const std::vector<std::string> known(vendors.begin(), vendors.end());
+  std::string out;
+  for (const DeviceRequest& request : demand.devices) {
+    if (request.vendor.empty() || vendors.contains(request.vendor)) continue;
+    const std::string near = NearWord(request.vendor, known);
+    out += fmt::format("{}no device here was ever of the vendor \"{}\"", out.empty() ? "" : "; ",
+                       request.vendor);
+    if (!near.empty()) out += fmt::format(", did you mean \"{}\"?", near);
+  }
+  if (out.empty()) return "";
+  return fmt::format("{}; there are {}", out, fmt::join(known, ", "));
+}
+
+// Of kinds that no node ever had.
+std::string UnknownKinds(const Ledger& ledger, const Demand& demand) {
+  std::set<DeviceKind> kinds;
+  for (ClassId c = 0; c < ledger.classes().size(); ++c)
+    kinds.insert(ledger.classes().Get(c).sample.kind);
+  std::string out;
+  for (const DeviceRequest& request : demand.devices)
+    if (request.kind && !kinds.contains(*request.kind))
+      out += fmt::format("{}no node here ever had a device of kind {}", out.empty() ? "" : "; ",
+                         ToString(*request.kind));
+  return out;
+}
+
 }  // namespace
 
 std::string WhatToAsk(const Ledger& ledger, const Demand& demand) {
@@ -105,7 +137,8 @@ std::string WhatToAsk(const Ledger& ledger, const Demand& demand) {
         FormatBytes(Most<Bytes>(ledger, demand, [](const auto& row) { return row.memory_total; })));
   if (possible([](DeviceRequest& r) { r.min_memory.reset(); }))
     return "devices of that kind are there, but none has so much memory (min_memory)";
-  if (const std::string unknown = UnknownModels(ledger, demand); !unknown.empty()) return unknown;
+  for (const auto unknown : {UnknownKinds, UnknownVendors, UnknownModels})
+    if (std::string what = unknown(ledger, demand); !what.empty()) return what;
   return "ask for less per task, or for devices that `allot devices` lists";
 }
 

@@ -16,6 +16,8 @@ constexpr Duration kRefusalOut = std::chrono::milliseconds(250);
 constexpr uint32_t kRefusalDoublings = 6;  // 16 s
 constexpr Duration kSlowOut = std::chrono::seconds(1);
 constexpr uint32_t kSlowDoublings = 2;  // 4 s
+constexpr Duration kDeclineOut = std::chrono::seconds(1);
+constexpr uint32_t kDeclineDoublings = 6;
 // One that has lasted this long, or ten times as long as it was out, starts with a clean slate.
 constexpr Duration kForgivenMin = std::chrono::seconds(30);
 
@@ -34,6 +36,8 @@ std::string_view ToString(OutCause cause) {
       return "refusals";
     case OutCause::kSlow:
       return "slow";
+    case OutCause::kDeclines:
+      return "declines";
   }
   return "none";
 }
@@ -62,6 +66,15 @@ void Conduct::Note(bool failed) {
   if (outcomes_ < kWindow) ++outcomes_;
 }
 
+Conduct::Share Conduct::declines() const {
+  return {static_cast<uint32_t>(std::popcount(declined_)), answers_};
+}
+
+void Conduct::NoteAnswer(bool declined) {
+  declined_ = declined_ << 1 | (declined ? 1 : 0);
+  if (answers_ < kWindow) ++answers_;
+}
+
 // Twice as often as the best of its peers: where all fail alike, the requests are to blame.
 bool Conduct::WorseThan(Share peer) const {
   const Share own = share();
@@ -79,12 +92,13 @@ void Conduct::PutOut(Time now, OutCause cause, Duration first, uint32_t doubling
   since_ = now;
   until_ = now + last_;
   on_trial_ = false;
-  in_row_ = outcomes_ = history_ = 0;
+  in_row_ = outcomes_ = history_ = declined_ = answers_ = 0;
 }
 
 void Conduct::Succeeded(Time forwarded) {
   if (!NewsFrom(forwarded)) return;
   Note(false);
+  NoteAnswer(false);
   in_row_ = 0;
   if (cause_ == OutCause::kRefusals) strikes_ = 0;  // It had enough, and has not any more.
   cause_ = OutCause::kNone;
@@ -107,6 +121,20 @@ void Conduct::Refused(Time now, Time forwarded, bool trial, std::optional<Durati
   if (!trial && (troubled() || forwarded <= since_)) return;
   PutOut(now, OutCause::kRefusals, kRefusalOut, kRefusalDoublings,
          retry_after.value_or(Duration::zero()));
+}
+
+// Nine in ten of its own, and at most one in four of a peer's: what clients ask for wrongly falls
+// to all alike. A peer that has not been asked yet is given the chance to do better.
+void Conduct::Declined(Time now, Time forwarded, bool trial, Share best_peer) {
+  const bool again = trial && cause_ == OutCause::kDeclines;
+  if (!again && (troubled() || forwarded <= since_)) return;
+  const bool alike = best_peer.failures * 4 > best_peer.outcomes;
+  if (again && alike) cause_ = OutCause::kNone;
+  NoteAnswer(true);
+  const Share own = declines();
+  const bool most = own.outcomes >= 2 * kAnswersMin && own.failures * 10 >= own.outcomes * 9;
+  if (!alike && (again || most))
+    PutOut(now, OutCause::kDeclines, kDeclineOut, kDeclineDoublings, {});
 }
 
 void Conduct::Dawdled(Time now, Time forwarded, bool trial) {

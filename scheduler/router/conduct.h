@@ -3,7 +3,7 @@
 // Soft state of one replica. A replica that fails, refuses or dawdles where its peers do not is put
 // out; when its time is over it gets one request on trial, and what becomes of that decides.
 // Outcomes of requests that it was given before it was put out say nothing new. What was asked for
-// wrongly (4xx) is the client's doing and never counts.
+// wrongly (4xx) is the client's doing, unless one replica says so of all and its peers do not.
 //
 // No clock; one thread.
 #pragma once
@@ -19,8 +19,8 @@
 
 namespace allot::router {
 
-enum class OutCause : uint8_t { kNone, kFailures, kRefusals, kSlow };
-std::string_view ToString(OutCause cause);  // "failures", "refusals", "slow"
+enum class OutCause : uint8_t { kNone, kFailures, kRefusals, kSlow, kDeclines };
+std::string_view ToString(OutCause cause);  // "failures", "refusals", "slow", "declines"
 
 // A status by which a model server says that it has enough for now.
 bool IsRefusal(int32_t status);
@@ -98,18 +98,25 @@ class Conduct {
   void Failed(Time now, Time forwarded, bool trial, Share best_peer);
   void Refused(Time now, Time forwarded, bool trial, std::optional<Duration> retry_after);
   void Dawdled(Time now, Time forwarded, bool trial);
+  // Answered 4xx. `best_peer`: declines() of the peer that has declined least.
+  void Declined(Time now, Time forwarded, bool trial, Share best_peer);
 
   Share share() const;
+  Share declines() const;  // of the last answers, right ones and 4xx
+  static constexpr uint32_t kAnswersMin = 8;  // before a share of them is believed
   uint32_t failures_in_row() const { return in_row_; }
 
  private:
   void Note(bool failed);
+  void NoteAnswer(bool declined);
   bool NewsFrom(Time forwarded) const { return !troubled() || forwarded > since_; }
   bool WorseThan(Share peer) const;
   void PutOut(Time now, OutCause cause, Duration first, uint32_t doublings_max, Duration least);
 
   uint32_t history_ = 0;  // of the last 32 outcomes, a bit each: failed
   uint32_t outcomes_ = 0;
+  uint32_t declined_ = 0;  // of the last 32 answers, a bit each: 4xx
+  uint32_t answers_ = 0;
   uint32_t in_row_ = 0;   // failures
   uint32_t strikes_ = 0;  // times it was put out and did not last
   OutCause cause_ = OutCause::kNone;

@@ -149,7 +149,7 @@ void Core::Impl::On(const RequestCompleted& e) {
   const auto place = requests_.Find(e.id);
   if (!place.has_value() || requests_.at(*place).replica == nullptr) return;
   Request& request = requests_.at(*place);
-  const Outcome outcome = OutcomeOf(e.http_status);
+  const Outcome outcome = e.failed ? Outcome::kUpstreamError : OutcomeOf(e.http_status);
   const bool refused = IsRefusal(e.http_status);
   if (refused) {
     NoteRefusal(request, e.retry_after);
@@ -157,9 +157,11 @@ void Core::Impl::On(const RequestCompleted& e) {
     NoteFailure(request);  // Quick or not, it teaches nothing of how long answers take.
   } else if (outcome == Outcome::kOk) {
     Learn(request, e.output_tokens);
-  }  // The client's own errors say nothing of the replica.
+  } else {
+    NoteDecline(request);
+  }
   Deployment& deployment = *request.deployment;
-  if (e.held && WorthTryingElsewhere(e.http_status)) {
+  if (e.held && (e.failed || WorthTryingElsewhere(e.http_status))) {
     if (!refused) ++request.broke;
     if (WhyNotElsewhere(*place, /*started=*/false).empty()) {
       TryElsewhere(*place, refused ? "refused" : "error");

@@ -89,6 +89,7 @@ class Core::Impl {
   void Note(Replica& replica, Change change);
   void NoteFailure(const Request& request);
   void NoteRefusal(const Request& request, std::optional<Duration> retry_after);
+  void NoteDecline(const Request& request);
   void LearnAtLeast(const Request& request, Duration time);
   void LearnIfOverdue(const Request& request);
 

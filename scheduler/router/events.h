@@ -42,7 +42,8 @@ struct RequestCompleted {
   uint32_t output_tokens = 0;
   uint32_t prompt_tokens = 0;  // as reported; 0: not said
   bool nothing = false;  // it says of itself that it holds nothing: not a token, not an event
-  // Nothing of it is with the client yet. One that says 429, 500, 502 or 503 may then be tried
+  bool failed = false;   // a 2xx that is an error all the same, by what is in it
+  // Nothing of it is with the client yet. One that says 429, 500, 502 or 503, or `failed`, may then be tried
   // elsewhere; if it is not, Deliver follows.
   bool held = false;
   std::optional<Duration> retry_after;  // of 429 and 503, if it said

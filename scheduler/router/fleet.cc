@@ -214,6 +214,19 @@ Conduct::Share BestPeerOf(const Replica& replica) {
   return best;
 }
 
+Conduct::Share LeastDeclinedBy(const Replica& replica) {
+  Conduct::Share least{1, 1};
+  for (const Slot& slot : replica.deployment->slots) {
+    const Conduct& conduct = slot.replica->conduct;
+    if (slot.replica == &replica || !slot.available()) continue;
+    if (conduct.troubled()) continue;
+    const Conduct::Share share = conduct.declines();
+    if (share.outcomes < Conduct::kAnswersMin) return {0, 0};
+    if (share.failures * least.outcomes < least.failures * share.outcomes) least = share;
+  }
+  return least;
+}
+
 std::vector<Replica*> Fleet::BusyOn(const std::string& node) {
   std::vector<Replica*> busy;
   for (auto& [id, replica] : replicas_)

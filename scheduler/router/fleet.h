@@ -137,6 +137,9 @@ class Fleet {
 
 // How seldom the best of its peers fails. Without any other it is no use to put one out.
 Conduct::Share BestPeerOf(const Replica& replica);
+// The same of Conduct::declines(), {0, 0} while one has not answered often enough to tell, and {1, 1}
+// where there is none to compare with: none available, or out itself.
+Conduct::Share LeastDeclinedBy(const Replica& replica);
 
 // Nano-dollars of holding one place of a replica for `time`.
 int64_t HeldCostNanos(const RouteReplica& facts, Duration time);

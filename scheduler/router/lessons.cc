@@ -81,6 +81,12 @@ void Core::Impl::NoteRefusal(const Request& request, std::optional<Duration> ret
        [&](Conduct& c) { c.Refused(now_, request.forwarded, request.trial, retry_after); });
 }
 
+void Core::Impl::NoteDecline(const Request& request) {
+  const Conduct::Share peer = LeastDeclinedBy(*request.replica);
+  Note(*request.replica,
+       [&](Conduct& c) { c.Declined(now_, request.forwarded, request.trial, peer); });
+}
+
 void Core::Impl::LearnAtLeast(const Request& request, Duration time) {
   LatencyEstimate::Observation observation;
   observation.end_to_end = time;

@@ -176,7 +176,10 @@ void LogReader::OnChunk(const std::string& node, wire::LogChunk chunk) {
     return Fail(stream, NotFound("node {}: {}", node, chunk.error()));
   }
   if (!std::exchange(stream->started, true)) {
-    stream->responder->StartStream(200, {}, "text/plain; charset=utf-8");
+    // Proxies that collect an answer before they pass it on would hold lines back.
+    stream->responder->StartStream(200,
+                                   {{"X-Accel-Buffering", "no"}, {"Cache-Control", "no-cache"}},
+                                   "text/plain; charset=utf-8");
   }
   const bool empty = chunk.data().empty();
   if (!empty) {

@@ -6,6 +6,7 @@
 
 #include "common/base/loopback.h"
 #include "common/config/bind.h"
+#include "common/http/text.h"
 
 namespace allot::scheduler {
 namespace {
@@ -136,6 +137,14 @@ void Api::Handle(http::Request request, http::ResponderPtr responder) {
     http::Response response = http::ErrorResponse(InvalidArgument(
         "the body has Content-Type \"{}\"; send application/json or application/yaml",
         call.request.Header("content-type")));
+    response.status = 415;
+    return call.responder->Send(std::move(response));
+  }
+  const std::string_view coding = call.request.Header("content-encoding");
+  if (!match.route->body.empty() && !coding.empty() &&
+      !http::EqualsIgnoreCase(coding, "identity")) {
+    http::Response response = http::ErrorResponse(
+        InvalidArgument("bodies are taken as they are, without a Content-Encoding"));
     response.status = 415;
     return call.responder->Send(std::move(response));
   }

@@ -32,6 +32,18 @@ TEST(BindJson, BindsTheSameAsYaml) {
   EXPECT_EQ(from_json.environment().at("B\""), "");
 }
 
+TEST(BindJson, AByteOrderMarkIsPassedOver) {
+  const std::string mark = "\xef\xbb\xbf";
+  for (const char* name : {"job.json", "job.yaml"}) {
+    Job job;
+    EXPECT_TRUE(BindYaml(mark + R"({"command": ["a"]})", name, &job).ok()) << name;
+    EXPECT_EQ(job.command_size(), 1) << name;
+  }
+  Job job;
+  EXPECT_TRUE(BindYaml(mark + "command: [a]\n", "job.yaml", &job).ok());
+  EXPECT_TRUE(BindJson(mark + R"({"command": ["a"]})", &job).ok());
+}
+
 TEST(BindJson, TakesNumbersForUnitsAndNullForAbsent) {
   Job job;
   const Status status = BindJson(

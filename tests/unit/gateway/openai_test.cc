@@ -173,5 +173,36 @@ TEST(ApiError, SaysWhetherItHelpsToSendTheRequestAgain) {
   EXPECT_EQ(again(502, false), "false");
 }
 
+TEST(OpenAi, AnErrorIsToldByWhatIsInIt) {
+  const std::pair<const char*, bool> rows[] = {
+      {R"({"error":{"message":"x"}})", true},
+      {R"({"error":"x"})", true},
+      {R"({"object":"error","error":{"code":500},"choices":[]})", true},
+      {R"({"error":null,"choices":[{"text":""}]})", false},
+      {R"({"error":{},"choices":[{"text":""}]})", false},
+      {R"({"output":[{"type":"message"}],"error":{"code":"x"}})", false},
+      {R"({"choices":[{"text":"say \"error\""}]})", false},
+      {R"({"choices":[{"text":"{\"error\":1}"}]})", false},
+      {R"([{"error":1}])", false},
+      {"{\"error\":", false},
+      {"", false}};
+  for (const auto& [text, error] : rows) EXPECT_EQ(IsError(text), error) << text;
+  EXPECT_FALSE(IsError(R"({"error":")" + std::string(70'000, 'x') + "\"}")) << "nobody reads that";
+}
+
+TEST(OpenAi, NoChoicesAreNothing) {
+  EXPECT_TRUE(IsNothing(R"({"id":"x","choices": [ ],"usage":{"total_tokens":3}})"));
+  EXPECT_FALSE(IsNothing(R"({"id":"x","choices":[{"text":""}]})"));
+  EXPECT_FALSE(IsNothing(R"({"note":"\"choices\":[]"})"));
+  EXPECT_FALSE(IsNothing(R"({"choices")"));
+}
+
+TEST(OpenAi, TheFirstDataOfAStreamIsWhole) {
+  EXPECT_EQ(FirstData("data: {\"a\""), "");
+  EXPECT_EQ(FirstData("data: {\"a\":1}\n"), "{\"a\":1}");
+  EXPECT_EQ(FirstData(": here\r\n\r\nevent: x\r\ndata:1\r\n"), "1");
+  EXPECT_EQ(FirstData("event: x\n\n"), "");
+}
+
 }  // namespace
 }  // namespace allot::gateway

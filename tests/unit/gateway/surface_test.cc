@@ -86,6 +86,100 @@ TEST(GatewayTries, TheOnlyReplicasRefusalGoesThroughWithAPauseThatClientsObey) {
   EXPECT_EQ(answer->headers["x-should-retry"], "true");
 }
 
+// In whatever form and unit it asks for a pause.
+TEST(GatewayTries, APauseIsNoLongerThanClientsObeyInAnyForm) {
+  const struct {
+    const char *name, *said, *told;
+  } rows[] = {{"retry-after", "59", "59"},
+              {"retry-after", "Fri, 01 Jan 2100 00:00:00 GMT", "59"},
+              {"retry-after", "Sat, 01 Jan 2000 00:00:00 GMT", "Sat, 01 Jan 2000 00:00:00 GMT"},
+              {"retry-after", "soon", "soon"},
+              {"retry-after-ms", "1500", "1500"},
+              {"retry-after-ms", "120000", "59000"}};
+  for (const auto& row : rows) {
+    Harness h;
+    h.AddReplica(1, "n1");
+    h.SendRoutes();
+    FakeAgent& agent = h.AddAgent("n1");
+    agent.on_request = Says(429);
+    agent.extra = {{row.name, row.said}};
+    EXPECT_EQ(h.Done(h.Post("/v1/completions", kPrompt))->headers[row.name], row.told) << row.said;
+  }
+}
+
+// Errors that their status does not tell.
+TEST(GatewayTries, AnErrorThatCallsItselfWellIsTriedElsewhere) {
+  const struct {
+    const char *type, *body;
+  } rows[] = {
+      {"application/json", R"({"error":{"message":"no memory"}})"},
+      {"application/json", R"({"object":"text_completion","choices":[]})"},
+      {"text/event-stream", "data: {\"error\":{\"message\":\"no memory\"}}\n\ndata: [DONE]\n\n"},
+      {"text/event-stream", "event: error\r\ndata:{\"error\":\"no memory\"}\r\n\r\n"}};
+  for (const auto& row : rows) {
+    Harness h;
+    h.AddReplica(1, "n1");
+    h.AddReplica(2, "n2");
+    h.SendRoutes();
+    FakeAgent& bad = h.AddAgent("n1");
+    bad.on_request = [&row](FakeAgent& agent, const FakeAgent::Received& r) {
+      agent.Answer(r, 200, row.type, row.body);
+    };
+    h.AddAgent("n2").on_request = Says(200, kCompletion);
+    for (int i = 0; i < 100; ++i)
+      ASSERT_EQ(h.Done(h.Post("/v1/completions", kPrompt))->body, kCompletion) << row.body;
+    EXPECT_GE(bad.requests.size(), 1u) << row.body;
+    EXPECT_LE(bad.requests.size(), 5u) << row.body;
+  }
+}
+
+TEST(GatewayTries, AnErrorThatCallsItselfWellGoesToTheClientAsItIsWhereThereIsNoOther) {
+  Harness h;
+  h.AddReplica(1, "n1");
+  h.SendRoutes();
+  const std::string stream = "data: {\"error\":{\"message\":\"too long\"}}\n\ndata: [DONE]\n\n";
+  h.AddAgent("n1").on_request = [&](FakeAgent& agent, const FakeAgent::Received& r) {
+    agent.Head(r, 200, "text/event-stream", stream.substr(0, 7));
+    agent.Chunk(r, stream.substr(7, 40), false);
+    agent.Chunk(r, stream.substr(47), true);
+  };
+  const auto answer = h.Done(h.Post("/v1/completions", kPrompt));
+  EXPECT_EQ(answer->status, 200);
+  EXPECT_EQ(answer->body, stream);
+  EXPECT_THAT(h.Get("/metrics")->body, HasSubstr("outcome=\"upstream_error\""));
+}
+
+TEST(GatewayTries, AReplicaThatDeclinesWhatItsPeerAnswersGetsFewOfManyRequests) {
+  Harness h;
+  h.AddReplica(1, "n1");
+  h.AddReplica(2, "n2");
+  h.SendRoutes();
+  FakeAgent& bad = h.AddAgent("n1");
+  bad.on_request = Says(404);
+  h.AddAgent("n2").on_request = Says(200, kCompletion);
+  for (int i = 0; i < 400; ++i) h.Done(h.Post("/v1/completions", kPrompt));
+  EXPECT_LE(bad.requests.size(), 20u);
+  EXPECT_THAT(h.Get("/allot/v1/deployments")->body, HasSubstr(R"("out_why":"declines")"));
+}
+
+// The client is wrong, and no replica is.
+TEST(GatewayTries, WhatAllDeclinePutsNobodyOutForLong) {
+  Harness h;
+  h.AddReplica(1, "n1");
+  h.AddReplica(2, "n2");
+  h.SendRoutes();
+  FakeAgent& one = h.AddAgent("n1");
+  FakeAgent& other = h.AddAgent("n2");
+  one.on_request = other.on_request = Says(400);
+  for (int i = 0; i < 400; ++i)
+    ASSERT_EQ(h.Done(h.Post("/v1/completions", kPrompt))->status, 400);
+  EXPECT_GE(one.requests.size(), 1u);
+  EXPECT_GE(other.requests.size(), 1u);
+  EXPECT_THAT(h.Get("/metrics")->body,
+              HasSubstr("allotrope_gateway_replica_ejections_total{cause=\"declines\",deployment="
+                        "\"chat\"} 1\n"));
+}
+
 TEST(GatewayTries, AReplicaThatFailsAtOnceGetsFewOfManyRequests) {
   Harness h;
   h.AddReplica(1, "n1");

@@ -186,6 +186,8 @@ TEST(Api, BadBodiesAreRefusedWithThePlaceOfTheError) {
   EXPECT_EQ(cluster.Fetch("POST", "/v1/jobs", "command: [a]\n", yaml).status, 201);
   EXPECT_THAT(cluster.Fetch("POST", "/v1/jobs", "command: [a]\ntasks: x\n", yaml).body,
               HasSubstr(":2:"));
+  const http::Headers packed = {{"Content-Type", "application/json"}, {"Content-Encoding", "gzip"}};
+  EXPECT_EQ(cluster.Fetch("POST", "/v1/jobs", R"({"command": ["a"]})", packed).status, 415);
   EXPECT_EQ(cluster.Get("/v1/jobs/17").status, 400);
   EXPECT_EQ(cluster.Get("/v1/jobs/job-17").status, 404);
   EXPECT_EQ(cluster.Get("/v1/nothing").status, 404);
