@@ -69,7 +69,16 @@ StatusOr<int> Up(const Session& session, const Flags& flags) {
     Print(json::serialize(out));
     return 0;
   }
-  Print(fmt::format("a cluster is up in {}\n{}", folder, AddressLines(addresses, flags)));
+  std::string note;
+  if (const auto agents = local::Layout(flags.dir).LoadAgents(); agents.ok()) {
+    const uint32_t processors = local::ThisMachine().processors;
+    if (!local::SharesProcessors(*agents, processors))
+      note = fmt::format(
+          "note: every node offers all {} processors of this machine, too few to share out among "
+          "the emulated devices\n",
+          processors);
+  }
+  Print(fmt::format("a cluster is up in {}\n{}{}", folder, AddressLines(addresses, flags), note));
   return 0;
 }
 

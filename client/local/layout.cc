@@ -63,27 +63,17 @@ uint32_t DevicesOf(const AgentSpec& agent) {
   return count;
 }
 
-// Emulated devices compute on this machine's processors, so their nodes take one for each device,
-// and the host offers what they leave: a processor is offered once. Where there are too few for
-// that, all offer all of them, or a task of one processor would fit nowhere; empty: all there are.
-std::optional<uint32_t> CpusOf(const AgentSpec& agent, const std::vector<AgentSpec>& all,
-                               uint32_t processors) {
-  uint32_t emulated = 0;
-  for (const AgentSpec& other : all)
-    if (!other.host) emulated += DevicesOf(other);
-  if (emulated + 1 > processors) return std::nullopt;
-  return agent.host ? processors - emulated : DevicesOf(agent);
+std::string OfferText(const Offer& offer) {
+  std::string text = "offer:\n";
+  if (offer.cpus) text += fmt::format("  cpus: \"{}\"\n", *offer.cpus);
+  return text + fmt::format("  memory: {}MiB\n", offer.memory / kMiB);
 }
 
-std::string OfferOf(const AgentSpec& agent, const std::vector<AgentSpec>& all) {
-  const uint32_t processors = std::max(1U, std::thread::hardware_concurrency());
-  const std::optional<uint32_t> cpus = CpusOf(agent, all, processors);
-  if (agent.host) return cpus ? fmt::format("offer:\n  cpus: \"{}\"\n", *cpus) : "";
-  const auto pages = static_cast<int64_t>(sysconf(_SC_PHYS_PAGES));
-  const auto page = static_cast<int64_t>(sysconf(_SC_PAGESIZE));
-  const int64_t mebibytes = std::max<int64_t>(512, pages * page / 4 / (1 << 20));
-  return fmt::format("offer:\n  cpus: \"{}\"\n  memory: {}MiB\n", cpus.value_or(processors),
-                     mebibytes);
+uint32_t EmulatedDevicesOf(const std::vector<AgentSpec>& all) {
+  uint32_t count = 0;
+  for (const AgentSpec& agent : all)
+    if (!agent.host) count += DevicesOf(agent);
+  return count;
 }
 
 Status MakeKey(const std::string& path) {
@@ -92,6 +82,31 @@ Status MakeKey(const std::string& path) {
 }
 
 }  // namespace
+
+Machine ThisMachine() {
+  return {std::max(1U, std::thread::hardware_concurrency()),
+          static_cast<Bytes>(sysconf(_SC_PHYS_PAGES)) * static_cast<Bytes>(sysconf(_SC_PAGESIZE))};
+}
+
+bool SharesProcessors(const std::vector<AgentSpec>& all, uint32_t processors) {
+  return EmulatedDevicesOf(all) + 1 <= processors;
+}
+
+Offer OfferOf(const AgentSpec& agent, const std::vector<AgentSpec>& all, const Machine& machine) {
+  const uint32_t emulated = EmulatedDevicesOf(all);
+  const auto nodes = static_cast<Bytes>(
+      std::count_if(all.begin(), all.end(), [](const AgentSpec& a) { return !a.host; }));
+  const Bytes each =
+      nodes == 0 ? 0 : std::max<Bytes>(kEmulatedMemoryMin, machine.memory / 4 / nodes);
+  Offer offer;
+  offer.memory =
+      agent.host ? std::max<Bytes>(kEmulatedMemoryMin, machine.memory - each * nodes) : each;
+  if (SharesProcessors(all, machine.processors))
+    offer.cpus = agent.host ? machine.processors - emulated : DevicesOf(agent);
+  else if (!agent.host)
+    offer.cpus = machine.processors;
+  return offer;
+}
 
 StatusOr<AgentSpec> ParseAgentSpec(const std::string& text) {
   AgentSpec agent;
@@ -199,7 +214,7 @@ Status Layout::WriteAgentConfig(const AgentSpec& agent,
       text += fmt::format("    - {{model: {}, count: {}}}\n", d.model, d.count);
   }
   ASSIGN_OR_RETURN(const std::vector<AgentSpec> all, LoadAgents());
-  text += OfferOf(agent, all);
+  text += OfferText(OfferOf(agent, all, ThisMachine()));
   return WriteFile(AgentConfig(agent.name), text, 0644);
 }
 

@@ -11,10 +11,12 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "common/base/status.h"
+#include "common/base/units.h"
 
 namespace allot::client::local {
 
@@ -29,7 +31,25 @@ struct AgentSpec {
   std::vector<EmulatedDevices> devices;  // offers these, emulated
 };
 
-// "gpu=nvidia/h100-sxm-80g:2", "mixed=groq/groqchip1:4+nvidia/l4", "host" (the machine itself).
+// What this machine has, and what one node of a local cluster offers of it. Emulated devices compute
+// on its processors, so their nodes take one for each device, and the host offers what they leave;
+// of the memory they take a quarter together. Where there are too few processors for that, every
+// node offers all of them, or a task of one processor would fit nowhere: SharesProcessors() is false
+// then, and people are told.
+struct Machine {
+  uint32_t processors = 1;
+  Bytes memory = 0;
+};
+struct Offer {
+  std::optional<uint32_t> cpus;  // nullopt: all there are
+  Bytes memory = 0;
+};
+inline constexpr Bytes kEmulatedMemoryMin = 512 * kMiB;
+Machine ThisMachine();
+bool SharesProcessors(const std::vector<AgentSpec>& all, uint32_t processors);
+Offer OfferOf(const AgentSpec& agent, const std::vector<AgentSpec>& all, const Machine& machine);
+
+// "gpu=nvidia/h100-sxm-80g:2", "mixed=groq/lpu-v1:4+nvidia/l4", "host" (the machine itself).
 // Models must stand in the catalogue.
 StatusOr<AgentSpec> ParseAgentSpec(const std::string& text);
 // The machine itself, two emulated GPUs, two emulated inference ASICs.

@@ -32,6 +32,29 @@ TEST(AgentSpec, NamesItsDevicesFromTheCatalogue) {
   EXPECT_TRUE(ParseAgentSpec("box=host")->host);
 }
 
+TEST(LocalOffer, WhatTheMachineHasIsOfferedOnce) {
+  const std::vector<AgentSpec> agents = {*ParseAgentSpec("host"),
+                                         *ParseAgentSpec("gpu=nvidia/l4:3"),
+                                         *ParseAgentSpec("asic=groq/lpu-v1:2")};
+  for (const uint32_t processors : {2U, 5U, 6U, 64U}) {
+    for (const Bytes memory : {4 * kGiB, 512 * kGiB}) {
+      const Machine machine{processors, memory};
+      uint32_t cpus = 0;
+      Bytes offered = 0;
+      for (const AgentSpec& agent : agents) {
+        const Offer offer = OfferOf(agent, agents, machine);
+        cpus += offer.cpus.value_or(processors);
+        offered += offer.memory;
+        EXPECT_GE(offer.memory, kEmulatedMemoryMin);
+      }
+      EXPECT_EQ(offered, memory);
+      EXPECT_EQ(SharesProcessors(agents, processors), processors >= 6);
+      EXPECT_EQ(cpus, processors >= 6 ? processors : 3 * processors);
+    }
+  }
+  EXPECT_EQ(OfferOf(agents[0], {agents[0]}, {8, kGiB}).memory, kGiB);
+}
+
 TEST(AgentSpec, WrongOnesAreRefusedWithWhatToWrite) {
   EXPECT_THAT(MessageOf(ParseAgentSpec("gpu=nvidia/l5").status()), HasSubstr("nvidia/l4"));
   EXPECT_THAT(MessageOf(ParseAgentSpec("gpu=nvidia/l4:0").status()), HasSubstr("count"));
