@@ -103,8 +103,9 @@ void DeploymentMachine::ReplicaSaid(NodeId node, const ReplicaStatus& status, Ef
   ledger_.replica_status[status.id] = status;
   if (was_ready == IsReady(status.id)) return;
   ledger_.routes_dirty.insert(it->second.deployment);
-  // Only a roll waits for replicas to become ready.
-  if (ledger_.deployments_rolling.contains(it->second.deployment))
+  // Only a roll waits for replicas to become ready, and what a node cannot do moves.
+  if (ledger_.deployments_rolling.contains(it->second.deployment) ||
+      !ledger_.state().FindNode(node)->info->unfit.empty())
     ledger_.deployments_dirty.insert(it->second.deployment);
 }
 
@@ -168,8 +169,10 @@ std::vector<DeploymentMachine::Group> DeploymentMachine::Sort(const DeploymentSt
       continue;
     }
     Group& group = groups[replica.group];
-    const bool draining = ledger_.state().FindNode(replica.placement.node)->draining;
-    if (replica.generation == deployment.generation && !draining) {
+    const NodeState& node = *ledger_.state().FindNode(replica.placement.node);
+    // What the node cannot do is tried elsewhere, where there is room; it may yet be mended.
+    const bool cannot = !node.info->unfit.empty() && IsKnown(id) && !IsReady(id);
+    if (replica.generation == deployment.generation && !node.draining && !cannot) {
       group.current.push_back(id);
       group.current_ready += IsReady(id);
     } else {
@@ -206,7 +209,12 @@ bool DeploymentMachine::ReconcileGroup(const DeploymentState& deployment, uint32
                      [&](ReplicaId id) { return older(id) && IsKnown(id) && !IsReady(id); });
     const bool surplus = group.outdated.size() + group.current_ready > count;
     if (unready == group.outdated.end() && !surplus) break;
-    const auto victim = unready != group.outdated.end() ? unready : group.outdated.begin();
+    auto victim = unready;
+    if (victim == group.outdated.end()) {  // Of those that go, one that serves nobody.
+      victim = std::find_if_not(group.outdated.begin(), group.outdated.end(),
+                                [this](ReplicaId id) { return IsReady(id); });
+      if (victim == group.outdated.end()) victim = group.outdated.begin();
+    }
     Stop(*victim, out);
     group.outdated.erase(victim);
     ++group.stopping;
