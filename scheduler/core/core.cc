@@ -86,9 +86,6 @@ class Core::Impl {
     started = true;
     ledger.Rebuild();
     quarantine.Rebuild();
-    delivery.Clear();
-    planner.Clear();
-    deployments.Clear();
     nodes.WatchAll();
     ledger.Remember(TermBegun{ledger.now, Term(ledger.state().term().value() + 1)}, out);
   }

@@ -16,11 +16,6 @@ std::vector<std::string> DeviceIds(const NodeState& node, const DeviceSet& devic
 
 }  // namespace
 
-void Delivery::Clear() {
-  fresh_.clear();
-  later_.clear();
-}
-
 void Delivery::Push(Kind kind, NodeId node, const TaskKey& task) {
   fresh_.push_back(Item{kind, node, ledger_.state().FindNode(node)->epoch, task, ReplicaId()});
 }

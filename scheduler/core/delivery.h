@@ -33,7 +33,6 @@ class Delivery {
   // Says what is due, up to a budget; true if more is due now.
   bool Run(Effects& out);
   std::optional<Time> NextDue() const;
-  void Clear();
 
  private:
   struct Item {

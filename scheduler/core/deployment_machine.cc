@@ -262,11 +262,6 @@ bool DeploymentMachine::ReconcileOne(const std::string& name, Effects& out) {
   return true;
 }
 
-void DeploymentMachine::Clear() {
-  round_.clear();
-  short_.clear();
-}
-
 void DeploymentMachine::ForgetShort(const std::string& deployment) {
   auto it = short_.lower_bound({deployment, 0});
   while (it != short_.end() && it->first.first == deployment) it = short_.erase(it);

@@ -39,7 +39,6 @@ class DeploymentMachine {
   // between rounds gets it, however often replicas come and go.
   bool Reconcile(Effects& out);
   bool AnyDirty() const { return !ledger_.deployments_dirty.empty(); }
-  void Clear();
 
  private:
   // The replicas of one group, as a decision needs them.

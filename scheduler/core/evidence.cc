@@ -74,7 +74,7 @@ void Evidence::Note(const TaskRun& run, Outcome outcome) {
   Entry& entry = EntryOf(run);
   if (entry.running == run.job) entry.running = JobId();
   // Of several at once on a node's processors the one that was placed last counts.
-  if (entry.outcome != Outcome::kUnknown && entry.placed > run.placed) return;
+  if (entry.placed > run.placed) return;
   entry.outcome = outcome;
   entry.placed = run.placed;
 }

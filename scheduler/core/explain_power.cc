@@ -10,6 +10,7 @@ namespace {
 // What one cap refuses.
 struct Refused {
   PowerLine line;
+  uint32_t node = 0;  // one of them
   uint32_t nodes = 0;
   MilliWatt least = 0;  // of one task, on the node where it draws least
 };
@@ -61,6 +62,7 @@ void Explainer::LookAtPower(const Demand& demand, Survey& survey) const {
                                                                    : book.rack_name(rack)});
       it->second.line = node ? book.node(way->node) : cluster ? book.cluster() : book.rack(rack);
       if (fresh) it->second.least = way->power;
+      it->second.node = way->node;
       ++it->second.nodes;
       break;
     }
@@ -84,7 +86,9 @@ void Explainer::LookAtPower(const Demand& demand, Survey& survey) const {
                     "draws {} at most",
                     cap.nodes, cap.nodes == 1 ? "" : "s", place, FormatPower(cap.line.leased),
                     FormatPower(*cap.line.cap), FormatPower(cap.least))});
-    const MilliWatt wanted = cap.least * static_cast<MilliWatt>(missing);
+    // The tasks that fit draw some of it too.
+    const MilliWatt wanted =
+        trial.Taken(scope, cap.node) + cap.least * static_cast<MilliWatt>(missing);
     const MilliWatt over = cap.line.leased + wanted - *cap.line.cap;
     if (over <= cap.line.leased)
       survey.remedies.push_back(fmt::format("{} to be freed in {}", FormatPower(over), place));

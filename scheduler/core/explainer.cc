@@ -133,7 +133,6 @@ Explainer::NodeVerdict Explainer::Judge(const Demand& demand, uint32_t node,
   const Resources& each = demand.resources;
   const PowerTrial power(ledger_.index().power());
   NodeVerdict nearest;
-  nearest.node = node;
   for (const DemandOption& option : demand.options) {
     for (const ClassId c : option.classes) {
       NodeVerdict verdict;
@@ -147,7 +146,7 @@ Explainer::NodeVerdict Explainer::Judge(const Demand& demand, uint32_t node,
       verdict.power = ledger_.index().PowerOf(node, c, option.count, each.cpus);
       verdict.score = ledger_.search().ScoreOn(demand, option, c, node, &verdict.price);
       const auto room = [&](const DeviceSet& set) {
-        return option.count == 0 ? demand.tasks : ledger_.index().Room(node, set, option);
+        return ledger_.index().Room(node, set, option);
       };
       const uint64_t ever = option.count == 0 ? 1 : room(part->all);
       const uint64_t healthy = option.count == 0 ? 1 : room(part->all & state.accelerators);
@@ -170,9 +169,8 @@ Explainer::NodeVerdict Explainer::Judge(const Demand& demand, uint32_t node,
       } else if (!row.open) {  // Quarantined, or on probation with a task.
         verdict.obstacle = Obstacle::kQuarantined;
       } else if (healthy == 0) {
-        const uint32_t mended =
-            option.count > 0 ? part->total + QuarantinedOf(state, part->all) : 0;
-        verdict.obstacle = part != nullptr && part->total < option.count && mended >= option.count
+        const uint32_t mended = part->total + QuarantinedOf(state, part->all);
+        verdict.obstacle = part->total < option.count && mended >= option.count
                                ? Obstacle::kDevicesQuarantined
                                : Obstacle::kUnhealthy;
       } else if (!devices) {

@@ -39,8 +39,9 @@ class Explainer {
     kNone,
   };
   struct NodeVerdict {
-    uint32_t node = 0;  // row
     Obstacle obstacle = Obstacle::kNoDevice;
+    // Of the nearest way, if there is one.
+    uint32_t node = 0;   // row
     uint64_t tasks = 0;  // that fit now
     uint64_t room = 0;   // that would, were there no caps on power
     const DemandOption* option = nullptr;

@@ -50,16 +50,7 @@ PriceRate Ledger::PriceNow(const ReplicaState& replica) const {
 }
 
 void Ledger::Rebuild() {
-  index_.Clear();
-  queue_.Clear();
   TakePolicy();
-  counts_ = JobCounts();
-  paused_.clear();
-  assigned.clear();
-  acknowledged.clear();
-  time_limits_.clear();
-  time_limit_of_.clear();
-  links_.clear();
   links_.resize(state_.nodes().size());
   for (const NodeState& node : state_.nodes()) DescribeNode(node.id);
   for (const auto& [id, job] : state_.jobs()) {

@@ -56,8 +56,6 @@ void NodeMachine::Watch(NodeId node, Time check) {
 
 void NodeMachine::WatchAll() {
   anybody_heard_ = ListeningNow();
-  checks_.clear();
-  watched_.clear();
   for (const NodeState& node : ledger_.state().nodes()) {
     NodeLink& link = ledger_.link(node.id);
     Hear(link);  // A full lease to say hello in.

@@ -17,25 +17,6 @@ size_t PendingQueue::DemandHash::operator()(const Demand* d) const {
   return hash;
 }
 
-void PendingQueue::Clear() {
-  size_ = 0;
-  ready_ = 0;
-  tenants_.clear();
-  tenants_unused_.clear();
-  tenant_ids_.clear();
-  orders_.assign(1, Order{});
-  by_rank_.clear();
-  shapes_.clear();
-  shapes_unused_.clear();
-  shape_ids_.clear();
-  open_shapes_.clear();
-  lines_.clear();
-  lines_unused_.clear();
-  line_ids_.clear();
-  by_age_.clear();
-  held_.clear();
-}
-
 void PendingQueue::Rank(TenantId id) {
   Tenant& tenant = tenants_[id];
   const int64_t rank =
@@ -193,18 +174,13 @@ void PendingQueue::Add(const JobState& job) {
 }
 
 void PendingQueue::Remove(const JobState& job) {
-  const auto tenant = tenant_ids_.find(job.spec->tenant);
-  if (tenant == tenant_ids_.end()) return;
-  const Demand demand = Demand::Of(*job.spec);
-  const auto shape = shape_ids_.find(&demand);
-  if (shape == shape_ids_.end()) return;
-  const auto found = line_ids_.find({tenant->second, job.spec->priority, shape->second});
-  if (found == line_ids_.end()) return;
-  const LineId id = found->second;
+  const std::optional<LineId> found = LineOf(job);
+  CHECK(found);
+  const LineId id = *found;
   Line& line = *lines_[id];
   const auto begin = line.jobs.begin() + static_cast<std::ptrdiff_t>(line.head);
   const auto it = std::lower_bound(begin, line.jobs.end(), job.id);
-  if (it == line.jobs.end() || *it != job.id) return;
+  CHECK(it != line.jobs.end() && *it == job.id);
   --size_;
   if (it != begin) {
     line.jobs.erase(it);
@@ -347,13 +323,18 @@ bool PendingQueue::ReleaseHeldIf(absl::FunctionRef<bool(const Line&)> freed) {
   return released > 0;
 }
 
-const Line* PendingQueue::FindLineOf(const JobState& job) const {
+std::optional<LineId> PendingQueue::LineOf(const JobState& job) const {
   const auto tenant = tenant_ids_.find(job.spec->tenant);
   const Demand demand = Demand::Of(*job.spec);
   const auto shape = shape_ids_.find(&demand);
-  if (tenant == tenant_ids_.end() || shape == shape_ids_.end()) return nullptr;
+  if (tenant == tenant_ids_.end() || shape == shape_ids_.end()) return std::nullopt;
   const auto line = line_ids_.find({tenant->second, job.spec->priority, shape->second});
-  return line == line_ids_.end() ? nullptr : lines_[line->second].get();
+  return line == line_ids_.end() ? std::nullopt : std::optional(line->second);
+}
+
+const Line* PendingQueue::FindLineOf(const JobState& job) const {
+  const std::optional<LineId> id = LineOf(job);
+  return id ? lines_[*id].get() : nullptr;
 }
 
 std::vector<ShapeId> PendingQueue::BlockedShapes() const {

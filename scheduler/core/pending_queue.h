@@ -55,12 +55,11 @@ struct Line {
 
 class PendingQueue {
  public:
-  void Clear();
   // Forgets ranks and orders anew.
   void SetPolicy(const policies::QueuePolicy* policy, const QueueKnobs& knobs);
 
   void Add(const JobState& job);
-  void Remove(const JobState& job);  // no effect if it is not here
+  void Remove(const JobState& job);  // one that was added
   void AddUsage(const std::string& tenant, int64_t micros_per_hour);
 
   size_t size() const { return size_; }
@@ -131,6 +130,7 @@ class PendingQueue {
   ShapeId InternShape(const JobSpec& spec);
   LineId MakeLine(TenantId tenant, int32_t priority, ShapeId shape);
   void DropLine(LineId id);
+  std::optional<LineId> LineOf(const JobState& job) const;
   LineKey KeyOf(LineId id) const;
   Order& OrderOf(TenantId tenant) { return orders_[ranked_ ? tenant : 0]; }
   std::pair<int64_t, TenantId> RankedOrder(TenantId tenant) const {

@@ -30,22 +30,6 @@ bool PlacementIndex::Row::SameTotals(const Row& o) const {
                     });
 }
 
-void PlacementIndex::Clear() {
-  rows_.clear();
-  topologies_.clear();
-  in_service_.clear();
-  buckets_.clear();
-  members_.clear();
-  grown_.clear();
-  is_grown_.clear();
-  grown_nodes_.clear();
-  is_grown_node_.clear();
-  power_.Clear();
-  least_.clear();
-  cluster_freed_ = false;
-  ++capacity_version_;
-}
-
 std::vector<NodeSet>& PlacementIndex::MutableBuckets(ClassId c) {
   if (c >= buckets_.size()) {
     buckets_.resize(c + 1);

@@ -72,7 +72,6 @@ class PlacementIndex {
 
   explicit PlacementIndex(DeviceClasses& classes) : classes_(classes) {}
 
-  void Clear();
   // The node's info is new: interns its devices. Implies Refresh.
   void Describe(const NodeState& node, bool on_trial = false);
   // What the node has free, or whether it is open, may have changed. `on_trial`: it is on probation

@@ -87,14 +87,9 @@ bool PlacementSearch::Fits(const Demand& demand, const DemandOption& option, Cla
   const Bytes memory = index_.MemoryOf(row, each, c, option.count);
   if (memory > 0 && row.memory_free - MemoryTaken(demand, option, c, node, taken) < memory)
     return false;
-  const bool devices = [&] {
-    if (option.count == 0) return true;
-    const PlacementIndex::Part* part = row.Find(c);
-    if (part->free < (taken.of_class + 1) * option.count) return false;
-    if (option.count == 1 || !(option.joined || row.restricted)) return true;
-    return index_.Room(node, part->all & row.devices_free, option) > taken.of_class;
-  }();
-  if (!devices) return false;
+  if (option.count > 0 &&
+      index_.Room(node, row.Find(c)->all & row.devices_free, option) <= taken.of_class)
+    return false;
   // Last, for what it refuses is waited for.
   return !index_.power().capped() ||
          trial_.Allows(node, index_.PowerOf(node, c, option.count, each.cpus));

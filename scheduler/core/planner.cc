@@ -7,14 +7,6 @@
 
 namespace allot::scheduler {
 
-void Planner::Clear() {
-  recheck_.clear();
-  rechecked_ = 0;
-  holders_.clear();
-  holders_stale_ = holders_changed_ = false;
-  standings_seen_ = 0;
-}
-
 void Planner::FindHolders() {
   const std::vector<Holder> before = std::exchange(holders_, {});
   PendingQueue& queue = ledger_.queue();

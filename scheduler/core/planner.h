@@ -22,7 +22,6 @@ class Planner {
 
   // True if it stopped at its budget and would go on at once.
   bool Run(Effects& out);
-  void Clear();
 
   // Is this pending job kept back for an older one now? That one, or invalid.
   JobId HeldFor(const JobState& job) const;

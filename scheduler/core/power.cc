@@ -14,15 +14,6 @@ std::optional<MilliWatt> CapOf(const std::map<std::string, MilliWatt>& named,
 
 }  // namespace
 
-void PowerBook::Clear() {
-  nodes_.clear();
-  racks_.assign(1, Rack{});
-  rack_ids_.clear();
-  freed_.clear();
-  cluster_.leased = cluster_.lasting = 0;
-  cluster_awaited_ = cluster_freed_ = false;
-}
-
 void PowerBook::TakeCaps(Node& node) const {
   node.line.cap = CapOf(caps_.nodes, node.name, caps_.node);
 }
@@ -127,6 +118,18 @@ void PowerTrial::Take(uint32_t node, MilliWatt power) {
   racks_[rack] += power;
   cluster_ += power;
   touched_.push_back(node);
+}
+
+MilliWatt PowerTrial::Taken(PowerScope scope, uint32_t node) const {
+  switch (scope) {
+    case PowerScope::kNode:
+      return At(nodes_, node);
+    case PowerScope::kRack:
+      return At(racks_, book_.rack_of(node));
+    case PowerScope::kCluster:
+      break;
+  }
+  return cluster_;
 }
 
 void PowerTrial::Forget() {

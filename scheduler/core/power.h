@@ -31,7 +31,6 @@ class PowerBook {
   using RackId = uint32_t;
   static constexpr RackId kNoRack = 0;  // of nodes without a label "rack"
 
-  void Clear();
   void SetCaps(const PowerCaps& caps);
   // `rack` may be empty.
   void Describe(uint32_t node, const std::string& name, const std::string& rack);
@@ -100,6 +99,8 @@ class PowerTrial {
   // The scope that refuses it, the narrowest first; nullopt if none does.
   std::optional<PowerScope> Refusal(uint32_t node, MilliWatt power) const;
   void Take(uint32_t node, MilliWatt power);
+  // In this scope (of the node).
+  MilliWatt Taken(PowerScope scope, uint32_t node) const;
   // Was anything refused since the last Begin?
   bool refused() const { return refused_; }
   void Begin() const { refused_ = false; }

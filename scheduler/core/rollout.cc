@@ -37,7 +37,7 @@ Rollout RolloutOf(const Ledger& ledger, const DeploymentState& deployment) {
     const ReplicaState& replica = ledger.state().replicas().at(id);
     const NodeState& node = *ledger.state().FindNode(replica.placement.node);
     const auto status = ledger.replica_status.find(id);
-    const bool heard = node.alive && status != ledger.replica_status.end();
+    const bool heard = status != ledger.replica_status.end();
     const bool ready = heard && status->second.phase == ReplicaPhase::kReady && !replica.stopping;
     const bool current = replica.generation == deployment.generation;
     rollout.ending += replica.stopping;

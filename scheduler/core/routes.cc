@@ -51,7 +51,7 @@ std::optional<RouteDeployment> RouteKeeper::Build(const std::string& name) const
   for (const ReplicaId id : it->second.replicas) {
     const ReplicaState& replica = state.replicas().at(id);
     const NodeState& node = *state.FindNode(replica.placement.node);
-    if (replica.stopping || !node.alive) continue;
+    if (replica.stopping) continue;
     const auto status = ledger_.replica_status.find(id);
     const bool heard = status != ledger_.replica_status.end();
     const bool ready = heard && status->second.phase == ReplicaPhase::kReady;

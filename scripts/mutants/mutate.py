@@ -67,6 +67,15 @@ def copy_tree():
         os.symlink(os.path.join(ROOT, 'tests/openai/node_modules'), modules)
 
 
+def copy_headers():
+    """What the sources include, as clang will read it with them."""
+    listed = subprocess.run(['git', 'ls-files', '-co', '--exclude-standard', '-z', '*.h'], cwd=ROOT, capture_output=True, check=True)
+    for name in listed.stdout.decode().split('\0'):
+        path = os.path.join(ROOT, name)
+        if os.path.isfile(path):
+            put(name, open(path, 'rb').read(), os.stat(path).st_mode)
+
+
 mutated_texts = {}
 
 
@@ -327,6 +336,7 @@ def main():
         dict(os.environ, CCACHE_BASEDIR=TREE, CCACHE_NOHASHDIR='1', CCACHE_SLOPPINESS='pch_defines,time_macros')
     files = [(part, name) for part in parts for name in sources(part)]
     generated(environment)
+    copy_headers()
     commands = {c['file']: c['command'] for c in json.load(open(os.path.join(BUILD, 'compile_commands.json')))}
     found = find_all([name for _, name in files], commands)
     every = [(part, name, p, c) for part, name in files for p in found[name][1] for c in p.changes]

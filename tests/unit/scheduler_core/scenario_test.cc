@@ -31,13 +31,18 @@ Duration ParseTime(const std::string& text) {
   return Duration(static_cast<int64_t>(value * unit));
 }
 
-// "h200:4@0.5": four of them, worth a half; "h200:4~joined~hard": in one fabric, isolated hard.
+// "h200:4@0.5": four of them, worth a half; "h200:4~joined~hard~100GiB": in one fabric, isolated
+// hard, with so much memory; "nvidia/": whatever that vendor has.
 DeviceRequest ParseDevice(const std::string& whole) {
   DeviceRequest request;
   const std::vector<std::string> marks = Split(whole, '~');
   for (size_t i = 1; i < marks.size(); ++i) {
-    request.joined |= marks[i] == "joined";
-    if (marks[i] != "joined") request.isolation = ParseIsolation(marks[i]);
+    if (marks[i] == "joined")
+      request.joined = true;
+    else if (marks[i].ends_with("GiB"))
+      request.min_memory = std::stoll(marks[i]) * kGiB;
+    else
+      request.isolation = ParseIsolation(marks[i]);
   }
   const std::string& text = marks[0];
   const std::string head = text.substr(0, text.find('@'));
@@ -52,6 +57,8 @@ DeviceRequest ParseDevice(const std::string& whole) {
     request.kind = DeviceKind::kAsic;
   else if (word == "cpu")
     request.kind = DeviceKind::kCpu;
+  else if (word.ends_with('/'))
+    request.vendor = word.substr(0, word.size() - 1);
   else
     request.model = fmt::format("*/{}*", word == "groq"   ? "lpu"
                                          : word == "inf2" ? "inferentia2"
@@ -143,6 +150,7 @@ class Scenario {
     shape.instance = line.Text("instance", "i1");
     shape.boot_id = line.Text("boot");
     shape.unfit = Split(line.Text("unfit"), ',');
+    shape.unhealthy = Split(line.Text("unhealthy"), ',');
     shape.seen = line.Text("seen");
     for (const std::string& text : Split(line.Text("fabric"), '+')) {
       const std::vector<std::string> parts = Split(text, ':');
@@ -273,9 +281,9 @@ class Scenario {
   void TaskExits(const Line& line) {
     for (size_t i = 1; i < line.words.size(); ++i) {
       const TaskKey key = Key(line.words[i], line);
-      TaskStatus status = Exited(key, static_cast<int32_t>(line.Number("code", 0)),
-                                 static_cast<int32_t>(line.Number("signal", 0)),
-                                 line.Text("message"));
+      TaskStatus status =
+          Exited(key, static_cast<int32_t>(line.Number("code", 0)),
+                 static_cast<int32_t>(line.Number("signal", 0)), line.Text("message"));
       for (const ExitCause cause : {ExitCause::kNotStarted, ExitCause::kNodeRestarted,
                                     ExitCause::kSupervisorLost, ExitCause::kStopped}) {
         if (ToString(cause) == line.Text("cause")) status.exit->cause = cause;
@@ -391,21 +399,29 @@ class Scenario {
     world_.Crash();
     Print(world_.Step(Restarted{}));
   }
+  // explain a [full=1]: also for how long it waits, and of each candidate its isolation and score.
   void Explain(const Line& line) {
-    const auto explanation = world_.core().ExplainJob(world_.now(), Job(line.words[0]));
+    const JobId job = Job(line.words[0]);
+    const auto explanation = world_.core().ExplainJob(world_.now(), job);
     if (!explanation.ok()) {
       out_ += Describe(explanation.status()) + "\n";
       return;
     }
-    out_ += fmt::format("{} {}{}\n", line.words[0], ToString(explanation->phase),
-                        explanation->never ? " never" : "");
+    EXPECT_EQ(explanation->job, job);
+    const bool full = line.Has("full");
+    out_ += fmt::format("{} {}{}{}\n", line.words[0], ToString(explanation->phase),
+                        explanation->never ? " never" : "",
+                        full ? " waited " + FormatDuration(explanation->waited) : "");
     for (const Reason& reason : explanation->reasons)
       out_ += fmt::format("  {} {}: {}\n", ToString(reason.reason), reason.count, reason.detail);
     for (const std::string& remedy : explanation->remedies) out_ += "  remedy: " + remedy + "\n";
     for (const std::string& warning : explanation->warnings) out_ += "  warning: " + warning + "\n";
     for (const auto& c : explanation->candidates) {
-      out_ += fmt::format("  candidate {} {}{} ${:.2f}/h: {}\n", c.node, c.device_model,
-                          c.emulated ? " (emulated)" : "", c.price.dollars_per_hour(), c.verdict);
+      out_ += fmt::format(
+          "  candidate {} {}{} ${:.2f}/h{}: {}\n", c.node, c.device_model,
+          c.emulated ? " (emulated)" : "", c.price.dollars_per_hour(),
+          full ? fmt::format(" isolated {} score={}", ToString(c.isolation), c.score.micros) : "",
+          c.verdict);
     }
   }
   void ExplainDeployment(const Line& line) {

@@ -1,5 +1,7 @@
 #include "tests/unit/scheduler_core/world.h"
 
+#include <algorithm>
+
 #include "gtest/gtest.h"
 #include "scheduler/core/invariants.h"
 
@@ -54,6 +56,10 @@ NodeInfo MakeInfo(const NodeShape& shape) {
       if (shape.isolation) device.isolation = *shape.isolation;
       device.price = shape.price;
     }
+  }
+  for (Device& device : info.devices) {
+    if (std::count(shape.unhealthy.begin(), shape.unhealthy.end(), device.id) > 0)
+      device.state = DeviceState::kUnhealthy;
   }
   for (const FabricShape& fabric : shape.fabrics) {
     uint32_t number = 0;

@@ -33,7 +33,8 @@ struct NodeShape {
   std::optional<Isolation> isolation;  // of the accelerators
   std::optional<PriceRate> price;      // of each accelerator, by contract
   std::string rack = "";
-  std::vector<std::string> unfit = {};  // why it can start nothing
+  std::vector<std::string> unfit = {};      // why it can start nothing
+  std::vector<std::string> unhealthy = {};  // ids of devices that do not do
   std::string seen = {};  // its connection comes from there, and it has found its address itself
   bool powered = false;   // devices say what they draw: h200 700 W, a100 400, groq 300, xeon 320
 };
