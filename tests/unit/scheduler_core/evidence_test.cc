@@ -253,6 +253,19 @@ TEST_F(EvidenceTest, ATrialIsRefutedByFailureElsewhereAndProvedBySuccess) {
   }
 }
 
+// The kind of work that convicted two places can still take one back when the other is acquitted.
+TEST_F(EvidenceTest, WhatIsAcquittedLeavesTheOthersConvicted) {
+  for (uint64_t job = 1; job <= 3; ++job) Fails(job, 0, {0});
+  for (uint64_t job = 4; job <= 6; ++job) Fails(job, 1, {0});
+  evidence.Convict(device[0][0], kFailures);
+  evidence.Convict(device[1][0], kFailures);
+  EXPECT_EQ(evidence.ConvictedBy(1), (std::vector<PlaceId>{device[0][0], device[1][0]}));
+  evidence.Acquit(device[0][0]);
+  EXPECT_EQ(evidence.ConvictedBy(1), std::vector<PlaceId>{device[1][0]});
+  evidence.Acquit(device[1][0]);
+  EXPECT_TRUE(evidence.ConvictedBy(1).empty());
+}
+
 // Three were allowed, and then two: the third would explain by one device what the last two do not.
 TEST_F(EvidenceTest, WhatAPolicyCountsNoMoreIsForgotten) {
   evidence.SetAccelerators(whole[0], 6);

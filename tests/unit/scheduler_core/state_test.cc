@@ -1,0 +1,83 @@
+// The state by itself, at limits that only a long life comes to.
+#include "scheduler/core/cluster_state.h"
+
+#include "gtest/gtest.h"
+
+namespace allot::scheduler {
+namespace {
+
+TEST(ClusterStateFind, FindsNobodyByAnIdThatNobodyHas) {
+  ClusterState state;
+  auto info = std::make_shared<NodeInfo>();
+  info->name = "n1";
+  state.Apply(NodeRegistered{Time(), NodeId(1), Epoch(1), 1, info});
+  ASSERT_NE(state.FindNode(NodeId(1)), nullptr);
+  EXPECT_EQ(state.FindNode(NodeId(1))->info->name, "n1");
+  EXPECT_EQ(state.FindNode(NodeId()), nullptr);
+  EXPECT_EQ(state.FindNode(NodeId(2)), nullptr);
+  EXPECT_EQ(state.FindNode("n1"), state.FindNode(NodeId(1)));
+  EXPECT_EQ(state.FindNode("n2"), nullptr);
+}
+
+// Jobs that are cancelled at once, each with a key of its own.
+class Keys : public testing::Test {
+ protected:
+  void Submit(uint64_t id, const std::string& key) {
+    state.Apply(JobAccepted{now, JobId(id), spec, "ann", key});
+  }
+  void Finish(uint64_t id) {
+    state.Apply(JobFinished{now, JobId(id), JobOutcome::kCancelled, 130, Cost{}});
+  }
+  JobId Find(const std::string& key) const {
+    return state.FindByIdempotencyKey(ClusterState::KeyOwner(*spec, "ann"), key);
+  }
+  // So many jobs without a key push the first out of those that are kept.
+  void FillUp(uint64_t first) {
+    for (uint64_t id = first; id < first + ClusterState::kFinishedJobsKept; ++id) {
+      Submit(id, "");
+      Finish(id);
+    }
+  }
+
+  const JobSpecPtr spec = std::make_shared<const JobSpec>();
+  Time now = FromMicros(1'000'000'000);
+  ClusterState state;
+};
+
+TEST_F(Keys, OfAForgottenJobLapseADayAfterItsEnd) {
+  Submit(1, "once");
+  Finish(1);
+  FillUp(2);
+  ASSERT_EQ(state.FindJob(JobId(1)), nullptr);
+  EXPECT_EQ(Find("once"), JobId(1));
+  now += ClusterState::kKeyLife - Duration(1);
+  Submit(50'000, "");
+  EXPECT_EQ(Find("once"), JobId(1));
+  now += Duration(1);
+  Submit(50'001, "");
+  EXPECT_FALSE(Find("once").valid());
+}
+
+TEST_F(Keys, ThatAreUsedAgainAreTheLaterJobs) {
+  Submit(1, "once");
+  Finish(1);
+  FillUp(2);
+  now += ClusterState::kKeyLife - Duration(1);
+  Submit(50'000,
+         "once");  // Whoever asked would have been told of job 1; the journal may hold both.
+  now += Duration(1);
+  Submit(50'001, "");
+  EXPECT_EQ(Find("once"), JobId(50'000));
+}
+
+TEST_F(Keys, OfAJobThatIsKeptDoNotLapse) {
+  Submit(1, "once");
+  now += ClusterState::kKeyLife * 2;
+  Finish(1);
+  Submit(2, "");
+  EXPECT_EQ(Find("once"), JobId(1));
+  EXPECT_FALSE(Find("twice").valid());
+}
+
+}  // namespace
+}  // namespace allot::scheduler
