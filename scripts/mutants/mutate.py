@@ -28,7 +28,7 @@ SEEDS = 500
 # What tells on each part, cheap before dear: a program, or some of its tests; allot-sim runs SEEDS seeds.
 SEEDS_SAY = 'test_simulator=*SaidBefore*'
 PARTS = {
-    'scheduler/core': ['scheduler_core_test', 'test_scheduler_shell=Fingerprint.*', SEEDS_SAY, 'allot-sim'],
+    'scheduler/core': ['scheduler_core_test', 'test_scheduler_shell=Fingerprint.*:Invariants.*', SEEDS_SAY, 'allot-sim'],
     'scheduler/router': ['router_test', SEEDS_SAY, 'allot-sim'],
     'agent/core': ['test_agent_core', SEEDS_SAY, 'allot-sim'],
     'policies': ['policies_test', 'router_test', 'scheduler_core_test', SEEDS_SAY, 'allot-sim'],
