@@ -101,5 +101,21 @@ TEST_F(FairQueue, KeepsItsOrderWhenThePolicyChanges) {
   EXPECT_EQ(Next(), a.id);
 }
 
+// What has left a line is cut off now and then, which the rest must not notice.
+TEST_F(FairQueue, GoesThroughALineOfManyJobsInOrder) {
+  std::vector<JobState> jobs;
+  for (int i = 0; i < 5'000; ++i) queue_.Add(jobs.emplace_back(Job("t")));
+  for (size_t i = 0; i + 1 < jobs.size(); ++i) {
+    ASSERT_EQ(Next(), jobs[i].id);
+    ASSERT_EQ(queue_.JobsAhead(jobs.back()), jobs.size() - 1 - i);
+    queue_.Remove(jobs[i]);
+    ASSERT_EQ(queue_.size(), jobs.size() - 1 - i);
+  }
+  EXPECT_EQ(Next(), jobs.back().id);
+  EXPECT_EQ(queue_.JobsAhead(jobs.back()), 0u);
+  queue_.Remove(jobs.back());
+  EXPECT_FALSE(queue_.AnyReady());
+}
+
 }  // namespace
 }  // namespace allot::scheduler
