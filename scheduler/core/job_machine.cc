@@ -58,7 +58,7 @@ bool AllOver(const JobState& job) {
 
 int32_t CodeOf(const JobState& job) {
   const auto code = [](const TaskState& task) {
-    if (!task.exit || task.exit->succeeded()) return 0;
+    if (!task.exit) return 0;
     return task.exit->signal != 0 ? 128 + task.exit->signal : task.exit->code;
   };
   if (job.failed_rank && *job.failed_rank < job.tasks.size())

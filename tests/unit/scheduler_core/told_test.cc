@@ -229,5 +229,62 @@ TEST(Told, OfGatewaysOnceALease) {
   EXPECT_EQ(times, 1);
 }
 
+// What only the core knows, until it dies.
+TEST(Told, OfWhatAgentsSaidLast) {
+  World world;
+  world.Register({"n1", {{2, "h200"}}});
+  JobSpec spec;
+  spec.command = {"train"};
+  world.Submit(spec);
+  world.Step(DeploymentApplied{1, std::make_shared<const DeploymentSpec>(Chat())});
+  const Core& core = world.core();
+  EXPECT_EQ(core.SoftState(NodeId(2)), nullptr);
+  EXPECT_EQ(core.SoftState(NodeId()), nullptr);
+  ASSERT_NE(core.SoftState(NodeId(1)), nullptr);
+  EXPECT_EQ(core.SoftState(NodeId(1))->last_heard, world.now());
+  EXPECT_TRUE(core.SoftState(NodeId(1))->telemetry.empty());
+  EXPECT_EQ(core.ProgressOf({JobId(1), 0}), nullptr);
+  EXPECT_EQ(core.StatusOf(ReplicaId(1)), nullptr);
+
+  world.PassTime(std::chrono::seconds(1));
+  TaskStatus task = Running(KeyOf(world.state(), JobId(1), 0));
+  task.progress = TaskProgress{3, 9, 0.5};
+  world.Step(AgentSaid{"n1", Heartbeat{world.EpochOf("n1"), {DeviceTelemetry{}}, {task}}});
+  EXPECT_EQ(core.SoftState(NodeId(1))->last_heard, world.now());
+  EXPECT_EQ(core.SoftState(NodeId(1))->telemetry.size(), 1u);
+  ASSERT_NE(core.ProgressOf({JobId(1), 0}), nullptr);
+  EXPECT_EQ(*core.ProgressOf({JobId(1), 0}), (TaskProgress{3, 9, 0.5}));
+  EXPECT_EQ(core.ProgressOf({JobId(1), 1}), nullptr);
+  world.Beat("n1");  // Nothing new of devices is no news.
+  EXPECT_EQ(core.SoftState(NodeId(1))->telemetry.size(), 1u);
+
+  // A replica's phase: as it was said, unless it is to end.
+  const auto phase = [&] { return core.PhaseOf(world.state().replicas().at(ReplicaId(1))); };
+  EXPECT_EQ(phase(), ReplicaPhase::kStarting);
+  world.Report("n1", ReplicaStatus{ReplicaId(1), ReplicaPhase::kReady, 2, 1, "m"});
+  EXPECT_EQ(phase(), ReplicaPhase::kReady);
+  ASSERT_NE(core.StatusOf(ReplicaId(1)), nullptr);
+  EXPECT_EQ(core.StatusOf(ReplicaId(1))->restarts, 2u);
+  world.Step(DeploymentDeleteRequested{1, "chat"});
+  EXPECT_EQ(phase(), ReplicaPhase::kStopping);
+  world.Report("n1", ReplicaStatus{ReplicaId(1), ReplicaPhase::kDraining, 2, 1, ""});
+  EXPECT_EQ(phase(), ReplicaPhase::kDraining);
+  world.Report("n1", ReplicaStatus{ReplicaId(1), ReplicaPhase::kUnhealthy, 2, 1, ""});
+  EXPECT_EQ(phase(), ReplicaPhase::kStopping);
+  world.Report("n1", ReplicaStatus{ReplicaId(1), ReplicaPhase::kGone, 2, 1, ""});
+  EXPECT_EQ(core.StatusOf(ReplicaId(1)), nullptr);
+  world.Report("n1", Exited(KeyOf(world.state(), JobId(1), 0)));
+  EXPECT_EQ(core.ProgressOf({JobId(1), 0}), nullptr);
+}
+
+TEST(Told, OfAReplicaThatIsToEndBeforeItWasHeard) {
+  World world;
+  world.Register({"n1", {{2, "h200"}}});
+  world.Step(DeploymentApplied{1, std::make_shared<const DeploymentSpec>(Chat())});
+  world.Step(DeploymentDeleteRequested{1, "chat"});
+  EXPECT_EQ(world.core().PhaseOf(world.state().replicas().at(ReplicaId(1))),
+            ReplicaPhase::kStopping);
+}
+
 }  // namespace
 }  // namespace allot::scheduler
