@@ -235,5 +235,37 @@ TEST(PowerHolder, KeepsItsPowerOverARestart) {
   EXPECT_EQ(world.job(wide).phase, JobPhase::kRunning);
 }
 
+// The least that can be asked for is no nothing: it waits where it is not there.
+TEST(LeastOfAll, IsTakenAndWaitedFor) {
+  for (const bool memory : {true, false}) {
+    World world;
+    NodeShape shape{"n1"};
+    shape.memory = memory ? 1 : kGiB;
+    shape.cpus = memory ? 1'000 : 1;
+    world.Register(shape);
+    JobSpec spec = Spec();
+    spec.resources.cpus = memory ? 0 : 1;
+    spec.resources.memory = memory ? 1 : 0;
+    world.Submit(spec);
+    EXPECT_EQ(world.job(JobId(1)).phase, JobPhase::kRunning);
+    world.Submit(spec);
+    EXPECT_EQ(world.job(JobId(2)).phase, JobPhase::kPending);
+    const auto why = world.core().ExplainJob(world.now(), JobId(2));
+    ASSERT_TRUE(why.ok());
+    ASSERT_EQ(why->reasons.size(), 1u);
+    EXPECT_EQ(why->reasons[0].reason,
+              memory ? WaitReason::kTooLittleMemory : WaitReason::kTooFewCpus);
+    spec.tasks = 2;
+    EXPECT_EQ(AnswerOf(world.Submit(spec)), absl::StatusCode::kOk);
+    (memory ? spec.resources.memory : spec.resources.cpus) = 2;
+    EXPECT_EQ(AnswerOf(world.Submit(spec)), absl::StatusCode::kFailedPrecondition);
+    // Nothing at all runs beside it.
+    spec.tasks = 1;
+    spec.resources = {0, 0};
+    world.Submit(spec);
+    EXPECT_EQ(world.job(world.last_job()).phase, JobPhase::kRunning);
+  }
+}
+
 }  // namespace
 }  // namespace allot::scheduler

@@ -6,6 +6,7 @@
 
 #include "common/base/rng.h"
 #include "gtest/gtest.h"
+#include "scheduler/core/quarantine.h"
 #include "tests/unit/scheduler_core/world.h"
 
 namespace allot::scheduler {
@@ -189,6 +190,56 @@ TEST(Quarantine, ProbationComesAfterARestartToo) {
   ASSERT_TRUE(next.has_value());
   world.Advance(std::chrono::minutes(10));
   EXPECT_TRUE(world.state().FindNode("n1")->quarantines.at("h200-0").probation);
+}
+
+// What outlives the doubt is cleared in that moment, whatever else is due later.
+TEST(Quarantine, OfWhatOutlivesItEndsInTime) {
+  Policy policy = TestPolicy();
+  policy.quarantine.probation_after = std::chrono::minutes(2);
+  World world({}, policy);
+  world.Register({"n1", {{1, "h200"}}});
+  world.Register({"n2", {{1, "h200"}}});
+  world.Register({"n3", {{1, "a100"}}});
+  const auto submit = [&](const std::string& model) {
+    JobSpec spec;
+    spec.command = {"work"};
+    spec.devices.emplace_back().model = model;
+    world.Submit(spec);
+    return KeyOf(world.state(), world.last_job(), 0);
+  };
+  const auto pass = [&](int seconds) {
+    Effects all;
+    for (int i = 0; i < seconds; ++i) {
+      Effects out = world.Advance(std::chrono::seconds(1));
+      for (const char* node : {"n1", "n2", "n3"}) world.Beat(node);
+      std::move(out.records.begin(), out.records.end(), std::back_inserter(all.records));
+    }
+    return all;
+  };
+  world.Report("n3", Exited(submit("*a100*")));
+  const auto convict = [&](const std::string& drained, const std::string& node) {
+    world.Step(NodeDrainRequested{0, drained, true});
+    for (int i = 0; i < 3; ++i) world.Report(node, Exited(submit("*h200*"), 1));
+    ASSERT_TRUE(world.state().FindNode(node)->Quarantined("h200-0"));
+    world.Step(NodeDrainRequested{0, drained, false});
+  };
+  convict("n2", "n1");
+  pass(119);
+  convict("n1", "n2");  // Until long after the other's trial.
+  pass(1);
+  world.Advance(std::chrono::milliseconds(300));
+  const TaskKey trial = submit("*h200*");
+  ASSERT_EQ(world.job(trial.task.job).tasks[0].placement.node, NodeId(1));
+  world.Report("n1", Running(trial));
+  const Time began = world.now();
+  const Effects effects = pass(80);
+  const auto cleared =
+      std::find_if(effects.records.begin(), effects.records.end(),
+                   [](const Record& r) { return std::holds_alternative<DeviceCleared>(r); });
+  ASSERT_NE(cleared, effects.records.end());
+  EXPECT_EQ(std::get<DeviceCleared>(*cleared).node, NodeId(1));
+  EXPECT_EQ(std::get<DeviceCleared>(*cleared).at,
+            began + policy.quarantine.within + QuarantineMachine::kToldWithin);
 }
 
 }  // namespace
