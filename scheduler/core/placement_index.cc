@@ -292,7 +292,7 @@ Bytes PlacementIndex::MemoryOf(const Row& row, const Resources& each, ClassId c,
                                uint32_t count) const {
   if (!each.memory_share) return each.memory;
   const auto part_of = [](Bytes memory, int64_t part, int64_t whole) {
-    if (whole <= 0 || memory <= 0) return Bytes{0};
+    if (whole <= 0) return Bytes{0};
     return static_cast<Bytes>(static_cast<__int128>(memory) * std::min(part, whole) / whole);
   };
   const Bytes with_devices = row.weight > 0 ? row.memory_total / 4 * 3 : 0;
