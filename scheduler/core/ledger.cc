@@ -276,7 +276,6 @@ void Ledger::Observe(const DeploymentStopping& r, JobPhase) {
 
 void Ledger::Observe(const DeploymentRemoved& r, JobPhase) {
   deployments_rolling.erase(r.name);
-  routes_dirty.insert(r.name);
 }
 
 void Ledger::Observe(const ReplicaPlaced& r, JobPhase) {
