@@ -214,7 +214,6 @@ void QuarantineMachine::Unanswered(const JobState& job, uint32_t rank, Effects& 
 }
 
 void QuarantineMachine::Unwatch(const JobState& job, uint32_t rank) {
-  if (survive_.empty()) return;
   survive_.erase({SurvivesAt(job.tasks[rank]), TaskKey{TaskId{job.id, rank}, job.attempt}});
 }
 
