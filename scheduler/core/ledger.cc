@@ -274,9 +274,7 @@ void Ledger::Observe(const DeploymentStopping& r, JobPhase) {
   routes_dirty.insert(r.name);
 }
 
-void Ledger::Observe(const DeploymentRemoved& r, JobPhase) {
-  deployments_rolling.erase(r.name);
-}
+void Ledger::Observe(const DeploymentRemoved& r, JobPhase) { deployments_rolling.erase(r.name); }
 
 void Ledger::Observe(const ReplicaPlaced& r, JobPhase) {
   RefreshNode(r.placement.node);

@@ -267,5 +267,21 @@ TEST(LeastOfAll, IsTakenAndWaitedFor) {
   }
 }
 
+// To the byte: of a node without accelerators all goes with its processors, else a quarter.
+TEST(MemoryShare, OfAllProcessorsIsAllThatGoesWithThem) {
+  for (const uint32_t accelerators : {0, 1}) {
+    World world;
+    NodeShape shape{"n1"};
+    if (accelerators > 0) shape.devices = {{accelerators, "h200"}};
+    world.Register(shape);
+    JobSpec spec = Spec();
+    spec.resources = {shape.cpus, 0, true};
+    world.Submit(spec);
+    ASSERT_EQ(world.job(JobId(1)).phase, JobPhase::kRunning);
+    EXPECT_EQ(world.job(JobId(1)).tasks[0].placement.memory,
+              accelerators > 0 ? shape.memory / 4 : shape.memory);
+  }
+}
+
 }  // namespace
 }  // namespace allot::scheduler
