@@ -1,6 +1,7 @@
 #include "agent/core/replica_machine.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "fmt/format.h"
 
@@ -197,7 +198,7 @@ std::vector<ReplicaStatus> ReplicaMachine::TakeReport(Time now, Duration every) 
   while (const auto id = told_.PopDue(now)) Changed(replicas_.at(*id));
   for (const ReplicaId id : changed_) {
     const auto it = replicas_.find(id);
-    if (it == replicas_.end() || !it->second.in_report) continue;
+    if (it == replicas_.end()) continue;
     Replica& replica = it->second;
     replica.in_report = false;
     report.push_back(StatusOf(replica));
@@ -230,18 +231,13 @@ std::vector<ReplicaStatus> ReplicaMachine::Statuses() const {
 }
 
 void ReplicaMachine::Spawn(Replica& replica, Effects& out) {
-  replica.life = Life::kSpawning;
-  replica.failures = 0;
-  replica.pid = 0;
-  replica.port = 0;
-  due_.Clear(replica.id);  // A spawn always answers.
+  replica.life = Life::kSpawning;  // Nothing is due: a spawn always answers.
   out.commands.emplace_back(SpawnReplica{replica.id, replica.start, replica.launch});
 }
 
 // The process is there; watch its health.
 void ReplicaMachine::Live(Time now, Replica& replica, Effects& out) {
   replica.life = Life::kStarting;
-  replica.kill_sent = false;
   replica.probing = false;
   replica.flowed.reset();
   replica.probe_at = now;
@@ -293,7 +289,6 @@ void ReplicaMachine::Ended(Time now, Replica& replica, const std::string& why, E
   if (replica.stop) return Gone(replica.id, out);
   replica.life = Life::kWaiting;
   replica.pid = 0;
-  replica.port = 0;
   replica.message = why;
   replica.deadline = now + replica.backoff;
   replica.backoff = std::min(replica.backoff * 2, options_.restart_backoff_max);
@@ -402,9 +397,7 @@ void ReplicaMachine::Plan(const Replica& replica) {
 }
 
 void ReplicaMachine::Changed(Replica& replica) {
-  if (replica.in_report) return;
-  replica.in_report = true;
-  changed_.push_back(replica.id);
+  if (!std::exchange(replica.in_report, true)) changed_.push_back(replica.id);
 }
 
 ReplicaMachine::Replica* ReplicaMachine::Find(ReplicaId id, uint32_t start) {

@@ -90,7 +90,8 @@ void TaskMachine::Stop(Time now, const StopTask& command, Effects& out) {
   if (!task.stop_sent) {
     AskToEnd(now, task, out);
   } else if (shorter && !task.kill_sent) {
-    kills_.Set(command.key, now + command.grace);
+    task.kill_at = std::min(task.kill_at, now + command.grace);
+    kills_.Set(command.key, task.kill_at);
   }
 }
 
@@ -143,9 +144,7 @@ void TaskMachine::Progressed(const TaskProgressed& event) {
 
 void TaskMachine::Tick(Time now, Effects& out) {
   while (const auto key = kills_.PopDue(now)) {
-    const auto it = tasks_.find(*key);
-    if (it == tasks_.end() || it->second.status.phase == TaskPhase::kExited) continue;
-    it->second.kill_sent = true;
+    tasks_.at(*key).kill_sent = true;  // It runs: its end takes it off the agenda.
     out.commands.emplace_back(SignalTask{*key, kSigKill});
     kills_.Set(*key, now + kKillAgainAfter);
   }
@@ -163,14 +162,15 @@ std::vector<TaskStatus> TaskMachine::TakeReport(Time now) {
   if (changed_.empty()) return report;
   report.reserve(changed_.size());
   for (const TaskKey& key : changed_) {
-    const auto it = tasks_.find(key);
-    if (it == tasks_.end() || !it->second.in_report) continue;
-    it->second.in_report = false;
-    const bool asked = std::exchange(it->second.asked, false);
-    const bool assigned = it->second.status.phase == TaskPhase::kAssigned;
+    // Forgotten is only what was told: acknowledgements are obeyed while registered, and then all
+    // that has changed is told in the same step.
+    Task& task = tasks_.at(key);
+    task.in_report = false;
+    const bool asked = std::exchange(task.asked, false);
+    const bool assigned = task.status.phase == TaskPhase::kAssigned;
     if (assigned && !asked) continue;  // Found so; news will come.
-    report.push_back(it->second.status);
-    if (!assigned) Told(now, it->second);
+    report.push_back(task.status);
+    if (!assigned) Told(now, task);
   }
   changed_.clear();
   return report;
@@ -202,9 +202,7 @@ std::vector<TaskStatus> TaskMachine::Statuses() const {
 }
 
 void TaskMachine::Changed(Task& task) {
-  if (task.in_report) return;
-  task.in_report = true;
-  changed_.push_back(task.status.key);
+  if (!std::exchange(task.in_report, true)) changed_.push_back(task.status.key);
 }
 
 void TaskMachine::End(Task& task, TaskExit exit) {
@@ -221,7 +219,8 @@ void TaskMachine::End(Task& task, TaskExit exit) {
 void TaskMachine::AskToEnd(Time now, Task& task, Effects& out) {
   task.stop_sent = true;
   out.commands.emplace_back(SignalTask{task.status.key, kSigTerm});
-  kills_.Set(task.status.key, now + *task.stop_grace);
+  task.kill_at = now + *task.stop_grace;
+  kills_.Set(task.status.key, task.kill_at);
 }
 
 void TaskMachine::Told(Time now, Task& task) {

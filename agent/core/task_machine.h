@@ -55,6 +55,7 @@ class TaskMachine {
     bool has_folder = false;
     bool holds_devices = false;           // or waits for them
     std::unique_ptr<TaskLaunch> waiting;  // not spawned yet: its devices are in use
+    Time kill_at;                         // once stop_sent
     Time report_due;                      // its one valid entry of exits_told_
     Duration report_pause{};              // kRunning: doubles with every repeat
   };

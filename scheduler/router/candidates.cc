@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 namespace allot::router {
 namespace {
@@ -64,18 +65,13 @@ void Candidates::Predict() {
   const Objective& objective = deployment_->objective;
   const bool stream = request_ == nullptr || request_->stream;
   Duration best = kUnbounded, best_mean = kUnbounded;
-  bool unknown = false;
   for (const auto& group : deployment_->groups) {
     group->prediction = group->estimate.Predict(now_);
     group->far_outside = FarOutside(group->prediction, objective, stream);
-    if (group->prediction.samples == 0) {
-      unknown = true;
-      continue;
-    }
+    if (group->prediction.samples == 0) continue;
     best = std::min(best, group->prediction.end_to_end.At(0));
     best_mean = std::min(best_mean, group->prediction.mean.At(0));
   }
-  if (!unknown) return;
   if (best == kUnbounded)
     best = best_mean = objective.end_to_end.has_value() ? *objective.end_to_end / 2
                        : objective.ttft.has_value()     ? *objective.ttft / 2
@@ -219,9 +215,8 @@ void Candidates::Describe(int64_t chosen, std::vector<ConsideredReplica>* out) c
   for (const Slot& slot : slots) {
     if (&slot - slots.data() == chosen) continue;
     const Slot*& best = slot.group->best;
-    if (best == nullptr || (slot.has_room() && !best->has_room()) ||
-        (slot.has_room() == best->has_room() && slot.in_flight < best->in_flight))
-      best = &slot;
+    const auto rank = [](const Slot& s) { return std::pair(!s.has_room(), s.in_flight); };
+    if (best == nullptr || rank(slot) < rank(*best)) best = &slot;
   }
   for (const auto& group : deployment_->groups)
     if (group->best != nullptr && out->size() < ExplanationLog::kConsideredMax)
