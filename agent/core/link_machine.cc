@@ -84,7 +84,6 @@ void LinkMachine::Tick(Time now, Effects& out) {
     out.commands.emplace_back(Reconnect{});
     state_ = State::kDialling;
     silent_at_ = now + options_.scheduler_silence_max;
-    return;
   }
   if (now < silent_at_) return;
   out.notes.emplace_back(SchedulerSilent{});
@@ -98,7 +97,7 @@ bool LinkMachine::TakeRegistration(Time now) {
 }
 
 bool LinkMachine::TakeHeartbeat(Time now) {
-  if (!registered() || now < heartbeat_at_) return false;
+  if (now < heartbeat_at_) return false;
   heartbeat_at_ = now + heartbeat_every_;
   return true;
 }

@@ -37,9 +37,9 @@ void ReplicaMachine::Found(Time now, const FoundReplica& found, Effects& out) {
   replica.pid = found.pid;
   replica.port = found.port;
   devices_.Found({{}, found.id}, found.launch.device_ids);
-  if (found.running && found.pid == 0) {
-    replica.life = Life::kSpawning;  // Its supervisor lives and has yet to say what came of it.
-  } else if (found.running) {
+  // Its supervisor lives and has yet to say what came of it.
+  if (found.running && found.pid == 0) return;
+  if (found.running) {
     Live(now, replica, out);
   } else if (found.starts == 0) {
     Spawn(replica, out);
@@ -81,21 +81,21 @@ void ReplicaMachine::Stop(Time now, const StopReplica& command, Effects& out) {
     return;
   }
   Replica& replica = it->second;
-  const bool shorter = replica.stop && command.grace < replica.grace;
-  if (!replica.stop || shorter) replica.grace = command.grace;
-  if (replica.stop) {
-    if (replica.life == Life::kDraining && command.drain < replica.drain) {
-      replica.drain = command.drain;
+  if (replica.stop) {  // Repeated; what is shorter counts.
+    replica.grace = std::min(replica.grace, command.grace);
+    if (replica.life == Life::kDraining) {
+      replica.drain = std::min(replica.drain, command.drain);
       replica.deadline = std::min(replica.deadline, now + command.drain);
       Plan(replica);
     }
-    if (shorter && replica.life == Life::kEnding && !replica.kill_sent) {
-      replica.deadline = std::min(replica.deadline, now + replica.grace);
+    if (replica.life == Life::kEnding && !replica.kill_sent) {
+      replica.deadline = std::min(replica.deadline, now + command.grace);
       Plan(replica);
     }
     return;
   }
   replica.stop = true;
+  replica.grace = command.grace;
   replica.message = "asked to stop";
   Changed(replica);
   switch (replica.life) {
@@ -141,7 +141,7 @@ void ReplicaMachine::Exited(Time now, const ReplicaProcessExited& event, Effects
   Replica* replica = Find(event.id, event.start);
   if (replica == nullptr || replica->life == Life::kWaiting) return;
   // One we were ending for its health keeps that as its reason: it is the more useful one.
-  const bool ours = replica->life == Life::kEnding && !replica->message.empty();
+  const bool ours = replica->life == Life::kEnding;
   Ended(now, *replica, ours ? replica->message : WhyEnded(event.exit), out);
 }
 
@@ -149,7 +149,6 @@ void ReplicaMachine::Probed(Time now, const HealthProbed& event, Effects& out) {
   Replica* replica = Find(event.id, event.start);
   if (replica == nullptr || !Watched(*replica) || !replica->probing) return;
   replica->probing = false;
-  replica->probe_at = std::max(now, replica->probe_at);
   Plan(*replica);
   if (event.healthy) {
     replica->failures = 0;
@@ -159,7 +158,6 @@ void ReplicaMachine::Probed(Time now, const HealthProbed& event, Effects& out) {
     replica->message.clear();
     Serve(*replica, true, out);
     Changed(*replica);
-    Plan(*replica);
     return;
   }
   replica->failure = event.message;
@@ -173,7 +171,7 @@ void ReplicaMachine::Probed(Time now, const HealthProbed& event, Effects& out) {
     return;
   }
   if (replica->failures++ == 0) replica->failing_since = now;
-  if (replica->failures < std::max(replica->launch.health.failures_max, 1u)) return;
+  if (replica->failures < replica->launch.health.failures_max) return;
   replica->message = fmt::format("{} health checks in a row failed, the last: {}",
                                  replica->failures, event.message);
   Leave(now, *replica, out);
@@ -184,9 +182,10 @@ void ReplicaMachine::Traffic(Time now, const ReplicaTraffic& event) {
   if (it == replicas_.end()) return;
   Replica& replica = it->second;
   if (event.flowed) replica.flowed = now;
-  if (replica.in_flight > 0 && event.in_flight == 0) replica.idle_since = now;
+  if (replica.in_flight > 0) replica.idle_since = now;  // If it is idle now.
   replica.in_flight = event.in_flight;
-  if (replica.life == Life::kDraining || replica.life == Life::kAway) Plan(replica);
+  // One that is away is looked at when it was due before, and then waits on.
+  if (replica.life == Life::kDraining) Plan(replica);
 }
 
 void ReplicaMachine::Tick(Time now, Effects& out) {
@@ -202,7 +201,7 @@ std::vector<ReplicaStatus> ReplicaMachine::TakeReport(Time now, Duration every) 
     Replica& replica = it->second;
     replica.in_report = false;
     report.push_back(StatusOf(replica));
-    const bool stable = replica.life == Life::kReady && !replica.stop;
+    const bool stable = replica.life == Life::kReady;
     replica.report_pause = stable && replica.report_pause > Duration{}
                                ? std::min(replica.report_pause * 2, kStablePauseMax)
                                : every;
@@ -239,6 +238,7 @@ void ReplicaMachine::Spawn(Replica& replica, Effects& out) {
 void ReplicaMachine::Live(Time now, Replica& replica, Effects& out) {
   replica.life = Life::kStarting;
   replica.probing = false;
+  replica.failure.clear();
   replica.flowed.reset();
   replica.probe_at = now;
   replica.deadline = now + replica.launch.health.start_timeout;
@@ -261,7 +261,6 @@ void ReplicaMachine::Drain(Time now, Replica& replica, Duration drain) {
   replica.deadline = now + drain;
   replica.idle_since = now;
   replica.message = "asked to stop; finishes the requests it has";
-  Changed(replica);
   Plan(replica);
 }
 
@@ -319,7 +318,7 @@ void ReplicaMachine::LeaveReady(Time now, Replica& replica, Effects& out) {
   Serve(replica, false, out);
 }
 
-// Something of the replica is due.
+// What was planned is due; of one that is watched it may be its next check or its deadline.
 void ReplicaMachine::Advance(Time now, Replica& replica, Effects& out) {
   switch (replica.life) {
     case Life::kBlocked:
@@ -330,15 +329,14 @@ void ReplicaMachine::Advance(Time now, Replica& replica, Effects& out) {
         replica.message =
             fmt::format("not healthy {} after its start{}{}",
                         FormatDuration(replica.launch.health.start_timeout),
-                        replica.message.empty() ? "" : "; the last check: ", replica.message);
+                        replica.failure.empty() ? "" : "; the last check: ", replica.failure);
         if (!replica.remote) return AskToEnd(now, replica, out);
-        LeaveReady(now, replica, out);
         replica.life = Life::kAway;
         Changed(replica);
       }
       return Probe(now, replica, out);
     case Life::kAway:
-      if (const auto given_up = GivenUpAt(replica); given_up && now >= *given_up) {
+      if (now >= GivenUpAt(replica).value_or(kTimeMax)) {
         replica.message = fmt::format("no health check has passed for {}, the last: {}",
                                       FormatDuration(now - replica.failing_since), replica.failure);
         return AskToEnd(now, replica, out);
@@ -347,23 +345,17 @@ void ReplicaMachine::Advance(Time now, Replica& replica, Effects& out) {
     case Life::kReady:
       return Probe(now, replica, out);
     case Life::kDraining:
-      if (now < replica.deadline &&
-          (replica.in_flight > 0 || now < replica.idle_since + kIdleMoment))
-        return Plan(replica);
       replica.message = "asked to stop";
       if (replica.in_flight > 0)
         replica.message += fmt::format("; requests that had not finished after {}: {}",
                                        FormatDuration(replica.drain), replica.in_flight);
       return AskToEnd(now, replica, out);
     case Life::kEnding:
-      if (now >= replica.deadline) {
-        replica.kill_sent = true;
-        replica.deadline = now + kKillAgainAfter;
-        out.commands.emplace_back(SignalReplica{replica.id, replica.start, kSigKill});
-      }
+      replica.kill_sent = true;
+      replica.deadline = now + kKillAgainAfter;
+      out.commands.emplace_back(SignalReplica{replica.id, replica.start, kSigKill});
       return Plan(replica);
     case Life::kWaiting:
-      if (now < replica.deadline) return Plan(replica);
       ++replica.start;
       out.notes.emplace_back(ReplicaRestarted{replica.id, replica.start - 1});
       Changed(replica);

@@ -79,6 +79,16 @@ def copy_headers():
 mutated_texts = {}
 
 
+def copy_headers():
+    """As they are now: what was changed since the last run is read with them."""
+    listed = subprocess.run(['git', 'ls-files', '-co', '--exclude-standard', '*.h', '*.proto'], cwd=ROOT, capture_output=True,
+                            text=True, check=True)
+    for name in listed.stdout.split():
+        path = os.path.join(ROOT, name)
+        if os.path.isfile(path):
+            put(name, open(path, 'rb').read(), os.stat(path).st_mode)
+
+
 def put(name, data, mode=0o644):
     data = mutated_texts.get(name, data)
     path = os.path.join(TREE, name)
@@ -332,6 +342,7 @@ def main():
     mutated_texts.clear()
     if not os.path.exists(os.path.join(BUILD, 'build.ninja')):
         copy_tree()
+    copy_headers()
     environment = configure() if not os.path.exists(os.path.join(BUILD, 'build.ninja')) else \
         dict(os.environ, CCACHE_BASEDIR=TREE, CCACHE_NOHASHDIR='1', CCACHE_SLOPPINESS='pch_defines,time_macros')
     files = [(part, name) for part in parts for name in sources(part)]

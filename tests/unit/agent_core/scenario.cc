@@ -163,15 +163,14 @@ void Scenario::Advance(Duration span, bool heard) {
     const bool hear = heard && (!next || next_heard <= *next);
     if (hear) next = next_heard;
     if (!next || *next > end) break;
-    if (*next <= now_ && !hear) {
-      if (*next < now_) throw std::runtime_error("the core wants to wake in the past");
-    }
+    if (*next < now_ && !hear) throw std::runtime_error("the core wants to wake in the past");
     now_ = std::max(now_, *next);
     if (hear) {
       next_heard += std::chrono::seconds(1);
       Step(SchedulerHeard{});
     } else {
       Step(ClockTicked{});
+      if (core_->NextWakeup() == now_) throw std::runtime_error("what was due is still due");
     }
   }
   now_ = end;
@@ -194,6 +193,7 @@ void Scenario::RunLine(const std::string& text) {
     FoundTask found;
     found.key = found.status.key = ParseKey(word(1));
     found.status.pid = static_cast<int64_t>(line.Number("pid", 0));
+    found.launch.device_ids = ListOf(line, "devices");
     if (line.Has("running")) found.status.phase = TaskPhase::kRunning;
     if (line.Has("exited")) {
       found.status.phase = TaskPhase::kExited;
@@ -207,6 +207,7 @@ void Scenario::RunLine(const std::string& text) {
     found.running = line.Has("running");
     found.pid = static_cast<int64_t>(line.Number("pid", 0));
     found.port = static_cast<uint16_t>(line.Number("port", 0));
+    found.launch.device_ids = ListOf(line, "devices");
     start_.replicas.push_back(found);
   } else if (verb == "link") {
     word(1) == "up" ? Step(LinkUp{}) : Step(LinkDown{});
@@ -260,6 +261,7 @@ void Scenario::RunLine(const std::string& text) {
     StartReplica start{epoch, ParseReplica(word(1)), {}};
     start.launch.device_ids = ListOf(line, "devices");
     start.launch.health.start_timeout = DurationOf(line, "start_timeout", std::chrono::seconds(30));
+    start.launch.health.interval = DurationOf(line, "interval", start.launch.health.interval);
     start.launch.health.failures_max = static_cast<uint32_t>(line.Number("failures_max", 3));
     start.launch.health.restart_after = DurationOf(line, "restart_after", std::chrono::minutes(5));
     start.launch.grace = DurationOf(line, "grace", std::chrono::seconds(10));

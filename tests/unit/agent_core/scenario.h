@@ -2,20 +2,21 @@
 //
 // Input lines (first word, then arguments; key=value in any order):
 //   agent boot=1 devices=2 | restart boot=2       a new core; restart keeps nothing but what is
-//   found found-task KEY running|exited|assigned [pid=N] [code=N]      before agent/restart
-//   found-replica ID starts=N running|ended [pid=N] [port=N]
-//   unfit [text…]                                  why the node can start nothing; nothing: it can
-//   link up|down      heard      devices N [groups=gpu0+gpu1,…]      telemetry N      show heartbeats
+//   found found-task KEY running|exited|assigned [pid=N] [code=N] [devices=a,b]      before
+//   agent/restart found-replica ID starts=N running|ended [pid=N] [port=N] [devices=a,b] unfit
+//   [text…]                                  why the node can start nothing; nothing: it can link
+//   up|down      heard      devices N [groups=gpu0+gpu1,…]      telemetry N      show heartbeats
 //   welcome epoch=N [registration=N] [gateways=a,b] [heartbeat=1s]   registration: the last sent
 //   refuse REASON [epoch=N] [registration=N]
 //   start KEY [epoch=N] [noop] [devices=a,b]       stop KEY [epoch=N] grace=10s      ack KEY…
-//   start-replica ID [epoch=N] [devices=a,b] [start_timeout=…] [failures_max=N] [restart_after=…]
+//   start-replica ID [epoch=N] [devices=a,b] [start_timeout=…] [interval=…] [failures_max=N]
+//     [restart_after=…]
 //   stop-replica ID [epoch=N] grace=… [drain=…]
 //   spawned KEY pid=N | exited KEY code=N|signal=N | progressed KEY step=N total=N
 //   spawn-failed KEY text… (the node's fault) | command-refused KEY text… (the task's)
 //   replica-spawned ID.START pid=N port=N | replica-spawn-failed ID.START text…
-//   replica-exited ID.START code=N | probed ID.START healthy|text… | traffic ID in_flight=N [flowed]
-//   advance 5s [heard]    stops at each wakeup; heard: the scheduler answers once a second
+//   replica-exited ID.START code=N | probed ID.START healthy|text… | traffic ID in_flight=N
+//   [flowed] advance 5s [heard]    stops at each wakeup; heard: the scheduler answers once a second
 #pragma once
 
 #include <string>

@@ -198,6 +198,46 @@ TEST(GatewayTries, AReplicaThatFailsAtOnceGetsFewOfManyRequests) {
   EXPECT_THAT(h.Get("/allot/v1/deployments")->body, HasSubstr(R"("out_why":"failures")"));
 }
 
+// Clients in use take a pause of more than a minute for none; dates and nonsense are theirs to
+// read.
+TEST(GatewayTries, PausesOfSecondsAreCutToWhatClientsObey) {
+  for (const auto& [said, heard] : std::vector<std::pair<std::string, std::string>>{
+           {"0", "0"},
+           {"59", "59"},
+           {"60", "59"},
+           {"3600", "59"},
+           {"9223372036854775807", "59"},
+           {"9223372036854775808", "9223372036854775808"},
+           {"-1", "-1"},
+           {"120 s", "120 s"},
+           {"Fri, 31 Dec 2027 23:59:59 GMT", "Fri, 31 Dec 2027 23:59:59 GMT"}}) {
+    Harness h;
+    h.AddReplica(1, "n1");
+    h.SendRoutes();
+    FakeAgent& agent = h.AddAgent("n1");
+    agent.on_request = Says(429);
+    agent.extra = {{"retry-after", said}};
+    EXPECT_EQ(h.Done(h.Post("/v1/completions", kPrompt))->headers["retry-after"], heard) << said;
+  }
+}
+
+TEST(GatewayAnswers, AStatusThatIsNoneIs502) {
+  for (const auto& [said, heard] : std::vector<std::pair<int, int>>{{0, 502},
+                                                                    {99, 502},
+                                                                    {199, 502},
+                                                                    {200, 200},
+                                                                    {299, 299},
+                                                                    {404, 404},
+                                                                    {599, 599},
+                                                                    {600, 502}}) {
+    Harness h;
+    h.AddReplica(1, "n1");
+    h.SendRoutes();
+    h.AddAgent("n1").on_request = Says(said, kCompletion);
+    EXPECT_EQ(h.Done(h.Post("/v1/completions", kPrompt))->status, heard) << said;
+  }
+}
+
 // ---- answers that belong to nobody -----------------------------------------------------------
 
 TEST(GatewayAnswers, FromAnotherNodeThanTheOneAskedAreNotTaken) {
@@ -324,6 +364,26 @@ TEST(GatewayHeaders, PassBothWaysButThoseOfThisConnectionAndOurs) {
   EXPECT_EQ(answer->headers["openai-processing-ms"], "7");
   EXPECT_EQ(answer->headers["x-ratelimit-limit-requests"], "9");
   EXPECT_EQ(answer->headers["x-allot-node"], "n1");
+}
+
+// How an answer is framed and what x-allot-… says of it is the gateway's, whatever the model server
+// sends.
+TEST(GatewayHeaders, WhatTheGatewaySaysItselfIsNotTakenFromTheModelServer) {
+  Harness h;
+  h.AddReplica(1, "n1");
+  h.SendRoutes();
+  FakeAgent& agent = h.AddAgent("n1");
+  for (const char* name : {"content-length", "date", "server", "connection", "keep-alive",
+                           "transfer-encoding", "x-allot-node", "x-allot-anything"})
+    agent.extra.emplace_back(name, "forged-" + std::string(name));
+  agent.extra.emplace_back("x-other", "passed");
+  agent.on_request = Says(200, kCompletion);
+  http::RawClient raw(h.loop, h.gateway->http_address());
+  raw.Send(RawPost(kPrompt));
+  ASSERT_TRUE(raw.Await(kCompletion));
+  EXPECT_THAT(raw.received(), Not(HasSubstr("forged")));
+  EXPECT_THAT(raw.received(), HasSubstr("passed"));
+  EXPECT_EQ(raw.Count("application/json"), 1);
 }
 
 TEST(GatewayHeaders, DeadlinesAreAnyTimeFromNow) {

@@ -3,9 +3,14 @@
 #include "scheduler/shell/pipeline.h"
 
 #include <future>
+#include <sstream>
+#include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "scheduler/shell/compactor.h"
+#include "scheduler/shell/journal.h"
+#include "scheduler/shell/store.h"
 #include "tests/unit/scheduler_shell/support.h"
 
 namespace allot::scheduler {
@@ -25,9 +30,10 @@ class PipelineTest : public ::testing::Test {
     if (held_) LetGo();
   }
 
-  void Open() {
+  void Open(CoreOptions core = {}) {
     auto pipeline = Pipeline::Open(
-        loop_, {.state_dir = folder_.path(), .waiting_records_max = kWaitingMax}, metrics_);
+        loop_, {.state_dir = folder_.path(), .core = core, .waiting_records_max = kWaitingMax},
+        metrics_);
     ASSERT_TRUE(pipeline.ok()) << pipeline.status();
     pipeline_ = *std::move(pipeline);
     const Status begun = pipeline_->Begin(
@@ -86,6 +92,22 @@ class PipelineTest : public ::testing::Test {
     RunLoop();
     while (!*left && pipeline_->waiting_records() == 0) RunLoop();
     return !*left;
+  }
+
+  // Runs what the clock brings, until `there()`; false after a time no healthy machine needs.
+  bool Until(const std::function<bool()>& there) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+    loop_.restart();
+    while (!there())
+      if (loop_.run_one_until(end) == 0) return false;
+    return true;
+  }
+  // The value of a metric, with its labels as they are shown; 0 where there is none.
+  double Shown(const std::string& metric) const {
+    std::istringstream lines(metrics_.registry.Text());
+    for (std::string line; std::getline(lines, line);)
+      if (line.starts_with(metric + " ")) return std::stod(line.substr(metric.size() + 1));
+    return 0;
   }
 
   void Submit(ReplyToken token, const std::string& key = "") {
@@ -265,6 +287,113 @@ TEST_F(PipelineTest, AJobCancelledBeforeItRanIsFoundToo) {
   ASSERT_TRUE(found.ok()) << found.status();
   EXPECT_EQ(found->outcome, JobOutcome::kCancelled);
 }
+
+// The timer is set for the heartbeat, far away, when something sooner comes up.
+TEST_F(PipelineTest, WhatIsDueSoonerDoesNotWaitForWhatIsDueLater) {
+  pipeline_.reset();
+  Open({.heartbeat_every = std::chrono::hours(1),
+        .lease = std::chrono::hours(2),
+        .resend_after = std::chrono::milliseconds(1)});
+  Register();
+  Settle();
+  Submit(1);
+  Settle();
+  said_.clear();
+  EXPECT_TRUE(Until([this] { return !said_.empty(); })) << "the start was not sent again";
+  EXPECT_THAT(said_[0], ::testing::StartsWith("to n1"));
+  // And once more: the timer goes on by itself.
+  said_.clear();
+  EXPECT_TRUE(Until([this] { return !said_.empty(); }));
+}
+
+TEST_F(PipelineTest, EverythingThatIsDecidedIsCounted) {
+  Register();
+  Submit(1);
+  Submit(2);
+  Settle();
+  EXPECT_EQ(Shown("allotrope_jobs_submitted_total"), 2);
+  EXPECT_EQ(Shown("allotrope_placements_total"), 2);
+  const NodeState& node = *pipeline_->core().state().FindNode("n1");
+  ASSERT_EQ(node.tasks.size(), 2u);
+  TaskStatus status{.key = node.tasks[0], .phase = TaskPhase::kExited};
+  status.exit = TaskExit{.code = 3};
+  Say(TaskReport{node.epoch, {status}});
+  // The other one runs, and is not there any more when the node registers anew.
+  Say(TaskReport{node.epoch, {{.key = node.tasks.back(), .phase = TaskPhase::kRunning}}});
+  Say(RegisterNode{.registration = 2, .info = MakeNode("n1", 4)});
+  Settle();
+  EXPECT_EQ(Shown("allotrope_jobs_finished_total{outcome=\"failed\"}"), 1);
+  EXPECT_EQ(Shown("allotrope_jobs_requeued_total{reason=\"task_lost\"}"), 1);
+  pipeline_->Feed(DeviceServiceRequested{3, "n1", "emu0", false});
+  Settle();
+  EXPECT_EQ(Shown("allotrope_quarantines_total{cause=\"operator\"}"), 1);
+  EXPECT_EQ(Shown("allotrope_nodes_lost_total"), 0);
+}
+
+TEST_F(PipelineTest, ANodeThatIsSilentIsCountedAsLost) {
+  pipeline_.reset();
+  Open({.heartbeat_every = std::chrono::milliseconds(1), .lease = std::chrono::milliseconds(20)});
+  Register();
+  pipeline_->Feed(AgentSaid{"n2", RegisterNode{.registration = 1, .info = MakeNode("n2", 4)}});
+  Settle();
+  // Leases stand still while nobody is heard, so the other one is.
+  EXPECT_TRUE(Until([this] {
+    const NodeState& other = *pipeline_->core().state().FindNode("n2");
+    pipeline_->Feed(AgentSaid{"n2", Heartbeat{.epoch = other.epoch}});
+    return Shown("allotrope_nodes_lost_total") > 0;
+  }));
+}
+
+// ---- what a start finds
+
+// The store holds what OneOfEachKind has up to its record number `last`, which is of `at`.
+class PipelineStart : public ::testing::Test {
+ protected:
+  void Fill(size_t last, std::optional<Time> at = std::nullopt) {
+    std::vector<Record> records = testing::OneOfEachKind();
+    records.resize(last + 1);
+    if (at) std::visit([&](auto& r) { r.at = *at; }, records.back());
+    auto journal = Journal::Open(folder_.path());
+    ASSERT_TRUE(journal.ok()) << journal.status();
+    JournalBatch batch{.records = std::move(records)};
+    ASSERT_TRUE((*journal)->Append({&batch}).ok());
+  }
+  void Fold() {
+    auto db = Database::Open(StorePath(folder_.path()));
+    ASSERT_TRUE(db.ok()) << db.status();
+    ASSERT_TRUE(CompactStore(**db, 1'000, {}, [] { return true; }).ok());
+  }
+  std::unique_ptr<Pipeline> Open() {
+    auto pipeline = Pipeline::Open(loop_, {.state_dir = folder_.path()}, metrics_);
+    EXPECT_TRUE(pipeline.ok()) << pipeline.status();
+    return *std::move(pipeline);
+  }
+
+  TempFolder folder_;
+  boost::asio::io_context loop_;
+  Metrics metrics_;
+};
+
+// Positions in OneOfEachKind.
+constexpr size_t kNodeRegistered = 2, kJobAccepted = 5, kJobPlaced = 6, kJobFinished = 12;
+constexpr Time kFarAhead = FromMicros(4'000'000'000'000'000);  // of the year 2096
+
+TEST_F(PipelineStart, NothingIsDecidedBeforeTheLastRecord) {
+  Fill(kJobAccepted, kFarAhead);
+  EXPECT_GE(Open()->Now(), kFarAhead);
+}
+
+class PipelineStartFolded : public PipelineStart, public ::testing::WithParamInterface<size_t> {};
+
+TEST_P(PipelineStartFolded, NorBeforeWhatASnapshotHolds) {
+  Fill(GetParam(), kFarAhead);
+  Fold();
+  EXPECT_GE(Open()->Now(), kFarAhead);
+}
+
+INSTANTIATE_TEST_SUITE_P(LastIs, PipelineStartFolded,
+                         ::testing::Values(kNodeRegistered, kJobAccepted, kJobPlaced,
+                                           kJobFinished));
 
 }  // namespace
 }  // namespace allot::scheduler

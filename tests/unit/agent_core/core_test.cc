@@ -1,0 +1,151 @@
+// What the core tells and a scenario's line does not show.
+#include "agent/core/core.h"
+
+#include "gtest/gtest.h"
+
+namespace allot::agent {
+namespace {
+
+constexpr ReplicaId kReplica(1);
+const TaskKey kTask{{JobId(1), 0}, Attempt(1)};
+
+class AgentCore : public ::testing::Test {
+ protected:
+  AgentCore() {
+    AgentStarted start;
+    start.boot = 1;
+    start.info.name = "n1";
+    Step(start);
+    Step(LinkUp{});
+    Welcome welcome;
+    welcome.registration = (1 << 20) + 1;
+    welcome.epoch = Epoch(1);
+    welcome.term = Term(1);
+    welcome.heartbeat_every = std::chrono::seconds(1);
+    Say(welcome);
+  }
+  void Step(const Event& event) {
+    out_.Clear();
+    core_.Step(now_, event, out_);
+  }
+  void Say(SchedulerMessage message) { Step(SchedulerSaid{std::move(message)}); }
+  void Advance(Duration time) {
+    now_ += time;
+    Step(ClockTicked{});
+  }
+  template <typename Wanted>
+  const Wanted* Find() const {
+    for (const Command& command : out_.commands)
+      if (const auto* found = std::get_if<Wanted>(&command)) return found;
+    return nullptr;
+  }
+  TaskStatus Task() const { return core_.Tasks().at(0); }
+  ReplicaStatus Replica() const { return core_.Replicas().at(0); }
+
+  Core core_{CoreOptions{}, 1};
+  Time now_ = FromMicros(1'000'000'000);
+  Effects out_;
+};
+
+TEST_F(AgentCore, IsRegisteredWithItsEpochFromTheWelcomeOn) {
+  EXPECT_TRUE(core_.registered());
+  EXPECT_EQ(core_.epoch(), Epoch(1));
+  Step(LinkDown{});
+  EXPECT_FALSE(core_.registered());
+}
+
+TEST_F(AgentCore, AReplicaHasAPidWhileThereIsAProcess) {
+  StartReplica start{Epoch(1), kReplica, {}};
+  start.launch.command = {"serve"};
+  Say(start);
+  ASSERT_NE(Find<SpawnReplica>(), nullptr);
+  EXPECT_EQ(Find<SpawnReplica>()->launch.command, start.launch.command);
+  EXPECT_EQ(Replica().pid, 0);
+  Step(ReplicaSpawned{kReplica, 1, 100, 8001});
+  EXPECT_EQ(Replica().pid, 100);
+  Step(ReplicaProcessExited{kReplica, 1, {}});
+  EXPECT_EQ(Replica().pid, 0);
+  Advance(std::chrono::seconds(1));
+  ASSERT_NE(Find<SpawnReplica>(), nullptr);
+  EXPECT_EQ(Find<SpawnReplica>()->launch.command, start.launch.command);
+  EXPECT_EQ(Replica().pid, 0);
+  Step(ReplicaSpawned{kReplica, 2, 101, 8002});
+  EXPECT_EQ(Replica().pid, 101);
+}
+
+TEST_F(AgentCore, ATaskIsSpawnedAsItWasLaunchedAlsoAfterAWait) {
+  StartTask start{Epoch(1), kTask, {}};
+  start.launch.command = {"train"};
+  start.launch.device_ids = {"gpu0"};
+  Say(start);
+  ASSERT_NE(Find<SpawnTask>(), nullptr);
+  EXPECT_EQ(Find<SpawnTask>()->launch.command, start.launch.command);
+  start.key.attempt = Attempt(2);
+  Say(start);
+  EXPECT_EQ(Find<SpawnTask>(), nullptr);
+  Step(TaskProcessExited{kTask, {}});
+  ASSERT_NE(Find<SpawnTask>(), nullptr);
+  EXPECT_EQ(Find<SpawnTask>()->key, start.key);
+  EXPECT_EQ(Find<SpawnTask>()->launch.command, start.launch.command);
+}
+
+TEST_F(AgentCore, ATaskSaysWhenItBeganAndEnded) {
+  Say(StartTask{Epoch(1), kTask, {}});
+  const Time began = now_ - std::chrono::milliseconds(5);
+  Step(TaskSpawned{kTask, 100, began});
+  EXPECT_EQ(Task().started, began);
+  EXPECT_EQ(Task().pid, 100);
+  TaskExit exit{.code = 3, .message = "no", .started = began, .finished = now_};
+  Step(TaskProcessExited{kTask, exit});
+  EXPECT_EQ(Task().exit->code, 3);
+  EXPECT_EQ(Task().exit->message, "no");
+  EXPECT_EQ(Task().exit->started, began);
+  EXPECT_EQ(Task().exit->finished, now_);
+}
+
+// None of these ran: it began when it ended.
+TEST_F(AgentCore, ATaskThatNeverRanBeganWhenItEnded) {
+  const auto check = [this](const char* what, int32_t code) {
+    SCOPED_TRACE(what);
+    ASSERT_TRUE(Task().exit.has_value());
+    EXPECT_EQ(Task().exit->code, code);
+    EXPECT_EQ(Task().exit->signal, 0);
+    EXPECT_EQ(Task().exit->started, now_);
+    EXPECT_EQ(Task().exit->finished, now_);
+    Say(AckTasks{Epoch(1), {Task().key}});
+    Advance(std::chrono::seconds(1));
+  };
+  TaskKey key = kTask;
+  StartTask start{Epoch(1), key, {}};
+  start.launch.runtime = TaskRuntime::kNoop;
+  Say(start);
+  EXPECT_EQ(Task().started, now_);
+  check("runs nothing", 0);
+  Say(start);
+  check("has run already", 127);
+  key.attempt = Attempt(2);
+  Say(StopTask{Epoch(1), key, {}});
+  check("was never heard of", 127);
+  key.attempt = Attempt(3);
+  Say(StartTask{Epoch(1), key, {}});
+  Step(TaskSpawnFailed{key, "no such file"});
+  check("cannot be started", 127);
+}
+
+TEST_F(AgentCore, OnlyWhatHasAFolderIsForgotten) {
+  Say(StopTask{Epoch(1), kTask, {}});
+  Say(AckTasks{Epoch(1), {kTask}});
+  EXPECT_EQ(Find<ForgetTask>(), nullptr);
+  EXPECT_TRUE(core_.Tasks().empty());
+}
+
+TEST_F(AgentCore, WhatRunsIsNotForgottenByAnAcknowledgement) {
+  Say(StartTask{Epoch(1), kTask, {}});
+  Step(TaskSpawned{kTask, 100, now_});
+  Say(AckTasks{Epoch(1), {kTask, {{JobId(9), 0}, Attempt(1)}}});
+  EXPECT_EQ(Find<ForgetTask>(), nullptr);
+  EXPECT_EQ(Task().phase, TaskPhase::kRunning);
+}
+
+}  // namespace
+}  // namespace allot::agent
