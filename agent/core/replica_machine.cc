@@ -381,11 +381,7 @@ void ReplicaMachine::Plan(const Replica& replica) {
     next = Earlier(next, replica.idle_since + kIdleMoment);
   if (replica.life == Life::kAway) next = GivenUpAt(replica);
   if (Watched(replica) && !replica.probing) next = Earlier(next, replica.probe_at);
-  if (next) {
-    due_.Set(replica.id, *next);
-  } else {
-    due_.Clear(replica.id);
-  }
+  if (next) due_.Set(replica.id, *next);  // Else what is planned already comes to nothing.
 }
 
 void ReplicaMachine::Changed(Replica& replica) {
@@ -394,7 +390,8 @@ void ReplicaMachine::Changed(Replica& replica) {
 
 ReplicaMachine::Replica* ReplicaMachine::Find(ReplicaId id, uint32_t start) {
   const auto it = replicas_.find(id);
-  return it != replicas_.end() && it->second.start == start ? &it->second : nullptr;
+  if (it == replicas_.end()) return nullptr;
+  return it->second.start == start ? &it->second : nullptr;
 }
 
 ReplicaStatus ReplicaMachine::StatusOf(const Replica& replica) const {
@@ -403,28 +400,27 @@ ReplicaStatus ReplicaMachine::StatusOf(const Replica& replica) const {
   status.restarts = replica.start - 1;
   status.pid = replica.pid;
   status.message = replica.message;
-  if (replica.stop) {
-    status.phase =
-        replica.life == Life::kDraining ? ReplicaPhase::kDraining : ReplicaPhase::kStopping;
-    return status;
-  }
+  status.phase = PhaseOf(replica);
+  return status;
+}
+
+ReplicaPhase ReplicaMachine::PhaseOf(const Replica& replica) {
+  if (replica.stop)
+    return replica.life == Life::kDraining ? ReplicaPhase::kDraining : ReplicaPhase::kStopping;
   switch (replica.life) {
     case Life::kBlocked:
     case Life::kSpawning:
     case Life::kStarting:
-      status.phase = ReplicaPhase::kStarting;
-      break;
+      return ReplicaPhase::kStarting;
     case Life::kReady:
-      status.phase = ReplicaPhase::kReady;
-      break;
+      return ReplicaPhase::kReady;
     case Life::kAway:
     case Life::kDraining:  // Only where it is to stop.
     case Life::kEnding:
     case Life::kWaiting:
-      status.phase = ReplicaPhase::kUnhealthy;
-      break;
+      return ReplicaPhase::kUnhealthy;
   }
-  return status;
+  return ReplicaPhase::kUnhealthy;
 }
 
 }  // namespace allot::agent

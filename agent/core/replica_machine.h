@@ -99,6 +99,7 @@ class ReplicaMachine {
   void Changed(Replica& replica);
   Replica* Find(ReplicaId id, uint32_t start);
   ReplicaStatus StatusOf(const Replica& replica) const;
+  static ReplicaPhase PhaseOf(const Replica& replica);
   static bool Watched(const Replica& replica) {
     return replica.life == Life::kStarting || replica.life == Life::kReady ||
            replica.life == Life::kAway;

@@ -23,10 +23,8 @@ void TaskMachine::Found(const FoundTask& found) {
   task.status = found.status;
   task.status.key = found.key;
   task.has_folder = true;
-  if (task.status.phase != TaskPhase::kExited && !found.launch.device_ids.empty()) {
-    task.holds_devices = true;
+  if (task.status.phase != TaskPhase::kExited)
     devices_.Found({found.key, {}}, found.launch.device_ids);
-  }
   if (task.status.phase != TaskPhase::kAssigned) Changed(task);  // Else news will come.
 }
 
@@ -36,7 +34,6 @@ void TaskMachine::Start(Time now, const StartTask& command, Effects& out) {
   if (!fresh) {
     // The scheduler asks because it has not heard. While the spawn is under way, or waits for
     // devices, all there is to tell is that the node has it.
-    task.asked = true;
     return Changed(task);
   }
   task.status.key = command.key;
@@ -51,7 +48,6 @@ void TaskMachine::Start(Time now, const StartTask& command, Effects& out) {
     End(task, TaskExit{0, 0, "", now, now});
     return;
   }
-  task.holds_devices = !command.launch.device_ids.empty();
   if (!devices_.Hold({command.key, {}}, command.launch.device_ids)) {
     task.waiting = std::make_unique<TaskLaunch>(command.launch);
     return;
@@ -74,22 +70,16 @@ void TaskMachine::Stop(Time now, const StopTask& command, Effects& out) {
     // Its StartTask was lost or is still on the way; once this is told it must not start.
     task.status.key = command.key;
     End(task, TaskExit{127, 0, "unknown task", now, now});
-    return;
   }
-  if (task.status.phase == TaskPhase::kExited) {
-    Changed(task);
-    return;
-  }
-  if (task.waiting != nullptr) {
-    End(task, TaskExit{127, 0, "stopped before it was started", now, now});
-    return;
-  }
-  const bool shorter = task.stop_grace && command.grace < *task.stop_grace;
-  if (!task.stop_grace || shorter) task.stop_grace = command.grace;
+  if (task.status.phase == TaskPhase::kExited) return Changed(task);
+  if (task.waiting != nullptr)
+    return End(task, TaskExit{127, 0, "stopped before it was started", now, now});
+  // Where it is repeated, what is shorter counts.
+  task.stop_grace = std::min(task.stop_grace.value_or(command.grace), command.grace);
   if (task.status.phase == TaskPhase::kAssigned) return;  // Signalled as soon as it is spawned.
   if (!task.stop_sent) {
     AskToEnd(now, task, out);
-  } else if (shorter && !task.kill_sent) {
+  } else if (!task.kill_sent) {
     task.kill_at = std::min(task.kill_at, now + command.grace);
     kills_.Set(command.key, task.kill_at);
   }
@@ -97,48 +87,46 @@ void TaskMachine::Stop(Time now, const StopTask& command, Effects& out) {
 
 void TaskMachine::Acknowledge(const AckTasks& command, Effects& out) {
   for (const TaskKey& key : command.keys) {
-    const auto it = tasks_.find(key);
+    const Task* task = Find(key);
     // What has not ended cannot be acknowledged; such a message is older than it looks.
-    if (it == tasks_.end() || it->second.status.phase != TaskPhase::kExited) continue;
-    if (it->second.has_folder) out.commands.emplace_back(ForgetTask{key});
-    tasks_.erase(it);
+    if (task == nullptr || task->status.phase != TaskPhase::kExited) continue;
+    if (task->has_folder) out.commands.emplace_back(ForgetTask{key});
+    tasks_.erase(key);
     forgotten_.Add(key);
   }
-  DropStaleRepeats();
 }
 
 void TaskMachine::Spawned(Time now, const TaskSpawned& event, Effects& out) {
-  const auto it = tasks_.find(event.key);
-  if (it == tasks_.end() || it->second.status.phase != TaskPhase::kAssigned) return;
-  Task& task = it->second;
-  task.status.phase = TaskPhase::kRunning;
-  task.status.pid = event.pid;
-  task.status.started = event.at;
-  Changed(task);
-  if (task.stop_grace) AskToEnd(now, task, out);
+  Task* task = Find(event.key);
+  if (task == nullptr || task->status.phase != TaskPhase::kAssigned) return;
+  task->status.phase = TaskPhase::kRunning;
+  task->status.pid = event.pid;
+  task->status.started = event.at;
+  Changed(*task);
+  if (task->stop_grace) AskToEnd(now, *task, out);
 }
 
 void TaskMachine::SpawnFailed(Time now, const TaskSpawnFailed& event) {
-  const auto it = tasks_.find(event.key);
-  if (it == tasks_.end() || it->second.status.phase != TaskPhase::kAssigned) return;
+  Task* task = Find(event.key);
+  if (task == nullptr || task->status.phase != TaskPhase::kAssigned) return;
   TaskExit exit{127, 0, event.message, now, now};
   exit.cause = event.cause;
-  End(it->second, std::move(exit));
+  End(*task, std::move(exit));
 }
 
 void TaskMachine::Exited(const TaskProcessExited& event) {
-  const auto it = tasks_.find(event.key);
-  if (it == tasks_.end() || it->second.status.phase == TaskPhase::kExited) return;
+  Task* task = Find(event.key);
+  if (task == nullptr || task->status.phase == TaskPhase::kExited) return;
   TaskExit exit = event.exit;
-  if (it->second.stop_sent && exit.cause == ExitCause::kTask) exit.cause = ExitCause::kStopped;
-  End(it->second, std::move(exit));
+  if (task->stop_sent && exit.cause == ExitCause::kTask) exit.cause = ExitCause::kStopped;
+  End(*task, std::move(exit));
 }
 
 void TaskMachine::Progressed(const TaskProgressed& event) {
-  const auto it = tasks_.find(event.key);
-  if (it == tasks_.end() || it->second.status.phase == TaskPhase::kExited) return;
-  if (it->second.status.progress == event.progress) return;
-  it->second.status.progress = event.progress;
+  Task* task = Find(event.key);
+  if (task == nullptr || task->status.phase == TaskPhase::kExited) return;
+  if (task->status.progress == event.progress) return;
+  task->status.progress = event.progress;
   progressed_.insert(event.key);
 }
 
@@ -155,8 +143,7 @@ std::vector<TaskStatus> TaskMachine::TakeReport(Time now) {
   while (!exits_told_.empty() && exits_told_.front().first <= now) {
     const auto [due, key] = exits_told_.front();
     exits_told_.pop_front();
-    const auto it = tasks_.find(key);
-    if (it != tasks_.end() && it->second.report_due == due) Changed(it->second);
+    if (Task* task = Find(key); task != nullptr && task->report_due == due) Changed(*task);
   }
   while (const auto key = running_told_.PopDue(now)) Changed(tasks_.at(*key));
   if (changed_.empty()) return report;
@@ -166,11 +153,8 @@ std::vector<TaskStatus> TaskMachine::TakeReport(Time now) {
     // that has changed is told in the same step.
     Task& task = tasks_.at(key);
     task.in_report = false;
-    const bool asked = std::exchange(task.asked, false);
-    const bool assigned = task.status.phase == TaskPhase::kAssigned;
-    if (assigned && !asked) continue;  // Found so; news will come.
     report.push_back(task.status);
-    if (!assigned) Told(now, task);
+    if (task.status.phase != TaskPhase::kAssigned) Told(now, task);
   }
   changed_.clear();
   return report;
@@ -179,9 +163,9 @@ std::vector<TaskStatus> TaskMachine::TakeReport(Time now) {
 std::vector<TaskStatus> TaskMachine::TakeProgress() {
   std::vector<TaskStatus> report;
   for (const TaskKey& key : progressed_) {
-    const auto it = tasks_.find(key);
-    if (it != tasks_.end() && it->second.status.phase == TaskPhase::kRunning)
-      report.push_back(it->second.status);
+    const Task* task = Find(key);
+    if (task != nullptr && task->status.phase == TaskPhase::kRunning)
+      report.push_back(task->status);
   }
   progressed_.clear();
   return report;
@@ -207,10 +191,9 @@ void TaskMachine::Changed(Task& task) {
 
 void TaskMachine::End(Task& task, TaskExit exit) {
   const TaskKey& key = task.status.key;
-  if (task.stop_sent) kills_.Clear(key);
-  if (task.report_pause > Duration{}) running_told_.Clear(key);
-  if (std::exchange(task.holds_devices, false)) devices_.Release({key, {}});
-  task.waiting.reset();
+  kills_.Clear(key);
+  running_told_.Clear(key);
+  devices_.Release({key, {}});
   task.status.phase = TaskPhase::kExited;
   task.status.exit = std::move(exit);
   Changed(task);
@@ -235,12 +218,9 @@ void TaskMachine::Told(Time now, Task& task) {
   running_told_.Set(task.status.key, now + task.report_pause);
 }
 
-void TaskMachine::DropStaleRepeats() {
-  while (!exits_told_.empty()) {
-    const auto it = tasks_.find(exits_told_.front().second);
-    if (it != tasks_.end() && it->second.report_due == exits_told_.front().first) return;
-    exits_told_.pop_front();
-  }
+TaskMachine::Task* TaskMachine::Find(const TaskKey& key) {
+  const auto it = tasks_.find(key);
+  return it == tasks_.end() ? nullptr : &it->second;
 }
 
 }  // namespace allot::agent

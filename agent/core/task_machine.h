@@ -51,9 +51,7 @@ class TaskMachine {
     std::optional<Duration> stop_grace;  // asked to stop; how long SIGTERM gets
     bool stop_sent = false, kill_sent = false;
     bool in_report = false;  // stands in changed_
-    bool asked = false;      // told to start again: an answer is waited for
     bool has_folder = false;
-    bool holds_devices = false;           // or waits for them
     std::unique_ptr<TaskLaunch> waiting;  // not spawned yet: its devices are in use
     Time kill_at;                         // once stop_sent
     Time report_due;                      // its one valid entry of exits_told_
@@ -64,7 +62,7 @@ class TaskMachine {
   void End(Task& task, TaskExit exit);
   void AskToEnd(Time now, Task& task, Effects& out);
   void Told(Time now, Task& task);
-  void DropStaleRepeats();
+  Task* Find(const TaskKey& key);
 
   const CoreOptions options_;
   DeviceGuard& devices_;

@@ -1,6 +1,9 @@
 // What the core tells and a scenario's line does not show.
 #include "agent/core/core.h"
 
+#include <set>
+
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
 namespace allot::agent {
@@ -145,6 +148,67 @@ TEST_F(AgentCore, WhatRunsIsNotForgottenByAnAcknowledgement) {
   Say(AckTasks{Epoch(1), {kTask, {{JobId(9), 0}, Attempt(1)}}});
   EXPECT_EQ(Find<ForgetTask>(), nullptr);
   EXPECT_EQ(Task().phase, TaskPhase::kRunning);
+}
+
+TEST_F(AgentCore, WhoseFaultItIsThatATaskIsNotThereIsNotItsStop) {
+  Say(StartTask{Epoch(1), kTask, {}});
+  Step(TaskSpawned{kTask, 100, now_});
+  Say(StopTask{Epoch(1), kTask, {}});
+  Step(TaskProcessExited{kTask, {.code = 127, .cause = ExitCause::kNotStarted}});
+  EXPECT_EQ(Task().exit->cause, ExitCause::kNotStarted);
+}
+
+// First comes AgentStarted, and until then there is nothing to do.
+TEST(AgentCoreStart, NothingIsDoneBefore) {
+  Core core(CoreOptions{}, 1);
+  Effects out;
+  for (const Event& event : {Event(ClockTicked{}), Event(LinkUp{}), Event(LinkDown{})})
+    core.Step(FromMicros(1'000'000'000), event, out);
+  EXPECT_TRUE(out.commands.empty());
+  EXPECT_TRUE(out.notes.empty());
+  EXPECT_EQ(core.NextWakeup(), std::nullopt);
+}
+
+TEST(AgentCoreStart, WhatIsFoundIsKnownByItsKeyAndItsLaunch) {
+  Core core(CoreOptions{}, 1);
+  AgentStarted start;
+  FoundTask task{.key = kTask};
+  task.status.phase = TaskPhase::kRunning;
+  start.tasks.push_back(task);
+  FoundReplica replica{.id = kReplica, .starts = 2, .running = true, .pid = 100, .port = 8001};
+  replica.launch.command = {"serve"};
+  start.replicas.push_back(replica);
+  replica = {.id = ReplicaId(2), .launch = replica.launch, .starts = 2, .why = "it was killed"};
+  start.replicas.push_back(replica);
+  const Time now = FromMicros(1'000'000'000);
+  Effects out;
+  core.Step(now, start, out);
+  EXPECT_EQ(core.Tasks().at(0).key, kTask);
+  EXPECT_EQ(core.Replicas().at(0).pid, 100);
+  EXPECT_EQ(core.Replicas().at(1).message, "it was killed");
+  out.Clear();
+  core.Step(now + std::chrono::seconds(1), ClockTicked{}, out);
+  const SpawnReplica* spawn = nullptr;
+  for (const Command& command : out.commands)
+    if (const auto* found = std::get_if<SpawnReplica>(&command)) spawn = found;
+  ASSERT_NE(spawn, nullptr);
+  EXPECT_EQ(spawn->start, 3u);
+  EXPECT_EQ(spawn->launch.command, replica.launch.command);
+}
+
+// From half of it to all of it, so that not all nodes come back in the same moment.
+TEST(AgentCoreStart, APauseIsAnythingFromHalfToAllOfIt) {
+  std::set<int64_t> pauses;
+  for (uint64_t seed = 1; seed <= 64; ++seed) {
+    const Duration most(4);
+    Core core(CoreOptions{.reconnect_backoff_min = most, .reconnect_backoff_max = most}, seed);
+    Effects out;
+    const Time now = FromMicros(1'000'000'000);
+    core.Step(now, AgentStarted{}, out);
+    core.Step(now, LinkDown{}, out);
+    pauses.insert((*core.NextWakeup() - now).count());
+  }
+  EXPECT_THAT(pauses, ::testing::ElementsAre(2, 3, 4));
 }
 
 }  // namespace
