@@ -58,12 +58,12 @@ Pace PaceOf(Duration took, uint32_t prompt_tokens, uint32_t output_tokens) {
 // ---- conduct ------------------------------------------------------------------------------
 
 Conduct::Share Conduct::share() const {
-  return {static_cast<uint32_t>(std::popcount(history_)), std::min(outcomes_, kWindow)};
+  return {static_cast<uint32_t>(std::popcount(history_)), outcomes_};
 }
 
 void Conduct::Note(bool failed) {
   history_ = history_ << 1 | (failed ? 1 : 0);
-  if (outcomes_ < kWindow) ++outcomes_;
+  outcomes_ = std::min(outcomes_ + 1, kWindow);
 }
 
 Conduct::Share Conduct::declines() const {
@@ -78,8 +78,7 @@ void Conduct::NoteAnswer(bool declined) {
 // Twice as often as the best of its peers: where all fail alike, the requests are to blame.
 bool Conduct::WorseThan(Share peer) const {
   const Share own = share();
-  return uint64_t{own.failures} * std::max(peer.outcomes, 1U) >
-         uint64_t{2} * peer.failures * std::max(own.outcomes, 1U);
+  return uint64_t{own.failures} * peer.outcomes > uint64_t{2} * peer.failures * own.outcomes;
 }
 
 void Conduct::PutOut(Time now, OutCause cause, Duration first, uint32_t doublings_max,
@@ -102,7 +101,6 @@ void Conduct::Succeeded(Time forwarded) {
   in_row_ = 0;
   if (cause_ == OutCause::kRefusals) strikes_ = 0;  // It had enough, and has not any more.
   cause_ = OutCause::kNone;
-  on_trial_ = false;
 }
 
 void Conduct::Failed(Time now, Time forwarded, bool trial, Share best_peer) {

@@ -74,7 +74,7 @@ class PaceLog {
 
 class Conduct {
  public:
-  // Share of failures among the last outcomes, as a fraction.
+  // Share of failures among the last outcomes, as a fraction. 0 of 1 where none is known.
   struct Share {
     uint32_t failures = 0, outcomes = 0;
   };

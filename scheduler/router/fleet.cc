@@ -201,13 +201,13 @@ const Replica* Fleet::FindReplica(ReplicaId id) const {
 
 Conduct::Share BestPeerOf(const Replica& replica) {
   Conduct::Share best{1, 1};
-  if (replica.deployment->available > 1) best = {0, 0};
+  if (replica.deployment->available > 1) best = {0, 1};
   bool found = false;
   for (const Slot& slot : replica.deployment->slots) {
     const Conduct& conduct = slot.replica->conduct;
     if (slot.replica == &replica || !slot.available() || conduct.troubled()) continue;
     const Conduct::Share share = conduct.share();
-    if (share.outcomes == 0) return {0, 0};
+    if (share.outcomes == 0) return {0, 1};
     if (!found || share.failures * best.outcomes < best.failures * share.outcomes) best = share;
     found = true;
   }
