@@ -15,7 +15,7 @@ bool DeviceGuard::Hold(const DeviceOwner& owner, const std::vector<std::string>&
 }
 
 void DeviceGuard::Found(const DeviceOwner& owner, const std::vector<std::string>& devices) {
-  if (devices.empty() || !held_.try_emplace(owner, devices).second) return;
+  held_[owner] = devices;
   for (const std::string& device : devices) ++used_[device];
 }
 
@@ -30,13 +30,10 @@ void DeviceGuard::Release(const DeviceOwner& owner) {
     if (--used->second == 0) used_.erase(used);
   }
   held_.erase(held);
-  released_ = true;
 }
 
 std::vector<DeviceOwner> DeviceGuard::TakeReady() {
   std::vector<DeviceOwner> ready;
-  if (!released_) return ready;
-  released_ = false;
   for (auto waiter = waiters_.begin(); waiter != waiters_.end();) {
     if (!Free(waiter->devices)) {
       ++waiter;

@@ -27,9 +27,9 @@ class DeviceGuard {
   bool Hold(const DeviceOwner& owner, const std::vector<std::string>& devices);
   // For a process that was found running: it has them, whatever else is believed.
   void Found(const DeviceOwner& owner, const std::vector<std::string>& devices);
-  // The owner's process has ended, or it waits no more. Idempotent.
+  // The owner's process has ended, or it waits no more; or it had nothing.
   void Release(const DeviceOwner& owner);
-  // Waiters that have their devices by now, in the order they came; cheap when there are none.
+  // Waiters that have their devices by now, in the order they came.
   std::vector<DeviceOwner> TakeReady();
 
  private:
@@ -42,7 +42,6 @@ class DeviceGuard {
   std::map<std::string, int> used_;  // owners of a device; above 1 only by Found
   std::map<DeviceOwner, std::vector<std::string>> held_;
   std::vector<Waiter> waiters_;  // few: only what follows a lost node
-  bool released_ = false;        // since the last TakeReady
 };
 
 }  // namespace allot::agent

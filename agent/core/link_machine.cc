@@ -31,42 +31,35 @@ void LinkMachine::Down(Time now) {
 
 void LinkMachine::Heard(Time now) { silent_at_ = now + options_.scheduler_silence_max; }
 
-bool LinkMachine::Welcomed(Time now, const Welcome& welcome, Effects& out) {
-  if (welcome.registration != registration_) return false;
+void LinkMachine::Welcomed(Time now, const Welcome& welcome, Effects& out) {
+  if (welcome.registration != registration_) return;
   // Said again: the registration was repeated, or the gateways have changed. Another epoch for
   // the same number means that ours is over, and our next message will be told so.
   const bool again = registered() && welcome.epoch == epoch_;
-  if (!again && state_ != State::kRegistering) return false;
+  if (!again && state_ != State::kRegistering) return;
   heartbeat_every_ = std::max(welcome.heartbeat_every, Duration(std::chrono::milliseconds(1)));
   if (gateways_ != welcome.gateways || gateway_keys_ != welcome.gateway_keys) {
     gateways_ = welcome.gateways;
     gateway_keys_ = welcome.gateway_keys;
     out.commands.emplace_back(SetGateways{welcome.gateways, welcome.gateway_keys});
   }
-  if (again) return false;
+  if (again) return;
   state_ = State::kRegistered;
   epoch_ = welcome.epoch;
   backoff_ = options_.reconnect_backoff_min;
   heartbeat_at_ = now + heartbeat_every_;
-  return true;
 }
 
 void LinkMachine::Refused(Time now, const Refuse& refuse, Effects& out) {
-  switch (refuse.reason) {
-    case RefuseReason::kStaleEpoch:
-      if (registered() && refuse.epoch == epoch_) BeginAnew(now);
-      return;
-    case RefuseReason::kStaleRegistration:
-    case RefuseReason::kNameTaken:
-    case RefuseReason::kBadInfo:
-      // An echo of a number that was welcomed meanwhile says nothing new.
-      if (state_ != State::kRegistering || refuse.registration != registration_) return;
-      out.notes.emplace_back(RegistrationRefused{refuse.reason, refuse.message});
-      ++registration_;
-      register_at_ = now + Jittered(refuse.reason == RefuseReason::kStaleRegistration
-                                        ? options_.reconnect_backoff_min
-                                        : options_.reconnect_backoff_max);
-      return;
+  if (refuse.reason == RefuseReason::kStaleEpoch) {
+    if (registered() && refuse.epoch == epoch_) BeginAnew(now);
+  } else if (state_ == State::kRegistering && refuse.registration == registration_) {
+    // Else an echo of a number that was welcomed meanwhile, which says nothing new.
+    out.notes.emplace_back(RegistrationRefused{refuse.reason, refuse.message});
+    ++registration_;
+    register_at_ = now + Jittered(refuse.reason == RefuseReason::kStaleRegistration
+                                      ? options_.reconnect_backoff_min
+                                      : options_.reconnect_backoff_max);
   }
 }
 

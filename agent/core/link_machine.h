@@ -24,8 +24,7 @@ class LinkMachine {
   void Up(Time now);
   void Down(Time now);
   void Heard(Time now);
-  // True if this made the node registered.
-  bool Welcomed(Time now, const Welcome& welcome, Effects& out);
+  void Welcomed(Time now, const Welcome& welcome, Effects& out);
   void Refused(Time now, const Refuse& refuse, Effects& out);
   void BeginAnew(Time now);  // what the node is has changed
 

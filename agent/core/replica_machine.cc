@@ -179,8 +179,10 @@ void ReplicaMachine::Probed(Time now, const HealthProbed& event, Effects& out) {
 
 void ReplicaMachine::Traffic(Time now, const ReplicaTraffic& event) {
   const auto it = replicas_.find(event.id);
-  if (it == replicas_.end()) return;
-  Replica& replica = it->second;
+  if (it != replicas_.end()) Traffic(now, it->second, event);
+}
+
+void ReplicaMachine::Traffic(Time now, Replica& replica, const ReplicaTraffic& event) {
   if (event.flowed) replica.flowed = now;
   if (replica.in_flight > 0) replica.idle_since = now;  // If it is idle now.
   replica.in_flight = event.in_flight;

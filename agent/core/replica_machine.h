@@ -82,6 +82,7 @@ class ReplicaMachine {
     std::string failure;  // what the last check that failed said
   };
 
+  void Traffic(Time now, Replica& replica, const ReplicaTraffic& event);
   void Spawn(Replica& replica, Effects& out);
   void Live(Time now, Replica& replica, Effects& out);
   void Leave(Time now, Replica& replica, Effects& out);

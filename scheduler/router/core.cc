@@ -208,7 +208,7 @@ void Core::Impl::FireTimers() {
     const Replica* replica = fleet_.FindReplica(id);
     if (replica != nullptr) Pump(*replica->deployment);
   }
-  while (const auto place = requests_.TakeDue(now_)) {
+  while (const auto place = requests_.Due(now_)) {  // Each ends, and its timer with it.
     Request& request = requests_.at(*place);
     Deployment& deployment = *request.deployment;
     if (request.deadline.has_value() && *request.deadline <= now_) {

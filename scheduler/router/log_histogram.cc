@@ -35,11 +35,6 @@ void LogHistogram::Scale(uint64_t numerator) {
   }
 }
 
-void LogHistogram::Clear() {
-  weights_.fill(0);
-  total_ = 0;
-}
-
 int64_t LogHistogram::Quantile(uint32_t per_ten_thousand) const {
   if (total_ == 0) return 0;
   const uint64_t below = (total_ * std::min(per_ten_thousand, 10'000u) + 9'999) / 10'000;
@@ -49,7 +44,7 @@ int64_t LogHistogram::Quantile(uint32_t per_ten_thousand) const {
   uint64_t seen = 0;
   for (uint32_t bucket = kBuckets; bucket-- > 0;) {
     const uint64_t weight = weights_[bucket];
-    if (weight == 0 || seen + weight <= above) {
+    if (seen + weight <= above) {
       seen += weight;
       continue;
     }

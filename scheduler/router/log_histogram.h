@@ -22,7 +22,6 @@ class LogHistogram {
   void Add(int64_t micros, uint64_t weight);
   // Every weight × numerator ÷ 1024, rounded down; numerator ≤ 1024.
   void Scale(uint64_t numerator);
-  void Clear();
 
   uint64_t total() const { return total_; }
   // Value below which `per_ten_thousand` of the weight lies, straight between bucket bounds.

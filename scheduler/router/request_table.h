@@ -51,8 +51,8 @@ class RequestTable {
 
   void SetTimer(uint32_t place, std::optional<Time> at);
   std::optional<Time> NextTimer() const;
-  // The earliest timer that is due, taken off; ties by request id.
-  std::optional<uint32_t> TakeDue(Time now);
+  // Whose timer is due first; ties by request id.
+  std::optional<uint32_t> Due(Time now) const;
 
  private:
   std::vector<Request> requests_;

@@ -158,6 +158,163 @@ TEST_F(AgentCore, WhoseFaultItIsThatATaskIsNotThereIsNotItsStop) {
   EXPECT_EQ(Task().exit->cause, ExitCause::kNotStarted);
 }
 
+TEST_F(AgentCore, WhatIsNewOfTheNodeIsRegisteredAnew) {
+  const auto registered = [this]() -> const NodeInfo* {
+    const auto* send = Find<SendToScheduler>();
+    const auto* message = send == nullptr ? nullptr : std::get_if<RegisterNode>(&send->message);
+    return message == nullptr ? nullptr : &message->info;
+  };
+  Step(AddressFound{"a", "a:1"});
+  ASSERT_NE(registered(), nullptr);
+  EXPECT_EQ(registered()->address, "a");
+  EXPECT_EQ(registered()->metrics_address, "a:1");
+  Step(AddressFound{"a", "a:1"});
+  EXPECT_EQ(registered(), nullptr);
+  Step(AddressFound{"a", "a:2"});
+  ASSERT_NE(registered(), nullptr);
+  EXPECT_EQ(registered()->metrics_address, "a:2");
+  Step(AddressFound{"b", "a:2"});
+  ASSERT_NE(registered(), nullptr);
+  EXPECT_EQ(registered()->address, "b");
+  Step(DevicesChanged{{Device{.id = "gpu0"}}, {}, {"gpu1 is gone"}});
+  ASSERT_NE(registered(), nullptr);
+  EXPECT_EQ(registered()->devices.size(), 1u);
+  EXPECT_EQ(registered()->warnings, std::vector<std::string>{"gpu1 is gone"});
+}
+
+// Whatever the scheduler says, it is there.
+TEST_F(AgentCore, ACommandIsASignOfLife) {
+  Advance(std::chrono::seconds(9));
+  Say(AckTasks{Epoch(9), {}});
+  Advance(std::chrono::seconds(9));
+  EXPECT_TRUE(core_.registered());
+  Advance(std::chrono::seconds(1));
+  EXPECT_FALSE(core_.registered());
+}
+
+TEST_F(AgentCore, NoCommandIsObeyedWhereTheLinkIsDown) {
+  Step(LinkDown{});
+  Say(StartTask{Epoch(1), kTask, {}});
+  EXPECT_EQ(out_.notes.size(), 1u);
+  EXPECT_TRUE(core_.Tasks().empty());
+}
+
+// The echo of a start lets nothing go that it had in its time.
+TEST_F(AgentCore, DevicesAreLetGoOnce) {
+  StartTask start{Epoch(1), kTask, {}};
+  start.launch.device_ids = {"gpu0"};
+  const StartTask first = start;
+  Say(first);
+  Step(TaskProcessExited{kTask, {}});
+  Say(AckTasks{Epoch(1), {kTask}});
+  start.key.attempt = Attempt(2);
+  Say(start);
+  EXPECT_NE(Find<SpawnTask>(), nullptr);
+  Say(first);
+  start.key.attempt = Attempt(3);
+  Say(start);
+  EXPECT_EQ(Find<SpawnTask>(), nullptr);
+}
+
+class AgentLink : public AgentCore {
+ protected:
+  // The number of the registration that was sent in the last step, from 1; 0 if none was.
+  uint64_t Sent() const {
+    for (const Command& command : out_.commands)
+      if (const auto* send = std::get_if<SendToScheduler>(&command))
+        if (const auto* message = std::get_if<RegisterNode>(&send->message))
+          return message->registration - (1 << 20);
+    return 0;
+  }
+  void Welcomed(uint64_t registration, Epoch epoch, const std::string& gateway,
+                Duration heartbeat = std::chrono::seconds(1)) {
+    Welcome welcome;
+    welcome.registration = (1 << 20) + registration;
+    welcome.epoch = epoch;
+    welcome.term = Term(1);
+    welcome.heartbeat_every = heartbeat;
+    welcome.gateways.push_back({gateway, ""});
+    Say(welcome);
+  }
+  void Refused(RefuseReason reason, uint64_t registration, Epoch epoch) {
+    Refuse refuse;
+    refuse.reason = reason;
+    refuse.registration = (1 << 20) + registration;
+    refuse.epoch = epoch;
+    Say(refuse);
+  }
+  void Reconnects() {
+    now_ = *core_.NextWakeup();
+    Step(ClockTicked{});
+    ASSERT_NE(Find<Reconnect>(), nullptr);
+  }
+};
+
+TEST_F(AgentLink, RegistersAtOnceWheneverItIsUp) {
+  Step(LinkDown{});
+  Reconnects();
+  Step(LinkUp{});
+  EXPECT_EQ(Sent(), 2u);
+  Step(LinkDown{});  // Before the answer, which was waited for until later than this.
+  Reconnects();
+  Step(LinkUp{});
+  EXPECT_EQ(Sent(), 3u);
+  Step(DevicesChanged{{Device{.id = "gpu0"}}, {}, {}});
+  EXPECT_EQ(Sent(), 4u);
+}
+
+TEST_F(AgentLink, SilenceCountsFromWhenItIsUp) {
+  Step(LinkDown{});
+  Reconnects();
+  Advance(std::chrono::seconds(9));
+  Step(LinkUp{});
+  Advance(std::chrono::milliseconds(9'999));
+  EXPECT_TRUE(out_.notes.empty());
+  Advance(std::chrono::milliseconds(1));
+  EXPECT_EQ(out_.notes.size(), 1u);
+}
+
+TEST_F(AgentLink, IsDownOnce) {
+  Step(LinkDown{});
+  const auto reconnects = core_.NextWakeup();
+  Step(LinkDown{});
+  EXPECT_EQ(core_.NextWakeup(), reconnects);
+}
+
+TEST_F(AgentLink, AWelcomeThatIsNotForNowChangesNothing) {
+  Welcomed(1, Epoch(2), "of another epoch");
+  EXPECT_EQ(core_.epoch(), Epoch(1));
+  EXPECT_EQ(Find<SetGateways>(), nullptr);
+  Welcomed(9, Epoch(1), "of another number");
+  EXPECT_EQ(Find<SetGateways>(), nullptr);
+  Welcomed(1, Epoch(1), "of this one");
+  EXPECT_NE(Find<SetGateways>(), nullptr);
+  Step(LinkDown{});
+  Welcomed(1, Epoch(1), "of one that is over");
+  EXPECT_EQ(Find<SetGateways>(), nullptr);
+  EXPECT_FALSE(core_.registered());
+}
+
+TEST_F(AgentLink, BeatsOnceAMillisecondAtMost) {
+  Welcomed(1, Epoch(1), "g", Duration{});
+  Advance(std::chrono::seconds(1));  // The heartbeat that was due.
+  EXPECT_EQ(core_.NextWakeup(), now_ + std::chrono::milliseconds(1));
+}
+
+TEST_F(AgentLink, ARefusalThatIsNotOfNowChangesNothing) {
+  Refused(RefuseReason::kNameTaken, 1, Epoch(1));
+  EXPECT_TRUE(out_.notes.empty());
+  EXPECT_TRUE(core_.registered());
+  Refused(RefuseReason::kStaleEpoch, 1, Epoch(1));
+  EXPECT_EQ(Sent(), 2u);
+  Refused(RefuseReason::kStaleEpoch, 1, Epoch(1));
+  EXPECT_EQ(Sent(), 0u);
+  Refused(RefuseReason::kNameTaken, 1, Epoch(1));
+  EXPECT_TRUE(out_.notes.empty());
+  Refused(RefuseReason::kNameTaken, 2, Epoch(1));
+  EXPECT_EQ(out_.notes.size(), 1u);
+}
+
 // First comes AgentStarted, and until then there is nothing to do.
 TEST(AgentCoreStart, NothingIsDoneBefore) {
   Core core(CoreOptions{}, 1);
