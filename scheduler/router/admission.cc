@@ -10,6 +10,7 @@ namespace {
 constexpr Duration kRetryAfterMin = std::chrono::seconds(1);
 // Clients in use take a minute or more for no answer at all and come back at once.
 constexpr Duration kRetryAfterMax = std::chrono::seconds(59);
+constexpr int64_t kMicrosPerKilosecond = 1'000'000'000;
 
 }  // namespace
 
@@ -61,7 +62,6 @@ void Core::Impl::ForwardTo(uint32_t place, const policies::ReplicaView& view, Ro
   request.forwarded = now_;
   request.first_byte.reset();
   request.predicted = view.predicted;
-  request.expected = view.expected;
   request.trial = replica.conduct.troubled() && !deployment.panic;
   if (request.trial) replica.conduct.BeginTrial();
   ++request.tries;
@@ -90,20 +90,16 @@ void Core::Impl::Enqueue(uint32_t place) {
   Request& request = requests_.at(place);
   Deployment& deployment = *request.deployment;
   deployment.queue.emplace(request.key, place);
-  request.queued = true;
-  Time until = request.arrived + deployment.queue_timeout;
   // One that comes back from a failed replica gets the whole wait once more.
-  if (request.tries > 0) until = now_ + deployment.queue_timeout;
+  Time until = now_ + deployment.queue_timeout;
   if (request.deadline.has_value()) until = std::min(until, *request.deadline);
   requests_.SetTimer(place, until);
   candidates_.Build(now_, deployment, &request);
-  Write(request, DecisionOutcome::kQueued, -1, std::nullopt);
+  Write(request, DecisionOutcome::kQueued, kNobody, std::nullopt);
 }
 
 void Core::Impl::LeaveQueue(Request& request) {
-  if (!request.queued) return;
-  request.deployment->queue.erase(request.key);
-  request.queued = false;
+  if (request.deployment != nullptr) request.deployment->queue.erase(request.key);
 }
 
 Duration Core::Impl::RetryAfter(Deployment& deployment) {
@@ -115,7 +111,7 @@ Duration Core::Impl::RetryAfter(Deployment& deployment) {
   const int64_t rate = candidates_.DrainPerKilosecond();
   if (rate <= 0) return kRetryAfterMax;
   const auto ahead = static_cast<int64_t>(deployment.queue.size()) + 1;
-  const Duration wait(ahead * 1'000'000'000 / rate);
+  const Duration wait(ahead * kMicrosPerKilosecond / rate);
   return std::clamp(wait, kRetryAfterMin, kRetryAfterMax);
 }
 
@@ -126,17 +122,11 @@ void Core::Impl::RejectQueue(Deployment& deployment) {
 }
 
 void Core::Impl::MakePolicy(const RouteTable& table) {
-  policies::RoutingParameters wanted{table.routing_algorithm, table.explore_ratio,
-                                     table.value_nanos_per_second};
-  if (policy_ != nullptr && wanted.algorithm == parameters_.algorithm &&
-      wanted.explore_ratio == parameters_.explore_ratio &&
-      wanted.value_nanos_per_second == parameters_.value_nanos_per_second)
-    return;
-  parameters_ = std::move(wanted);
-  auto made = policies::MakeRoutingPolicy(parameters_);
+  auto made = policies::MakeRoutingPolicy(
+      {table.routing_algorithm, table.explore_ratio, table.value_nanos_per_second});
   // A scheduler newer than this gateway may name an algorithm it does not have. Requests must
   // be answered all the same, and this one needs no knobs.
-  if (!made.ok()) made = policies::MakeRoutingPolicy({"least_outstanding", 0, 0});
+  if (!made.ok()) made = policies::MakeRoutingPolicy({.algorithm = "least_outstanding"});
   CHECK(made.ok());
   policy_ = *std::move(made);
 }

@@ -17,9 +17,9 @@ bool MissesTwice(Duration predicted, const std::optional<Duration>& promised) {
 
 bool FarOutside(const Prediction& p, const Objective& objective, bool stream) {
   if (p.samples == 0) return false;
-  if (MissesTwice(p.end_to_end.At(0), objective.end_to_end)) return true;
-  return stream && (MissesTwice(p.ttft.At(0), objective.ttft) ||
-                    MissesTwice(p.per_token.At(0), objective.per_token));
+  if (MissesTwice(p.end_to_end.Idle(), objective.end_to_end)) return true;
+  return stream && (MissesTwice(p.ttft.Idle(), objective.ttft) ||
+                    MissesTwice(p.per_token.Idle(), objective.per_token));
 }
 
 // Nano-dollars, rounded; one multiplication of doubles is the same on every machine.
@@ -69,8 +69,8 @@ void Candidates::Predict() {
     group->prediction = group->estimate.Predict(now_);
     group->far_outside = FarOutside(group->prediction, objective, stream);
     if (group->prediction.samples == 0) continue;
-    best = std::min(best, group->prediction.end_to_end.At(0));
-    best_mean = std::min(best_mean, group->prediction.mean.At(0));
+    best = std::min(best, group->prediction.end_to_end.Idle());
+    best_mean = std::min(best_mean, group->prediction.mean.Idle());
   }
   if (best == kUnbounded)
     best = best_mean = objective.end_to_end.has_value() ? *objective.end_to_end / 2
@@ -99,20 +99,17 @@ void Candidates::SetBudgets() {
 // Better a replica that is out than no answer: it may have come to itself, and if not, its own
 // words tell the client more than ours.
 bool Candidates::Panic() const {
-  bool any = false;
-  for (const Slot& slot : deployment_->slots) {
-    if (!slot.available()) continue;
-    if (slot.replica->conduct.MayServe(now_)) return false;
-    any = true;
-  }
-  return any;
+  return std::none_of(deployment_->slots.begin(), deployment_->slots.end(),
+                      [this](const Slot& slot) {
+                        return slot.available() && slot.replica->conduct.MayServe(now_);
+                      });
 }
 
 Standing Candidates::StandingOf(const Slot& slot) const {
   if (!slot.ready) return Standing::kNotReady;
   if (!slot.linked) return Standing::kNotLinked;
   if (request_ != nullptr && request_->HasTried(slot.replica->facts.id)) return Standing::kTried;
-  if (const Conduct& conduct = slot.replica->conduct; conduct.troubled() && !deployment_->panic) {
+  if (const Conduct& conduct = slot.replica->conduct; !deployment_->panic) {
     if (conduct.Out(now_)) return Standing::kOut;
     if (!conduct.MayServe(now_)) return Standing::kOnTrial;
   }
@@ -159,7 +156,7 @@ bool Candidates::DeadlineOutOfReach() const {
   Duration least = kUnbounded;
   for (const Slot& slot : deployment_->slots)
     if (slot.available()) least = std::min(least, slot.group->prediction.least);
-  return least != kUnbounded && deadline_left_ < least;
+  return deadline_left_ < least;
 }
 
 int64_t Candidates::DrainPerKilosecond() const {
@@ -223,6 +220,26 @@ void Candidates::Describe(int64_t chosen, std::vector<ConsideredReplica>* out) c
       out->push_back(Consider(*group->best));
 }
 
+std::string Candidates::VerdictOf(const Slot& slot, bool within) const {
+  const Standing standing = StandingOf(slot);
+  switch (standing) {
+    case Standing::kFull:
+      return "full";
+    case Standing::kNotReady:
+      return "not ready";
+    case Standing::kNotLinked:
+      return "not linked";
+    case Standing::kTried:
+      return "failed before";
+    case Standing::kOut:
+    case Standing::kOnTrial:
+      return TroubleText(standing, slot.replica->conduct.cause());
+    case Standing::kCandidate:
+      break;
+  }
+  return within ? "available" : "too slow";
+}
+
 CandidateView Candidates::Show(const Slot& slot) const {
   const Rating rating = Rate(slot, slot.in_flight);
   const RouteReplica& facts = slot.replica->facts;
@@ -234,7 +251,7 @@ CandidateView Candidates::Show(const Slot& slot) const {
   view.emulated = facts.emulated;
   view.price = facts.price;
   view.power = facts.power;
-  view.predicted_energy = EnergyOf(facts.power, rating.predicted) / std::max(slot.concurrency, 1U);
+  view.predicted_energy = EnergyOf(facts.power, rating.predicted) / slot.concurrency;
   view.in_flight = slot.in_flight;
   view.concurrency = slot.concurrency;
   view.predicted = rating.predicted;
@@ -242,27 +259,7 @@ CandidateView Candidates::Show(const Slot& slot) const {
   view.predicted_cost_nanos = rating.cost_nanos;
   view.predicted_cost = Cost{(rating.cost_nanos + 500) / 1000};
   view.within_objective = rating.within;
-  switch (StandingOf(slot)) {
-    case Standing::kFull:
-      view.verdict = "full";
-      break;
-    case Standing::kNotReady:
-      view.verdict = "not ready";
-      break;
-    case Standing::kNotLinked:
-      view.verdict = "not linked";
-      break;
-    case Standing::kTried:
-      view.verdict = "failed before";
-      break;
-    case Standing::kOut:
-    case Standing::kOnTrial:
-      view.verdict = TroubleText(StandingOf(slot), slot.replica->conduct.cause());
-      break;
-    case Standing::kCandidate:
-      view.verdict = rating.within ? "available" : "too slow";
-      break;
-  }
+  view.verdict = VerdictOf(slot, rating.within);
   if (const Conduct& conduct = slot.replica->conduct; conduct.troubled()) {
     view.out_why = ToString(conduct.cause());
     view.out_for = std::max(conduct.until() - now_, Duration::zero());

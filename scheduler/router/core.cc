@@ -27,9 +27,7 @@ RequestEnded::Outcome OutcomeOf(int32_t status) {
 Core::Impl::Impl(CoreOptions options)
     : options_(options),
       rng_(options.seed),
-      log_(options.explained_requests_max, options.explained_for) {
-  MakePolicy(RouteTable());
-}
+      log_(options.explained_requests_max, options.explained_for) {}
 
 void Core::Impl::Step(Time now, const Event& event, Effects& out) {
   CHECK(now >= now_);
@@ -37,7 +35,6 @@ void Core::Impl::Step(Time now, const Event& event, Effects& out) {
   out_ = &out;
   std::visit([this](const auto& e) { On(e); }, event);
   FireTimers();
-  out_ = nullptr;
 }
 
 std::optional<Time> Core::Impl::NextWakeup() const {
@@ -83,13 +80,13 @@ void Core::Impl::On(const RoutesReceived& e) {
 }
 
 void Core::Impl::On(const NodeLinked& e) {
-  if (!fleet_.SetLinked(now_, e.node, true)) return;
+  fleet_.SetLinked(now_, e.node, true);
   for (auto& [name, deployment] : fleet_.deployments()) Pump(*deployment);
 }
 
 // The node is cut off, not the device slow: its estimates learn nothing from this.
 void Core::Impl::On(const NodeUnlinked& e) {
-  if (!fleet_.SetLinked(now_, e.node, false)) return;
+  fleet_.SetLinked(now_, e.node, false);
   std::vector<RequestId> cut;
   for (const Replica* replica : fleet_.BusyOn(e.node))
     for (uint32_t place : replica->flights) cut.push_back(requests_.at(place).id);

@@ -37,6 +37,7 @@ class Core::Impl {
   enum class Try : uint8_t { kForwarded, kMustWait, kEnded };
   // A request that two replicas broke with is not given to a third: it may be what breaks them.
   static constexpr uint32_t kBrokeMax = 2;
+  static constexpr int64_t kNobody = -1;  // is chosen
 
   // ---- events, core.cc --------------------------------------------------------------------
   void On(const RoutesReceived& e);
@@ -103,8 +104,8 @@ class Core::Impl {
   ExplanationLog log_;
   Candidates candidates_;
   uint64_t last_sequence_ = 0;
-  policies::RoutingParameters parameters_;
-  std::unique_ptr<policies::RoutingPolicy> policy_;
+  std::unique_ptr<policies::RoutingPolicy>
+      policy_;  // of the last table; there is no request before
 };
 
 }  // namespace allot::router

@@ -16,7 +16,6 @@ void Core::Impl::FailTry(uint32_t place, bool started, const std::string& why,
                                                     : WhyNotElsewhere(place, started, fault);
   if (then.empty()) return TryElsewhere(place, fault == Fault::kWay ? "unlinked" : "failed");
   const bool again = fault != Fault::kRequest && request.broke < kBrokeMax;
-  Release(place);
   EndRejected(place, RejectReason::kReplicaFailed, {},
               fmt::format("{} failed: {}; {}", ToString(failed), why, then), again);
 }

@@ -16,9 +16,8 @@ void Core::Impl::Release(uint32_t place) {
   replica.flights.pop_back();
   fleet_.SetInFlight(replica);
   --request.deployment->in_flight;
-  if (std::exchange(request.trial, false)) replica.conduct.AbandonTrial();
+  if (request.trial) replica.conduct.AbandonTrial();
   request.replica = nullptr;
-  requests_.SetTimer(place, std::nullopt);
 }
 
 void Core::Impl::EndDeadline(uint32_t place) {
@@ -36,7 +35,7 @@ void Core::Impl::EndRejected(uint32_t place, RejectReason why, Duration retry_af
   const bool failed = why == RejectReason::kReplicaFailed;
   if (!failed && request.replica == nullptr) {
     if (request.deployment != nullptr) candidates_.Build(now_, *request.deployment, &request);
-    Write(request, DecisionOutcome::kRejected, -1, std::nullopt);
+    Write(request, DecisionOutcome::kRejected, kNobody, std::nullopt);
   }
   if (Decision* decision = log_.Of(request.id); decision != nullptr) {
     decision->outcome = DecisionOutcome::kRejected;

@@ -82,8 +82,6 @@ Decision* ExplanationLog::Of(RequestId id) {
   Decision& decision = ring_[next_];
   places_.emplace(id, next_++);
   decision.id = id;
-  decision.reason.reset();
-  decision.rejected.reset();
   decision.considered.clear();
   decision.cost.reset();
   decision.energy.reset();
@@ -134,8 +132,7 @@ std::optional<RequestExplanation> ExplanationLog::Render(Time now, RequestId id,
     }
     view.price = replica.price;
     view.power = replica.power;
-    view.predicted_energy =
-        EnergyOf(replica.power, replica.predicted) / std::max(replica.concurrency, 1U);
+    view.predicted_energy = EnergyOf(replica.power, replica.predicted) / replica.concurrency;
     view.in_flight = replica.in_flight;
     view.concurrency = replica.concurrency;
     view.predicted = replica.predicted;

@@ -24,14 +24,14 @@ void NoteAvailability(Time now, Deployment* deployment) {
 int64_t HeldCostNanos(const RouteReplica& facts, Duration time) {
   // µ$/h × µs × 1000 ÷ (3.6e9 µs/h × places)
   const auto product = static_cast<__int128>(facts.price.micros_per_hour) * time.count();
-  const __int128 divisor = static_cast<__int128>(3'600'000) * std::max(facts.concurrency, 1u);
+  const __int128 divisor = static_cast<__int128>(3'600'000) * facts.concurrency;
   return static_cast<int64_t>((product + divisor / 2) / divisor);
 }
 
 int64_t HeldEnergyNanos(const RouteReplica& facts, Duration time) {
   // mW × µs = nJ
   const auto product = static_cast<__int128>(facts.power) * time.count();
-  const __int128 divisor = std::max(facts.concurrency, 1u);
+  const __int128 divisor = facts.concurrency;
   return static_cast<int64_t>((product + divisor / 2) / divisor);
 }
 
@@ -150,9 +150,9 @@ void Fleet::Sweep(const std::function<void(const Replica&)>& gone) {
   });
 }
 
-bool Fleet::SetLinked(Time now, const std::string& name, bool linked) {
+void Fleet::SetLinked(Time now, const std::string& name, bool linked) {
   NodeLink& node = nodes_[name];
-  if (node.linked == linked) return false;
+  if (node.linked == linked) return;
   node.linked = linked;
   for (Replica* replica : node.replicas) {
     Slot& slot = replica->deployment->slots[replica->slot];
@@ -160,7 +160,6 @@ bool Fleet::SetLinked(Time now, const std::string& name, bool linked) {
     if (slot.ready) replica->deployment->available += linked ? 1 : -1;
     NoteAvailability(now, replica->deployment);
   }
-  return true;
 }
 
 void Fleet::SetInFlight(Replica& replica) {

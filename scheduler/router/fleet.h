@@ -109,8 +109,7 @@ class Fleet {
   // Those on the node with requests in flight, listed or not, by id.
   std::vector<Replica*> BusyOn(const std::string& node);
 
-  // False if it was so before.
-  bool SetLinked(Time now, const std::string& node, bool linked);
+  void SetLinked(Time now, const std::string& node, bool linked);
   void SetInFlight(Replica& replica);  // after a change of its flights
 
   const RouteTable& table() const { return *table_; }
@@ -141,7 +140,7 @@ Conduct::Share BestPeerOf(const Replica& replica);
 // where there is none to compare with: none available, or out itself.
 Conduct::Share LeastDeclinedBy(const Replica& replica);
 
-// Nano-dollars of holding one place of a replica for `time`.
+// Nano-dollars of holding one place of a replica for `time`; of a fleet's, which has one at least.
 int64_t HeldCostNanos(const RouteReplica& facts, Duration time);
 // Nanojoules of it, if the lease draws what it draws at most.
 int64_t HeldEnergyNanos(const RouteReplica& facts, Duration time);

@@ -36,6 +36,7 @@ inline Load LoadOf(uint32_t others, uint32_t concurrency) {
 // A time that grows with load. All zero: not known.
 struct LoadLine {
   int64_t idle_micros = 0, growth_micros = 0;  // at load 0; more at load 1
+  Duration Idle() const { return Duration(idle_micros); }
   Duration At(Load load) const { return Duration(idle_micros + (growth_micros * load >> 10)); }
 };
 

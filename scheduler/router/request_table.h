@@ -23,19 +23,18 @@ struct Request {
   DeviceGroup* group = nullptr;  // of the last replica it was forwarded to
   uint32_t flight = 0;           // place in replica->flights
   QueueKey key;                  // keeps its turn when it comes back to the queue
-  bool queued = false;
   bool stream = false;
   uint32_t tries = 0;
   uint32_t others = 0;  // in flight on the replica at admission
   Time arrived, forwarded;
   std::optional<Time> first_byte, deadline, timer;
-  Duration predicted{}, expected{};
+  Duration predicted{};
   std::vector<ReplicaId> tried;  // failed there, or refused
   std::string tenant;
-  uint32_t prompt_tokens = 0;    // estimate, then as reported
-  uint32_t broke = 0;            // replicas that failed with it in hand: it may be to blame
-  int32_t http_status = 0;       // of the answer that ended it
-  bool trial = false;            // its replica is on trial with it
+  uint32_t prompt_tokens = 0;  // estimate, then as reported
+  uint32_t broke = 0;          // replicas that failed with it in hand: it may be to blame
+  int32_t http_status = 0;     // of the answer that ended it
+  bool trial = false;          // its replica is on trial with it
 
   // Bytes are with the client: an answer that is not streamed is held back until it is whole.
   bool started() const { return stream && first_byte.has_value(); }

@@ -45,8 +45,9 @@ TEST_F(ExplanationOfMany, NamesTheChosenAndTheBestOfEachDevice) {
   Fill("");
   Requests(1, 5);  // to r1 … r5
   Requests(6, 6);  // to r6
-  EXPECT_THAT(WhoIsIn(world.Run("explain r6\n")),
-              ElementsAre("replica-6", "replica-7", "replica-41"));
+  const std::string explained = world.Run("explain r6\n");
+  EXPECT_THAT(WhoIsIn(explained), ElementsAre("replica-6", "replica-7", "replica-41"));
+  EXPECT_THAT(explained, ::testing::ContainsRegex("replica-6@[^\n]* chosen\n"));
 }
 
 TEST_F(ExplanationOfMany, OneWithRoomIsBetterThanOneThatIsEmptyAndNotReady) {
@@ -64,12 +65,12 @@ TEST_F(ExplanationOfMany, WhereAllAreFullTheFirstOfEachDevice) {
   EXPECT_THAT(WhoIsIn(world.Run("explain r1000\n")), ElementsAre("replica-1", "replica-41"));
 }
 
-// `count` replicas, each of a device of its own, and a request that the first of them takes.
-std::vector<std::string> OneOfEach(int count) {
+// `count` replicas, each of a device of its own or all alike, and a request that the first takes.
+std::vector<std::string> OneOfEach(int count, bool alike = false) {
   World world;
   std::string lines = "policy round_robin\ndeployment chat\n";
   for (int i = 1; i <= count; ++i)
-    lines += fmt::format("replica r{} of=chat node=n1 device=d{}/chip\n", i, i);
+    lines += fmt::format("replica r{} of=chat node=n1 device=d{}/chip\n", i, alike ? 0 : i);
   world.Run(lines + "routes\nlink n1\nrequest r1\n");
   return WhoIsIn(world.Run("explain r1\n"));
 }
@@ -78,6 +79,8 @@ TEST(Explanation, NamesThirtyTwoReplicasAtMost) {
   EXPECT_EQ(OneOfEach(31).size(), 31u);
   EXPECT_EQ(OneOfEach(32).size(), 32u);
   EXPECT_EQ(OneOfEach(33).size(), 32u);
+  EXPECT_EQ(OneOfEach(32, /*alike=*/true).size(), 32u);
+  EXPECT_EQ(OneOfEach(33, /*alike=*/true).size(), 2u);
   EXPECT_EQ(OneOfEach(33).front(), "replica-1");
   EXPECT_EQ(OneOfEach(33).back(), "replica-32");
 }

@@ -57,6 +57,41 @@ TEST(LogHistogram, QuantilesAreWithinABucketOfTheTruth) {
   }));
 }
 
+TEST(LogHistogram, BoundsAreExact) {
+  for (int64_t value = 0; value <= 16; ++value) {
+    const uint32_t bucket = LogHistogram::BucketOf(value);
+    EXPECT_EQ(bucket, static_cast<uint32_t>(value));
+    EXPECT_EQ(LogHistogram::LowerBound(bucket), value);
+  }
+  EXPECT_EQ(LogHistogram::BucketOf(17), 16u);
+  EXPECT_EQ(LogHistogram::BucketOf(18), 17u);
+  constexpr int64_t kTop = int64_t{1} << 33;
+  EXPECT_EQ(LogHistogram::BucketOf(kTop - 1), LogHistogram::kBuckets - 1);
+  EXPECT_EQ(LogHistogram::BucketOf(kTop), LogHistogram::kBuckets - 1);
+  EXPECT_EQ(LogHistogram::BucketOf(INT64_MAX), LogHistogram::kBuckets - 1);
+  EXPECT_LT(LogHistogram::BucketOf(kTop * 7 / 8), LogHistogram::kBuckets - 1);
+  EXPECT_EQ(LogHistogram::LowerBound(LogHistogram::kBuckets), kTop);
+}
+
+// Ten weights of 1, at 0 … 9 µs: straight between the bounds of the value's bucket.
+TEST(LogHistogram, QuantilesAreExactBetweenBounds) {
+  LogHistogram histogram;
+  EXPECT_EQ(histogram.Quantile(5'000), 0);
+  for (int64_t value = 0; value < 10; ++value) histogram.Add(value, 1);
+  EXPECT_EQ(histogram.Quantile(0), 1);
+  EXPECT_EQ(histogram.Quantile(1), 1);
+  EXPECT_EQ(histogram.Quantile(1'000), 1);
+  EXPECT_EQ(histogram.Quantile(1'001), 2);
+  EXPECT_EQ(histogram.Quantile(9'000), 9);
+  EXPECT_EQ(histogram.Quantile(9'001), 10);
+  EXPECT_EQ(histogram.Quantile(10'000), 10);
+  EXPECT_EQ(histogram.Quantile(20'000), 10);
+  LogHistogram large;
+  for (int i = 0; i < 10'000; ++i) large.Add(64, 1);  // to 72
+  EXPECT_EQ(large.Quantile(10'000), 72);
+  EXPECT_EQ(large.Quantile(9'999), 71);
+}
+
 TEST(LatencyEstimate, KnowsNothingAtFirst) {
   LatencyEstimate estimate;
   EXPECT_EQ(estimate.Predict(kStart).samples, 0u);
@@ -137,6 +172,32 @@ TEST(LatencyEstimate, WhatWasGivenUpLooksSlowAndLeavesTheMean) {
   for (int i = 0; i < 10; ++i) estimate.Observe(kStart, slow);
   EXPECT_GT(estimate.Predict(kStart).end_to_end.At(0), 1s);
   EXPECT_EQ(estimate.Predict(kStart).mean.At(0), 20ms);
+}
+
+TEST(LatencyEstimate, KnowsTheLeastOfEightThatWereAlone) {
+  LatencyEstimate estimate;
+  estimate.Configure(60s, 9500);
+  for (int i = 0; i < 7; ++i) estimate.Observe(kStart, Took(20ms));
+  EXPECT_EQ(estimate.Predict(kStart).least, Duration{});
+  for (int i = 0; i < 7; ++i) estimate.Observe(kStart, Took(1ms, 512));
+  EXPECT_EQ(estimate.Predict(kStart).least, Duration{}) << "half full is not alone";
+  estimate.Observe(kStart, Took(20ms, 511));
+  EXPECT_GT(estimate.Predict(kStart).least, 15ms);
+}
+
+TEST(LatencyEstimate, TokensAgeWithTheAnswers) {
+  LatencyEstimate estimate;
+  estimate.Configure(10s, 5000);
+  LatencyEstimate::Observation slow = Took(1s), quick = Took(100ms);
+  slow.ttft = slow.per_token = 100ms;
+  quick.ttft = quick.per_token = 1ms;
+  for (int i = 0; i < 40; ++i) estimate.Observe(kStart, slow);
+  EXPECT_GT(estimate.Predict(kStart).per_token.Idle(), 90ms);
+  EXPECT_GT(estimate.Predict(kStart).ttft.Idle(), 90ms);
+  // Four half lives later 2.5 of them are left against 5.
+  for (int i = 0; i < 5; ++i) estimate.Observe(kStart + 20s, quick);
+  EXPECT_LT(estimate.Predict(kStart + 20s).per_token.Idle(), 2ms);
+  EXPECT_LT(estimate.Predict(kStart + 20s).ttft.Idle(), 2ms);
 }
 
 TEST(LatencyEstimate, SurvivesAnyTimesAndGaps) {

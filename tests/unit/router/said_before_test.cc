@@ -57,6 +57,7 @@ class Fleets {
     ReplicaId replica;
     Time due, first;
     bool began = false;
+    Time next() const { return began ? due : first; }
   };
 
   static std::string NodeOf(uint64_t i) { return fmt::format("n{}", i % kNodes); }
@@ -140,8 +141,8 @@ class Fleets {
   void Next() {
     auto flight = flights_.end();
     for (auto it = flights_.begin(); it != flights_.end(); ++it)
-      if (flight == flights_.end() || it->second.due < flight->second.due) flight = it;
-    const Time ends = flight == flights_.end() ? kTimeMax : flight->second.due;
+      if (flight == flights_.end() || it->second.next() < flight->second.next()) flight = it;
+    const Time ends = flight == flights_.end() ? kTimeMax : flight->second.next();
     const Time wakes = core_.NextWakeup().value_or(kTimeMax);
     if (wakes <= ends && wakes <= arrives_) {
       now_ = std::max(now_, wakes);
@@ -179,8 +180,7 @@ class Fleets {
   }
 
   void Answer(RequestId id, Flight& flight) {
-    if (!flight.began && flight.first < flight.due &&
-        HabitOf(flight.replica).mood != Mood::kFails) {
+    if (!flight.began && HabitOf(flight.replica).mood != Mood::kFails) {
       flight.began = true;
       return Step(FirstByteReceived{id, rng_.OneIn(8)});
     }

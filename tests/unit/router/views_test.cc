@@ -2,6 +2,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "scheduler/router/core.h"
+#include "scheduler/router/fleet.h"
 
 namespace allot::router {
 namespace {
@@ -303,6 +304,150 @@ TEST_F(RouterViews, APromiseIsKeptToTheMicrosecond) {
   EXPECT_TRUE(kept(milliseconds(40), milliseconds(10), 2));
   EXPECT_FALSE(kept(milliseconds(40), milliseconds(10) + Duration(1), 2));
   EXPECT_TRUE(kept(milliseconds(40), milliseconds(50), 1)) << "a single token has no pace";
+}
+
+TEST_F(RouterViews, WhatAStatusMakesOfARequest) {
+  using Outcome = RequestEnded::Outcome;
+  uint64_t id = 0;
+  for (const auto& [status, outcome] :
+       std::vector<std::pair<int32_t, Outcome>>{{200, Outcome::kOk},
+                                                {399, Outcome::kOk},
+                                                {400, Outcome::kClientError},
+                                                {428, Outcome::kClientError},
+                                                {429, Outcome::kUpstreamError},
+                                                {430, Outcome::kClientError},
+                                                {499, Outcome::kClientError},
+                                                {500, Outcome::kUpstreamError},
+                                                {501, Outcome::kClientError},
+                                                {502, Outcome::kUpstreamError},
+                                                {599, Outcome::kUpstreamError}}) {
+    Arrive(++id);
+    Step(RequestCompleted{.id = RequestId(id), .http_status = status, .output_tokens = 1});
+    EXPECT_EQ(out_.ended.at(0).outcome, outcome) << status;
+  }
+}
+
+TEST_F(RouterViews, TheFirstByteComesOnce) {
+  Arrive(1);
+  now_ += milliseconds(10);
+  Step(FirstByteReceived{RequestId(1)});
+  now_ += milliseconds(10);
+  Step(FirstByteReceived{RequestId(1)});
+  EXPECT_EQ(Answer(1, milliseconds(10)).ttft, milliseconds(10));
+}
+
+// At its deadline a request that waits is too late, also where a place comes free in that moment.
+TEST_F(RouterViews, ADeadlineHasPassedWhenItIsReached) {
+  table_.deployments[0].queue_max = 1;
+  Route();
+  Arrive(1);
+  Arrive(2);
+  RequestArrived late = Arrival(3);
+  late.deadline = now_ + milliseconds(100);
+  Step(late);
+  EXPECT_EQ(core_.Queued("chat"), 1u);
+  late = Arrival(4);
+  late.deadline = now_;
+  Step(late);
+  EXPECT_EQ(std::get<Reject>(out_.commands.at(0)).reason, RejectReason::kDeadline);
+  Answer(1, milliseconds(100));
+  ASSERT_EQ(out_.commands.size(), 1u);
+  EXPECT_EQ(std::get<Reject>(out_.commands[0]).reason, RejectReason::kDeadline);
+}
+
+TEST_F(RouterViews, ATableIsTakenUnlessANewerOneIsThere) {
+  Step(RoutesReceived{nullptr});
+  EXPECT_EQ(core_.routes().version, table_.version);
+  table_.policy_name = "the same again";
+  Step(RoutesReceived{std::make_shared<RouteTable>(table_)});
+  EXPECT_EQ(core_.routes().policy_name, "the same again");
+  --table_.version;
+  table_.policy_name = "older";
+  Step(RoutesReceived{std::make_shared<RouteTable>(table_)});
+  EXPECT_EQ(core_.routes().policy_name, "the same again");
+}
+
+// A scheduler that has just begun knows of no replica; what was known before stays known.
+TEST_F(RouterViews, AReplicaThatIsNotHeardOfIsWhatItWas) {
+  facts().ready = false;
+  facts().unheard = true;
+  for (int i = 0; i < 2; ++i) {
+    Route();
+    EXPECT_EQ(core_.Predictions("chat").at(0).verdict, "available");
+  }
+  facts().unheard = false;
+  Route();
+  EXPECT_EQ(core_.Predictions("chat").at(0).verdict, "not ready");
+}
+
+TEST_F(RouterViews, RowsThatComeTwiceCountOnce) {
+  table_.deployments.push_back(table_.deployments[0]);
+  table_.deployments[1].model = "other";
+  Route();
+  EXPECT_EQ(core_.Serving("tiny"), "chat");
+  EXPECT_EQ(core_.Serving("other"), "");
+  EXPECT_EQ(core_.Predictions("chat").size(), 1u);
+  table_.deployments[1] = table_.deployments[0];
+  Route();
+  EXPECT_EQ(core_.ShadowedBy("chat"), "");
+}
+
+// A replica with a request in flight stays with the deployment that sent it.
+TEST_F(RouterViews, AReplicaDoesNotChangeHands) {
+  Arrive(1);
+  table_.deployments.push_back(table_.deployments[0]);
+  table_.deployments[1].name = table_.deployments[1].model = "other";
+  table_.deployments[0].replicas.clear();
+  Route();
+  EXPECT_TRUE(core_.Predictions("other").empty());
+  Answer(1, Duration{});
+  Route();
+  Route();
+  EXPECT_EQ(core_.Predictions("other").size(), 1u);
+}
+
+TEST_F(RouterViews, WhatIsGoneIsNamedForAsLongAsDecisionsAre) {
+  RouteReplica second = facts();
+  second.id = ReplicaId(8);
+  second.ready = false;
+  table_.deployments[0].replicas.push_back(second);
+  Route();
+  Arrive(1);
+  Answer(1, Duration{});
+  table_.deployments[0].replicas.erase(table_.deployments[0].replicas.begin());
+  Route();
+  now_ += seconds(30);
+  table_.deployments[0].replicas.clear();
+  Route();
+  EXPECT_EQ(core_.Explain(RequestId(1))->candidates.at(0).node, "n1");
+}
+
+TEST(RouterWithoutDecisions, WorksAllTheSame) {
+  for (const uint32_t kept : {0u, 1u}) {
+    Core core(CoreOptions{.explained_requests_max = kept});
+    Effects out;
+    core.Step(FromMicros(1), RoutesReceived{std::make_shared<RouteTable>()}, out);
+    RequestArrived arrived;
+    arrived.id = RequestId(1);
+    core.Step(FromMicros(1), arrived, out);
+    EXPECT_EQ(out.ended.size(), 1u);
+    EXPECT_EQ(core.Explain(RequestId(1)).has_value(), kept == 1);
+  }
+}
+
+TEST(Held, IsRoundedToTheNearest) {
+  RouteReplica facts;
+  facts.concurrency = 4;
+  facts.power = 1;
+  EXPECT_EQ(HeldEnergyNanos(facts, Duration(1)), 0);
+  EXPECT_EQ(HeldEnergyNanos(facts, Duration(2)), 1);
+  EXPECT_EQ(HeldEnergyNanos(facts, Duration(5)), 1);
+  EXPECT_EQ(HeldEnergyNanos(facts, Duration(6)), 2);
+  facts.price = PriceRate{1};
+  EXPECT_EQ(HeldCostNanos(facts, Duration(7'199'999)), 0);
+  EXPECT_EQ(HeldCostNanos(facts, Duration(7'200'000)), 1);
+  EXPECT_EQ(HeldCostNanos(facts, Duration(21'599'999)), 1);
+  EXPECT_EQ(HeldCostNanos(facts, Duration(21'600'000)), 2);
 }
 
 }  // namespace
