@@ -26,10 +26,10 @@ std::string DescribeProgress(const TaskProgress& progress) {
 
 struct MessageText {
   std::string operator()(const RegisterNode& m) const {
-    std::string text =
-        fmt::format("RegisterNode {}{}{} devices={} tasks:{} replicas:{}", m.registration,
-                    m.info.address.empty() ? "" : " at ", m.info.address, m.info.devices.size(),
-                    DescribeAll(m.tasks), DescribeAll(m.replicas));
+    std::string text = fmt::format(
+        "RegisterNode {}{}{} devices={} tasks:{} replicas:{}", m.registration,
+        m.info.address.empty() ? "" : " at ", m.info.address, m.info.devices.size(),
+        DescribeAll(m.tasks), DescribeAll(m.replicas));
     for (const std::string& why : m.info.unfit) text += fmt::format(" unfit=\"{}\"", why);
     return text;
   }

@@ -50,12 +50,12 @@ class LinkMachine {
   uint64_t registration_ = 0;
   Epoch epoch_;
   Duration heartbeat_every_ = std::chrono::seconds(1);
-  Duration backoff_{};                                    // of the next Reconnect
-  Time silent_at_;                                        // when silence has lasted too long
-  Time reconnect_at_;                                     // kBackingOff
-  Time register_at_;                                      // kRegistering: next RegisterNode
-  Time heartbeat_at_;                                     // kRegistered
-  std::optional<std::vector<GatewayAddress>> gateways_;   // as told to the shell
+  Duration backoff_{};                                   // of the next Reconnect
+  Time silent_at_;                                       // when silence has lasted too long
+  Time reconnect_at_;                                    // kBackingOff
+  Time register_at_;                                     // kRegistering: next RegisterNode
+  Time heartbeat_at_;                                    // kRegistered
+  std::optional<std::vector<GatewayAddress>> gateways_;  // as told to the shell
   std::optional<std::vector<std::string>> gateway_keys_;  // likewise
 };
 

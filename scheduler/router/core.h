@@ -16,8 +16,8 @@
 namespace allot::router {
 
 struct CoreOptions {
-  uint64_t seed = 1;                         // of exploration
-  uint32_t tries_max = 3;                    // replicas tried for one request
+  uint64_t seed = 1;                 // of exploration
+  uint32_t tries_max = 3;            // replicas tried for one request
   uint32_t explained_requests_max = 10'000;  // decisions kept for explanation
   Duration explained_for = std::chrono::minutes(15);
 };

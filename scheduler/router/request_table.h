@@ -31,10 +31,10 @@ struct Request {
   Duration predicted{};
   std::vector<ReplicaId> tried;  // failed there, or refused
   std::string tenant;
-  uint32_t prompt_tokens = 0;  // estimate, then as reported
-  uint32_t broke = 0;          // replicas that failed with it in hand: it may be to blame
-  int32_t http_status = 0;     // of the answer that ended it
-  bool trial = false;          // its replica is on trial with it
+  uint32_t prompt_tokens = 0;    // estimate, then as reported
+  uint32_t broke = 0;            // replicas that failed with it in hand: it may be to blame
+  int32_t http_status = 0;       // of the answer that ended it
+  bool trial = false;            // its replica is on trial with it
 
   // Bytes are with the client: an answer that is not streamed is held back until it is whole.
   bool started() const { return stream && first_byte.has_value(); }
