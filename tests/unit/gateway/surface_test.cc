@@ -171,8 +171,7 @@ TEST(GatewayTries, WhatAllDeclinePutsNobodyOutForLong) {
   FakeAgent& one = h.AddAgent("n1");
   FakeAgent& other = h.AddAgent("n2");
   one.on_request = other.on_request = Says(400);
-  for (int i = 0; i < 400; ++i)
-    ASSERT_EQ(h.Done(h.Post("/v1/completions", kPrompt))->status, 400);
+  for (int i = 0; i < 400; ++i) ASSERT_EQ(h.Done(h.Post("/v1/completions", kPrompt))->status, 400);
   EXPECT_GE(one.requests.size(), 1u);
   EXPECT_GE(other.requests.size(), 1u);
   EXPECT_THAT(h.Get("/metrics")->body,
