@@ -94,6 +94,7 @@ void TaskMachine::Acknowledge(const AckTasks& command, Effects& out) {
     tasks_.erase(key);
     forgotten_.Add(key);
   }
+  DropStaleRepeats();
 }
 
 void TaskMachine::Spawned(Time now, const TaskSpawned& event, Effects& out) {
@@ -216,6 +217,15 @@ void TaskMachine::Told(Time now, Task& task) {
                           ? options_.report_after
                           : std::min(task.report_pause * 2, kRunningPauseMax);
   running_told_.Set(task.status.key, now + task.report_pause);
+}
+
+// An agent whose exits are all acknowledged is not woken for them.
+void TaskMachine::DropStaleRepeats() {
+  while (!exits_told_.empty()) {
+    const Task* task = Find(exits_told_.front().second);
+    if (task != nullptr && task->report_due == exits_told_.front().first) return;
+    exits_told_.pop_front();
+  }
 }
 
 TaskMachine::Task* TaskMachine::Find(const TaskKey& key) {

@@ -62,6 +62,7 @@ class TaskMachine {
   void End(Task& task, TaskExit exit);
   void AskToEnd(Time now, Task& task, Effects& out);
   void Told(Time now, Task& task);
+  void DropStaleRepeats();
   Task* Find(const TaskKey& key);
 
   const CoreOptions options_;

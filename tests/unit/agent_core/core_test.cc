@@ -216,6 +216,27 @@ TEST_F(AgentCore, DevicesAreLetGoOnce) {
   EXPECT_EQ(Find<SpawnTask>(), nullptr);
 }
 
+// Exits are told again every 2 s; the heartbeat is in an hour.
+TEST_F(AgentCore, NobodyIsWokenForExitsThatAreAcknowledged) {
+  Welcome welcome;
+  welcome.registration = (1 << 20) + 1;
+  welcome.epoch = Epoch(1);
+  welcome.heartbeat_every = std::chrono::hours(1);
+  Say(welcome);
+  Advance(std::chrono::seconds(1));
+  const auto at_rest = core_.NextWakeup();
+  TaskKey other = kTask;
+  other.attempt = Attempt(2);
+  Say(StopTask{Epoch(1), kTask, {}});  // Neither ran; both are told to have ended.
+  Advance(std::chrono::seconds(1));
+  Say(StopTask{Epoch(1), other, {}});
+  EXPECT_EQ(core_.NextWakeup(), now_ + std::chrono::seconds(1));
+  Say(AckTasks{Epoch(1), {kTask}});
+  EXPECT_EQ(core_.NextWakeup(), now_ + std::chrono::seconds(2));
+  Say(AckTasks{Epoch(1), {other}});
+  EXPECT_GE(core_.NextWakeup(), at_rest);
+}
+
 class AgentLink : public AgentCore {
  protected:
   // The number of the registration that was sent in the last step, from 1; 0 if none was.
