@@ -383,7 +383,11 @@ void ReplicaMachine::Plan(const Replica& replica) {
     next = Earlier(next, replica.idle_since + kIdleMoment);
   if (replica.life == Life::kAway) next = GivenUpAt(replica);
   if (Watched(replica) && !replica.probing) next = Earlier(next, replica.probe_at);
-  if (next) due_.Set(replica.id, *next);  // Else what is planned already comes to nothing.
+  if (next) {
+    due_.Set(replica.id, *next);
+  } else {
+    due_.Clear(replica.id);
+  }
 }
 
 void ReplicaMachine::Changed(Replica& replica) {

@@ -237,6 +237,24 @@ TEST_F(AgentCore, NobodyIsWokenForExitsThatAreAcknowledged) {
   EXPECT_GE(core_.NextWakeup(), at_rest);
 }
 
+// Not for the end of the start either, which went well.
+TEST_F(AgentCore, NobodyIsWokenWhileACheckIsOut) {
+  Welcome welcome;
+  welcome.registration = (1 << 20) + 1;
+  welcome.epoch = Epoch(1);
+  welcome.heartbeat_every = std::chrono::hours(1);
+  Say(welcome);
+  Advance(std::chrono::seconds(1));
+  StartReplica start{Epoch(1), kReplica, {}};
+  start.launch.health.start_timeout = std::chrono::seconds(5);
+  Say(start);
+  Step(ReplicaSpawned{kReplica, 1, 100, 8001});
+  Step(HealthProbed{kReplica, 1, true, ""});
+  Advance(std::chrono::seconds(1));
+  ASSERT_NE(Find<ProbeReplica>(), nullptr);
+  EXPECT_GT(core_.NextWakeup(), now_ + std::chrono::seconds(5));
+}
+
 class AgentLink : public AgentCore {
  protected:
   // The number of the registration that was sent in the last step, from 1; 0 if none was.
