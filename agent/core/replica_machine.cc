@@ -158,6 +158,7 @@ void ReplicaMachine::Probed(Time now, const HealthProbed& event, Effects& out) {
     replica->message.clear();
     Serve(*replica, true, out);
     Changed(*replica);
+    Plan(*replica);
     return;
   }
   replica->failure = event.message;

@@ -246,10 +246,11 @@ TEST_F(AgentCore, NobodyIsWokenWhileACheckIsOut) {
   Say(welcome);
   Advance(std::chrono::seconds(1));
   StartReplica start{Epoch(1), kReplica, {}};
-  start.launch.health.start_timeout = std::chrono::seconds(5);
+  start.launch.health.start_timeout = std::chrono::milliseconds(500);
   Say(start);
   Step(ReplicaSpawned{kReplica, 1, 100, 8001});
   Step(HealthProbed{kReplica, 1, true, ""});
+  EXPECT_EQ(core_.NextWakeup(), now_ + std::chrono::seconds(1)) << "the next check";
   Advance(std::chrono::seconds(1));
   ASSERT_NE(Find<ProbeReplica>(), nullptr);
   EXPECT_GT(core_.NextWakeup(), now_ + std::chrono::seconds(5));
