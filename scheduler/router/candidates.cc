@@ -220,26 +220,6 @@ void Candidates::Describe(int64_t chosen, std::vector<ConsideredReplica>* out) c
       out->push_back(Consider(*group->best));
 }
 
-std::string Candidates::VerdictOf(const Slot& slot, bool within) const {
-  const Standing standing = StandingOf(slot);
-  switch (standing) {
-    case Standing::kFull:
-      return "full";
-    case Standing::kNotReady:
-      return "not ready";
-    case Standing::kNotLinked:
-      return "not linked";
-    case Standing::kTried:
-      return "failed before";
-    case Standing::kOut:
-    case Standing::kOnTrial:
-      return TroubleText(standing, slot.replica->conduct.cause());
-    case Standing::kCandidate:
-      break;
-  }
-  return within ? "available" : "too slow";
-}
-
 CandidateView Candidates::Show(const Slot& slot) const {
   const Rating rating = Rate(slot, slot.in_flight);
   const RouteReplica& facts = slot.replica->facts;
@@ -259,7 +239,8 @@ CandidateView Candidates::Show(const Slot& slot) const {
   view.predicted_cost_nanos = rating.cost_nanos;
   view.predicted_cost = Cost{(rating.cost_nanos + 500) / 1000};
   view.within_objective = rating.within;
-  view.verdict = VerdictOf(slot, rating.within);
+  view.verdict = WhyNot(StandingOf(slot), slot.replica->conduct.cause());
+  if (view.verdict.empty()) view.verdict = rating.within ? "available" : "too slow";
   if (const Conduct& conduct = slot.replica->conduct; conduct.troubled()) {
     view.out_why = ToString(conduct.cause());
     view.out_for = std::max(conduct.until() - now_, Duration::zero());

@@ -8,7 +8,6 @@
 
 #include <cstdint>
 #include <span>
-#include <string>
 #include <vector>
 
 #include "scheduler/router/explanation_log.h"
@@ -53,7 +52,6 @@ class Candidates {
   bool Fits(const DeviceGroup& group, Duration end_to_end, Duration ttft, Duration per_token) const;
   Standing StandingOf(const Slot& slot) const;
   ConsideredReplica Consider(const Slot& slot) const;
-  std::string VerdictOf(const Slot& slot, bool within) const;
 
   Time now_;
   Deployment* deployment_ = nullptr;

@@ -29,21 +29,7 @@ std::string_view Loser(RouteReason reason, bool within_objective) {
 
 std::string Verdict(const Decision& decision, const ConsideredReplica& replica) {
   if (replica.chosen) return "chosen";
-  switch (replica.standing) {
-    case Standing::kFull:
-      return "full";
-    case Standing::kNotReady:
-      return "not ready";
-    case Standing::kNotLinked:
-      return "not linked";
-    case Standing::kTried:
-      return "failed before";
-    case Standing::kOut:
-    case Standing::kOnTrial:
-      return TroubleText(replica.standing, replica.out_cause);
-    case Standing::kCandidate:
-      break;
-  }
+  if (std::string why = WhyNot(replica.standing, replica.out_cause); !why.empty()) return why;
   if (decision.reason.has_value())
     return std::string(Loser(*decision.reason, replica.within_objective));
   return replica.within_objective ? "not chosen" : "too slow";
@@ -66,8 +52,24 @@ std::string OutcomeText(const Decision& decision) {
 
 }  // namespace
 
-std::string TroubleText(Standing standing, OutCause cause) {
-  return fmt::format("{}: {}", standing == Standing::kOut ? "out" : "on trial", ToString(cause));
+std::string WhyNot(Standing standing, OutCause cause) {
+  switch (standing) {
+    case Standing::kFull:
+      return "full";
+    case Standing::kNotReady:
+      return "not ready";
+    case Standing::kNotLinked:
+      return "not linked";
+    case Standing::kTried:
+      return "failed before";
+    case Standing::kOut:
+      return fmt::format("out: {}", ToString(cause));
+    case Standing::kOnTrial:
+      return fmt::format("on trial: {}", ToString(cause));
+    case Standing::kCandidate:
+      break;
+  }
+  return "";
 }
 
 Decision* ExplanationLog::Of(RequestId id) {

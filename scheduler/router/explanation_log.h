@@ -17,8 +17,9 @@ namespace allot::router {
 
 // Why a replica was not a candidate, or that it was.
 enum class Standing : uint8_t { kCandidate, kFull, kNotReady, kNotLinked, kTried, kOut, kOnTrial };
-// "out: failures" or "on trial: failures".
-std::string TroubleText(Standing standing, OutCause cause);
+// "full", "not ready", "out: failures"; empty of a candidate. `cause` is of one that is out or on
+// trial.
+std::string WhyNot(Standing standing, OutCause cause);
 
 struct ConsideredReplica {
   ReplicaId id;

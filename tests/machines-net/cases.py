@@ -384,17 +384,21 @@ def address_behind_a_name_changes(bin_dir):
         assert where_it_is(c, "n1") == ("n1.lab", "net7")
 
 
+def gangs_meet_on_the_head(c):
+    job = submit_gang(c, 5)
+    assert c.allot("wait", job, "--timeout", "60s").returncode == 0, c.job(job)
+    assert where_it_is(c, "head") == (c.head.address, "eth0")
+    shown = {n["name"]: n for n in c.json("nodes")["nodes"]}["head"]
+    assert shown["address"] == c.head.address and not shown.get("warnings"), shown
+
+
 @case
 def scheduler_by_a_name_of_loopback(bin_dir):
     """An agent on the head, which knows that by the name that its installer gave 127.0.1.1: gangs meet all the same."""
     with Cluster(bin_dir, nodes=1) as c:
         c.add_agent_on_head()
         c.up()
-        job = submit_gang(c, 5)
-        assert c.allot("wait", job, "--timeout", "60s").returncode == 0, c.job(job)
-        assert where_it_is(c, "head") == (c.head.address, "eth0")
-        shown = {n["name"]: n for n in c.json("nodes")["nodes"]}["head"]
-        assert shown["address"] == c.head.address and not shown.get("warnings"), shown
+        gangs_meet_on_the_head(c)
 
 
 @case
@@ -406,11 +410,7 @@ def scheduler_at_loopback(bin_dir):
             text = [line for line in file if not line.startswith("http_listen")]
         c.head.write("agent.yaml", "".join(text))
         c.up()
-        job = submit_gang(c, 5)
-        assert c.allot("wait", job, "--timeout", "60s").returncode == 0, c.job(job)
-        assert where_it_is(c, "head") == (c.head.address, "eth0")
-        shown = {n["name"]: n for n in c.json("nodes")["nodes"]}["head"]
-        assert shown["address"] == c.head.address and not shown.get("warnings"), shown
+        gangs_meet_on_the_head(c)
         found = loads(c.client.run("curl", "-s", "-H", f"Authorization: Bearer {c.token}",
                                    f"http://{c.head.address}:7401/v1/sd/prometheus").stdout, "targets")
         assert f"{c.head.address}:7402" in [target for row in found for target in row["targets"]], found

@@ -330,6 +330,27 @@ TEST_F(PipelineTest, EverythingThatIsDecidedIsCounted) {
   EXPECT_EQ(Shown("allotrope_nodes_lost_total"), 0);
 }
 
+TEST_F(PipelineTest, WhatReplicasCostAndDrewIsCountedWhenTheyAreGone) {
+  Policy policy;
+  policy.prices.other_gpu = PriceRate{1'000'000'000'000};  // so much that no life is too short
+  pipeline_->Feed(PolicyApplied{1, std::make_shared<const Policy>(policy)});
+  Register();
+  DeploymentSpec spec{.name = "chat", .tenant = "ann", .model = "chat", .command = {"serve"}};
+  spec.groups.push_back({.device = {.kind = DeviceKind::kGpu}});
+  pipeline_->Feed(DeploymentApplied{2, std::make_shared<const DeploymentSpec>(spec)});
+  Settle();
+  const NodeState& node = *pipeline_->core().state().FindNode("n1");
+  ASSERT_EQ(node.replicas.size(), 1u);
+  const ReplicaId replica = node.replicas[0];
+  Say(ReplicaReport{node.epoch, {{.id = replica, .phase = ReplicaPhase::kReady}}});
+  Settle();
+  EXPECT_EQ(Shown("allotrope_spend_usd_total{tenant=\"deployments\"}"), 0);
+  pipeline_->Feed(DeploymentDeleteRequested{3, "chat"});
+  Say(ReplicaReport{node.epoch, {{.id = replica, .phase = ReplicaPhase::kGone}}});
+  Settle();
+  EXPECT_GT(Shown("allotrope_spend_usd_total{tenant=\"deployments\"}"), 0);
+}
+
 TEST_F(PipelineTest, ANodeThatIsSilentIsCountedAsLost) {
   pipeline_.reset();
   Open({.heartbeat_every = std::chrono::milliseconds(1), .lease = std::chrono::milliseconds(20)});
