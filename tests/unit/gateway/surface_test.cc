@@ -86,6 +86,18 @@ TEST(GatewayTries, TheOnlyReplicasRefusalGoesThroughWithAPauseThatClientsObey) {
   EXPECT_EQ(answer->headers["x-should-retry"], "true");
 }
 
+TEST(GatewayTries, WhatTheModelServerCallsAMistakeIsNotWorthSendingAgain) {
+  for (const int status : {400, 404, 422}) {
+    Harness h;
+    h.AddReplica(1, "n1");
+    h.SendRoutes();
+    h.AddAgent("n1").on_request = Says(status);
+    const auto answer = h.Done(h.Post("/v1/completions", kPrompt));
+    EXPECT_EQ(answer->status, status);
+    EXPECT_EQ(answer->headers["x-should-retry"], "false");
+  }
+}
+
 // In whatever form and unit it asks for a pause.
 TEST(GatewayTries, APauseIsNoLongerThanClientsObeyInAnyForm) {
   const struct {
@@ -295,6 +307,27 @@ TEST(GatewayStreams, WhatStreamsIsTheAnswersToSay) {
   EXPECT_THAT(h.Get("/metrics")->body,
               HasSubstr("allotrope_gateway_tokens_total{deployment=\"chat\",kind=\"output\",tenant="
                         "\"default\"} 9"));
+}
+
+// The end of a long stream is where usage stands, however it was cut into pieces.
+TEST(GatewayStreams, UsageIsFoundBehindALongAnswer) {
+  Harness h;
+  h.AddReplica(1, "n1");
+  h.SendRoutes();
+  FakeAgent& agent = h.AddAgent("n1");
+  const auto answer = h.Post("/v1/completions", R"({"model":"tiny","stream":true})");
+  ASSERT_TRUE(h.Until([&] { return !agent.requests.empty(); }));
+  const std::string event = "data: " + std::string(992, 'x') + "\n\n";
+  agent.Head(agent.requests[0], 200, "text/event-stream", event);
+  for (int i = 0; i < 7; ++i) agent.Chunk(agent.requests[0], event, false);
+  agent.Chunk(agent.requests[0], event + "data: {\"usage\":{\"prompt_tokens\":5,\"completion_tok",
+              false);
+  agent.Chunk(agent.requests[0], "ens\":77}}\n\n", false);
+  agent.Chunk(agent.requests[0], "data: [DONE]\n\n", true);
+  h.Done(answer);
+  EXPECT_THAT(h.Get("/metrics")->body,
+              HasSubstr("allotrope_gateway_tokens_total{deployment=\"chat\",kind=\"output\",tenant="
+                        "\"default\"} 77"));
 }
 
 TEST(GatewayStreams, ABreakInTheMiddleOfAnEventIsToldBetweenEvents) {

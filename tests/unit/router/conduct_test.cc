@@ -221,5 +221,74 @@ TEST(Statuses, OfWhichAnotherReplicaMayDoBetter) {
     EXPECT_FALSE(WorthTryingElsewhere(status)) << status;
 }
 
+// "SD": one that is answered and one that is declined.
+class DeclinesTest : public ConductTest {
+ protected:
+  void Answers(std::string_view answers, Conduct::Share peer) {
+    for (const char answer : answers) {
+      now_ += kTick;
+      answer == 'D' ? conduct_.Declined(now_, now_, false, peer) : conduct_.Succeeded(now_);
+    }
+  }
+  static constexpr Conduct::Share kNotAsked{0, 0}, kFourth{2, 8}, kMore{3, 8};
+};
+
+TEST_F(DeclinesTest, SixteenThatAPeerWouldAnswerPutItOut) {
+  for (const Conduct::Share peer : {kNotAsked, Conduct::Share{0, 8}, kFourth}) {
+    conduct_ = Conduct();
+    Answers(std::string(15, 'D'), peer);
+    EXPECT_FALSE(conduct_.troubled());
+    Answers("D", peer);
+    EXPECT_EQ(conduct_.cause(), OutCause::kDeclines);
+    EXPECT_EQ(OutFor(), seconds(1));
+    EXPECT_EQ(conduct_.declines().outcomes, 0u) << "it begins anew";
+  }
+}
+
+TEST_F(DeclinesTest, WhatAllDeclineIsTheClients) {
+  Answers(std::string(40, 'D'), kMore);
+  EXPECT_FALSE(conduct_.troubled());
+  EXPECT_EQ(conduct_.declines().outcomes, 32u);
+  EXPECT_EQ(conduct_.declines().failures, 32u);
+}
+
+TEST_F(DeclinesTest, OneInTenThatIsAnsweredIsEnough) {
+  Answers("SS" + std::string(14, 'D'), kNotAsked);
+  EXPECT_FALSE(conduct_.troubled()) << "14 of 16";
+  conduct_ = Conduct();
+  Answers("S" + std::string(15, 'D'), kNotAsked);
+  EXPECT_TRUE(conduct_.troubled()) << "15 of 16";
+}
+
+TEST_F(DeclinesTest, WhatItWasGivenBeforeSaysNothingNew) {
+  Answers(std::string(16, 'D'), kNotAsked);
+  const Time until = conduct_.until();
+  conduct_.Declined(now_ + kTick, now_, false, kNotAsked);
+  EXPECT_EQ(conduct_.until(), until);
+  EXPECT_EQ(conduct_.declines().outcomes, 0u);
+  conduct_.Succeeded(until + kTick);
+  conduct_.Declined(until + kTick, now_, false, kNotAsked);
+  EXPECT_EQ(conduct_.declines().outcomes, 1u) << "only the one that was answered";
+}
+
+TEST_F(DeclinesTest, ATrialThatIsDeclinedDoublesUnlessAllDecline) {
+  Answers(std::string(16, 'D'), kNotAsked);
+  now_ = conduct_.until();
+  conduct_.BeginTrial();
+  conduct_.Declined(now_, now_, true, kFourth);
+  EXPECT_EQ(OutFor(), seconds(2));
+  now_ = conduct_.until();
+  conduct_.BeginTrial();
+  conduct_.Declined(now_, now_, true, kMore);
+  EXPECT_FALSE(conduct_.troubled());
+  // On trial for something else, a 4xx says nothing.
+  Ends("FFF");
+  const Time until = conduct_.until();
+  conduct_.BeginTrial();
+  conduct_.Declined(until, until, true, kNotAsked);
+  EXPECT_EQ(conduct_.until(), until);
+  EXPECT_EQ(conduct_.cause(), OutCause::kFailures);
+}
+
 }  // namespace
 }  // namespace allot::router

@@ -229,6 +229,47 @@ TEST(Told, OfGatewaysOnceALease) {
   EXPECT_EQ(times, 1);
 }
 
+// A table of 256 replicas is not sent again within 5 ms, a smaller one at once.
+TEST(Told, OfManyReplicasLessOften) {
+  for (const uint32_t replicas : {255U, 256U}) {
+    World world;
+    world.Register({"n1"});
+    DeploymentSpec spec{.name = "m", .tenant = "t", .model = "m", .command = {"serve"}};
+    spec.resources = {10, kMiB};
+    spec.groups.push_back({.device = {.kind = DeviceKind::kCpu}, .count = replicas});
+    const auto tables = [](const Effects& effects) {
+      return std::count_if(effects.commands.begin(), effects.commands.end(),
+                           [](const Command& c) { return std::holds_alternative<SendRoutes>(c); });
+    };
+    world.Step(DeploymentApplied{1, std::make_shared<const DeploymentSpec>(spec)});
+    world.Advance(std::chrono::seconds(1));
+    ASSERT_EQ(world.state().replicas().size(), replicas);
+    const auto ready = [&](uint64_t id) {
+      return tables(world.Report("n1", {.id = ReplicaId(id), .phase = ReplicaPhase::kReady}));
+    };
+    EXPECT_EQ(ready(1), 1);
+    EXPECT_EQ(ready(2), replicas < 256 ? 1 : 0) << replicas;
+  }
+}
+
+TEST(Told, OfTheSameGatewaysNobodyIs) {
+  World world;
+  world.Register({"n1"});
+  const GatewaysChanged gateways{{{"tcp://g:1", "key"}}, {{"key"}}};
+  EXPECT_EQ(Times<Welcome>(world.Step(gateways)), 1);
+  EXPECT_EQ(Times<Welcome>(world.Step(gateways)), 0);
+  EXPECT_EQ(Times<Welcome>(world.Step(GatewaysChanged{gateways.gateways, {}})), 1);
+}
+
+TEST(Told, OfWhoSpeaksForAnEpochThatIsOver) {
+  World world;
+  world.Register({"n1"});
+  const Effects effects = world.Step(AgentSaid{"n1", Heartbeat{.epoch = Epoch(7)}});
+  EXPECT_EQ(Times<Refuse>(effects), 1);
+  ASSERT_EQ(effects.notes.size(), 1u);
+  EXPECT_EQ(std::get<StaleRefused>(effects.notes[0]).node, "n1");
+}
+
 // What only the core knows, until it dies.
 TEST(Told, OfWhatAgentsSaidLast) {
   World world;
