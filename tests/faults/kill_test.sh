@@ -14,7 +14,7 @@ cleanup() {
   local code=$?
   [ -n "$submitter" ] && kill "$submitter" 2>/dev/null
   "$allot" local down --dir "$work/cluster" >/dev/null 2>&1 || true
-  if [ $code -ne 0 ]; then tail -n 20 "$work"/cluster/logs/*.log 2>/dev/null || true; fi
+  if [ $code -ne 0 ]; then tail -n 20 "$work"/cluster/logs/*.log "$work/restarted.log" 2>/dev/null || true; fi
   rm -rf "$work"
 }
 trap cleanup EXIT
@@ -36,14 +36,23 @@ mapfile -t agents < <(for folder in "$work"/cluster/nodes/*/addresses.yaml; do d
 
 # Kills what stands in the state folder $1 and starts the same command line again.
 kill_and_restart() {
-  local pid command
+  local pid command started
   pid=$(field "$1" pid)
   mapfile -d '' command <"/proc/$pid/cmdline"
   kill -9 "$pid"
-  setsid "${command[@]}" >>"$work/restarted.log" 2>&1 </dev/null &
-  disown
+  # Again where it ends, as a service manager does: its port may be some other program's for a moment.
+  start_again() {
+    setsid "${command[@]}" >>"$work/restarted.log" 2>&1 </dev/null &
+    started=$!
+    disown
+  }
+  start_again
   # The API's port is in the configuration or chosen anew: ask again.
-  came_back() { [ -e "$1/addresses.yaml" ] && [ "$(field "$1" pid)" != "$pid" ]; }
+  came_back() {
+    [ -e "$1/addresses.yaml" ] && [ "$(field "$1" pid)" != "$pid" ] && return 0
+    kill -0 "$started" 2>/dev/null || start_again
+    return 1
+  }
   until_true came_back "$1"
   [ "$1" != "$work/cluster/scheduler" ] || export ALLOT_SERVER=http://$(field "$1" http)
 }

@@ -212,12 +212,22 @@ void ClusterTest::StartScheduler() {
 void ClusterTest::KillAgent(const std::string& name) { Kill(cluster_->layout().NodeState(name)); }
 
 void ClusterTest::StartAgent(const std::string& name) {
+  // Until its lease is over, the node of the agent before is there all the same.
+  const auto epoch = [&]() -> int64_t {
+    const auto nodes = api().Nodes();
+    if (!nodes.ok()) return -1;
+    for (const client::NodeView& node : nodes->view)
+      if (node.name == name) return node.epoch;
+    return 0;
+  };
+  const int64_t before = epoch();
   const auto pid = cluster_->StartAgent(name);
   ASSERT_TRUE(pid.ok()) << pid.status();
   const auto ready = local::WaitForAddresses(cluster_->layout().NodeState(name), *pid, kDeadline);
   ASSERT_TRUE(ready.ok()) << ready.status();
   const Status here = cluster_->AwaitNodes({{name, *pid}}, kDeadline);
   ASSERT_TRUE(here.ok()) << here;
+  ASSERT_TRUE(Until([&] { return epoch() > before; }));
 }
 
 std::string ClusterTest::Write(const std::string& name, const std::string& text) const {
