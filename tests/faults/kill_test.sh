@@ -36,21 +36,25 @@ mapfile -t agents < <(for folder in "$work"/cluster/nodes/*/addresses.yaml; do d
 
 # Kills what stands in the state folder $1 and starts the same command line again.
 kill_and_restart() {
-  local pid command started
+  local pid command
   pid=$(field "$1" pid)
   mapfile -d '' command <"/proc/$pid/cmdline"
   kill -9 "$pid"
-  # Again where it ends, as a service manager does: its port may be some other program's for a moment.
   start_again() {
-    setsid "${command[@]}" >>"$work/restarted.log" 2>&1 </dev/null &
-    started=$!
+    rm -f "$work/ended"
+    setsid bash -c '"${@:2}"; echo $? >"$1"' - "$work/ended" "${command[@]}" >>"$work/restarted.log" 2>&1 </dev/null &
     disown
   }
   start_again
   # The API's port is in the configuration or chosen anew: ask again.
   came_back() {
     [ -e "$1/addresses.yaml" ] && [ "$(field "$1" pid)" != "$pid" ] && return 0
-    kill -0 "$started" 2>/dev/null || start_again
+    # 137 is what was killed; with 5 it says that its port is some other program's, for a moment.
+    case $(cat "$work/ended" 2>/dev/null) in
+      ''|137) ;;
+      5) start_again ;;
+      *) fail "started again, it ended with $(cat "$work/ended")" ;;
+    esac
     return 1
   }
   until_true came_back "$1"
