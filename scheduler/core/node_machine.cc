@@ -209,6 +209,11 @@ void NodeMachine::TakeBackReplicas(const NodeState& node, const std::vector<Repl
         deployment->second.created != it->second.created ||
         deployment->second.generation != replica.generation)
       continue;
+    // Its group, or one of its devices, has gone since.
+    const std::vector<ReplicaGroup>& groups = deployment->second.spec->groups;
+    if (replica.group >= groups.size()) continue;
+    const DeviceRequest& asked = groups[replica.group].device;
+    if (!MeansProcessor(asked) && replica.placement.devices.Count() != asked.count) continue;
     const Resources& each = replica.resources;
     TaskPlacement placement = replica.placement;
     if (!placement.devices.Minus(node.devices_free).Empty() ||
