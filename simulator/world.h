@@ -45,7 +45,7 @@ struct WorldResult {
   uint64_t steps = 0;   // of all cores
   uint64_t hash = 0;
   uint64_t jobs = 0, spawned = 0, requests = 0, scheduler_lives = 0;
-  uint64_t black_holes = 0;                   // found out
+  uint64_t black_holes = 0;  // found out
   Duration healed_after{}, finished_after{};  // virtual; the second counts from the first
   FaultCounts faults{};
 };

@@ -34,7 +34,7 @@ struct AgentOptions {
   Duration telemetry_every = std::chrono::seconds(5), logs_kept = std::chrono::hours(168);
   Bytes log_max = kGiB, disk_free_min = 256 * kMiB;
   std::string boot_id_file = "/proc/sys/kernel/random/boot_id";  // tests give another
-  std::string supervisor;                                        // path of allot-supervisor
+  std::string supervisor;  // path of allot-supervisor
 };
 
 // Reads the config file and everything it names (keys, catalogues); opens and binds nothing else.

@@ -125,8 +125,7 @@ StatusOr<std::string> Drain(Session& session, const std::string& node, const std
   if (drain) {
     return fmt::format(
         "nothing new starts on {}; {} tasks run there and go on, and {} replicas serve until "
-        "others "
-        "are ready elsewhere",
+        "others are ready elsewhere",
         n.name, n.tasks, n.replicas);
   }
   std::string text = fmt::format("{} takes work again", n.name);

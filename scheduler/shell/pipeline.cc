@@ -273,8 +273,10 @@ void Pipeline::Perform(std::vector<Action>& actions) {
 
 void Pipeline::ArmTimer() {
   const std::optional<Time> next = core_.NextWakeup();
-  if (!next) return;
-  timer_.After(*next - Now(), [this] {
+  if (!next || (armed_ && *armed_ <= *next)) return;
+  armed_ = *next;
+  timer_.After(std::max(Duration(0), *next - Now()), [this] {
+    armed_.reset();
     Feed(ClockTicked{});
     ArmTimer();
   });

@@ -111,6 +111,7 @@ class Pipeline {
   std::string last_line_;  // of the log, by Log
   std::optional<Status> degraded_;
   Timer timer_;
+  std::optional<Time> armed_;
   // Posted closures hold it weakly: they may run after we are gone.
   std::shared_ptr<Pipeline*> self_;
   std::unique_ptr<Journal> store_;  // until Begin; then it is the journal thread's
