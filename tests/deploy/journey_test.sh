@@ -32,8 +32,8 @@ declare -A invitation=()
 run() {
   local name=$1 text=$2
   echo "$name# $text"
-  on "$name" bash -c "cd /root && [ ! -f env ] || . ./env; set -e; $text" >"$work/out" || fail "on $name: $text"
-  case "$text" in export\ *) echo "$text" >>"$work/$name/root/env" ;; esac
+  on "$name" bash -c "cd /srv && [ ! -f env ] || . ./env; set -e; $text" >"$work/out" || fail "on $name: $text"
+  case "$text" in export\ *) echo "$text" >>"$work/$name/home/env" ;; esac
   local start
   start=$(sed -n 's/^start it *//p' "$work/out")
   if [ -n "$start" ]; then echo "$name# $start &"; spawn "$name" "$work/$name.log" $start; fi
@@ -48,9 +48,9 @@ while IFS=$'\t' read -r who text; do
     case "$text" in
       *" add "*) [[ $text == *user* ]] || to=${text##* } ;;
       *INVITATION*) words=${invitation[$name]} ;;
-      *gw-1:7411*) cp "$work"/head/root/*.token "$work/gw-1/root/"; until_true on gw-1 bash -c "${text/-fsS/-fs -o /dev/null}" ;;
+      *gw-1:7411*) cp "$work"/head/home/*.token "$work/gw-1/home/"; until_true on gw-1 bash -c "${text/-fsS/-fs -o /dev/null}" ;;
       *" nodes") until_true alive 3 ;;
-      *--token-file*) cp "$work"/head/root/*.token "$work/$name/root/" ;;
+      *--token-file*) cp "$work"/head/home/*.token "$work/$name/home/" ;;
     esac
     run "$name" "$words"
     case "$text" in
@@ -72,9 +72,9 @@ done
 for file in etc/allotrope/admin.token lib/allotrope/scheduler/scheduler.key lib/allotrope/scheduler/tokens.yaml; do
   [ "$(stat -c %a "$work/head/$file")" = 600 ] || fail "head:$file can be read by others"
 done
-on gw-1 bash -c "ALLOT_DIR=/root/thief ${invitation[node-1]}" >"$work/out" 2>&1 && fail "a used invitation let another machine in"
+on gw-1 bash -c "ALLOT_DIR=/srv/thief ${invitation[node-1]}" >"$work/out" 2>&1 && fail "a used invitation let another machine in"
 grep -q 'make another with `allot node add node-1`' "$work/out" || fail "$(cat "$work/out")"
-[ ! -e "$work/gw-1/root/thief/agent.yaml" ] && [ ! -e "$work/gw-1/root/thief/state/agent/agent.key" ] || fail "a refused join left files"
+[ ! -e "$work/gw-1/home/thief/agent.yaml" ] && [ ! -e "$work/gw-1/home/thief/state/agent/agent.key" ] || fail "a refused join left files"
 # Who has joined may say so again.
 on node-1 bash -c "${invitation[node-1]}" | grep -q 'had joined already' || fail "joining again is not fine"
 # init again keeps what is there.
@@ -83,7 +83,7 @@ on head allot cluster init >"$work/out"
 [ "$key" = "$(on head sha256sum /var/lib/allotrope/scheduler/scheduler.key /etc/allotrope/admin.token)" ] || fail "init again made other keys"
 
 # Everything that is told can be reached from another machine: each target answers, none is a wildcard or loopback.
-token=$(cat "$work/head/root/prometheus.token")
+token=$(cat "$work/head/home/prometheus.token")
 on node-3 curl -fsS -H "Authorization: Bearer $token" http://head:7401/v1/sd/prometheus >"$work/targets"
 [ "$(jq length "$work/targets")" -eq 6 ] || fail "targets: $(cat "$work/targets")"
 for target in $(jq -r '.[].targets[]' "$work/targets"); do
@@ -97,7 +97,7 @@ on node-2 curl -fsS -H "Authorization: Bearer $token" http://head:7401/v1/cluste
 [ "$(jq -r '[.gateways[].http_address] | sort | join(" ")' "$work/out")" = "10.77.0.1:7411 10.77.0.21:7411" ] || fail "$(cat "$work/out")"
 
 # A user that is removed on the head is refused at the gateway of its own, a node is lost.
-models() { on gw-1 curl -s -o /dev/null -w '%{http_code}' -H "Authorization: Bearer $(cat "$work/head/root/ada.token")" http://gw-1:7411/v1/models; }
+models() { on gw-1 curl -s -o /dev/null -w '%{http_code}' -H "Authorization: Bearer $(cat "$work/head/home/ada.token")" http://gw-1:7411/v1/models; }
 [ "$(models)" = 200 ] || fail "ada is not known at gw-1"
 on head allot user remove ada >"$work/out"
 refused() { [ "$(models)" = 401 ]; }

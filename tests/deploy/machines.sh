@@ -1,6 +1,6 @@
 # Machines for a test: namespaces (network, mounts, processes, host name) on one bridge. Sourced, by a
 # script that runs as root of namespaces of its own (own_world), so nothing of it is seen outside.
-#   machine NAME ADDRESS    a machine with /etc and /var/lib of its own
+#   machine NAME ADDRESS    a machine with /etc, /var/lib and a home (/srv) of its own
 #   on NAME COMMAND…        runs a command there
 #   spawn NAME LOG COMMAND… starts one there and leaves it running
 # Every name is in every machine's /etc/hosts, loopback as Debian's installer writes it.
@@ -37,13 +37,13 @@ hosts() {
 
 machine() {
   local name=$1 address=$2 root=$machines_at/$1
-  mkdir -p "$root/etc" "$root/lib" "$root/root"
+  mkdir -p "$root/etc" "$root/lib" "$root/home"
   cp -a /etc/. "$root/etc/" 2>/dev/null || true
   rm -rf "$root/etc/allotrope"
   mkfifo "$root/ready"
   unshare --net --uts --mount --pid --fork --kill-child --mount-proc -- bash -c '
     root=$1 name=$2
-    mount --bind "$root/etc" /etc && mount --bind "$root/lib" /var/lib && mount --bind "$root/root" /root
+    mount --bind "$root/etc" /etc && mount --bind "$root/lib" /var/lib && mount --bind "$root/home" /srv
     [ ! -d /run/systemd/system ] || mount -t tmpfs none /run/systemd
     hostname "$name"; ip link set lo up
     echo up >"$root/ready"
@@ -62,8 +62,8 @@ machine() {
 on() {
   local name=$1
   shift
-  nsenter -t "${machine_pid[$name]}" -n -u -m -p -r -- env -i HOME=/root PATH="$PATH" TERM=dumb \
-    sh -c 'cd /root && exec "$@"' sh "$@"
+  nsenter -t "${machine_pid[$name]}" -n -u -m -p -r -- env -i HOME=/srv PATH="$PATH" TERM=dumb \
+    sh -c 'cd /srv && exec "$@"' sh "$@"
 }
 
 spawn() {
