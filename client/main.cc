@@ -162,6 +162,11 @@ int Parse(CLI::App& app, int argc, char** argv) {
                             NamesOf(command)));
       return kUsage;
     }
+    if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::ExtrasError) &&
+        !unknown.empty()) {
+      Say(WordTooMany(PathOf(command), unknown.front()));
+      return kUsage;
+    }
     if (!out.str().empty()) Print(out.str());
     if (!err.str().empty()) Say("allot: " + err.str());
     return asked ? -1 : kUsage;

@@ -83,6 +83,11 @@ std::string UnknownFlag(std::string_view command, std::string_view flag,
   return out + fmt::format("\n  `{} --help` lists what it has.", command);
 }
 
+std::string WordTooMany(std::string_view command, std::string_view word) {
+  return fmt::format(
+      "allot: `{0}` has no place for \"{1}\"\n  `{0} --help` shows how it is written.", command, word);
+}
+
 std::string JobId(std::string_view text) {
   const bool number =
       !text.empty() && text.size() <= 19 &&

@@ -20,6 +20,9 @@ std::string UnknownSubcommand(std::string_view group, std::string_view word,
 std::string UnknownFlag(std::string_view command, std::string_view flag,
                         const std::vector<std::string>& known);
 
+// What to say of a word for which `command` ("allot version") has no place.
+std::string WordTooMany(std::string_view command, std::string_view word);
+
 // "17" is "job-17": there is one list of jobs, and their numbers are what people remember.
 std::string JobId(std::string_view text);
 

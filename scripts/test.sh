@@ -10,4 +10,5 @@ scripts/deps.sh --test
 NINJA_STATUS='[%f/%t] ' scripts/build.sh "$preset"
 export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 TSAN_OPTIONS=suppressions=$PWD/tests/tsan.supp:halt_on_error=1
 export LSAN_OPTIONS=suppressions=$PWD/tests/lsan.supp:print_suppressions=0
-ctest --preset "$preset" -j "$(nproc)" --timeout 300 "$@"
+# Tests of processes wait more than they compute.
+ctest --preset "$preset" -j $(($(nproc) + 2)) --timeout 300 "$@"

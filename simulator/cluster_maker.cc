@@ -209,7 +209,23 @@ JobSpec MakeJob(Rng& rng, uint64_t number) {
     job.time_limit = 1min;
   }
   const uint64_t failures = rng.OneIn(8) ? 1 + rng.Below(2) : 0;
-  job.command = {"sim", std::to_string(runs), std::to_string(failures)};
+  // What is tried again and again in a cluster is of a few kinds, told apart by its first words.
+  switch (rng.Below(4)) {
+    case 0:
+      job.command = {"python3", rng.OneIn(2) ? "train.py" : "eval.py"};
+      break;
+    case 1:
+      job.command = {"python3", "-m", "sweep"};
+      break;
+    case 2:
+      job.command = {"train"};
+      break;
+    case 3:
+      job.command = {"sh", ""};
+      break;
+  }
+  job.command.push_back(std::to_string(runs));
+  job.command.push_back(std::to_string(failures));
   return job;
 }
 
@@ -397,7 +413,7 @@ bool FitsEmptyCluster(const JobSpec& spec, const std::vector<const NodeInfo*>& n
 
 bool EndsByItself(const JobSpec& spec) {
   return spec.runtime == TaskRuntime::kNoop || spec.time_limit ||
-         std::stoll(spec.command[1]) <= 60'000'000;
+         std::stoll(spec.command[spec.command.size() - 2]) <= 60'000'000;
 }
 
 }  // namespace allot::simulator

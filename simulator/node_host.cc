@@ -267,7 +267,8 @@ void NodeHost::SpawnTask(const TaskKey& key, const TaskLaunch& launch) {
   });
 }
 
-// The command of a virtual task is {"sim", microseconds to run, attempts that fail first}.
+// The command of a virtual task ends in the microseconds it runs and how many attempts fail first;
+// the words before say what it is.
 void NodeHost::TaskUp(const TaskKey& key, uint64_t number) {
   Process& process = tasks_.at(key);
   TaskFolder& folder = folders_[key];
@@ -276,8 +277,9 @@ void NodeHost::TaskUp(const TaskKey& key, uint64_t number) {
   folder.pid = process.pid;
   folder.started = Clock();
   const auto& command = folder.launch.command;
-  const Duration runs(command.size() > 1 ? std::stoll(command[1]) : 1'000);
-  const uint64_t failures = command.size() > 2 ? std::stoull(command[2]) : 0;
+  const size_t words = command.size();
+  const Duration runs(words > 2 ? std::stoll(command[words - 2]) : 1'000);
+  const uint64_t failures = words > 2 ? std::stoull(command[words - 1]) : 0;
   int32_t code = key.attempt.value() <= failures ? 1 : 0;
   if (world_.faults.Strikes(Fault::kTaskFailure, 30)) code = 3;
   const auto& devices = folder.launch.device_ids;

@@ -1,5 +1,7 @@
 #include "simulator/workload.h"
 
+#include <array>
+
 #include "fmt/format.h"
 #include "simulator/cluster_maker.h"
 #include "simulator/gateway_host.h"
@@ -92,8 +94,10 @@ void Workload::Submit() {
   auto spec = std::make_shared<const JobSpec>(MakeJob(world_.rng, number));
   // Without a key a lost answer cannot be asked for again.
   const std::string key = world_.rng.OneIn(4) ? "" : fmt::format("key-{}", number);
-  const auto make = [spec, key](auto token) {
-    return scheduler::JobSubmitted{token, spec, "user", key};
+  // Several people, and programs that say nobody's name.
+  const std::string user = std::array<const char*, 4>{"ada", "ada", "ben", ""}[world_.rng.Below(4)];
+  const auto make = [spec, user, key](auto token) {
+    return scheduler::JobSubmitted{token, spec, user, key};
   };
   const auto answer = [this, spec, key](const scheduler::Reply& reply) {
     if (!reply.status.ok()) return;

@@ -69,6 +69,9 @@ TEST(Command, AWrongValueIsToldWithItsFlagAndWhatItMayBe) {
   const CommandResult slip = Bare({"jobs", "--tennant=a"});
   EXPECT_EQ(slip.code, 2);
   EXPECT_THAT(slip.err, HasSubstr("`allot jobs` has no flag --tennant; did you mean --tenant?"));
+  const CommandResult word = Bare({"version", "of"});
+  EXPECT_EQ(word.code, 2);
+  EXPECT_THAT(word.err, HasSubstr("`allot version` has no place for \"of\""));
 }
 
 TEST(Command, TheSimulatorGetsItsWordsAsTheyAre) {

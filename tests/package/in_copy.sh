@@ -19,9 +19,14 @@ root=$copy/root
 mount -t proc proc "$root/proc"
 mount --rbind /dev "$root/dev"
 for folder in tmp run var/tmp; do mount -t tmpfs "$folder" "$root/$folder"; done
-# What a folder under /tmp holds is handed in by its own path.
-for argument in "$@"; do
-  case "$argument" in /tmp/?*) if [ -d "$argument" ]; then mkdir -p "$root$argument"; mount --bind "$argument" "$root$argument"; fi ;; esac
+# The checkout, and folders that are given, may lie where the copy has nothing: under /tmp, or on a filesystem of their own.
+for folder in "$(cd "$here/../.." && pwd)" "$@"; do
+  case "$folder" in
+    /?*) if [ -d "$folder" ] && [ ! -e "$root$folder" ]; then
+      mkdir -p "$root$folder"
+      mount --bind "$folder" "$root$folder"
+    fi ;;
+  esac
 done
 mkdir -p "$root/run/systemd/system" "$root/etc/allotrope-test-root"
 # In its place: apt gives dpkg a path of its own.
