@@ -182,7 +182,7 @@ NodeInfo MakeNode(Rng& rng, uint32_t index) {
   return node;
 }
 
-JobSpec MakeJob(Rng& rng, uint64_t number) {
+JobSpec MakeJob(Rng& rng, uint64_t number, bool kinds) {
   JobSpec job;
   job.name = fmt::format("j{}", number);
   job.tenant = kTenants[rng.Below(kTenants.size())];
@@ -209,20 +209,11 @@ JobSpec MakeJob(Rng& rng, uint64_t number) {
     job.time_limit = 1min;
   }
   const uint64_t failures = rng.OneIn(8) ? 1 + rng.Below(2) : 0;
-  // What is tried again and again in a cluster is of a few kinds, told apart by its first words.
-  switch (rng.Below(4)) {
-    case 0:
-      job.command = {"python3", rng.OneIn(2) ? "train.py" : "eval.py"};
-      break;
-    case 1:
-      job.command = {"python3", "-m", "sweep"};
-      break;
-    case 2:
-      job.command = {"train"};
-      break;
-    case 3:
-      job.command = {"sh", ""};
-      break;
+  job.command = {"sim"};
+  if (kinds) {  // Told apart by the first words.
+    static const std::vector<std::vector<std::string>> kCommands = {
+        {"python3", "train.py"}, {"python3", "eval.py"}, {"python3", "-m"}, {"train"}, {"sh", ""}};
+    job.command = Pick(rng, kCommands);
   }
   job.command.push_back(std::to_string(runs));
   job.command.push_back(std::to_string(failures));

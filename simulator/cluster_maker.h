@@ -12,7 +12,8 @@
 namespace allot::simulator {
 
 NodeInfo MakeNode(Rng& rng, uint32_t index);
-JobSpec MakeJob(Rng& rng, uint64_t number);
+// `kinds`: its command is one of several, else all do the same.
+JobSpec MakeJob(Rng& rng, uint64_t number, bool kinds);
 DeploymentSpec MakeDeployment(Rng& rng, uint64_t number);
 Policy MakePolicy(Rng& rng);
 

@@ -18,6 +18,7 @@ struct Question {
 Workload::Workload(World& world) : world_(world) {
   pace_ = world_.Between(20ms, 600ms);
   request_pace_ = world_.Between(200ms, 3s);
+  kinds_ = world_.rng.OneIn(3);
   jobs_max_ = (20 + world_.rng.Below(100)) * std::max<uint64_t>(1, world_.events_planned() / 2'000);
 }
 
@@ -91,11 +92,12 @@ void Workload::TakeDevice(const std::string& node, const std::string& device, bo
 void Workload::Submit() {
   if (jobs_ >= jobs_max_) return;
   const uint64_t number = ++jobs_;
-  auto spec = std::make_shared<const JobSpec>(MakeJob(world_.rng, number));
+  auto spec = std::make_shared<const JobSpec>(MakeJob(world_.rng, number, kinds_));
   // Without a key a lost answer cannot be asked for again.
   const std::string key = world_.rng.OneIn(4) ? "" : fmt::format("key-{}", number);
   // Several people, and programs that say nobody's name.
-  const std::string user = std::array<const char*, 4>{"ada", "ada", "ben", ""}[world_.rng.Below(4)];
+  std::string user = "user";
+  if (kinds_) user = std::array<const char*, 4>{"ada", "ada", "ben", ""}[world_.rng.Below(4)];
   const auto make = [spec, user, key](auto token) {
     return scheduler::JobSubmitted{token, spec, user, key};
   };

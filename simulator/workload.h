@@ -46,6 +46,7 @@ class Workload {
   uint64_t deployments_ = 0;
   bool finishing_ = false;
   int asking_ = 0;
+  bool kinds_ = false;  // of work, and of people: several
   std::map<JobId, scheduler::JobSpecPtr> submitted_;
   std::set<std::string> deployed_;
 };

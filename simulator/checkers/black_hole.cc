@@ -113,6 +113,13 @@ void BlackHole::On(const scheduler::DeviceCleared& r) {
   eaten_.clear();
 }
 
+void BlackHole::On(const scheduler::JobAccepted& r) {
+  jobs_[r.job].spec = r.spec;
+  const std::pair kind(r.user, r.spec->command.empty() ? "" : r.spec->command.front());
+  if (!kind_) kind_ = kind;
+  one_kind_ = one_kind_ && kind == *kind_;
+}
+
 void BlackHole::On(const scheduler::JobPlaced& r) {
   Job& job = jobs_[r.job];
   job.placed = r.at;
@@ -190,7 +197,8 @@ void BlackHole::Failed(JobId id, const Job& job, const Spot& spot, int32_t code)
     return;
   eaten_.push_back({id, job.placed, spot.devices});
   if (eaten_.size() > knobs_.failures) eaten_.erase(eaten_.begin());
-  if (eaten_.size() >= knobs_.failures && Elsewhere() && NoDeviceExplains()) due_ = true;
+  if (eaten_.size() >= knobs_.failures && one_kind_ && Elsewhere() && NoDeviceExplains())
+    due_ = true;
 }
 
 }  // namespace allot::simulator

@@ -7,10 +7,11 @@
 //
 // The first is promised only as far as anybody could know: work of the kind goes well somewhere
 // else and fails nowhere else, the scheduler remembers (it did not restart meanwhile), and what an
-// agent tells while it registers is no evidence. Here all work is of one kind.
+// agent tells while it registers is no evidence. Asked only where all work is of one kind.
 #pragma once
 
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -65,7 +66,7 @@ class BlackHole {
   void On(const scheduler::DeviceQuarantined& r);
   void On(const scheduler::DeviceOnProbation& r);
   void On(const scheduler::DeviceCleared& r);
-  void On(const scheduler::JobAccepted& r) { jobs_[r.job].spec = r.spec; }
+  void On(const scheduler::JobAccepted& r);
   void On(const scheduler::JobPlaced& r);
   void On(const scheduler::TaskStarted& r);
   void On(const scheduler::JobStopping& r) { jobs_[r.job].stopping = true; }
@@ -85,6 +86,8 @@ class BlackHole {
   };
   std::vector<Eaten> eaten_;  // the last ones, as many as it takes
   bool due_ = false;          // it has to be quarantined now
+  std::optional<std::pair<std::string, std::string>> kind_;  // whose, and what: of the first job
+  bool one_kind_ = true;
   uint64_t found_out_ = 0;
   QuarantineKnobs knobs_;
   std::map<NodeId, scheduler::NodeInfoPtr> nodes_;

@@ -133,6 +133,15 @@ TEST_F(BlackHoleTest, PromisesNothingWhereNobodyCouldKnow) {
   EXPECT_EQ(findings.first(), "");
 }
 
+// Nor where several people run several things: who fails elsewhere is not told apart here.
+TEST_F(BlackHoleTest, PromisesNothingOfSeveralKindsOfWork) {
+  scheduler::JobAccepted other = Accepted(JobId(99));
+  other.user = "somebody else";
+  ledger.Kept(other);
+  for (uint64_t job = 2; job <= 8; ++job) Run(job, 1, BlackHole::kCode);
+  EXPECT_EQ(findings.first(), "");
+}
+
 TEST(JobLedger, AcceptsAnHonestLife) {
   EXPECT_EQ(Find<JobLedger>({scheduler::TermBegun{kAt, Term(1)}, Accepted(kJob, 2),
                              Placed(kJob, 1, {On(1, 0), On(1, 1)}), Exited(Key(kJob, 0, 1), 1),
