@@ -297,7 +297,6 @@ void Evidence::Acquit(PlaceId id) {
   place.kinds.clear();
   place.accusers.clear();
   place.needed = 0;
-  place.trial = false;
 }
 
 }  // namespace allot::scheduler

@@ -160,15 +160,12 @@ bool PlacementSearch::PlaceByPower(const Demand& demand, const DemandOption& opt
   });
   for (const bool suspects : {false, true}) {
     Forget();
-    total_ = Cost{};
     for (const Way& way : ways) {
       Taken taken{taken_[way.node], 0};
       while (picks_.size() < demand.tasks &&
              (suspects || Suspicion(option, way.device_class, way.node, taken) == 0) &&
              Fits(demand, option, way.device_class, way.node, taken)) {
         ++work;
-        total_ += Score(demand, option, way.device_class, way.node, taken,
-                        PriceOf(demand, option, way.device_class, way.node));
         PickOne(demand, option, way.device_class, way.node);
         taken = {taken_[way.node], taken.of_class + 1};
       }

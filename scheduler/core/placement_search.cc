@@ -263,7 +263,6 @@ PlacementSearch::Found PlacementSearch::Collect(const Demand& demand,
                                                 const DemandOption& option) const {
   Found found;
   found.alternative = option.alternative;
-  found.score = total_;
   std::vector<Pick> picks = picks_;
   std::stable_sort(picks.begin(), picks.end(),
                    [](const Pick& a, const Pick& b) { return a.node < b.node; });
@@ -304,10 +303,12 @@ std::optional<PlacementSearch::Found> PlacementSearch::Find(const Demand& demand
   if (taken_.size() < index_.node_count()) taken_.resize(index_.node_count());
   trial_.Begin();
   std::optional<Found> found;
+  Cost best_so_far{std::numeric_limits<int64_t>::max()};
   for (const DemandOption& option : demand.options) {
-    const Cost best_so_far{found ? found->score.micros : std::numeric_limits<int64_t>::max()};
-    const bool better = PlaceOption(demand, option, limits, work, best_so_far);
-    if (better) found = Collect(demand, option);
+    if (PlaceOption(demand, option, limits, work, best_so_far)) {
+      best_so_far = total_;
+      found = Collect(demand, option);
+    }
     Forget();
   }
   if (found || demand.tasks == 1 || !trial_.refused()) return found;

@@ -25,7 +25,6 @@ class PlacementSearch {
     std::vector<TaskPlacement> tasks;  // by rank, grouped by node in order of id
     uint32_t alternative = 0;
     PriceRate price;  // of the whole gang
-    Cost score;
   };
   struct Limits {
     const std::vector<bool>* excluded = nullptr;  // classes not to be touched, by ClassId

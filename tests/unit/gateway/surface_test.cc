@@ -174,6 +174,28 @@ TEST(GatewayTries, AReplicaThatDeclinesWhatItsPeerAnswersGetsFewOfManyRequests) 
   EXPECT_THAT(h.Get("/allot/v1/deployments")->body, HasSubstr(R"("out_why":"declines")"));
 }
 
+// A stream of one event is an answer; one of none, beside a peer that has some, is nothing.
+TEST(GatewayTries, AStreamOfOneEventIsAnAnswerAndOneOfNoneIsNot) {
+  for (const char* stream : {"data: {}\n\n", ": nothing\n\n"}) {
+    Harness h;
+    h.AddReplica(1, "n1");
+    h.AddReplica(2, "n2");
+    h.SendRoutes();
+    FakeAgent& one = h.AddAgent("n1");
+    one.on_request = [&](FakeAgent& self, const FakeAgent::Received& request) {
+      self.Answer(request, 200, "text/event-stream", stream);
+    };
+    h.AddAgent("n2").on_request = [](FakeAgent& self, const FakeAgent::Received& request) {
+      self.Answer(request, 200, "text/event-stream", "data: {}\n\ndata: {}\n\n");
+    };
+    for (int i = 0; i < 100; ++i) h.Done(h.Post("/v1/completions", kStreamPrompt));
+    const bool put_out =
+        h.Get("/metrics")->body.find("allotrope_gateway_replica_ejections_total{") !=
+        std::string::npos;
+    EXPECT_EQ(put_out, stream[0] == ':') << stream << h.Get("/metrics")->body;
+  }
+}
+
 // The client is wrong, and no replica is.
 TEST(GatewayTries, WhatAllDeclinePutsNobodyOutForLong) {
   Harness h;

@@ -76,6 +76,14 @@ TEST(Fragmentation, OfDevicesThatAreStarved) {
   EXPECT_EQ(FragmentationCost(view), -1'500);
 }
 
+// All cores of a node that has nothing else: nothing is left over.
+TEST(Fragmentation, OfAllCoresOfANodeWithoutAccelerators) {
+  PlacementView view = OfCores();
+  view.cpus_asked = 8'000;
+  view.price = view.node_price = PriceRate{8'000'000};
+  EXPECT_EQ(FragmentationCost(view), 0);
+}
+
 TEST(Fragmentation, OfCores) {
   // 6·2 of 8 at 1 $/h, and of 2 $/h for what else the node has, a quarter.
   EXPECT_EQ(FragmentationCost(OfCores()), 1'500'000 + 500'000);

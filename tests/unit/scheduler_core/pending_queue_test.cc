@@ -50,6 +50,19 @@ TEST_F(FairQueue, ForgetsATenantThatNeitherWaitsNorRuns) {
   EXPECT_EQ(Next(), job.id);
 }
 
+// Of what never waited here (it ran before a restart) there is no line, whoever else waits.
+TEST_F(FairQueue, FindsNoLineForWhatNeverWaited) {
+  const JobState waits = Job("waits");
+  queue_.Add(waits);
+  EXPECT_NE(queue_.FindLineOf(waits), nullptr);
+  EXPECT_EQ(queue_.FindLineOf(Job("runs")), nullptr) << "its shape is known, its tenant is not";
+  JobState other = Job("waits");
+  auto spec = std::make_shared<JobSpec>(*other.spec);
+  spec->resources.cpus = 7'000;
+  other.spec = spec;
+  EXPECT_EQ(queue_.FindLineOf(other), nullptr) << "its tenant is known, its shape is not";
+}
+
 TEST_F(FairQueue, RemembersWhatATenantRunsWhileItHasNothingWaiting) {
   const JobState first = Job("busy");
   queue_.Add(first);

@@ -58,6 +58,17 @@ TEST_F(Keys, OfAForgottenJobLapseADayAfterItsEnd) {
   EXPECT_FALSE(Find("once").valid());
 }
 
+TEST_F(Keys, LapseWhenAnotherJobEndsAsWellAsWhenOneComes) {
+  Submit(1, "once");
+  Finish(1);
+  FillUp(2);
+  Submit(50'000, "");
+  now += ClusterState::kKeyLife;
+  EXPECT_EQ(Find("once"), JobId(1));
+  Finish(50'000);
+  EXPECT_FALSE(Find("once").valid());
+}
+
 TEST_F(Keys, ThatAreUsedAgainAreTheLaterJobs) {
   Submit(1, "once");
   Finish(1);

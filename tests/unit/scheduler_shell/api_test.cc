@@ -306,6 +306,8 @@ TEST(Api, PowerIsLeasedCappedAndCountedAsEnergy) {
   const json::object job = Wait(cluster, id);
   EXPECT_GT(job.at("energy_joules").to_number<double>(), 0);
   EXPECT_EQ(job.at("energy_source").as_string(), "modelled");
+  EXPECT_THAT(cluster.Get("/metrics").body,
+              HasSubstr(R"(allotrope_energy_joules_total{source="modelled",tenant=)"));
 }
 
 TEST(Api, NodesDrainAndComeBack) {
