@@ -115,7 +115,9 @@ void BlackHole::On(const scheduler::DeviceCleared& r) {
 
 void BlackHole::On(const scheduler::JobAccepted& r) {
   jobs_[r.job].spec = r.spec;
-  const std::pair kind(r.user, r.spec->command.empty() ? "" : r.spec->command.front());
+  // Of its words all but the last two, which are numbers of the simulator's.
+  Kind kind{r.user.empty() ? r.spec->tenant : r.user, r.spec->command};
+  kind.second.resize(kind.second.size() - std::min<size_t>(kind.second.size(), 2));
   if (!kind_) kind_ = kind;
   one_kind_ = one_kind_ && kind == *kind_;
 }

@@ -86,7 +86,8 @@ class BlackHole {
   };
   std::vector<Eaten> eaten_;  // the last ones, as many as it takes
   bool due_ = false;          // it has to be quarantined now
-  std::optional<std::pair<std::string, std::string>> kind_;  // whose, and what: of the first job
+  using Kind = std::pair<std::string, std::vector<std::string>>;  // whose, and what
+  std::optional<Kind> kind_;                                     // of the first job
   bool one_kind_ = true;
   uint64_t found_out_ = 0;
   QuarantineKnobs knobs_;

@@ -73,7 +73,7 @@ echo "ok targets: $(curl -fs "$prometheus_at/api/v1/targets?state=active" | jq -
 
 # Requests while Prometheus looks on, so that rates have something to show.
 "$bin/allot" load --gateway "$gateway" --model tiny --requests 200 --concurrency 4 --stream-ratio 0.5 >/dev/null
-more_load() { "$bin/allot" load --gateway "$gateway" --model tiny --requests 20 --concurrency 2 --stream-ratio 0.5 >/dev/null && 
+more_load() { "$bin/allot" load --gateway "$gateway" --model tiny --requests 20 --concurrency 2 --stream-ratio 0.5 >/dev/null &&
   "$bin/allot" submit --cpus 1 --device kind=CPU -- sleep 0.1 >/dev/null && "$bin/allot" submit --cpus 0.1 --device kind=ASIC,count=1 -- sleep 0.1 >/dev/null; }
 
 has_data() {

@@ -66,6 +66,10 @@ NodeInfo Parts(uint32_t chips, uint32_t parts, const std::string& kind, const st
   return node;
 }
 
+NodeInfo Slice(uint32_t chips, const std::string& shape) {
+  return Node(chips, {{"tpu-slice", Names(0, chips), shape}});
+}
+
 const NodeInfo kPlain = Node(8);
 const NodeInfo kTwoIslands = Node(8, {{"nvlink", Names(0, 4), ""}, {"nvlink", Names(4, 4), ""}});
 const NodeInfo kUnequalIslands =
@@ -77,8 +81,8 @@ const NodeInfo kHiveOfCards = Node(8, {{"xgmi-hive", Names(0, 8), ""},
                                        {"card", Names(6, 2), ""}});
 const NodeInfo kRing = Node(12, {{"neuronlink-ring", Names(0, 12), ""}});
 const NodeInfo kLine = Node(6, {{"neuronlink-ring", Names(0, 6), "line"}});
-const NodeInfo kSlice = Node(8, {{"tpu-slice", Names(0, 8), "2,4,1"}});
-const NodeInfo kSmallSlice = Node(4, {{"tpu-slice", Names(0, 4), "2,2,1"}});
+const NodeInfo kSlice = Slice(8, "2,4,1");
+const NodeInfo kSmallSlice = Slice(4, "2,2,1");
 const NodeInfo kTorus = Node(16, {{"neuronlink-torus", Names(0, 16), "4,4"}});
 
 TEST(Topology, TheSetsItTakes) {
@@ -137,37 +141,17 @@ TEST(Topology, TheSetsItTakes) {
       {"all", kSlice, {}, 8, false, {0, 1, 2, 3, 4, 5, 6, 7}},
       {"three are no box", kSlice, {}, 3, false, {}},
       {"two of four", kSmallSlice, {0}, 2, false, {2, 3}},
-      {"a slice without a shape has the usual one",
-       Node(8, {{"tpu-slice", Names(0, 8), ""}}),
-       {0},
-       4,
-       false,
-       {4, 5, 6, 7}},
-      {"so has one of two", Node(2, {{"tpu-slice", Names(0, 2), ""}}), {}, 2, false, {0, 1}},
-      {"a shape that is not theirs is none",
-       Node(4, {{"tpu-slice", Names(0, 4), "2,4,1"}}),
-       {},
-       2,
-       false,
-       {}},
-      {"nor is one of four sides",
-       Node(4, {{"tpu-slice", Names(0, 4), "2,2,1,1"}}),
-       {},
-       2,
-       false,
-       {}},
+      {"a slice without a shape has the usual one", Slice(8, ""), {0}, 4, false, {4, 5, 6, 7}},
+      {"so has one of two", Slice(2, ""), {}, 2, false, {0, 1}},
+      {"a shape that is not theirs is none", Slice(4, "2,4,1"), {}, 2, false, {}},
+      {"nor is one of four sides", Slice(4, "2,2,1,1"), {}, 2, false, {}},
       {"more members than a node has devices are no group",
        Node(4, {{"neuronlink-ring", Names(0, 129), "ring"}}),
        {},
        2,
        true,
        {}},
-      {"chips that make no box are used one by one",
-       Node(7, {{"tpu-slice", Names(0, 7), ""}}),
-       {},
-       2,
-       false,
-       {}},
+      {"chips that make no box are used one by one", Slice(7, ""), {}, 2, false, {}},
       {"a row of the torus", kTorus, {5}, 4, false, {0, 1, 2, 3}},
       {"the row whose other half is taken", kTorus, {9}, 4, false, {12, 13, 14, 15}},
       {"two rows", kTorus, {0}, 8, false, {8, 9, 10, 11, 12, 13, 14, 15}},
