@@ -152,10 +152,17 @@ class Inventory::Worker {
     return TakeLocked();
   }
 
-  bool TakeUntil(std::chrono::steady_clock::time_point deadline) {
+  bool TakeUntil(std::chrono::steady_clock::time_point deadline,
+                 const std::function<bool()>& stop_waiting) {
     if (!threaded_) return true;
     std::unique_lock lock(shared_->mutex);
-    shared_->changed.wait_until(lock, deadline, [&] { return shared_->job == Job::kNone; });
+    const auto done = [&] { return shared_->job == Job::kNone; };
+    if (!stop_waiting) {
+      shared_->changed.wait_until(lock, deadline, done);
+      return TakeLocked();
+    }
+    while (!done() && !stop_waiting() && std::chrono::steady_clock::now() < deadline)
+      shared_->changed.wait_for(lock, std::chrono::milliseconds(5), done);
     return TakeLocked();
   }
 
@@ -319,7 +326,7 @@ Discovery Inventory::DiscoverAll() {
   for (const auto& worker : workers_) worker->Ask(Job::kDiscover, Duration{});
   const auto deadline = std::chrono::steady_clock::now() + options_.discover_deadline;
   for (const auto& worker : workers_) {
-    if (!worker->TakeUntil(deadline)) {
+    if (!worker->TakeUntil(deadline, options_.stop_waiting)) {
       worker->said_late = true;
       warnings.push_back(LateDiscovery(*worker));
     }

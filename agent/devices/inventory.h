@@ -12,6 +12,7 @@
 // All methods on one thread.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -28,8 +29,11 @@ struct InventoryOptions {
   Duration discover_deadline = std::chrono::seconds(4);
   Duration sample_deadline = std::chrono::seconds(5);
   Duration rediscover_every = std::chrono::minutes(1);
-  Composition composition;  // what is made of all that the vendors find
+  Composition composition;                    // what is made of all that the vendors find
   std::shared_ptr<const HealthRules> health;  // null: none
+  // Asked again and again while DiscoverAll waits; true is as if the deadline had passed. For
+  // whoever knows that there is nothing to wait for.
+  std::function<bool()> stop_waiting;
 };
 
 class Inventory {

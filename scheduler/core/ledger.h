@@ -30,6 +30,7 @@ struct LostReplica {
 struct NodeLink {
   NodeSoftState seen;
   Time lease_end;                 // on NodeMachine's listening clock
+  bool ends_soon = false;         // as a look at the lease found; the next one may end it
   bool registered = false;        // in this term; until then nothing it says is believed
   bool repeat_welcome = false;    // gateways changed since it registered
   std::set<TaskKey> stray_tasks;  // it has them and should not: stopped until they are gone
@@ -102,7 +103,7 @@ class Ledger {
   absl::flat_hash_map<std::pair<JobId, Attempt>, std::set<uint32_t>> acknowledged;  // ranks
   std::vector<GatewayAddress> gateways;
   std::optional<std::vector<std::string>> gateway_keys;  // of all that are enrolled
-  std::set<std::string> deployments_dirty;    // to be reconciled in this step
+  std::set<std::string> deployments_dirty;               // to be reconciled in this step
   std::set<std::string> deployments_rolling;  // have outdated replicas that wait to be replaced
   std::set<std::string> routes_dirty;         // what gateways see of them may have changed
   bool routes_all_dirty = false;

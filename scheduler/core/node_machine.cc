@@ -59,7 +59,7 @@ void NodeMachine::WatchAll() {
   for (const NodeState& node : ledger_.state().nodes()) {
     NodeLink& link = ledger_.link(node.id);
     Hear(link);  // A full lease to say hello in.
-    if (node.alive) Watch(node.id, link.lease_end);
+    if (node.alive) Watch(node.id, BeforeItEnds(link));
   }
 }
 
@@ -71,9 +71,11 @@ std::optional<Time> NodeMachine::NextCheck() const {
 }
 
 // A timer is always a little late, so a fraction of a heartbeat is no stall.
+Duration NodeMachine::Moment() const { return ledger_.options().heartbeat_every / 4; }
+
 void NodeMachine::Woken(Time now, Effects& out) {
   const std::optional<Time> due = NextCheck();
-  if (!due || now - *due <= ledger_.options().heartbeat_every / 4) return;
+  if (!due || now - *due <= Moment()) return;
   ledger_.deaf += now - *due;
   hold_until_ = now + ledger_.options().heartbeat_every;
   out.notes.push_back(Stalled{now - *due});
@@ -98,6 +100,7 @@ void NodeMachine::LineIsWhole() {
 void NodeMachine::Hear(NodeLink& link) {
   link.seen.last_heard = ledger_.now;
   link.lease_end = ListeningNow() + ledger_.options().lease;
+  link.ends_soon = false;
 }
 
 void NodeMachine::Heard(const std::string& name, const AgentMessage& message, Effects& out) {
@@ -178,7 +181,7 @@ void NodeMachine::Register(const std::string& name, const RegisterNode& message,
   link.repeat_welcome = false;
   link.stray_tasks.clear();
   link.stray_replicas.clear();
-  Watch(id, link.lease_end);
+  Watch(id, BeforeItEnds(link));
   const NodeState& node = *ledger_.state().FindNode(id);
   quarantine_.NodeChanged(id);
   Welcome(node, out);
@@ -438,15 +441,22 @@ void NodeMachine::ExpireLeases(Effects& out) {
     const NodeState& node = *ledger_.state().FindNode(id);
     if (!node.alive) continue;
     NodeLink& link = ledger_.link(id);
-    if (link.lease_end <= ListeningNow()) {
+    if (BeforeItEnds(link) > ListeningNow()) {
+      Watch(id, BeforeItEnds(link));
+    } else if (!std::exchange(link.ends_soon, true)) {
+      // We may have been stopped until just now without being late for anything: what came
+      // meanwhile is read before the next look.
+      Watch(id, std::max(link.lease_end, ListeningNow() + Moment()));
+    } else {
       const Duration silent = ListeningNow() - anybody_heard_;
       if (!StandStill()) {
         Lose(node, out);
         continue;
       }
       if (!std::exchange(cut_off_, true)) out.notes.push_back(CutOff{silent});
+      link.ends_soon = false;
+      Watch(id, BeforeItEnds(link));
     }
-    Watch(id, link.lease_end);
     // A Welcome that told of new gateways may have been lost; once a lease is often enough.
     if (link.registered && link.repeat_welcome) Welcome(node, out);
   }

@@ -3,7 +3,9 @@
 // Leases run on a clock of their own, which counts only the time we listened. When our own process
 // was stopped, a machine was paused or a disk held up the loop, heartbeats lie unread and silence
 // says nothing about the nodes. An agent never acts on the end of a lease (its tasks run on, and
-// what fences it is the epoch), so a lease that we let run longer takes nothing from anybody.
+// what fences it is the epoch), so a lease that we let run longer takes nothing from anybody. A
+// lease is looked at a moment before its end and again at its end: a single look may come when we
+// wake, with what the node said unread.
 //
 // Nor does it count where two nodes or more fall silent together: then it is our own line that is
 // cut, most likely, and to give up all of them would take their replicas off the routes of gateways
@@ -59,6 +61,8 @@ class NodeMachine {
   void Lose(const NodeState& node, Effects& out);
   void LoseTasks(const NodeState& node, RequeueReason reason, Effects& out);
   Time ListeningNow() const { return ledger_.ListeningNow(); }
+  Duration Moment() const;
+  Time BeforeItEnds(const NodeLink& link) const { return link.lease_end - Moment(); }
   bool HeardLately(NodeId node) const;
   void Hear(NodeLink& link);
   // Any message from any node: our line is whole.

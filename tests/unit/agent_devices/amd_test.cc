@@ -85,7 +85,7 @@ TEST_F(RocmSmi, WhileItHangsGpusAreAsTheKernelShowsThem) {
   setenv("FAKE_ROCM_SMI", "hang", 1);
   const auto inventory =
       InventoryOf(std::make_unique<AmdVendor>(std::vector<std::string>{ALLOT_FAKE_ROCM_SMI}),
-                  RecordedHost(kMachine));
+                  RecordedHost(kMachine), ALLOT_FAKE_ROCM_SMI);
   const Discovery found = inventory->DiscoverAll();
   EXPECT_THAT(found.devices, SizeIs(8));
   EXPECT_THAT(found.warnings, Contains(HasSubstr("amd")));

@@ -19,15 +19,26 @@ namespace {
 pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
 pthread_cond_t gate_opened = PTHREAD_COND_INITIALIZER;
 bool gate_is_open = false;
+int hanging = 0;
 
 // A call that does not come back until the test lets it go.
 [[maybe_unused]] void Hang() {
   pthread_mutex_lock(&gate);
+  ++hanging;
   while (!gate_is_open) pthread_cond_wait(&gate_opened, &gate);
+  --hanging;
   pthread_mutex_unlock(&gate);
 }
 
 }  // namespace
+
+// For the test: how many calls hang now.
+extern "C" int FakeHangs() {
+  pthread_mutex_lock(&gate);
+  const int now = hanging;
+  pthread_mutex_unlock(&gate);
+  return now;
+}
 
 // For the test, which finds it by its name. Nothing hangs afterwards, until the library is closed
 // by all who have opened it.

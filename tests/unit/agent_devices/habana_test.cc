@@ -121,7 +121,7 @@ TEST_F(Habana, WhileHlmlHangsTheCardsAreAsTheKernelShowsThem) {
   setenv("FAKE_HLML", "hang", 1);
   const auto inventory =
       InventoryOf(std::make_unique<HabanaVendor>(std::vector<std::string>{ALLOT_FAKE_HLML}),
-                  RecordedHost(kMachine));
+                  RecordedHost(kMachine), ALLOT_FAKE_HLML);
   const Discovery found = inventory->DiscoverAll();
   EXPECT_THAT(found.devices, SizeIs(8));
   EXPECT_EQ(FindDevice(found, kKnown)->memory_source, "table");

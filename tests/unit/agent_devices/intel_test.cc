@@ -105,7 +105,7 @@ TEST_F(LevelZero, WhileItHangsGpusAreAsTheKernelShowsThem) {
   setenv("FAKE_ZE", "hang", 1);
   const auto inventory =
       InventoryOf(std::make_unique<IntelVendor>(std::vector<std::string>{ALLOT_FAKE_ZE_LOADER}),
-                  RecordedHost(kMachine));
+                  RecordedHost(kMachine), ALLOT_FAKE_ZE_LOADER);
   const Discovery found = inventory->DiscoverAll();
   EXPECT_EQ(FindDevice(found, kTiles)->memory_source, "table");
   EXPECT_THAT(found.warnings, Contains(HasSubstr("intel")));

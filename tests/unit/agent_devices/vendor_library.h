@@ -37,14 +37,23 @@ inline const DeviceTelemetry* FindSample(const std::vector<DeviceTelemetry>& sam
   return nullptr;
 }
 
-// The vendor on a thread of its own, as in the agent; how long a discovery is waited for.
-inline std::unique_ptr<Inventory> InventoryOf(
-    std::unique_ptr<Vendor> vendor, const std::shared_ptr<const Host>& host,
-    Duration discover_deadline = std::chrono::milliseconds(20)) {
+// The vendor on a thread of its own, as in the agent. A discovery is waited for until the fake at
+// this path hangs, however slow the machine is; without a path, until it is done.
+inline std::unique_ptr<Inventory> InventoryOf(std::unique_ptr<Vendor> vendor,
+                                              const std::shared_ptr<const Host>& host,
+                                              const std::string& fake_that_hangs = "") {
+  InventoryOptions options{.discover_deadline = std::chrono::hours(1)};
+  if (!fake_that_hangs.empty()) {
+    // Open for as long as the inventory lives: one that is closed forgets that it was let go.
+    const auto library = std::make_shared<SharedLibrary>(*SharedLibrary::Open({fake_that_hangs}));
+    options.stop_waiting = [library] {
+      int (*hangs)() = nullptr;
+      return library->Find("FakeHangs", &hangs) && hangs() > 0;
+    };
+  }
   std::vector<std::unique_ptr<Vendor>> vendors;
   vendors.push_back(std::move(vendor));
-  return std::make_unique<Inventory>(std::move(vendors), host,
-                                     InventoryOptions{.discover_deadline = discover_deadline});
+  return std::make_unique<Inventory>(std::move(vendors), host, std::move(options));
 }
 
 // Lets go what hangs in a fake.

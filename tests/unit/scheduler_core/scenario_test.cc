@@ -302,7 +302,7 @@ class Scenario {
     while (left > Duration(0)) {
       const Duration step = std::min<Duration>(left, std::chrono::seconds(1));
       left -= step;
-      world_.PassTime(step);
+      Print(world_.Advance(step));
       for (const auto& [name, shape] : world_.shapes()) {
         const NodeState* node = world_.state().FindNode(name);
         if (node->alive && std::find(silent.begin(), silent.end(), name) == silent.end())

@@ -84,6 +84,27 @@ TEST_F(StallOfOne, IsNotATimerThatFiresALittleLate) {
   EXPECT_LT(silent, kLease + seconds(1));
 }
 
+// Nothing was late: the lease's end is what we slept towards. Found with seed 4000069564.
+TEST_F(StallOfOne, UntilTheVeryEndOfALeaseWaitsForWhatIsUnread) {
+  world_.Advance(milliseconds(2200));
+  EXPECT_EQ(Stalled(world_.Stall(milliseconds(800))), Duration(0));
+  EXPECT_TRUE(Alive("n1"));
+  world_.Beat("n1");  // it had arrived meanwhile
+  world_.Advance(kLease - milliseconds(1));
+  EXPECT_TRUE(Alive("n1"));
+  world_.Advance(milliseconds(1));
+  EXPECT_FALSE(Alive("n1"));
+}
+
+TEST_F(StallOfOne, UntilTheVeryEndOfALeaseGivesASilentNodeAMomentMore) {
+  world_.Advance(milliseconds(2200));
+  world_.Stall(milliseconds(800));
+  world_.Advance(milliseconds(249));
+  EXPECT_TRUE(Alive("n1"));
+  world_.Advance(milliseconds(1));
+  EXPECT_FALSE(Alive("n1"));
+}
+
 TEST_F(StallOfOne, OfANodeIsStillSilence) {
   world_.Advance(kLease);
   EXPECT_FALSE(Alive("n1"));
