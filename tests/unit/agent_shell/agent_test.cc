@@ -165,14 +165,15 @@ TEST_F(AgentShell, AnExitNobodyWatchedIsReportedByTheNextAgent) {
 
 TEST_F(AgentShell, StoppingIsTermThenKillAndTheNoticeIsThere) {
   s_.StartWelcomedAgent();
-  s_.Say(s_.Task(kTask, {"/bin/sh", "-c",
-                         "trap 'cat $ALLOT_PREEMPTION_NOTICE_FILE' TERM; echo up; "
-                         "while :; do sleep 0.02; done"}));
+  s_.Say(s_.Task(kTask,
+                 {"/bin/sh", "-c",
+                  "trap 'read -r n < $ALLOT_PREEMPTION_NOTICE_FILE; echo \"$n\"' TERM; echo up; "
+                  "while :; do sleep 0.02; done"}));
   s_.Await(kTask, TaskPhase::kRunning);
   const std::string log = s_.folder + "/state/logs/job-5.0.1.log";
   ASSERT_TRUE(s_.Until([&] { return ReadText(log) == "up\n"; }));
   const int synced = files_synced;
-  s_.Say(StopTask{s_.epoch, kTask, std::chrono::milliseconds(300)});
+  s_.Say(StopTask{s_.epoch, kTask, std::chrono::seconds(1)});
   EXPECT_EQ(s_.Await(kTask, TaskPhase::kExited).exit->signal, SIGKILL);
   EXPECT_NE(ReadText(log).find("{\"signal\": 15}\n"), std::string::npos);
   EXPECT_EQ(files_synced, synced) << "the loop waited for the disk";

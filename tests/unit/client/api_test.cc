@@ -3,6 +3,7 @@
 #include <atomic>
 
 #include "client/follow.h"
+#include "tests/pace.h"
 #include "tests/unit/client/fake_server.h"
 
 namespace allot::client {
@@ -75,20 +76,22 @@ TEST(Api, ASubmissionInDoubtNamesTheKeyThatMakesItOneJob) {
   FakeServer server([&](const http::Request&, http::ResponderPtr responder) {
     kept.push_back(std::move(responder));
   });
-  auto api = Api::Connect({.url = server.url(),
-                           .timeout = std::chrono::milliseconds(50),
-                           .patience = std::chrono::milliseconds(300)});
-  const auto job = (*api)->Submit("{}");
-  EXPECT_EQ(job.status().code(), StatusCode::kDeadlineExceeded);
-  const auto requests = server.requests();
-  ASSERT_GE(requests.size(), 2u);
-  const std::string key(requests[0].Header("idempotency-key"));
-  for (const auto& request : requests) EXPECT_EQ(request.Header("idempotency-key"), key);
-  const std::string words = MessageOf(job.status());
-  EXPECT_NE(words.find("may have been accepted"), std::string::npos) << words;
-  EXPECT_NE(words.find("--idempotency-key " + key), std::string::npos) << words;
-  EXPECT_FALSE((*api)->Submit("{}", "mine").ok());
-  EXPECT_EQ(server.requests().back().Header("idempotency-key"), "mine");
+  EXPECT_TRUE(AtSomePace([&](std::chrono::milliseconds pace) {
+    auto api = Api::Connect({.url = server.url(), .timeout = pace, .patience = 6 * pace});
+    const size_t before = server.requests().size();
+    const auto job = (*api)->Submit("{}");
+    EXPECT_EQ(job.status().code(), StatusCode::kDeadlineExceeded);
+    const auto requests = server.requests();
+    if (requests.size() < before + 2) return false;
+    const std::string key(requests[before].Header("idempotency-key"));
+    for (size_t i = before; i < requests.size(); ++i)
+      EXPECT_EQ(requests[i].Header("idempotency-key"), key);
+    const std::string words = MessageOf(job.status());
+    EXPECT_NE(words.find("may have been accepted"), std::string::npos) << words;
+    EXPECT_NE(words.find("--idempotency-key " + key), std::string::npos) << words;
+    EXPECT_FALSE((*api)->Submit("{}", "mine").ok());
+    return server.requests().back().Header("idempotency-key") == "mine";
+  }));
 }
 
 TEST(Api, ASubmissionNobodyTookIsNotInDoubt) {
@@ -153,13 +156,13 @@ TEST(Follow, ASchedulerThatSaysNothingIsWaitedForLikeOneThatIsGone) {
     const int call = calls++;
     if (call == 0 || call == 2) return kept.push_back(std::move(responder));
     responder->Send(
-        {.body = call == 3 ? kJob : R"({"job":{"id":"job-1","phase":"running","attempt":1}})"});
+        {.body = call >= 3 ? kJob : R"({"job":{"id":"job-1","phase":"running","attempt":1}})"});
   });
   auto api = Api::Connect(
       {.url = server.url(), .timeout = std::chrono::milliseconds(50), .patience = kPatience});
   const auto job = WaitForJob(**api, "job-1", std::nullopt, std::chrono::milliseconds(50));
   ASSERT_TRUE(job.ok()) << job.status();
-  EXPECT_EQ(calls, 4);
+  EXPECT_GE(calls, 4);
 }
 
 // Whoever types `allot wait` cannot know that the scheduler restarts just now.
@@ -184,10 +187,13 @@ TEST(Follow, ADeadlineEndsTheWaitForARestartAsWell) {
   FakeServer server([&](const http::Request&, http::ResponderPtr responder) {
     responder->Send(http::ErrorResponse(absl::UnavailableError("restarting")));
   });
-  const auto job = WaitForJob(*ConnectTo(server), "job-1",
-                              std::chrono::steady_clock::now() + std::chrono::milliseconds(250));
-  EXPECT_EQ(job.status().code(), StatusCode::kDeadlineExceeded) << job.status();
-  EXPECT_GE(server.requests().size(), 2u);
+  EXPECT_TRUE(AtSomePace([&](std::chrono::milliseconds pace) {
+    const size_t before = server.requests().size();
+    const auto job =
+        WaitForJob(*ConnectTo(server), "job-1", std::chrono::steady_clock::now() + 5 * pace);
+    EXPECT_EQ(job.status().code(), StatusCode::kDeadlineExceeded) << job.status();
+    return server.requests().size() >= before + 2;
+  }));
 }
 
 TEST(Api, EveryQuestionIsPutAgainToASchedulerThatRestarts) {

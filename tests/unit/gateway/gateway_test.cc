@@ -4,6 +4,7 @@
 #include "common/auth/tokens.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/pace.h"
 #include "tests/unit/gateway/harness.h"
 
 namespace allot::gateway {
@@ -201,15 +202,19 @@ TEST(Gateway, ANodeThatDialsAnewIsUnlinkedFirstAndThenLinked) {
 }
 
 TEST(Gateway, TakesASilentNodeAsGone) {
-  Harness h([](Options& options) { options.agent_silence_max = std::chrono::milliseconds(100); });
-  h.AddReplica(1, "n1", 1);
-  h.SendRoutes();
-  FakeAgent& agent = h.AddAgent("n1");
-  const auto answer = h.Post("/v1/completions", kPrompt);
-  ASSERT_TRUE(h.Until([&] { return !agent.requests.empty(); }));
-  h.Done(answer);  // The agent says nothing more.
-  EXPECT_EQ(answer->status, 502);
-  EXPECT_THAT(answer->body, HasSubstr("replica_failed"));
+  EXPECT_TRUE(AtSomePace([&](std::chrono::milliseconds pace) {
+    Harness h([pace](Options& options) { options.agent_silence_max = pace; });
+    h.AddReplica(1, "n1", 1);
+    h.SendRoutes();
+    FakeAgent& agent = h.AddAgent("n1");
+    const auto answer = h.Post("/v1/completions", kPrompt);
+    h.Done(answer);
+    if (agent.requests.empty()) return false;  // It had been given up before.
+    // The agent said nothing more.
+    EXPECT_EQ(answer->status, 502);
+    EXPECT_THAT(answer->body, HasSubstr("replica_failed"));
+    return true;
+  }));
 }
 
 TEST(Gateway, DropsAHelloUnderAnotherNodesName) {
@@ -331,10 +336,15 @@ TEST(GatewayErrors, APassedDeadlineIs504AndEndsTheWork) {
   h.AddReplica(1, "n1");
   h.SendRoutes();
   FakeAgent& agent = h.AddAgent("n1");
-  const auto answer = h.Done(h.Post("/v1/completions", kPrompt, {{"X-Allot-Deadline-Ms", "50"}}));
-  EXPECT_EQ(answer->status, 504);
-  EXPECT_THAT(answer->body, HasSubstr("\"code\":\"deadline\""));
-  EXPECT_EQ(answer->headers["x-should-retry"], "false");
+  EXPECT_TRUE(AtSomePace([&](std::chrono::milliseconds pace) {
+    const auto answer = h.Done(h.Post("/v1/completions", kPrompt,
+                                      {{"X-Allot-Deadline-Ms", fmt::to_string(pace.count())}}));
+    EXPECT_EQ(answer->status, 504);
+    EXPECT_THAT(answer->body, HasSubstr("\"code\":\"deadline\""));
+    EXPECT_EQ(answer->headers["x-should-retry"], "false");
+    h.Turn();
+    return !agent.requests.empty();  // Else it had passed before the work began.
+  }));
   ASSERT_TRUE(h.Until([&] { return !agent.cancelled.empty(); }));
 }
 

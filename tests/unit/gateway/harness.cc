@@ -17,7 +17,7 @@
 namespace allot::gateway {
 namespace {
 
-constexpr auto kPatience = std::chrono::seconds(20);
+constexpr auto kPatience = std::chrono::seconds(120);
 
 template <class T>
 T Must(StatusOr<T> value) {
