@@ -21,6 +21,7 @@
 #include "common/base/logging.h"
 #include "common/base/version.h"
 #include "common/enroll/serve.h"
+#include "common/program/arguments.h"
 #include "common/program/program.h"
 
 namespace allot::agent {
@@ -138,11 +139,7 @@ int main(int argc, char** argv) {
                "with --root: vendors' tools say what the recorded machine's cli folder holds")
       ->needs(root);
   app.add_flag(allot::enroll::kFlag, join, allot::enroll::kHelp);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
-  }
+  if (const auto ends = allot::program::ParseArguments(app, argc, argv)) return *ends;
   if (join) return allot::enroll::Serve(stdin, stdout);
   if (discover.wanted) return allot::agent::Discover(config, discover);
   if (config.empty()) {

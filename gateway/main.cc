@@ -9,6 +9,7 @@
 #include "common/base/version.h"
 #include "common/enroll/serve.h"
 #include "common/program/addresses.h"
+#include "common/program/arguments.h"
 #include "common/program/program.h"
 #include "gateway/gateway.h"
 #include "gateway/settings.h"
@@ -64,11 +65,7 @@ int Main(int argc, char** argv) {
   app.add_flag("--check", check, "Check the config file and what it names, then exit");
   app.add_flag(enroll::kFlag, join, enroll::kHelp);
   app.set_version_flag("--version", std::string("allot-gateway ") + kVersion);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
-  }
+  if (const auto ends = program::ParseArguments(app, argc, argv)) return *ends;
   if (join) return enroll::Serve(stdin, stdout);
   if (file.empty()) {
     std::fprintf(stderr, "%s: --config FILE is required; see --help\n", kProgram);

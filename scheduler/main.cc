@@ -15,6 +15,7 @@
 #include "common/base/version.h"
 #include "common/config/convert.h"
 #include "common/program/addresses.h"
+#include "common/program/arguments.h"
 #include "common/program/program.h"
 #include "gateway/gateway.h"
 #include "gateway/settings.h"
@@ -156,11 +157,7 @@ int Main(int argc, char** argv) {
   app.add_option("--config,-c", file, "the config file (YAML)")->required();
   app.add_flag("--check", check, "read the config and everything it names, then exit");
   app.set_version_flag("--version", std::string("allot-scheduler ") + kVersion);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
-  }
+  if (const auto ends = program::ParseArguments(app, argc, argv)) return *ends;
   const StatusOr<config::Scheduler> config = LoadConfig(file);
   if (!config.ok()) return program::Complain(kProgram, config.status());
   if (check) {

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "CLI/CLI.hpp"
+#include "common/program/arguments.h"
 #include "simulator/runner.h"
 #include "simulator/world.h"
 
@@ -73,7 +74,7 @@ int RunMany(const RunOptions& options) {
 }  // namespace allot::simulator
 
 int main(int argc, char** argv) {
-  CLI::App app("Runs whole clusters in virtual time, from seeds, with faults.");
+  CLI::App app("Runs whole clusters in virtual time, from seeds, with faults.", "allot-sim");
   uint64_t seed = 0;
   allot::simulator::RunOptions run;
   run.count = 0;
@@ -91,15 +92,11 @@ int main(int argc, char** argv) {
   app.add_option("--faults", run.faults, "all, none, or kinds with commas between");
   app.add_flag("--verbose", verbose, "print every step of the seed");
   app.add_option("--trace", trace, "write every step of the seed to this file");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
-  }
+  if (const auto ends = allot::program::ParseArguments(app, argc, argv)) return *ends;
   if (one->count() > 0)
     return allot::simulator::RunOne(seed, run.events, run.faults, verbose, trace);
   if (many->count() == 0) {
-    fmt::print(stderr, "give --seed N or --seeds COUNT; --help says more\n");
+    fmt::print(stderr, "allot-sim: give --seed N or --seeds COUNT; `allot-sim --help` says more\n");
     return 2;
   }
   return allot::simulator::RunMany(run);

@@ -6,13 +6,13 @@
 namespace allot::client {
 namespace {
 
-struct Flags {
+struct InitFlags {
   std::string dir;
   InitOptions init;
   bool no_unit = false;
 };
 
-StatusOr<int> Init(const Session& session, const Flags& flags) {
+StatusOr<int> Init(const Session& session, const InitFlags& flags) {
   NoteInterrupts();
   const StatusOr<InitResult> made = InitCluster(Places::Find(flags.dir), flags.init);
   if (absl::IsCancelled(made.status())) return Interrupted("nothing was made");
@@ -57,7 +57,7 @@ void AddCluster(CLI::App& app, Session& session) {
   CLI::App* cluster = AddCommand(app, "cluster", "A cluster over several machines: docs/deploy.md",
                                  "  allot cluster init\n  allot node add gpu-1");
   cluster->require_subcommand(1);
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<InitFlags>();
   CLI::App* init = AddCommand(
       *cluster, "init", "Make this machine the head: keys, config, an admin token, the unit",
       "  allot cluster init\n"

@@ -9,13 +9,13 @@
 namespace allot::client {
 namespace {
 
-struct Flags {
+struct EnrolFlags {
   std::string dir, config, name, word, expires = "1h", role = "user", tenant;
   std::vector<std::string> labels;
   JoinOptions join;
   bool again = false, no_unit = false;
 };
-using FlagsPtr = std::shared_ptr<Flags>;
+using EnrolFlagsPtr = std::shared_ptr<EnrolFlags>;
 
 // What differs between a node and a gateway, in words.
 struct Kind {
@@ -23,13 +23,13 @@ struct Kind {
   std::string verb, noun;
 };
 
-StatusOr<Head> LoadHead(const Flags& flags) {
+StatusOr<Head> LoadHead(const EnrolFlags& flags) {
   return Head::Load(Places::Find(flags.dir), flags.config);
 }
 
 int Undone() { return Interrupted("nothing was changed"); }
 
-StatusOr<int> Add(const Session& session, const Kind& kind, const Flags& flags) {
+StatusOr<int> Add(const Session& session, const Kind& kind, const EnrolFlags& flags) {
   ASSIGN_OR_RETURN(const Duration good_for, DurationOf("--expires", flags.expires));
   if (good_for < std::chrono::seconds(1) || good_for > std::chrono::hours(24 * 7))
     return InvalidArgument("--expires {}: give 1s to 7d; the line holds a secret", flags.expires);
@@ -59,7 +59,7 @@ StatusOr<int> Add(const Session& session, const Kind& kind, const Flags& flags) 
   return kOk;
 }
 
-StatusOr<int> JoinHere(const Session& session, const Kind& kind, Flags& flags) {
+StatusOr<int> JoinHere(const Session& session, const Kind& kind, EnrolFlags& flags) {
   ASSIGN_OR_RETURN(const enroll::InvitationWord invitation, enroll::ParseInvitation(flags.word));
   if (invitation.role != kind.role)
     return InvalidArgument("this invitation is for a {}; give it to `allot {} join`",
@@ -94,7 +94,7 @@ StatusOr<int> JoinHere(const Session& session, const Kind& kind, Flags& flags) {
   return kOk;
 }
 
-StatusOr<int> Remove(const Session& session, const Kind& kind, const Flags& flags) {
+StatusOr<int> Remove(const Session& session, const Kind& kind, const EnrolFlags& flags) {
   ASSIGN_OR_RETURN(const Head head, LoadHead(flags));
   RETURN_IF_ERROR(RemovePeer(head, flags.name, kind.role));
   if (session.json) {
@@ -108,7 +108,7 @@ StatusOr<int> Remove(const Session& session, const Kind& kind, const Flags& flag
   return kOk;
 }
 
-void AddPlaces(CLI::App* command, const FlagsPtr& flags, bool head) {
+void AddPlaces(CLI::App* command, const EnrolFlagsPtr& flags, bool head) {
   command->add_option("--dir", flags->dir,
                       "Folder of this machine's files; default ALLOT_DIR, else the system's");
   if (head)
@@ -117,7 +117,7 @@ void AddPlaces(CLI::App* command, const FlagsPtr& flags, bool head) {
 }
 
 void AddPeers(CLI::App& app, Session& session, const Kind& kind) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<EnrolFlags>();
   CLI::App* group = AddCommand(
       app, kind.verb, fmt::format("Let {}s join and leave the cluster", kind.noun),
       fmt::format("  allot {0} add {1}-1       on the head; prints one line to run there",
@@ -172,7 +172,7 @@ void AddPeers(CLI::App& app, Session& session, const Kind& kind) {
   OnRun(remove, session, [&session, flags, kind] { return Remove(session, kind, *flags); });
 }
 
-StatusOr<std::string> TokensFile(const Flags& flags) {
+StatusOr<std::string> TokensFile(const EnrolFlags& flags) {
   ASSIGN_OR_RETURN(const Head head, LoadHead(flags));
   if (head.tokens_file.empty())
     return FailedPrecondition("{} names no tokens_file; a local cluster knows no users",
@@ -181,7 +181,7 @@ StatusOr<std::string> TokensFile(const Flags& flags) {
 }
 
 void AddUsers(CLI::App& app, Session& session) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<EnrolFlags>();
   CLI::App* group = AddCommand(app, "user", "Give people and programs tokens, and take them back",
                                "  allot user add ada --tenant research > ada.token");
   group->require_subcommand(1);

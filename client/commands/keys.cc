@@ -7,11 +7,11 @@
 namespace allot::client {
 namespace {
 
-struct Flags {
+struct KeyFlags {
   std::string file, allow_file, tokens_file, name, role, tenant, public_key, key_file;
   bool replace = false;
 };
-using FlagsPtr = std::shared_ptr<Flags>;
+using KeyFlagsPtr = std::shared_ptr<KeyFlags>;
 
 StatusOr<transport::Role> RoleOf(const std::string& word) {
   if (word == "agent") return transport::Role::kAgent;
@@ -22,7 +22,7 @@ StatusOr<transport::Role> RoleOf(const std::string& word) {
                          near.empty() ? "" : "; did you mean " + near + "?");
 }
 
-void AddNew(CLI::App& keys, Session& session, const FlagsPtr& flags) {
+void AddNew(CLI::App& keys, Session& session, const KeyFlagsPtr& flags) {
   CLI::App* command = AddCommand(keys, "new", "Make a key pair and print its public key",
                                  "  allot keys new node-7.key\n"
                                  "The file holds the secret (mode 0600) and is never overwritten.");
@@ -35,7 +35,7 @@ void AddNew(CLI::App& keys, Session& session, const FlagsPtr& flags) {
   });
 }
 
-void AddPublic(CLI::App& keys, Session& session, const FlagsPtr& flags) {
+void AddPublic(CLI::App& keys, Session& session, const KeyFlagsPtr& flags) {
   CLI::App* command = AddCommand(keys, "public", "Print the public key of a key file",
                                  "  allot keys public scheduler.key");
   command->add_option("FILE", flags->file, "Made by `allot keys new`")->required();
@@ -46,7 +46,7 @@ void AddPublic(CLI::App& keys, Session& session, const FlagsPtr& flags) {
   });
 }
 
-void AddEnroll(CLI::App& keys, Session& session, const FlagsPtr& flags) {
+void AddEnroll(CLI::App& keys, Session& session, const KeyFlagsPtr& flags) {
   CLI::App* command =
       AddCommand(keys, "enroll", "Let a peer connect: bind its public key to its name and role",
                  "  allot keys enroll allow.yaml --name node-7 --role agent --key-file node-7.key\n"
@@ -74,7 +74,7 @@ void AddEnroll(CLI::App& keys, Session& session, const FlagsPtr& flags) {
   });
 }
 
-void AddRevoke(CLI::App& keys, Session& session, const FlagsPtr& flags) {
+void AddRevoke(CLI::App& keys, Session& session, const KeyFlagsPtr& flags) {
   CLI::App* command = AddCommand(keys, "revoke", "Take a peer off the allow list",
                                  "  allot keys revoke allow.yaml node-7");
   command->add_option("ALLOWFILE", flags->allow_file, "The scheduler's allow_file")->required();
@@ -86,7 +86,7 @@ void AddRevoke(CLI::App& keys, Session& session, const FlagsPtr& flags) {
   });
 }
 
-void AddTokenCommand(CLI::App& keys, Session& session, const FlagsPtr& flags) {
+void AddTokenCommand(CLI::App& keys, Session& session, const KeyFlagsPtr& flags) {
   CLI::App* command = AddCommand(
       keys, "token", "Make a bearer token for a person or a program and print it once",
       "  allot keys token tokens.yaml --name ada --role user --tenant research\n"
@@ -117,7 +117,7 @@ void AddKeys(CLI::App& app, Session& session) {
                  "  allot keys new node-7.key\n"
                  "  allot keys enroll allow.yaml --name node-7 --role agent --key-file node-7.key");
   keys->require_subcommand(1);
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<KeyFlags>();
   AddNew(*keys, session, flags);
   AddPublic(*keys, session, flags);
   AddEnroll(*keys, session, flags);

@@ -10,7 +10,7 @@
 namespace allot::client {
 namespace {
 
-struct Flags {
+struct LoadFlags {
   load::Options options;
   std::vector<std::string> reports;
 };
@@ -26,7 +26,7 @@ StatusOr<int> Compare(const std::vector<std::string>& files) {
   return 0;
 }
 
-StatusOr<int> Load(const Session& session, const Flags& flags) {
+StatusOr<int> Load(const Session& session, const LoadFlags& flags) {
   if (!flags.reports.empty()) return Compare(flags.reports);
   load::Options options = flags.options;
   if (options.model.empty())
@@ -62,7 +62,7 @@ void AddLoad(CLI::App& app, Session& session) {
       "  allot load --model chat --json > a.json; allot load --report a.json --report b.json\n"
       "Cost: price of the leased devices x time held / requests a replica takes at once.\n"
       "Exit code 1 when a request was not answered well.");
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<LoadFlags>();
   load::Options& o = flags->options;
   command->add_option("--gateway", o.gateway,
                       "http://host:port; default the first of the cluster's that answers");

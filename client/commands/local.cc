@@ -8,14 +8,14 @@
 namespace allot::client {
 namespace {
 
-struct Flags {
+struct LocalFlags {
   std::string dir = kLocalFolder, policy;
   std::vector<std::string> agents;
   bool config_only = false;
 };
-using FlagsPtr = std::shared_ptr<Flags>;
+using LocalFlagsPtr = std::shared_ptr<LocalFlags>;
 
-std::string DirFlag(const Flags& flags) {
+std::string DirFlag(const LocalFlags& flags) {
   return flags.dir == kLocalFolder ? "" : " --dir " + flags.dir;
 }
 
@@ -26,7 +26,7 @@ json::object AddressesJson(const local::Addresses& a) {
           {"scheduler_pid", static_cast<int64_t>(a.pid)}};
 }
 
-std::string AddressLines(const local::Addresses& a, const Flags& flags) {
+std::string AddressLines(const local::Addresses& a, const LocalFlags& flags) {
   std::string out = fmt::format("API          http://{}\n", a.http);
   out += fmt::format("metrics      http://{}/metrics\n", a.http);
   if (!a.gateway_http.empty())
@@ -37,7 +37,7 @@ std::string AddressLines(const local::Addresses& a, const Flags& flags) {
   return out;
 }
 
-StatusOr<int> Up(const Session& session, const Flags& flags) {
+StatusOr<int> Up(const Session& session, const LocalFlags& flags) {
   local::UpOptions options;
   options.policy = flags.policy;
   for (const std::string& text : flags.agents) {
@@ -82,7 +82,7 @@ StatusOr<int> Up(const Session& session, const Flags& flags) {
   return 0;
 }
 
-StatusOr<int> ShowStatus(const Session& session, const Flags& flags) {
+StatusOr<int> ShowStatus(const Session& session, const LocalFlags& flags) {
   const local::Layout layout(flags.dir);
   RETURN_IF_ERROR(layout.LoadAgents().status());
   const std::vector<local::ProcessInfo> processes = local::FindProcesses(layout.folder());
@@ -117,7 +117,7 @@ void AddLocal(CLI::App& app, Session& session) {
   CLI::App* local = AddCommand(app, "local", "A whole cluster on this machine, on loopback",
                                "  allot local up\n  allot nodes\n  allot local down");
   local->require_subcommand(1);
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<LocalFlags>();
 
   CLI::App* up = AddCommand(
       *local, "up", "Start a scheduler with a gateway, and agents",

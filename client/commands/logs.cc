@@ -5,12 +5,12 @@
 namespace allot::client {
 namespace {
 
-struct Flags {
+struct LogFlags {
   std::string id;
   LogWish wish;
 };
 
-StatusOr<int> Logs(const Session& session, const Flags& flags) {
+StatusOr<int> Logs(const Session& session, const LogFlags& flags) {
   ASSIGN_OR_RETURN(const Endpoint endpoint, session.FindEndpoint());
   if (!flags.id.starts_with("replica-")) {
     RETURN_IF_ERROR(PrintJobLogs(endpoint, JobId(flags.id), flags.wish));
@@ -33,7 +33,7 @@ void AddLogs(CLI::App& app, Session& session) {
                  "Standard output and error together, byte by byte as written, so what steers a "
                  "terminal is not\n"
                  "kept from it; without --task the lines of a gang begin with the task's rank.");
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<LogFlags>();
   AddName(command, "ID", flags->id, "job-N or replica-N");
   command->add_flag("-f,--follow", flags->wish.follow, "Go on until it has ended");
   command->add_option("--task", flags->wish.tasks, "Only this rank; repeatable")

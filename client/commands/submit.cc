@@ -11,7 +11,7 @@
 namespace allot::client {
 namespace {
 
-struct Flags {
+struct SubmitCommandFlags {
   SubmitFlags job;
   std::string idempotency_key;
   bool wait = false, follow = false;
@@ -37,7 +37,7 @@ void SayOnInterrupt(const std::string& id) {
   sigaction(SIGINT, &action, nullptr);
 }
 
-StatusOr<int> Submit(const Session& session, const Flags& flags) {
+StatusOr<int> Submit(const Session& session, const SubmitCommandFlags& flags) {
   SubmitFlags wish = flags.job;
   wish.command = session.trailing;
   std::error_code error;
@@ -77,10 +77,11 @@ void AddSubmit(CLI::App& app, Session& session) {
       "  allot submit --tasks 2 --device kind=GPU,count=1 --follow -- python3 train.py\n"
       "Everything after -- is the command, word by word; no shell reads it.\n"
       "The job runs in the current folder unless --work-dir or the file's work_dir say otherwise\n"
-      "(--work-dir \"\" gives each task a scratch folder). Flags override what the file says.\n"
+      "(--work-dir \"\" gives each task a scratch folder). SubmitCommandFlags override what the "
+      "file says.\n"
       "Several --device are alternatives. With --wait or --follow the exit code is the job's;\n"
       "Ctrl-C then leaves the job running.");
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<SubmitCommandFlags>();
   SubmitFlags& job = flags->job;
   command->add_option("FILE", job.file, "Job as YAML (docs/config.md)");
   command->add_option("--name", job.name, "For people");

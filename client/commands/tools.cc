@@ -51,8 +51,10 @@ void AddTools(CLI::App& app, Session& session) {
   OnRun(simulate, session, [&session]() -> StatusOr<int> { return Simulate(session.trailing); });
 
   CLI::App* version = AddCommand(app, "version", "Print the version", "  allot version");
-  OnRun(version, session, []() -> StatusOr<int> {
-    Print(std::string("allot ") + kVersion);
+  AddJson(version, session);
+  OnRun(version, session, [&session]() -> StatusOr<int> {
+    Print(session.json ? fmt::format(R"({{"version":1,"allot":"{}"}})", kVersion)
+                       : std::string("allot ") + kVersion);
     return 0;
   });
 

@@ -25,7 +25,7 @@ constexpr std::string_view kBegin =
     "<!-- support: begin, written by the test Support.ThePageIsWhatTheFoldersSay -->\n";
 constexpr std::string_view kEnd = "<!-- support: end -->\n";
 
-std::string ReadFile(const fs::path& path) {
+std::string TextOf(const fs::path& path) {
   std::ifstream in(path);
   return {std::istreambuf_iterator<char>(in), {}};
 }
@@ -82,7 +82,7 @@ TEST(Support, ABrokenTableSaysWhereAndWhat) {
 }
 
 TEST(Support, ThePageIsWhatTheFoldersSay) {
-  const std::string page = ReadFile(kPage);
+  const std::string page = TextOf(kPage);
   const size_t begin = page.find(kBegin), end = page.find(kEnd);
   ASSERT_NE(begin, page.npos) << "docs/devices.md has lost its marker";
   ASSERT_NE(end, page.npos) << "docs/devices.md has lost its marker";
@@ -92,7 +92,7 @@ TEST(Support, ThePageIsWhatTheFoldersSay) {
   const size_t start = begin + kBegin.size();
   if (std::getenv("ALLOT_UPDATE") != nullptr)
     std::ofstream(kPage) << page.substr(0, start) << wanted << page.substr(end);
-  const std::string now = ReadFile(kPage);
+  const std::string now = TextOf(kPage);
   EXPECT_TRUE(now.substr(start, now.find(kEnd) - start) == wanted)
       << "docs/devices.md and agent/devices/*/support.tsv differ; run this test with "
          "ALLOT_UPDATE=1 and look at the difference";

@@ -71,7 +71,10 @@ TEST(Command, AWrongValueIsToldWithItsFlagAndWhatItMayBe) {
   EXPECT_THAT(slip.err, HasSubstr("`allot jobs` has no flag --tennant; did you mean --tenant?"));
   const CommandResult word = Bare({"version", "of"});
   EXPECT_EQ(word.code, 2);
+  EXPECT_THAT(Bare({"version", "--json"}).out, HasSubstr("{\"version\":1,\"allot\":\""));
   EXPECT_THAT(word.err, HasSubstr("`allot version` has no place for \"of\""));
+  EXPECT_THAT(Bare({"simulate", "--sed", "7"}).err,
+              HasSubstr("allot-sim: there is no flag --sed; did you mean --seed?"));
 }
 
 TEST(Command, TheSimulatorGetsItsWordsAsTheyAre) {

@@ -31,13 +31,6 @@ std::vector<std::string> Words(std::string_view text) {
   return words;
 }
 
-std::string Lower(std::string_view text) {
-  std::string lower(text);
-  for (char& c : lower)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return lower;
-}
-
 // "(R)", "(TM)" and what stands between parentheses in general.
 std::string WithoutParentheses(std::string_view text) {
   std::string out;
@@ -181,10 +174,9 @@ std::vector<FoundDevice> MakeCpuDevices(const CpuFacts& facts) {
                       ? std::max<int64_t>(1, std::llround(std::floor(*facts.quota_threads)))
                       : static_cast<int64_t>(threads);
   quota = std::min<int64_t>(quota, static_cast<int64_t>(threads));
-  const double memory_share =
-      facts.memory_limit && memory > 0
-          ? std::min(1.0, static_cast<double>(*facts.memory_limit) / memory)
-          : 1.0;
+  const double memory_share = facts.memory_limit && memory > 0
+                                  ? std::min(1.0, static_cast<double>(*facts.memory_limit) / memory)
+                                  : 1.0;
 
   std::vector<FoundDevice> devices;
   int64_t given = 0;

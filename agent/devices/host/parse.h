@@ -25,6 +25,7 @@ struct Reading {
 };
 
 std::string_view Trim(std::string_view text);                         // blanks and line ends
+std::string Lower(std::string_view text);                             // ASCII
 std::vector<std::string_view> Split(std::string_view text, char by);  // parts trimmed
 std::vector<std::string_view> CompleteLines(std::string_view text);   // those that end in '\n'
 // They view into the text, so it must not be one that is gone with the call.

@@ -5,7 +5,7 @@
 namespace allot::agent {
 namespace {
 
-constexpr std::string_view kVariable = "NEURON_RT_VISIBLE_CORES";
+constexpr std::string_view kCoresVariable = "NEURON_RT_VISIBLE_CORES";
 
 size_t MemoryStacks(std::string_view model) {
   if (model == "aws/inferentia2" || model == "aws/trainium1") return 2;
@@ -18,7 +18,7 @@ size_t MemoryStacks(std::string_view model) {
 StatusOr<std::vector<FoundDevice>> SplitNeuron(const FoundDevice& whole) {
   const Device& chip = whole.device;
   const auto cores =
-      chip.visible_variable == kVariable ? ParseCpuList(chip.visible_value) : std::nullopt;
+      chip.visible_variable == kCoresVariable ? ParseCpuList(chip.visible_value) : std::nullopt;
   if (!cores || cores->empty()) return NotFound("the numbers of its cores are not known");
   std::vector<FoundDevice> parts;
   for (const uint32_t core : *cores) {
@@ -34,7 +34,7 @@ StatusOr<std::vector<FoundDevice>> SplitNeuron(const FoundDevice& whole) {
 SetAccess JoinNeuron(const Leased& leased, const std::vector<DeviceGroup>&) {
   std::string words;
   for (const Device* device : leased)
-    if (device->visible_variable == kVariable)
+    if (device->visible_variable == kCoresVariable)
       words += (words.empty() ? "" : ",") + device->visible_value;
   const auto cores = ParseCpuList(words);
   if (!cores || cores->empty()) return {};  // Each device's own words, then.
@@ -48,7 +48,7 @@ SetAccess JoinNeuron(const Leased& leased, const std::vector<DeviceGroup>&) {
     i = end;
   }
   SetAccess access;
-  access.environment[std::string(kVariable)] = ranges;
+  access.environment[std::string(kCoresVariable)] = ranges;
   return access;
 }
 

@@ -1,19 +1,9 @@
 #include <algorithm>
 
+#include "agent/devices/host/parse.h"
 #include "agent/devices/nvidia/nvidia_vendor.h"
 
 namespace allot::agent {
-namespace {
-
-std::string Lower(std::string_view text) {
-  std::string lower(text);
-  for (char& c : lower)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return lower;
-}
-
-}  // namespace
-
 std::string NvidiaCatalogueName(std::string_view product, Bytes memory) {
   std::string name = Lower(product);
   for (const std::string_view prefix : {"nvidia ", "tesla "})

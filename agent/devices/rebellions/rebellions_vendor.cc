@@ -9,7 +9,7 @@ namespace allot::agent {
 namespace {
 
 // Anything but 0 is bad; no file at all says nothing.
-std::optional<double> StatusBad(const Host& host, const std::string& path) {
+std::optional<double> NpuStatusBad(const Host& host, const std::string& path) {
   const Reading<int64_t> status = host.Int(path);
   if (status.state == Reading<int64_t>::kAbsent) return std::nullopt;
   return status && *status == 0 ? 0 : 1;
@@ -43,8 +43,8 @@ void RebellionsVendor::Find(const Snapshot& machine, Discovery* discovery) {
       device.visible_value = std::to_string(*number);
       found.Tell("visible_env", "sysfs rebellions class");
       WatchSignal(device.id, "status_bad",
-                  [path = entry.path + "/status"](const Host& h) { return StatusBad(h, path); });
-      if (device.state == DeviceState::kReady && StatusBad(host, entry.path + "/status") == 1) {
+                  [path = entry.path + "/status"](const Host& h) { return NpuStatusBad(h, path); });
+      if (device.state == DeviceState::kReady && NpuStatusBad(host, entry.path + "/status") == 1) {
         device.state = DeviceState::kUnhealthy;
         found.Tell("state", "sysfs rebellions status");
       }

@@ -10,16 +10,16 @@
 namespace allot::agent {
 namespace {
 
-using testing::Contains;
-using testing::HasSubstr;
-using testing::IsEmpty;
-using testing::SizeIs;
+using ::testing::Contains;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
 
 constexpr const char* kMachine = "amd-8xmi300x-spx";
 constexpr const char* kFirst = "0000:05:00.0";
 constexpr const char* kSecond = "0000:26:00.0";
 
-class RocmSmi : public testing::Test {
+class RocmSmi : public ::testing::Test {
  protected:
   ~RocmSmi() override { unsetenv("FAKE_ROCM_SMI"); }
   AmdVendor vendor_{{ALLOT_FAKE_ROCM_SMI}};
@@ -60,7 +60,7 @@ TEST_F(RocmSmi, EnergyOfAPackageIsOfNoneOfItsPartitions) {
   const Discovery found = DiscoverWith(vendor_, RecordedHost("amd-2xmi300x-cpx-spx"));
   for (const FoundDevice& device : found.devices) {
     if (!device.partition) continue;
-    EXPECT_THAT(device.source, testing::Not(HasSubstr("ROCm SMI"))) << device.device.id;
+    EXPECT_THAT(device.source, ::testing::Not(HasSubstr("ROCm SMI"))) << device.device.id;
   }
 }
 

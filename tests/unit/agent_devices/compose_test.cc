@@ -12,8 +12,8 @@
 namespace allot::agent {
 namespace {
 
-using testing::ElementsAre;
-using testing::HasSubstr;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 
 FoundDevice Named(const std::string& id, const std::string& model = "nvidia/a100-sxm-40g") {
   FoundDevice found;

@@ -13,11 +13,11 @@
 namespace allot::agent {
 namespace {
 
-using testing::ElementsAre;
-using testing::HasSubstr;
-using testing::IsEmpty;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 
-class Declared : public testing::Test {
+class Declared : public ::testing::Test {
  protected:
   void Plug(const std::string& address, const std::string& id, const std::string& driver = "acme") {
     const std::string folder = "sys/bus/pci/devices/" + address;
@@ -144,7 +144,7 @@ TEST_F(Declared, TheFirstRowThatMatchesAFunctionCounts) {
   EXPECT_THAT(found.warnings, ElementsAre(HasSubstr("declared by a row before it")));
 }
 
-FoundDevice Named(const std::string& id) {
+FoundDevice Bare(const std::string& id) {
   FoundDevice found;
   found.device.id = id;
   found.device.model = "a/b";
@@ -152,7 +152,7 @@ FoundDevice Named(const std::string& id) {
 }
 
 FoundDevice DeclaredAs(const std::string& id) {
-  FoundDevice found = Named(id);
+  FoundDevice found = Bare(id);
   found.device.configured = true;
   return found;
 }
@@ -160,7 +160,7 @@ FoundDevice DeclaredAs(const std::string& id) {
 TEST(TakeDeclared, AWholeTakesThePlaceOfItsPartitions) {
   Discovery all;
   for (const char* id : {"0000:01:00.0/gi1/ci0", "0000:01:00.0/gi2/ci0"}) {
-    all.devices.push_back(Named(id));
+    all.devices.push_back(Bare(id));
     all.devices.back().partition = Partition{.scheme = "mig", .parent = "0000:01:00.0"};
   }
   all.claimed = {"0000:01:00.0"};
@@ -172,7 +172,7 @@ TEST(TakeDeclared, AWholeTakesThePlaceOfItsPartitions) {
 
 TEST(TakeDeclared, IsNeverASecondDeviceOfTheSameChip) {
   Discovery all;
-  all.devices = {Named("neuron0"), Named("cpu0")};
+  all.devices = {Bare("neuron0"), Bare("cpu0")};
   all.claimed = {"0000:10:1c.0"};
   TakeDeclared(DeclaredAs("0000:10:1c.0"), &all);
   TakeDeclared(DeclaredAs("cpu0"), &all);
@@ -184,7 +184,7 @@ TEST(TakeDeclared, IsNeverASecondDeviceOfTheSameChip) {
 
 TEST(TakeDeclared, LeavesAnUnhealthyDeviceUnhealthy) {
   Discovery all;
-  all.devices = {Named("0000:01:00.0")};
+  all.devices = {Bare("0000:01:00.0")};
   all.devices[0].device.state = DeviceState::kUnhealthy;
   all.devices[0].uuid = "GPU-1";
   FoundDevice declared = DeclaredAs("0000:01:00.0");

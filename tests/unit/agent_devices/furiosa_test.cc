@@ -8,14 +8,14 @@
 namespace allot::agent {
 namespace {
 
-using testing::Contains;
-using testing::HasSubstr;
-using testing::IsEmpty;
-using testing::SizeIs;
+using ::testing::Contains;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
 
 constexpr const char* kNpu = "0000:81:00.0";
 
-class Furiosa : public testing::Test {
+class Furiosa : public ::testing::Test {
  protected:
   ~Furiosa() override { unsetenv("FAKE_FURIOSA_SMI"); }
   Discovery Discover(FuriosaVendor& vendor) {

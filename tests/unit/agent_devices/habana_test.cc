@@ -9,26 +9,26 @@
 namespace allot::agent {
 namespace {
 
-using testing::Contains;
-using testing::Each;
-using testing::HasSubstr;
-using testing::IsEmpty;
-using testing::SizeIs;
+using ::testing::Contains;
+using ::testing::Each;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
 
-constexpr const char* kMachine = "intel-8xgaudi2";
+constexpr const char* kGaudis = "intel-8xgaudi2";
 constexpr const char* kKnown = "0000:19:00.0";
 constexpr const char* kPoor = "0000:1a:00.0";      // HLML knows it and measures little
 constexpr const char* kUnknown = "0000:33:00.0";   // HLML does not know it
 constexpr const char* kDisabled = "0000:9b:00.0";  // nor does it know this one
 
-class Habana : public testing::Test {
+class Habana : public ::testing::Test {
  protected:
   ~Habana() override { unsetenv("FAKE_HLML"); }
   HabanaVendor vendor_{{ALLOT_FAKE_HLML}};
 };
 
 TEST_F(Habana, HlmlAddsIdentityAndTheMemoryItMeasures) {
-  const Discovery found = DiscoverWith(vendor_, RecordedHost(kMachine));
+  const Discovery found = DiscoverWith(vendor_, RecordedHost(kGaudis));
   ASSERT_THAT(found.devices, SizeIs(8));
   const FoundDevice* card = FindDevice(found, kKnown);
   EXPECT_EQ(card->uuid, "01P0-HL2080A0-15-TF8A77-03-02-00");
@@ -39,19 +39,19 @@ TEST_F(Habana, HlmlAddsIdentityAndTheMemoryItMeasures) {
 }
 
 TEST_F(Habana, ACardThatHlmlDoesNotKnowStaysAndAWarningSaysSo) {
-  const Discovery found = DiscoverWith(vendor_, RecordedHost(kMachine));
+  const Discovery found = DiscoverWith(vendor_, RecordedHost(kGaudis));
   const FoundDevice* card = FindDevice(found, kUnknown);
   ASSERT_NE(card, nullptr);
   EXPECT_EQ(card->device.state, DeviceState::kReady);
   EXPECT_EQ(card->memory_source, "table");
   EXPECT_TRUE(card->uuid.empty());
   EXPECT_THAT(found.warnings, Contains(HasSubstr(kUnknown)));
-  EXPECT_THAT(found.warnings, Each(testing::Not(HasSubstr(kDisabled)))) << "nobody can use it";
+  EXPECT_THAT(found.warnings, Each(::testing::Not(HasSubstr(kDisabled)))) << "nobody can use it";
   EXPECT_EQ(FindDevice(found, "0000:ff:00.0"), nullptr) << "the kernel does not show it";
 }
 
 TEST_F(Habana, SamplesInBaseUnitsAndLeavesOutWhatIsUnknown) {
-  (void)DiscoverWith(vendor_, RecordedHost(kMachine));
+  (void)DiscoverWith(vendor_, RecordedHost(kGaudis));
   const std::vector<DeviceTelemetry> samples = vendor_.Sample();
   const DeviceTelemetry* card = FindSample(samples, kKnown);
   ASSERT_NE(card, nullptr);
@@ -65,8 +65,8 @@ TEST_F(Habana, SamplesInBaseUnitsAndLeavesOutWhatIsUnknown) {
 
 TEST_F(Habana, WhatHwmonMeasuresStaysAndHlmlFillsTheRest) {
   HabanaVendor without;
-  (void)DiscoverWith(without, RecordedHost(kMachine));
-  (void)DiscoverWith(vendor_, RecordedHost(kMachine));
+  (void)DiscoverWith(without, RecordedHost(kGaudis));
+  (void)DiscoverWith(vendor_, RecordedHost(kGaudis));
   const auto sysfs = without.Sample(), both = vendor_.Sample();
   ASSERT_NE(FindSample(sysfs, kKnown), nullptr);
   EXPECT_EQ(FindSample(both, kKnown)->power_watts, FindSample(sysfs, kKnown)->power_watts);
@@ -88,16 +88,16 @@ TEST_F(Habana, WhatHwmonMeasuresStaysAndHlmlFillsTheRest) {
 
 TEST_F(Habana, WithoutHlmlTheToolIsAsked) {
   HabanaVendor vendor({"/no/such/library.so"});
-  const Discovery found = DiscoverWith(vendor, RecordedHost(kMachine, true));
+  const Discovery found = DiscoverWith(vendor, RecordedHost(kGaudis, true));
   EXPECT_EQ(FindDevice(found, kKnown)->memory_source, "cli");
   EXPECT_THAT(found.warnings, IsEmpty()) << "no library is no news";
-  EXPECT_THAT(vendor.Sample(),
-              Each(testing::Field(&DeviceTelemetry::utilization_ratio, testing::Eq(std::nullopt))));
+  EXPECT_THAT(vendor.Sample(), Each(::testing::Field(&DeviceTelemetry::utilization_ratio,
+                                                     ::testing::Eq(std::nullopt))));
 }
 
 TEST_F(Habana, ALibraryWithoutItsFunctionsIsSaidAndTheToolIsAsked) {
   HabanaVendor vendor({ALLOT_FAKE_NVML});
-  const Discovery found = DiscoverWith(vendor, RecordedHost(kMachine, true));
+  const Discovery found = DiscoverWith(vendor, RecordedHost(kGaudis, true));
   EXPECT_THAT(found.devices, SizeIs(8));
   EXPECT_EQ(FindDevice(found, kKnown)->memory_source, "cli");
   EXPECT_THAT(found.warnings, Contains(HasSubstr("lacks functions")));
@@ -106,14 +106,13 @@ TEST_F(Habana, ALibraryWithoutItsFunctionsIsSaidAndTheToolIsAsked) {
 TEST_F(Habana, ALibraryThatFailsIsSaidAndTheCardsStay) {
   for (const char* mode : {"no-driver", "no-count"}) {
     setenv("FAKE_HLML", mode, 1);
-    const Discovery found = DiscoverWith(vendor_, RecordedHost(kMachine));
+    const Discovery found = DiscoverWith(vendor_, RecordedHost(kGaudis));
     EXPECT_THAT(found.devices, SizeIs(8)) << mode;
     EXPECT_EQ(FindDevice(found, kKnown)->memory_source, "table") << mode;
     EXPECT_THAT(found.warnings, Contains(HasSubstr("HLML"))) << mode;
   }
   unsetenv("FAKE_HLML");
-  EXPECT_EQ(FindDevice(DiscoverWith(vendor_, RecordedHost(kMachine)), kKnown)->memory_source,
-            "hlml")
+  EXPECT_EQ(FindDevice(DiscoverWith(vendor_, RecordedHost(kGaudis)), kKnown)->memory_source, "hlml")
       << "it is asked again at the next discovery";
 }
 
@@ -121,7 +120,7 @@ TEST_F(Habana, WhileHlmlHangsTheCardsAreAsTheKernelShowsThem) {
   setenv("FAKE_HLML", "hang", 1);
   const auto inventory =
       InventoryOf(std::make_unique<HabanaVendor>(std::vector<std::string>{ALLOT_FAKE_HLML}),
-                  RecordedHost(kMachine), ALLOT_FAKE_HLML);
+                  RecordedHost(kGaudis), ALLOT_FAKE_HLML);
   const Discovery found = inventory->DiscoverAll();
   EXPECT_THAT(found.devices, SizeIs(8));
   EXPECT_EQ(FindDevice(found, kKnown)->memory_source, "table");

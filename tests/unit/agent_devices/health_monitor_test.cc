@@ -11,8 +11,8 @@ namespace allot::agent {
 namespace {
 
 using std::chrono::seconds;
-using testing::ElementsAre;
-using testing::IsEmpty;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
 
 constexpr const char* kRules =
     "gpu\txid\tin 13\tignore\t-\ts\n"
@@ -28,14 +28,14 @@ std::shared_ptr<const HealthRules> Rules() {
   return std::make_shared<const HealthRules>(*HealthRules::Parse(kRules, "test"));
 }
 
-Device Named(const std::string& id, const std::string& parent = "") {
+Device DeviceAt(const std::string& id, const std::string& parent = "") {
   Device device;
   device.id = id;
   device.parent = parent;
   return device;
 }
 
-class Health : public testing::Test {
+class Health : public ::testing::Test {
  protected:
   void Read(int second, std::vector<HealthSignal> signals) {
     monitor_.Observed(seconds(second), "gpu", signals);
@@ -45,7 +45,7 @@ class Health : public testing::Test {
   }
   // The state of device "a" as text: "ready", "draining ecc".
   std::string At(int second, DeviceState base = DeviceState::kReady) const {
-    Device device = Named("a");
+    Device device = DeviceAt("a");
     device.state = base;
     monitor_.Apply(seconds(second), &device);
     std::string text(ToString(device.state));
@@ -149,9 +149,10 @@ TEST_F(Health, SlowGrowthAndResetsOfACounterAreNothing) {
 
 TEST_F(Health, PartsAndSharesFollowTheWhole) {
   Xid(0, 79);
-  for (const Device& device : {Named("a/gi1/ci0"), Named("x0", "a"), Named("x1", "a/gi1/ci0")})
+  for (const Device& device :
+       {DeviceAt("a/gi1/ci0"), DeviceAt("x0", "a"), DeviceAt("x1", "a/gi1/ci0")})
     EXPECT_EQ(monitor_.Judge(seconds(1), device).action, HealthAction::kQuarantine) << device.id;
-  for (const Device& device : {Named("ab"), Named("b"), Named("b", "ab")})
+  for (const Device& device : {DeviceAt("ab"), DeviceAt("b"), DeviceAt("b", "ab")})
     EXPECT_EQ(monitor_.Judge(seconds(1), device), HealthVerdict()) << device.id;
 }
 
@@ -187,7 +188,7 @@ TEST(HealthProperty, AnyReadingsKeepItsPromises) {
              static_cast<double>(*rc::gen::element(0, 1, 13, 63, 79, -6, 100, 1'000'000)),
              *rc::gen::arbitrary<bool>()});
       monitor.Observed(Duration(now), *rc::gen::element<std::string>("gpu", "other"), signals);
-      const HealthVerdict verdict = monitor.Judge(Duration(now), Named("a"));
+      const HealthVerdict verdict = monitor.Judge(Duration(now), DeviceAt("a"));
       for (const std::string& reason : verdict.reasons)
         RC_ASSERT(std::find(closed.begin(), closed.end(), reason) != closed.end());
       RC_ASSERT(!quarantined || verdict.action == HealthAction::kQuarantine);
@@ -195,7 +196,7 @@ TEST(HealthProperty, AnyReadingsKeepItsPromises) {
     }
     monitor.Observed(Duration(now), "gpu", {});
     monitor.Observed(Duration(now), "other", {});
-    const HealthVerdict later = monitor.Judge(Duration(now) + seconds(61), Named("a"));
+    const HealthVerdict later = monitor.Judge(Duration(now) + seconds(61), DeviceAt("a"));
     RC_ASSERT(later.action == (quarantined ? HealthAction::kQuarantine : HealthAction::kIgnore));
   }));
 }

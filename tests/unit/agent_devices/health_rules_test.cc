@@ -10,10 +10,10 @@
 namespace allot::agent {
 namespace {
 
-using testing::Contains;
-using testing::HasSubstr;
-using testing::IsSubsetOf;
-using testing::Not;
+using ::testing::Contains;
+using ::testing::HasSubstr;
+using ::testing::IsSubsetOf;
+using ::testing::Not;
 
 std::string ErrorOf(const std::string& row) {
   return MessageOf(HealthRules::Parse("# comment\n\n" + row + "\n", "mine.tsv").status());

@@ -15,7 +15,7 @@ namespace allot::agent {
 namespace {
 
 using std::chrono::seconds;
-using testing::IsEmpty;
+using ::testing::IsEmpty;
 
 std::unique_ptr<Vendor> VendorOf(const std::string& key, std::shared_ptr<const Host> host) {
   auto vendors = MakeVendors({}, Catalogue::BuiltIn(), std::move(host));
@@ -83,7 +83,7 @@ const Trouble kTroubles[] = {
      "draining thermal_trips"},
 };
 
-class OnRecorded : public testing::TestWithParam<Trouble> {
+class OnRecorded : public ::testing::TestWithParam<Trouble> {
  protected:
   static kit::Machine MachineOf(const std::string& name) {
     return {name, std::string(ALLOT_SOURCE_DIR) + "/tests/machines/" + name};
@@ -117,7 +117,7 @@ TEST_P(OnRecorded, ASignalIsAVerdictAndPasses) {
         continue;
       const HealthVerdict verdict = monitor.Judge(seconds(5), other.device);
       EXPECT_THAT(verdict.reasons,
-                  testing::Each(testing::AnyOf("pcie_width_degraded", "resets", "status_bad")))
+                  ::testing::Each(::testing::AnyOf("pcie_width_degraded", "resets", "status_bad")))
           << other.device.id;
     }
     if (well.empty()) {
@@ -133,11 +133,11 @@ TEST_P(OnRecorded, ASignalIsAVerdictAndPasses) {
   FAIL() << trouble.device << " is not there";
 }
 
-INSTANTIATE_TEST_SUITE_P(Vendors, OnRecorded, testing::ValuesIn(kTroubles),
+INSTANTIATE_TEST_SUITE_P(Vendors, OnRecorded, ::testing::ValuesIn(kTroubles),
                          [](const auto& info) { return std::string(info.param.name); });
 
 // Any file of any machine, broken while the vendor watches: no crash, and only reasons of the list.
-class Watched : public testing::TestWithParam<kit::Machine> {};
+class Watched : public ::testing::TestWithParam<kit::Machine> {};
 
 TEST_P(Watched, GarbageInAFileIsNeverACrashOrAnUnknownReason) {
   const kit::Copy copy(GetParam());
@@ -166,12 +166,12 @@ TEST_P(Watched, GarbageInAFileIsNeverACrashOrAnUnknownReason) {
     }
     for (const Device& device : devices)
       for (const std::string& reason : monitor.Judge(seconds(i), device).reasons)
-        EXPECT_THAT(closed, testing::Contains(reason)) << file;
+        EXPECT_THAT(closed, ::testing::Contains(reason)) << file;
     copy.Write(file, text);
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Machines, Watched, testing::ValuesIn(kit::RecordedMachines()),
+INSTANTIATE_TEST_SUITE_P(Machines, Watched, ::testing::ValuesIn(kit::RecordedMachines()),
                          [](const auto& info) {
                            std::string name = info.param.name;
                            for (char& c : name)
@@ -180,7 +180,7 @@ INSTANTIATE_TEST_SUITE_P(Machines, Watched, testing::ValuesIn(kit::RecordedMachi
                          });
 
 // Cases that no recorded machine has.
-class Card : public testing::Test {
+class Card : public ::testing::Test {
  protected:
   Card() {
     for (const auto& [file, text] : std::map<std::string, std::string>{

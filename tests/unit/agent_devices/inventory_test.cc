@@ -15,7 +15,7 @@
 namespace allot::agent {
 namespace {
 
-FoundDevice Named(const std::string& id) {
+FoundDevice JustNamed(const std::string& id) {
   FoundDevice found;
   found.device.id = id;
   return found;
@@ -48,7 +48,7 @@ class SlowVendor : public Vendor {
     if (slow_discovery_) gate_->Wait();
     ++gate_->discoveries;
     Discovery found;
-    found.devices.push_back(Named("slow0"));
+    found.devices.push_back(JustNamed("slow0"));
     return found;
   }
   std::vector<DeviceTelemetry> Sample() override {
@@ -70,7 +70,7 @@ class PromptVendor : public Vendor {
   std::string_view name() const override { return "prompt"; }
   Discovery Discover(const Snapshot&) override {
     Discovery found;
-    for (const std::string& id : ids_) found.devices.push_back(Named(id));
+    for (const std::string& id : ids_) found.devices.push_back(JustNamed(id));
     return found;
   }
   std::vector<DeviceTelemetry> Sample() override {
@@ -145,7 +145,7 @@ class HungLibraryVendor : public Vendor {
   std::string_view name() const override { return "hung"; }
   Discovery Discover(const Snapshot&) override {
     Discovery found;
-    found.devices.push_back(Named("hung0"));
+    found.devices.push_back(JustNamed("hung0"));
     return found;
   }
   bool enriches() const override { return true; }
@@ -192,7 +192,7 @@ class SickVendor : public Vendor {
   std::string_view name() const override { return "sick"; }
   Discovery Discover(const Snapshot&) override {
     Discovery found;
-    for (const char* id : {"0000:01:00.0", "0000:02:00.0"}) found.devices.push_back(Named(id));
+    for (const char* id : {"0000:01:00.0", "0000:02:00.0"}) found.devices.push_back(JustNamed(id));
     return found;
   }
   std::vector<DeviceTelemetry> Sample() override { return {}; }
@@ -341,7 +341,7 @@ TEST(Inventory, DoubleIdsAreDropped) {
 TEST(Inventory, WhatTwoDevicesClaimNeitherHas) {
   Discovery found;
   for (const char* id : {"a", "b", "c"}) {
-    FoundDevice device = Named(id);
+    FoundDevice device = JustNamed(id);
     device.device.visible_variable = "HABANA_VISIBLE_MODULES";
     device.device.visible_value = *id == 'c' ? "3" : "2";
     device.device.nodes = {"/dev/accel/accel0", std::string("/dev/accel/") + id};

@@ -12,8 +12,8 @@
 namespace allot::agent {
 namespace {
 
-using testing::ElementsAre;
-using testing::IsEmpty;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
 
 TEST(KernelEvents, XidsNameTheirGpuAndCode) {
   const struct {

@@ -15,14 +15,14 @@ namespace allot::agent {
 namespace {
 
 using kit::Copy;
-using testing::IsEmpty;
+using ::testing::IsEmpty;
 
-class OnMachine : public testing::TestWithParam<kit::Machine> {
+class OnMachine : public ::testing::TestWithParam<kit::Machine> {
  protected:
   json::object expected_ = kit::Expected(GetParam());
 };
 
-std::string NameOf(const testing::TestParamInfo<kit::Machine>& info) {
+std::string NameOf(const ::testing::TestParamInfo<kit::Machine>& info) {
   std::string name = info.param.name;
   for (char& c : name)
     if (c == '-') c = '_';
@@ -61,7 +61,7 @@ TEST_P(OnMachine, ADeviceThatGoesIsGoneAloneAndComesBack) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Recorded, OnMachine, testing::ValuesIn(kit::RecordedMachines()), NameOf);
+INSTANTIATE_TEST_SUITE_P(Recorded, OnMachine, ::testing::ValuesIn(kit::RecordedMachines()), NameOf);
 
 std::shared_ptr<const Host> HostOf(const std::string& machine, bool tools = false) {
   return *Host::Recorded(std::string(ALLOT_SOURCE_DIR) + "/tests/machines/" + machine,

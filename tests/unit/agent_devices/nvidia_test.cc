@@ -11,7 +11,7 @@
 namespace allot::agent {
 namespace {
 
-class Nvidia : public testing::Test {
+class Nvidia : public ::testing::Test {
  protected:
   ~Nvidia() override {
     unsetenv("FAKE_NVML");

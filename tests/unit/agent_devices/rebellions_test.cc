@@ -9,11 +9,11 @@
 namespace allot::agent {
 namespace {
 
-using testing::Contains;
-using testing::Each;
-using testing::HasSubstr;
-using testing::IsEmpty;
-using testing::SizeIs;
+using ::testing::Contains;
+using ::testing::Each;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
 
 constexpr const char* kFour = "npu-rbln-furiosa";     // four NPUs on one card
 constexpr const char* kParts = "rebellions-ca22-vf";  // one on each, with virtual functions
@@ -63,7 +63,7 @@ TEST(Rebellions, WithoutTheToolTheNpusAreAsTheKernelShowsThem) {
   EXPECT_THAT(vendor.Sample(), IsEmpty());
 }
 
-class BrokenTool : public testing::Test {
+class BrokenTool : public ::testing::Test {
  protected:
   const kit::Machine machine_{kFour, std::string(ALLOT_SOURCE_DIR) + "/tests/machines/" + kFour};
   kit::Copy copy_{machine_};

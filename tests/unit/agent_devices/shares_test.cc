@@ -19,11 +19,11 @@
 namespace allot::agent {
 namespace {
 
-using testing::ElementsAre;
-using testing::HasSubstr;
-using testing::IsEmpty;
-using testing::Pair;
-using testing::UnorderedElementsAre;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Pair;
+using ::testing::UnorderedElementsAre;
 
 config::DeviceShares Row(const std::string& match, const std::string& mode, uint32_t shares = 0) {
   config::DeviceShares row;
@@ -54,7 +54,7 @@ Discovery Gpus(int count) {
   return found;
 }
 
-std::shared_ptr<const Snapshot> Recorded(const std::string& machine) {
+std::shared_ptr<const Snapshot> SnapshotOf(const std::string& machine) {
   return Snapshot::Take(*Host::Recorded(ALLOT_SOURCE_DIR "/tests/machines/" + machine));
 }
 
@@ -168,7 +168,7 @@ TEST(Shares, OfAnEmulatedDeviceAreEmulated) {
 }
 
 TEST(Units, NeuronCoresAreNumberedOverTheNode) {
-  Discovery found = NeuronVendor().Discover(*Recorded("aws-inf2-48xlarge"));
+  Discovery found = NeuronVendor().Discover(*SnapshotOf("aws-inf2-48xlarge"));
   const Bytes chip = *found.devices[0].device.memory;
   ApplyShares({Row("aws/*", "units")}, {}, &found);
   ASSERT_EQ(found.devices.size(), 24u);
@@ -205,7 +205,7 @@ TEST(Units, NeuronCoresThatShareAStackAreNotKeptApart) {
 }
 
 TEST(Units, NeuronCoresOfAProcessAreRanges) {
-  Discovery whole = NeuronVendor().Discover(*Recorded("aws-inf2-48xlarge"));
+  Discovery whole = NeuronVendor().Discover(*SnapshotOf("aws-inf2-48xlarge"));
   const auto cores = [](const Discovery& found, const std::vector<std::string>& ids) {
     return Join(found, ids).environment.at("NEURON_RT_VISIBLE_CORES");
   };
@@ -217,16 +217,16 @@ TEST(Units, NeuronCoresOfAProcessAreRanges) {
 }
 
 TEST(Units, FuriosaElementsHaveTheirOwnFilesAndShareTheRest) {
-  Discovery found = FuriosaVendor().Discover(*Recorded("npu-rbln-furiosa"));
+  Discovery found = FuriosaVendor().Discover(*SnapshotOf("npu-rbln-furiosa"));
   ASSERT_EQ(found.devices.size(), 1u);
   ApplyShares({Row("furiosa/*", "units")}, {}, &found);
   ASSERT_EQ(found.devices.size(), 8u);
   const Device& third = Named(found, "0000:81:00.0/s2");
   EXPECT_EQ(third.visible_value, "npu:0:2");
   EXPECT_THAT(third.nodes, ElementsAre("/dev/rngd/npu0pe2"));
-  EXPECT_THAT(third.shared_nodes, testing::Contains("/dev/rngd/npu0mgmt"));
-  EXPECT_THAT(third.shared_nodes, testing::Contains("/dev/rngd/npu0ch7"));
-  EXPECT_THAT(third.shared_nodes, testing::Each(testing::Not(HasSubstr("pe"))))
+  EXPECT_THAT(third.shared_nodes, ::testing::Contains("/dev/rngd/npu0mgmt"));
+  EXPECT_THAT(third.shared_nodes, ::testing::Contains("/dev/rngd/npu0ch7"));
+  EXPECT_THAT(third.shared_nodes, ::testing::Each(::testing::Not(HasSubstr("pe"))))
       << "a fused file opens the neighbours";
   const auto ids = [](const std::vector<int>& elements) {
     std::vector<std::string> list;
@@ -242,13 +242,13 @@ TEST(Units, FuriosaElementsHaveTheirOwnFilesAndShareTheRest) {
   const LeasedFiles files = FilesOf(DevicesOf(found), ids({1, 2, 3}));
   EXPECT_THAT(files.own,
               ElementsAre("/dev/rngd/npu0pe1", "/dev/rngd/npu0pe2", "/dev/rngd/npu0pe3"));
-  EXPECT_THAT(files.shared, testing::Contains("/dev/rngd/npu0pe2-3"));
-  EXPECT_THAT(files.shared, testing::Not(testing::Contains("/dev/rngd/npu0pe0-1")));
-  EXPECT_THAT(files.shared, testing::Not(testing::Contains("/dev/rngd/npu0pe0-3")));
+  EXPECT_THAT(files.shared, ::testing::Contains("/dev/rngd/npu0pe2-3"));
+  EXPECT_THAT(files.shared, ::testing::Not(::testing::Contains("/dev/rngd/npu0pe0-1")));
+  EXPECT_THAT(files.shared, ::testing::Not(::testing::Contains("/dev/rngd/npu0pe0-3")));
 }
 
 TEST(Units, ChipsOfATenstorrentCardSeeTheCard) {
-  Discovery found = TenstorrentVendor().Discover(*Recorded("tenstorrent-n300-p150a"));
+  Discovery found = TenstorrentVendor().Discover(*SnapshotOf("tenstorrent-n300-p150a"));
   ApplyShares({Row("tenstorrent/*", "units")}, {}, &found);
   EXPECT_THAT(Ids(found), ElementsAre("0000:01:00.0/s0", "0000:01:00.0/s1", "0000:41:00.0"));
   EXPECT_EQ(found.devices[0].device.visible_value, found.devices[1].device.visible_value);
@@ -324,16 +324,16 @@ TEST(TpuBounds, AreThoseTheRuntimeKnows) {
       {{0, 1, 2, 99}, "2,4,1", "2,2,1"},
   };
   for (const auto& [positions, shape, bounds] : rows)
-    EXPECT_EQ(TpuBounds(positions, shape), bounds) << testing::PrintToString(positions) << shape;
+    EXPECT_EQ(TpuBounds(positions, shape), bounds) << ::testing::PrintToString(positions) << shape;
 }
 
 TEST(TpuBounds, AreSetForAProcess) {
-  const Discovery found = TpuVendor().Discover(*Recorded("gcp-tpu-v5e-8"));
-  EXPECT_THAT(Join(found, {"0000:00:06.0", "0000:00:07.0"}).environment,
-              UnorderedElementsAre(Pair("TPU_CHIPS_PER_PROCESS_BOUNDS", "1,2,1"),
-                                   Pair("TPU_CHIPS_PER_HOST_BOUNDS", "1,2,1"),
-                                   Pair("TPU_PROCESS_BOUNDS", "1,1,1"),
-                                   Pair("TPU_HOST_BOUNDS", "1,1,1")));
+  const Discovery found = TpuVendor().Discover(*SnapshotOf("gcp-tpu-v5e-8"));
+  EXPECT_THAT(
+      Join(found, {"0000:00:06.0", "0000:00:07.0"}).environment,
+      UnorderedElementsAre(Pair("TPU_CHIPS_PER_PROCESS_BOUNDS", "1,2,1"),
+                           Pair("TPU_CHIPS_PER_HOST_BOUNDS", "1,2,1"),
+                           Pair("TPU_PROCESS_BOUNDS", "1,1,1"), Pair("TPU_HOST_BOUNDS", "1,1,1")));
   std::vector<std::string> all = Ids(found);
   EXPECT_EQ(Join(found, all).environment.at("TPU_CHIPS_PER_PROCESS_BOUNDS"), "2,4,1");
   all.resize(3);
@@ -341,7 +341,7 @@ TEST(TpuBounds, AreSetForAProcess) {
 }
 
 TEST(TpuBounds, OfAHostThatIsPartOfMoreAreTheCloudsToSay) {
-  Discovery found = TpuVendor().Discover(*Recorded("gcp-tpu-v5e-8"));
+  Discovery found = TpuVendor().Discover(*SnapshotOf("gcp-tpu-v5e-8"));
   for (FoundDevice& chip : found.devices) chip.device.features.emplace_back(kTpuManyHosts);
   EXPECT_THAT(Join(found, Ids(found)).environment, IsEmpty());
   EXPECT_EQ(Join(found, {"0000:00:04.0"}).environment.at("TPU_PROCESS_BOUNDS"), "1,1,1");

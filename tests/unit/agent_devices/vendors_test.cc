@@ -20,10 +20,10 @@
 namespace allot::agent {
 namespace {
 
-using testing::ElementsAre;
-using testing::IsEmpty;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
 
-class Slots : public testing::Test {
+class Slots : public ::testing::Test {
  protected:
   // A PCI function; returns its folder.
   std::string Plug(const std::string& address, const std::string& vendor, const std::string& device,

@@ -26,9 +26,7 @@ extern "C" int fsync(int fd) {
 namespace allot::agent {
 namespace {
 
-const TaskKey kTask{{JobId(5), 0}, Attempt(1)};
-
-class AgentShell : public testing::Test {
+class AgentShell : public ::testing::Test {
  protected:
   std::string ReadText(const std::string& path) {
     std::ifstream in(path);

@@ -17,7 +17,7 @@ Device Gpu(const std::string& id) {
   return device;
 }
 
-class Energy : public testing::Test {
+class Energy : public ::testing::Test {
  protected:
   Energy() {
     std::vector<Device> devices = {Gpu("a"), Gpu("b"), Gpu("share"), Gpu("emulated"), Gpu("cpu0")};

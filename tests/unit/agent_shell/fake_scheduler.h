@@ -20,6 +20,8 @@
 
 namespace allot::agent {
 
+inline const TaskKey kTask{{JobId(5), 0}, Attempt(1)};
+
 class FakeScheduler {
  public:
   FakeScheduler() {

@@ -23,7 +23,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-const ReplicaId kReplica(3);
+const ReplicaId kServed(3);
 
 // What a gateway has heard of one request.
 struct Answer {
@@ -52,7 +52,7 @@ class FakeGateway {
   const GatewayAddress& address() const { return address_; }
 
   void Ask(uint64_t request, std::string body, const http::Headers& headers = {},
-           ReplicaId replica = kReplica) {
+           ReplicaId replica = kServed) {
     wire::Envelope envelope;
     auto* out = envelope.add_messages()->mutable_forward_request();
     out->set_request(request);
@@ -80,7 +80,7 @@ class FakeGateway {
       if (i == 0) {
         auto* out = envelope.add_messages()->mutable_forward_request();
         out->set_request(request);
-        out->set_replica(kReplica.value());
+        out->set_replica(kServed.value());
         out->set_method("POST");
         out->set_path("/v1/completions");
         out->set_window(window);
@@ -240,7 +240,7 @@ class LinksToGateways : public ::testing::Test {
   void Serve(bool serving) {
     const std::string address = server_->address();
     const int port = std::stoi(address.substr(address.rfind(':') + 1));
-    links_->SetServing({kReplica, serving, static_cast<uint16_t>(port), 4});
+    links_->SetServing({kServed, serving, static_cast<uint16_t>(port), 4});
   }
   // As above, but the server is an endpoint behind two devices, and wants a token.
   void ServeEndpoint() {
@@ -253,7 +253,7 @@ class LinksToGateways : public ::testing::Test {
     endpoint->devices = {"far/0", "far/1"};
     endpoint->loads = {std::make_shared<EndpointLoad>(), std::make_shared<EndpointLoad>()};
     endpoint_ = endpoint;
-    links_->SetServing({kReplica, true, 0, 4}, *EndpointDirectory({endpoint}).Lease({"far/1"}));
+    links_->SetServing({kServed, true, 0, 4}, *EndpointDirectory({endpoint}).Lease({"far/1"}));
   }
   uint32_t InFlight() const { return endpoint_->loads[1]->in_flight; }
   void Link() {
@@ -325,7 +325,7 @@ TEST_F(LinksToGateways, ARequestReachesTheModelServerAndItsAnswerTheGateway) {
 TEST_F(LinksToGateways, WhatAReplicaHasInFlightIsToldAndThatItsAnswerFlows) {
   http::Responder& server = AskedToStream();
   ASSERT_TRUE(Until([&] { return !told_.empty() && told_.back().flowed; }));
-  EXPECT_EQ(told_.front().id, kReplica);
+  EXPECT_EQ(told_.front().id, kServed);
   for (const ReplicaTraffic& traffic : told_) EXPECT_EQ(traffic.in_flight, 1u);
   gateway_->Ask(8, "{}");
   ASSERT_TRUE(Until([&] { return responders_.size() == 2; }));
@@ -626,7 +626,7 @@ TEST_F(LinksToGateways, HowRequestsAtAnEndpointEndIsCounted) {
   ASSERT_TRUE(Until([&] { return clients_gone_ == 1; }));
   EXPECT_EQ(ended_.back().outcome, EndpointOutcome::kCancelled);
   EXPECT_EQ(ended_.size(), 5u);
-  links_->SetServing({kReplica, false, 0, 4});
+  links_->SetServing({kServed, false, 0, 4});
   EXPECT_EQ(endpoint_->loads[1]->concurrency, 0u);
 }
 

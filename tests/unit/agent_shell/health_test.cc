@@ -11,7 +11,7 @@ namespace fs = std::filesystem;
 
 constexpr const char* kFirst = "0000:01:00.0";
 
-class AgentHealth : public testing::Test {
+class AgentHealth : public ::testing::Test {
  protected:
   AgentHealth() {
     s_.adjust = [this](AgentOptions* options) {

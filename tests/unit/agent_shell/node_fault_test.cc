@@ -9,13 +9,11 @@
 namespace allot::agent {
 namespace {
 
-using testing::ElementsAre;
-using testing::HasSubstr;
-using testing::IsEmpty;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 
-const TaskKey kTask{{JobId(5), 0}, Attempt(1)};
-
-class NodeFaults : public testing::Test {
+class NodeFaults : public ::testing::Test {
  protected:
   NodeFaults() {
     Boot("boot-1");
@@ -173,7 +171,7 @@ TEST_F(NodeFaults, AnAttemptThatFindsNoCheckpointSaysSo) {
   s_.Say(s_.Task(second, {"/bin/sh", "-c", "echo up; : > $ALLOT_CHECKPOINT_DIR/step"}));
   s_.Await(second, TaskPhase::kExited);
   EXPECT_THAT(LogOf("job-5.0.2"), HasSubstr("attempt 2 finds nothing in its checkpoint folder"));
-  EXPECT_THAT(LogOf("job-5.0.2"), testing::EndsWith("\nup\n"));
+  EXPECT_THAT(LogOf("job-5.0.2"), ::testing::EndsWith("\nup\n"));
   s_.Say(s_.Task(third, {"true"}));
   s_.Await(third, TaskPhase::kExited);
   EXPECT_EQ(LogOf("job-5.0.3"), "");

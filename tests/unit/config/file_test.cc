@@ -12,7 +12,7 @@
 namespace allot::config {
 namespace {
 
-class LoadYamlFile : public testing::Test {
+class YamlFile : public testing::Test {
  protected:
   void SetUp() override {
     std::string name = testing::TempDir() + "/allot-config-XXXXXX";
@@ -31,13 +31,13 @@ class LoadYamlFile : public testing::Test {
 
 using config::Scheduler;
 
-TEST_F(LoadYamlFile, MakesPathsAbsoluteFromTheFilesOwnFolder) {
+TEST_F(YamlFile, MakesPathsAbsoluteFromTheFilesOwnFolder) {
   const std::string path = Write("s.yaml",
                                  "state_dir: state\nkey_file: ../keys/s.key\n"
                                  "allow_file: /etc/allow.yaml\nlisten: tcp://127.0.0.1:0\n"
                                  "policy_file: ./a//b.yaml\n");
   Scheduler scheduler;
-  const Status status = config::LoadYamlFile(path, &scheduler);
+  const Status status = LoadYamlFile(path, &scheduler);
   ASSERT_TRUE(status.ok()) << MessageOf(status);
   EXPECT_EQ(scheduler.state_dir(), (folder_ / "state").lexically_normal().string());
   EXPECT_EQ(scheduler.key_file(),
@@ -48,33 +48,33 @@ TEST_F(LoadYamlFile, MakesPathsAbsoluteFromTheFilesOwnFolder) {
   EXPECT_EQ(scheduler.tokens_file(), "");  // What is not there is not made a folder.
 }
 
-TEST_F(LoadYamlFile, MakesPathsInListsAbsoluteToo) {
+TEST_F(YamlFile, MakesPathsInListsAbsoluteToo) {
   const std::string path =
       Write("a.yaml",
             "name: n\nstate_dir: s\nscheduler: tcp://h:1\n"
             "scheduler_public_key: k\nkey_file: k\ncatalogue_files: [x.csv]\n");
   config::Agent agent;
-  ASSERT_TRUE(config::LoadYamlFile(path, &agent).ok());
+  ASSERT_TRUE(LoadYamlFile(path, &agent).ok());
   EXPECT_EQ(agent.catalogue_files(0), (folder_ / "x.csv").lexically_normal().string());
 }
 
-TEST_F(LoadYamlFile, NamesTheFileAsItWasGiven) {
+TEST_F(YamlFile, NamesTheFileAsItWasGiven) {
   const std::string path = Write("s.yaml", "key_fil: a\n");
   Scheduler scheduler;
-  EXPECT_THAT(MessageOf(config::LoadYamlFile(path, &scheduler)),
+  EXPECT_THAT(MessageOf(LoadYamlFile(path, &scheduler)),
               testing::StartsWith(path + ":1:1: unknown key \"key_fil\" in Scheduler; did you mean "
                                          "\"key_file\"?\n"));
 }
 
-TEST_F(LoadYamlFile, SaysWhyAFileCannotBeRead) {
+TEST_F(YamlFile, SaysWhyAFileCannotBeRead) {
   Scheduler scheduler;
   const std::string missing = (folder_ / "none.yaml").string();
-  const Status status = config::LoadYamlFile(missing, &scheduler);
+  const Status status = LoadYamlFile(missing, &scheduler);
   EXPECT_EQ(status.code(), StatusCode::kNotFound);
   EXPECT_EQ(MessageOf(status), missing + ": no such file");
-  EXPECT_EQ(MessageOf(config::LoadYamlFile(folder_.string(), &scheduler)),
+  EXPECT_EQ(MessageOf(LoadYamlFile(folder_.string(), &scheduler)),
             folder_.string() + ": is a folder; a file is wanted");
-  EXPECT_THAT(MessageOf(config::LoadYamlFile("/dev/zero", &scheduler)),
+  EXPECT_THAT(MessageOf(LoadYamlFile("/dev/zero", &scheduler)),
               testing::HasSubstr("over 4194304 bytes"));
 }
 

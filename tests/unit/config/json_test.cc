@@ -10,7 +10,7 @@ namespace allot::config {
 namespace {
 
 template <class Message = Job>
-std::string Error(std::string_view text) {
+std::string JsonError(std::string_view text) {
   Message message;
   return MessageOf(BindJson(text, &message));
 }
@@ -97,23 +97,23 @@ TEST(BindJson, SaysWhereAndWhatIsWrong) {
       {"{\"name\": \"\\ud800\"}", "body:1:17: not valid JSON: syntax error"},
       {"{\"name\": \"\xFF\"}", "body: not valid UTF-8"},
   };
-  for (const auto& [text, message] : rows) EXPECT_EQ(Error(text), message) << text;
+  for (const auto& [text, message] : rows) EXPECT_EQ(JsonError(text), message) << text;
 }
 
 TEST(BindJson, SaysWhatIsMissing) {
-  EXPECT_EQ(Error<Deployment>(R"({"replicas": [{"count": 1}], "name": null})"),
+  EXPECT_EQ(JsonError<Deployment>(R"({"replicas": [{"count": 1}], "name": null})"),
             "replicas[0].device: ReplicaGroup needs \"device\"\n"
             "name: name has no value; give one or remove the key\n"
             "command: Deployment needs \"command\"");
 }
 
 TEST(BindJson, RefusesWhatIsTooMuch) {
-  EXPECT_EQ(Error(std::string((4 << 20) + 1, ' ')),
+  EXPECT_EQ(JsonError(std::string((4 << 20) + 1, ' ')),
             "body: 4194305 bytes; a document may have 4194304 at most");
-  EXPECT_EQ(Error("{\"name\": " + std::string(100, '[')), "body: nested deeper than 64 levels");
+  EXPECT_EQ(JsonError("{\"name\": " + std::string(100, '[')), "body: nested deeper than 64 levels");
   std::string many = "{\"command\": [0";
   for (int i = 0; i < 200'001; ++i) many += ",0";
-  EXPECT_EQ(Error(many + "]}"), "body: more than 200000 values");
+  EXPECT_EQ(JsonError(many + "]}"), "body: more than 200000 values");
 }
 
 TEST(BindJson, TakesKeysAndStringsInPieces) {

@@ -6,8 +6,10 @@
 #include <fstream>
 #include <sstream>
 
+#include "CLI/CLI.hpp"
 #include "common/base/address.h"
 #include "common/program/addresses.h"
+#include "common/program/arguments.h"
 #include "common/program/own_address.h"
 #include "common/proto/wire.pb.h"
 #include "gmock/gmock.h"
@@ -15,6 +17,39 @@
 
 namespace allot::program {
 namespace {
+
+// How the program ends, and what it says.
+std::pair<std::optional<int>, std::string> Told(std::vector<std::string> words) {
+  CLI::App app("Does something.", "allot-thing");
+  std::string file;
+  app.add_option("--config,-c", file, "the config file")->required();
+  std::string name = "allot-thing";
+  std::vector<char*> argv{name.data()};
+  for (std::string& word : words) argv.push_back(word.data());
+  ::testing::internal::CaptureStderr();
+  const auto ends = ParseArguments(app, static_cast<int>(argv.size()), argv.data());
+  return {ends, ::testing::internal::GetCapturedStderr()};
+}
+
+TEST(Arguments, WhatIsWrongIsNamedWithTheProgram) {
+  EXPECT_EQ(Told({"-c", "x.yaml"}).first, std::nullopt);
+  const std::string more = "\n  `allot-thing --help` lists what it takes\n";
+  const std::pair<std::vector<std::string>, std::string> cases[] = {
+      {{}, "allot-thing: --config is required"},
+      {{"--confg=x.yaml"}, "allot-thing: there is no flag --confg; did you mean --config?"},
+      {{"--nope"}, "allot-thing: there is no flag --nope"},
+      {{"-c", "x.yaml", "y.yaml"}, "allot-thing: there is no place for \"y.yaml\""},
+      {{"-c"}, "allot-thing: --config: 1 required TEXT missing"},
+  };
+  for (const auto& [words, says] : cases) {
+    const auto [ends, told] = Told(words);
+    EXPECT_EQ(ends, 2) << says;
+    EXPECT_EQ(told, says + more);
+  }
+  ::testing::internal::CaptureStdout();
+  EXPECT_EQ(Told({"--help"}).first, 0);
+  EXPECT_THAT(::testing::internal::GetCapturedStdout(), ::testing::HasSubstr("Does something."));
+}
 
 TEST(Logging, WhatAStrangerSendsDoesNotFillTheLog) {
   wire::LinkHello hello;

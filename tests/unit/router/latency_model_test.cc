@@ -6,7 +6,7 @@
 namespace allot::router {
 namespace {
 
-constexpr Time kStart = FromMicros(1'000'000'000'000);
+constexpr Time kBegin = FromMicros(1'000'000'000'000);
 
 LatencyEstimate::Observation Took(Duration time, Load load = 0) {
   LatencyEstimate::Observation observation;
@@ -94,27 +94,27 @@ TEST(LogHistogram, QuantilesAreExactBetweenBounds) {
 
 TEST(LatencyEstimate, KnowsNothingAtFirst) {
   LatencyEstimate estimate;
-  EXPECT_EQ(estimate.Predict(kStart).samples, 0u);
+  EXPECT_EQ(estimate.Predict(kBegin).samples, 0u);
 }
 
 TEST(LatencyEstimate, TellsThePercentileAskedFor) {
   LatencyEstimate estimate;
   estimate.Configure(std::chrono::hours(1), 9500);
   // 90 of 10 ms and 10 of 100 ms: the 95th percentile lies in the tail, the mean is 19 ms.
-  for (int i = 0; i < 100; ++i) estimate.Observe(kStart, Took(i % 10 == 0 ? 100ms : 10ms));
-  const Prediction& p = estimate.Predict(kStart);
+  for (int i = 0; i < 100; ++i) estimate.Observe(kBegin, Took(i % 10 == 0 ? 100ms : 10ms));
+  const Prediction& p = estimate.Predict(kBegin);
   EXPECT_EQ(p.samples, 100u);
   EXPECT_NEAR(static_cast<double>(p.end_to_end.At(0).count()), 100'000, 12'500);
   EXPECT_EQ(p.mean.At(0), Duration(19'000));
   estimate.Configure(std::chrono::hours(1), 5000);
-  EXPECT_NEAR(static_cast<double>(estimate.Predict(kStart).end_to_end.At(0).count()), 10'000,
+  EXPECT_NEAR(static_cast<double>(estimate.Predict(kBegin).end_to_end.At(0).count()), 10'000,
               1'250);
 }
 
 TEST(LatencyEstimate, NewTimesReplaceOldOnes) {
   LatencyEstimate estimate;
   estimate.Configure(60s, 9500);
-  Time now = kStart;
+  Time now = kBegin;
   for (int i = 0; i < 100; ++i) estimate.Observe(now += 1s, Took(200ms));
   // 3 minutes later, six half lives, the old ones weigh 100/64 < 2 against 100 new.
   for (int i = 0; i < 180; ++i) estimate.Observe(now += 1s, Took(20ms));
@@ -124,12 +124,12 @@ TEST(LatencyEstimate, NewTimesReplaceOldOnes) {
 TEST(LatencyEstimate, SilenceLowersTrustAndIsForgottenAtLast) {
   LatencyEstimate estimate;
   estimate.Configure(60s, 9500);
-  for (int i = 0; i < 16; ++i) estimate.Observe(kStart, Took(200ms));
-  EXPECT_EQ(estimate.Predict(kStart).samples, 16u);
-  EXPECT_EQ(estimate.Predict(kStart + 60s).samples, 4u);  // two half lives
-  EXPECT_EQ(estimate.Predict(kStart + 500s).samples, 1u);
-  EXPECT_GT(estimate.Predict(kStart + 600s).end_to_end.At(0), 190ms);  // still the best guess
-  EXPECT_EQ(estimate.Predict(kStart + 601s).samples, 0u);
+  for (int i = 0; i < 16; ++i) estimate.Observe(kBegin, Took(200ms));
+  EXPECT_EQ(estimate.Predict(kBegin).samples, 16u);
+  EXPECT_EQ(estimate.Predict(kBegin + 60s).samples, 4u);  // two half lives
+  EXPECT_EQ(estimate.Predict(kBegin + 500s).samples, 1u);
+  EXPECT_GT(estimate.Predict(kBegin + 600s).end_to_end.At(0), 190ms);  // still the best guess
+  EXPECT_EQ(estimate.Predict(kBegin + 601s).samples, 0u);
 }
 
 TEST(LatencyEstimate, LearnsHowLoadStretchesTime) {
@@ -137,10 +137,10 @@ TEST(LatencyEstimate, LearnsHowLoadStretchesTime) {
   estimate.Configure(std::chrono::hours(1), 5000);
   // Alone 20 ms, with three quarters taken 80 ms: 80 ms more at full load.
   for (int i = 0; i < 50; ++i) {
-    estimate.Observe(kStart, Took(20ms));
-    estimate.Observe(kStart, Took(80ms, 768));
+    estimate.Observe(kBegin, Took(20ms));
+    estimate.Observe(kBegin, Took(80ms, 768));
   }
-  const Prediction& p = estimate.Predict(kStart);
+  const Prediction& p = estimate.Predict(kBegin);
   EXPECT_EQ(p.mean.At(0), 20ms);
   EXPECT_EQ(p.mean.At(768), 80ms);
   EXPECT_EQ(p.mean.At(1024), 100ms);
@@ -150,39 +150,39 @@ TEST(LatencyEstimate, LearnsHowLoadStretchesTime) {
 TEST(LatencyEstimate, AFewCrowdedOnesDoNotBendTheLine) {
   LatencyEstimate estimate;
   estimate.Configure(std::chrono::hours(1), 5000);
-  for (int i = 0; i < 50; ++i) estimate.Observe(kStart, Took(20ms));
-  for (int i = 0; i < 3; ++i) estimate.Observe(kStart, Took(800ms, 768));
-  EXPECT_EQ(estimate.Predict(kStart).mean.At(1024), 20ms);
+  for (int i = 0; i < 50; ++i) estimate.Observe(kBegin, Took(20ms));
+  for (int i = 0; i < 3; ++i) estimate.Observe(kBegin, Took(800ms, 768));
+  EXPECT_EQ(estimate.Predict(kBegin).mean.At(1024), 20ms);
 }
 
 TEST(LatencyEstimate, DoesNotStretchWhereLoadMakesNoDifference) {
   LatencyEstimate estimate;
   estimate.Configure(std::chrono::hours(1), 5000);
-  for (Load load = 0; load < 1024; load += 8) estimate.Observe(kStart, Took(30ms, load));
-  EXPECT_EQ(estimate.Predict(kStart).mean.At(1024), 30ms);
+  for (Load load = 0; load < 1024; load += 8) estimate.Observe(kBegin, Took(30ms, load));
+  EXPECT_EQ(estimate.Predict(kBegin).mean.At(1024), 30ms);
 }
 
 TEST(LatencyEstimate, WhatWasGivenUpLooksSlowAndLeavesTheMean) {
   LatencyEstimate estimate;
   estimate.Configure(60s, 9500);
-  for (int i = 0; i < 50; ++i) estimate.Observe(kStart, Took(20ms));
-  EXPECT_LT(estimate.Predict(kStart).end_to_end.At(0), 30ms);
+  for (int i = 0; i < 50; ++i) estimate.Observe(kBegin, Took(20ms));
+  EXPECT_LT(estimate.Predict(kBegin).end_to_end.At(0), 30ms);
   LatencyEstimate::Observation slow = Took(2s);
   slow.censored = true;
-  for (int i = 0; i < 10; ++i) estimate.Observe(kStart, slow);
-  EXPECT_GT(estimate.Predict(kStart).end_to_end.At(0), 1s);
-  EXPECT_EQ(estimate.Predict(kStart).mean.At(0), 20ms);
+  for (int i = 0; i < 10; ++i) estimate.Observe(kBegin, slow);
+  EXPECT_GT(estimate.Predict(kBegin).end_to_end.At(0), 1s);
+  EXPECT_EQ(estimate.Predict(kBegin).mean.At(0), 20ms);
 }
 
 TEST(LatencyEstimate, KnowsTheLeastOfEightThatWereAlone) {
   LatencyEstimate estimate;
   estimate.Configure(60s, 9500);
-  for (int i = 0; i < 7; ++i) estimate.Observe(kStart, Took(20ms));
-  EXPECT_EQ(estimate.Predict(kStart).least, Duration{});
-  for (int i = 0; i < 7; ++i) estimate.Observe(kStart, Took(1ms, 512));
-  EXPECT_EQ(estimate.Predict(kStart).least, Duration{}) << "half full is not alone";
-  estimate.Observe(kStart, Took(20ms, 511));
-  EXPECT_GT(estimate.Predict(kStart).least, 15ms);
+  for (int i = 0; i < 7; ++i) estimate.Observe(kBegin, Took(20ms));
+  EXPECT_EQ(estimate.Predict(kBegin).least, Duration{});
+  for (int i = 0; i < 7; ++i) estimate.Observe(kBegin, Took(1ms, 512));
+  EXPECT_EQ(estimate.Predict(kBegin).least, Duration{}) << "half full is not alone";
+  estimate.Observe(kBegin, Took(20ms, 511));
+  EXPECT_GT(estimate.Predict(kBegin).least, 15ms);
 }
 
 TEST(LatencyEstimate, TokensAgeWithTheAnswers) {
@@ -191,20 +191,20 @@ TEST(LatencyEstimate, TokensAgeWithTheAnswers) {
   LatencyEstimate::Observation slow = Took(1s), quick = Took(100ms);
   slow.ttft = slow.per_token = 100ms;
   quick.ttft = quick.per_token = 1ms;
-  for (int i = 0; i < 40; ++i) estimate.Observe(kStart, slow);
-  EXPECT_GT(estimate.Predict(kStart).per_token.Idle(), 90ms);
-  EXPECT_GT(estimate.Predict(kStart).ttft.Idle(), 90ms);
+  for (int i = 0; i < 40; ++i) estimate.Observe(kBegin, slow);
+  EXPECT_GT(estimate.Predict(kBegin).per_token.Idle(), 90ms);
+  EXPECT_GT(estimate.Predict(kBegin).ttft.Idle(), 90ms);
   // Four half lives later 2.5 of them are left against 5.
-  for (int i = 0; i < 5; ++i) estimate.Observe(kStart + 20s, quick);
-  EXPECT_LT(estimate.Predict(kStart + 20s).per_token.Idle(), 2ms);
-  EXPECT_LT(estimate.Predict(kStart + 20s).ttft.Idle(), 2ms);
+  for (int i = 0; i < 5; ++i) estimate.Observe(kBegin + 20s, quick);
+  EXPECT_LT(estimate.Predict(kBegin + 20s).per_token.Idle(), 2ms);
+  EXPECT_LT(estimate.Predict(kBegin + 20s).ttft.Idle(), 2ms);
 }
 
 TEST(LatencyEstimate, SurvivesAnyTimesAndGaps) {
   EXPECT_TRUE(rc::check([] {
     LatencyEstimate estimate;
     estimate.Configure(Duration(*rc::gen::inRange<int64_t>(0, 1'000'000'000)), 9900);
-    Time now = kStart;
+    Time now = kBegin;
     const auto steps = *rc::gen::inRange(1, 200);
     for (int i = 0; i < steps; ++i) {
       now += Duration(*rc::gen::inRange<int64_t>(0, int64_t{1} << *rc::gen::inRange(1, 40)));

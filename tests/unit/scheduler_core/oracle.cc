@@ -134,8 +134,8 @@ bool Oracle::Fits(const JobSpec& job) const {
     uint64_t tasks = 0;
     for (size_t i = 0; i < free_.size(); ++i) {
       std::vector<Way> ways = WaysOn(i, request, accelerators, job.resources);
-      std::erase_if(
-          ways, [&](const Way& way) { return way.vendor != vendor || !Allows(i, way.power); });
+      std::erase_if(ways,
+                    [&](const Way& way) { return way.vendor != vendor || !Allows(i, way.power); });
       tasks += TasksOn(i, ways, job.resources);
     }
     return tasks >= job.tasks;
@@ -146,9 +146,8 @@ bool Oracle::Fits(const JobSpec& job) const {
     for (const NodeState& node : state_.nodes()) {
       for (const Device& device : node.info->devices) vendors.insert(device.vendor);
     }
-    return std::any_of(vendors.begin(), vendors.end(), [&](const std::string& vendor) {
-      return fits_on(request, true, vendor);
-    });
+    return std::any_of(vendors.begin(), vendors.end(),
+                       [&](const std::string& vendor) { return fits_on(request, true, vendor); });
   };
   if (job.devices.empty()) return fits(nullptr, false);
   return std::any_of(job.devices.begin(), job.devices.end(), [&](const DeviceRequest& request) {

@@ -13,14 +13,14 @@
 namespace allot::scheduler {
 namespace {
 
-constexpr uint32_t kNodes = 24;
-static_assert(kNodes > 2 * PlacementSearch::kWindow);
+constexpr uint32_t kWideNodes = 24;
+static_assert(kWideNodes > 2 * PlacementSearch::kWindow);
 
 class WideWorld {
  public:
   WideWorld(uint64_t seed, bool capped) : rng_(seed), capped_(capped) {
     SwitchPolicy();
-    for (uint32_t i = 0; i < kNodes; ++i) {
+    for (uint32_t i = 0; i < kWideNodes; ++i) {
       if (!rng_.OneIn(8)) Register(i);
     }
   }
@@ -128,15 +128,15 @@ class WideWorld {
   }
 
   void Act() {
-    const uint64_t i = rng_.Below(kNodes);
+    const uint64_t i = rng_.Below(kWideNodes);
     const NodeState* node = world_.state().FindNode(Name(i));
     const uint64_t dice = rng_.Below(40);
     if (node == nullptr || dice == 0) return Register(i);
     if (dice < 12) return Submit();
     if (dice < 24) {
       // On some node: of a random one most would have nothing.
-      for (uint64_t n = 0; n < kNodes; ++n) {
-        const NodeState* busy = world_.state().FindNode(Name((i + n) % kNodes));
+      for (uint64_t n = 0; n < kWideNodes; ++n) {
+        const NodeState* busy = world_.state().FindNode(Name((i + n) % kWideNodes));
         if (busy == nullptr || !busy->alive || busy->tasks.empty()) continue;
         const TaskKey key = busy->tasks[rng_.Below(busy->tasks.size())];
         const std::string name = busy->info->name;
@@ -175,7 +175,7 @@ class WideWorld {
     }
     if (dice < 38) {
       // All speak but a few, which may be lost by it.
-      for (uint32_t n = 0; n < kNodes; ++n) {
+      for (uint32_t n = 0; n < kWideNodes; ++n) {
         const NodeState* other = world_.state().FindNode(Name(n));
         if (other != nullptr && other->alive && !rng_.OneIn(12)) world_.Beat(Name(n));
       }

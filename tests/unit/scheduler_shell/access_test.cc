@@ -13,13 +13,9 @@ namespace {
 
 using testing::Answer;
 using testing::Cluster;
+using testing::ErrorCode;
 using ::testing::HasSubstr;
-
-constexpr char kJob[] = R"({"name": "hello", "command": ["/bin/true"]})";
-
-std::string ErrorCode(const Answer& answer) {
-  return std::string(answer.json().at("error").at("code").as_string());
-}
+using testing::kJob;
 
 // Sends bytes as they are, which no client of ours would; the first line of the answer.
 std::string FirstLine(const Cluster& cluster, const std::string& bytes) {

@@ -15,11 +15,12 @@ namespace {
 
 using testing::Answer;
 using testing::Cluster;
+using testing::ErrorCode;
 using testing::FakeAgent;
 using ::testing::HasSubstr;
+using testing::kJob;
 using ::testing::Not;
 
-constexpr char kJob[] = R"({"name": "hello", "command": ["/bin/true"]})";
 constexpr char kGpuJob[] =
     R"({"command": ["train"], "tasks": 2, "devices": {"any_of": [{"kind": "GPU", "count": 2}]}})";
 
@@ -33,10 +34,6 @@ json::object Wait(Cluster& cluster, const std::string& id) {
   const Answer answer = cluster.Get("/v1/jobs/" + id + "/wait?timeout_seconds=60");
   EXPECT_EQ(answer.status, 200) << answer.body;
   return answer.job();
-}
-
-std::string ErrorCode(const Answer& answer) {
-  return std::string(answer.json().at("error").at("code").as_string());
 }
 
 TEST(Api, AJobGoesFromSubmissionToItsEnd) {

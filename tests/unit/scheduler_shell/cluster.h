@@ -27,6 +27,12 @@ struct Answer {
   json::object job() const { return json().at("job").as_object(); }
 };
 
+inline constexpr char kJob[] = R"({"name": "hello", "command": ["/bin/true"]})";
+
+inline std::string ErrorCode(const Answer& answer) {
+  return std::string(answer.json().at("error").at("code").as_string());
+}
+
 class Cluster {
  public:
   explicit Cluster(bool local = true);
@@ -43,7 +49,7 @@ class Cluster {
   Answer Fetch(const std::string& method, const std::string& target, const std::string& body = "",
                http::Headers headers = {});
   Answer Get(const std::string& target) { return Fetch("GET", target); }
-  ApiLimits limits;                              // of the next Start
+  ApiLimits limits;                             // of the next Start
   std::function<void(Shell::Options&)> adjust;  // likewise
   void UseToken(std::string token) { token_ = std::move(token); }
 
@@ -74,8 +80,8 @@ class FakeAgent {
     bool finish_tasks = true;  // exited with `code`
     int code = 0;
     std::string log = "hello\n";
-    std::string claimed_name = "";  // in RegisterNode; default: name
-    uint64_t registration = 1;      // a later life of the same node has a higher one
+    std::string claimed_name = "";               // in RegisterNode; default: name
+    uint64_t registration = 1;                   // a later life of the same node has a higher one
     std::function<void(NodeInfo&)> adjust = {};  // what it tells of itself
   };
   FakeAgent(Cluster& cluster, Options options);

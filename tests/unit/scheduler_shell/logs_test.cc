@@ -11,7 +11,7 @@ using testing::Cluster;
 using testing::FakeAgent;
 using ::testing::HasSubstr;
 
-constexpr char kJob[] = R"({"command": ["train"], "restarts_max": 1})";
+constexpr char kTwoTries[] = R"({"command": ["train"], "restarts_max": 1})";
 
 // A job whose first attempt fails on n1, and whose second succeeds on n2.
 class EarlierAttempts : public ::testing::Test {
@@ -21,7 +21,7 @@ class EarlierAttempts : public ::testing::Test {
     first_ = std::make_unique<FakeAgent>(
         cluster_, FakeAgent::Options{.name = "n1", .finish_tasks = false, .log = "on n1\n"});
     ASSERT_TRUE(first_->WaitForWelcome());
-    ASSERT_EQ(cluster_.Fetch("POST", "/v1/jobs", kJob).status, 201);
+    ASSERT_EQ(cluster_.Fetch("POST", "/v1/jobs", kTwoTries).status, 201);
     first_->WaitForTasks(1);
     second_ = std::make_unique<FakeAgent>(
         cluster_, FakeAgent::Options{.name = "n2", .finish_tasks = false, .log = "on n2\n"});

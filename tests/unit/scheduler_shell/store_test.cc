@@ -27,7 +27,7 @@ ClusterState Fold(const std::vector<Record>& records) {
   return state;
 }
 
-std::unique_ptr<Journal> Open(const std::string& folder) {
+std::unique_ptr<Journal> OpenStore(const std::string& folder) {
   auto journal = Journal::Open(folder);
   EXPECT_TRUE(journal.ok()) << journal.status();
   return journal.ok() ? *std::move(journal) : nullptr;
@@ -267,15 +267,15 @@ TEST(Journal, KeepsWhatWasAppendedAcrossReopening) {
   const std::vector<Record> records = SomeRecords(300);
   const size_t half = records.size() / 2;
   {
-    auto journal = Open(folder.path());
+    auto journal = OpenStore(folder.path());
     ASSERT_TRUE(Append(*journal, {records.begin(), records.begin() + half}).ok());
   }
   {
-    auto journal = Open(folder.path());
+    auto journal = OpenStore(folder.path());
     ASSERT_TRUE(Load(*journal).ok());
     ASSERT_TRUE(Append(*journal, {records.begin() + half, records.end()}).ok());
   }
-  auto journal = Open(folder.path());
+  auto journal = OpenStore(folder.path());
   const auto state = Load(*journal);
   ASSERT_TRUE(state.ok()) << state.status();
   EXPECT_EQ(state->Fingerprint(), Fold(records).Fingerprint());
@@ -284,7 +284,7 @@ TEST(Journal, KeepsWhatWasAppendedAcrossReopening) {
 
 TEST(Journal, LetsNoSecondSchedulerUseTheFolder) {
   TempFolder folder;
-  auto first = Open(folder.path());
+  auto first = OpenStore(folder.path());
   const auto second = Journal::Open(folder.path());
   ASSERT_FALSE(second.ok());
   EXPECT_THAT(MessageOf(second.status()), HasSubstr("another allot-scheduler"));
@@ -307,9 +307,9 @@ void Tamper(const TempFolder& folder, const char* sql) {
 
 TEST(Journal, NamesTheRecordThatIsGarbage) {
   TempFolder folder;
-  ASSERT_TRUE(Append(*Open(folder.path()), SomeRecords(50)).ok());
+  ASSERT_TRUE(Append(*OpenStore(folder.path()), SomeRecords(50)).ok());
   Tamper(folder, "UPDATE records SET bytes = substr(bytes, 1, length(bytes) - 1) WHERE seq = 7");
-  auto journal = Open(folder.path());
+  auto journal = OpenStore(folder.path());
   const auto state = Load(*journal);
   ASSERT_FALSE(state.ok());
   EXPECT_THAT(MessageOf(state.status()), HasSubstr("record 7 is garbage"));
@@ -318,17 +318,17 @@ TEST(Journal, NamesTheRecordThatIsGarbage) {
 
 TEST(Journal, NoticesAByteThatStillParses) {
   TempFolder folder;
-  ASSERT_TRUE(Append(*Open(folder.path()), SomeRecords(50)).ok());
+  ASSERT_TRUE(Append(*OpenStore(folder.path()), SomeRecords(50)).ok());
   Tamper(folder,
          "UPDATE records SET bytes = (SELECT bytes FROM records WHERE seq = 3) WHERE seq = 4");
-  EXPECT_FALSE(Load(*Open(folder.path())).ok());
+  EXPECT_FALSE(Load(*OpenStore(folder.path())).ok());
 }
 
 TEST(Journal, NamesTheRecordThatIsMissing) {
   TempFolder folder;
-  ASSERT_TRUE(Append(*Open(folder.path()), SomeRecords(50)).ok());
+  ASSERT_TRUE(Append(*OpenStore(folder.path()), SomeRecords(50)).ok());
   Tamper(folder, "DELETE FROM records WHERE seq = 5");
-  const auto state = Load(*Open(folder.path()));
+  const auto state = Load(*OpenStore(folder.path()));
   ASSERT_FALSE(state.ok());
   EXPECT_THAT(MessageOf(state.status()), HasSubstr("record 5 is missing"));
 }
@@ -343,7 +343,7 @@ TEST(Journal, RefusesAFileThatIsNoStore) {
 
 TEST(Journal, RefusesAStoreOfAnotherSchema) {
   TempFolder folder;
-  Open(folder.path());
+  OpenStore(folder.path());
   Tamper(folder, "UPDATE meta SET value = 9 WHERE key = 'schema'");
   const auto journal = Journal::Open(folder.path());
   ASSERT_FALSE(journal.ok());
@@ -352,7 +352,7 @@ TEST(Journal, RefusesAStoreOfAnotherSchema) {
 
 TEST(Journal, AppendsNothingOfABatchThatDoesNotFit) {
   TempFolder folder;
-  auto journal = Open(folder.path());
+  auto journal = OpenStore(folder.path());
   const std::vector<Record> records = SomeRecords(400);
   ASSERT_TRUE(Append(*journal, {records.begin(), records.begin() + 10}).ok());
   ASSERT_TRUE(journal->SetPagesMax(1).ok());  // SQLite takes it as "what there is, and no more"
@@ -366,12 +366,12 @@ TEST(Journal, AppendsNothingOfABatchThatDoesNotFit) {
   ASSERT_TRUE(journal->SetPagesMax(0).ok());
   ASSERT_TRUE((status = Append(*journal, rest)).ok()) << status;
   journal.reset();
-  EXPECT_EQ(Load(*Open(folder.path()))->Fingerprint(), Fold(records).Fingerprint());
+  EXPECT_EQ(Load(*OpenStore(folder.path()))->Fingerprint(), Fold(records).Fingerprint());
 }
 
 TEST(History, AnswersForFinishedJobs) {
   TempFolder folder;
-  auto journal = Open(folder.path());
+  auto journal = OpenStore(folder.path());
   JobState job{.id = JobId(7),
                .spec = std::make_shared<const JobSpec>(testing::MakeJob(1, 0)),
                .user = "ann",
@@ -391,7 +391,7 @@ TEST(History, AnswersForFinishedJobs) {
 
 TEST(History, ForgetsOldJobsAsNewOnesCome) {
   TempFolder folder;
-  auto journal = Open(folder.path());
+  auto journal = OpenStore(folder.path());
   journal->KeepHistory(std::chrono::hours(10));
   uint64_t last = 0;
   // `count` jobs end together in the given hour.
@@ -433,7 +433,7 @@ TEST(Compaction, LoadsToTheSameStateAtEveryPoint) {
   for (uint64_t seed = 1; seed <= 12; ++seed) {
     SCOPED_TRACE(seed);
     TempFolder folder;
-    auto journal = Open(folder.path());
+    auto journal = OpenStore(folder.path());
     const std::vector<Record> records = SomeRecords(150, seed);
     const CompactionOptions options{.rows_chunk = 7};
     auto db = *Database::Open(StorePath(folder.path()));
@@ -449,7 +449,7 @@ TEST(Compaction, LoadsToTheSameStateAtEveryPoint) {
       ASSERT_TRUE(folded.ok() || absl::IsCancelled(folded));
       if (rng.OneIn(3)) {
         journal.reset();
-        journal = Open(folder.path());
+        journal = OpenStore(folder.path());
       }
       const auto state = Load(*journal);
       ASSERT_TRUE(state.ok());
@@ -461,7 +461,7 @@ TEST(Compaction, LoadsToTheSameStateAtEveryPoint) {
 
 TEST(Compaction, DeletesWhatItFolded) {
   TempFolder folder;
-  auto journal = Open(folder.path());
+  auto journal = OpenStore(folder.path());
   const std::vector<Record> records = SomeRecords(300);
   const auto half = static_cast<int64_t>(records.size() / 2);
   ASSERT_TRUE(Append(*journal, records).ok());
@@ -474,7 +474,7 @@ TEST(Compaction, DeletesWhatItFolded) {
 
 TEST(Compaction, RunsByItselfWhenEnoughRecordsCame) {
   TempFolder folder;
-  auto journal = Open(folder.path());
+  auto journal = OpenStore(folder.path());
   const std::vector<Record> records = SomeRecords(300);
   ASSERT_TRUE(Append(*journal, records).ok());
   std::promise<int64_t> folded;
