@@ -186,12 +186,26 @@ StatusOr<std::vector<AgentSpec>> Layout::LoadAgents() const {
   return agents;
 }
 
+namespace {
+
+// The first gang of each cluster takes its range's first port, so two clusters on one machine (of
+// two people, of two tests) would meet there: their ranges begin at random, and always the same.
+uint32_t FirstTaskPort(const std::string& folder) {
+  uint64_t hash = 14'695'981'039'346'656'037u;  // FNV-1a
+  for (const char c : folder) hash = (hash ^ static_cast<uint8_t>(c)) * 1'099'511'628'211u;
+  return 20'000 + static_cast<uint32_t>(hash % 9'900);
+}
+
+}  // namespace
+
 Status Layout::WriteSchedulerConfig(const Listen& listen) const {
   std::string text = kWritten;
   text += fmt::format(
       "state_dir: scheduler\nlisten: {}\nhttp_listen: {}\nkey_file: keys/scheduler.key\n"
       "allow_file: allow.yaml\nlocal: true\ncheckpoint_root: checkpoints\n",
       listen.endpoint, listen.http);
+  const uint32_t port = FirstTaskPort(folder());
+  text += fmt::format("task_port_min: {}\ntask_port_max: {}\n", port, port + 99);
   if (Exists(File("policy.yaml"))) text += "policy_file: policy.yaml\n";
   text += fmt::format("gateway:\n  listen: {}\n  http_listen: {}\n", listen.gateway_endpoint,
                       listen.gateway_http);

@@ -61,6 +61,7 @@ const std::vector<Room> kRooms = {
     {"simulator/",
      {"common/base/", "common/model/", "policies/", "scheduler/core/", "scheduler/router/",
       "agent/core/", "simulator/"}},
+    {"simulator/main.cc", {"common/program/", "simulator/"}},
     {"client/", {"common/", "policies/api/", "client/"}},
     {"examples/", {"common/base/", "common/http/", "common/json/", "examples/"}},
 };

@@ -1,6 +1,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <set>
 
 #include "client/local/addresses.h"
 #include "client/local/cluster.h"
@@ -95,6 +96,26 @@ TEST(LocalCluster, ConfiguringTwiceKeepsItsKeys) {
   const auto before = ReadFile(cluster.layout().File("keys/scheduler.key"));
   ASSERT_TRUE(cluster.Configure({}).ok());
   EXPECT_EQ(*before, *ReadFile(cluster.layout().File("keys/scheduler.key")));
+}
+
+// Two people's clusters on one machine, or two tests': the first gang of each has a port of its
+// own.
+TEST(LocalCluster, GangsOfTwoDoNotMeetAtOnePort) {
+  const TemporaryFolder folder;
+  const auto ports = [&](const std::string& name) {
+    Cluster cluster(folder.path() + name, [](const std::string&) {});
+    EXPECT_TRUE(cluster.Configure({}).ok());
+    config::Scheduler scheduler;
+    EXPECT_TRUE(config::LoadYamlFile(cluster.layout().SchedulerConfig(), &scheduler).ok());
+    EXPECT_GE(scheduler.task_port_min(), 20'000u);
+    EXPECT_EQ(scheduler.task_port_max(), scheduler.task_port_min() + 99);
+    EXPECT_LE(scheduler.task_port_max(), 29'999u);
+    return scheduler.task_port_min();
+  };
+  EXPECT_EQ(ports("/a"), ports("/a"));
+  std::set<uint32_t> begin;
+  for (int i = 0; i < 20; ++i) begin.insert(ports("/" + std::to_string(i)));
+  EXPECT_GE(begin.size(), 18u);
 }
 
 TEST(LocalCluster, TwoAgentsOfOneNameAreRefused) {
