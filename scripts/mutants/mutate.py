@@ -109,7 +109,7 @@ def configure():
     environment = dict(os.environ, CCACHE_BASEDIR=TREE, CCACHE_NOHASHDIR='1', CCACHE_SLOPPINESS='pch_defines,time_macros')
     if run(['cmake', '-G', 'Ninja', '-S', TREE, '-B', BUILD, '-DCMAKE_EXPORT_COMPILE_COMMANDS=ON', '-DCMAKE_BUILD_TYPE=Debug',
             # As the dev preset does, so that the compiler's cache serves all that is not changed.
-            '-DCMAKE_CXX_FLAGS_DEBUG=-O1 -g1', '-DALLOT_WERROR=ON'], 'configure.log', env=environment) != 0:
+            '-DCMAKE_CXX_FLAGS_DEBUG=-O1 -g1', '-DALLOT_WERROR=ON', '-DALLOT_UNITY=ON'], 'configure.log', env=environment) != 0:
         sys.exit(f'mutate: configuring failed, see {WORK}/configure.log; scripts/deps.sh --test installs what is needed')
     return environment
 

@@ -290,7 +290,7 @@ scrape_configs:
                        "--web.listen-address=127.0.0.1:9090")
 
         def up():
-            answer = c.client.run("curl", "-s", "http://127.0.0.1:9090/api/v1/targets?state=active", check=False)
+            answer = c.client.run("curl", "-sf", "http://127.0.0.1:9090/api/v1/targets?state=active", check=False)
             if answer.returncode != 0:
                 return 0
             targets = loads(answer.stdout, "targets")["data"]["activeTargets"]
