@@ -157,11 +157,10 @@ class Inventory::Worker {
     if (!threaded_) return true;
     std::unique_lock lock(shared_->mutex);
     const auto done = [&] { return shared_->job == Job::kNone; };
-    if (!stop_waiting) {
-      shared_->changed.wait_until(lock, deadline, done);
-      return TakeLocked();
-    }
-    while (!done() && !stop_waiting() && std::chrono::steady_clock::now() < deadline)
+    const auto given_up = [&] {
+      return std::chrono::steady_clock::now() >= deadline || (stop_waiting && stop_waiting());
+    };
+    while (!done() && !given_up())
       shared_->changed.wait_for(lock, std::chrono::milliseconds(5), done);
     return TakeLocked();
   }

@@ -77,8 +77,7 @@ void AddSubmit(CLI::App& app, Session& session) {
       "  allot submit --tasks 2 --device kind=GPU,count=1 --follow -- python3 train.py\n"
       "Everything after -- is the command, word by word; no shell reads it.\n"
       "The job runs in the current folder unless --work-dir or the file's work_dir say otherwise\n"
-      "(--work-dir \"\" gives each task a scratch folder). SubmitCommandFlags override what the "
-      "file says.\n"
+      "(--work-dir \"\" gives each task a scratch folder). Flags override what the file says.\n"
       "Several --device are alternatives. With --wait or --follow the exit code is the job's;\n"
       "Ctrl-C then leaves the job running.");
   auto flags = std::make_shared<SubmitCommandFlags>();

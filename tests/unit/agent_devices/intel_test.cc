@@ -13,7 +13,7 @@ using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-constexpr const char* kPonteVecchio = "intel-flex170-arc-b60";
+constexpr const char* kFlexAndArc = "intel-flex170-arc-b60";
 constexpr const char* kTiles = "0000:17:00.0";
 constexpr const char* kPlain = "0000:81:00.0";
 constexpr const char* kReserved = "0000:31:00.0";  // level-zero does not know it
@@ -22,7 +22,7 @@ class LevelZero : public ::testing::Test {
  protected:
   ~LevelZero() override { unsetenv("FAKE_ZE"); }
   Discovery Discover(IntelVendor& vendor) {
-    return DiscoverWith(vendor, RecordedHost(kPonteVecchio));
+    return DiscoverWith(vendor, RecordedHost(kFlexAndArc));
   }
   DeviceTelemetry Sample(const char* id) {
     const std::vector<DeviceTelemetry> samples = vendor_.Sample();
@@ -69,7 +69,7 @@ TEST_F(LevelZero, FillsInWhatHwmonLacks) {
 
 TEST_F(LevelZero, EnergyIsOfTheCardWhereHwmonHasNone) {
   const kit::Copy copy(
-      {kPonteVecchio, std::string(ALLOT_SOURCE_DIR) + "/tests/machines/" + kPonteVecchio});
+      {kFlexAndArc, std::string(ALLOT_SOURCE_DIR) + "/tests/machines/" + kFlexAndArc});
   for (const char* card : {kTiles, kPlain})
     copy.Remove(std::string("sys/bus/pci/devices/") + card + "/hwmon");
   (void)DiscoverWith(vendor_, copy.host());
@@ -108,7 +108,7 @@ TEST_F(LevelZero, WhileItHangsGpusAreAsTheKernelShowsThem) {
   setenv("FAKE_ZE", "hang", 1);
   const auto inventory =
       InventoryOf(std::make_unique<IntelVendor>(std::vector<std::string>{ALLOT_FAKE_ZE_LOADER}),
-                  RecordedHost(kPonteVecchio), ALLOT_FAKE_ZE_LOADER);
+                  RecordedHost(kFlexAndArc), ALLOT_FAKE_ZE_LOADER);
   const Discovery found = inventory->DiscoverAll();
   EXPECT_EQ(FindDevice(found, kTiles)->memory_source, "table");
   EXPECT_THAT(found.warnings, Contains(HasSubstr("intel")));

@@ -158,11 +158,13 @@ TEST(Follow, ASchedulerThatSaysNothingIsWaitedForLikeOneThatIsGone) {
     responder->Send(
         {.body = call >= 3 ? kJob : R"({"job":{"id":"job-1","phase":"running","attempt":1}})"});
   });
-  auto api = Api::Connect(
-      {.url = server.url(), .timeout = std::chrono::milliseconds(50), .patience = kPatience});
-  const auto job = WaitForJob(**api, "job-1", std::nullopt, std::chrono::milliseconds(50));
-  ASSERT_TRUE(job.ok()) << job.status();
-  EXPECT_GE(calls, 4);
+  EXPECT_TRUE(AtSomePace([&](std::chrono::milliseconds pace) {
+    calls = 0;
+    auto api = Api::Connect({.url = server.url(), .timeout = pace, .patience = kPatience});
+    const auto job = WaitForJob(**api, "job-1", std::nullopt, pace);
+    EXPECT_TRUE(job.ok()) << job.status();
+    return calls == 4;  // More, where an answer came too late.
+  }));
 }
 
 // Whoever types `allot wait` cannot know that the scheduler restarts just now.
