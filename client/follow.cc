@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "client/session.h"
+#include "common/base/thread.h"
 
 namespace allot::client {
 namespace {
@@ -48,7 +49,7 @@ Status CopyTasks(const Endpoint& endpoint, const std::string& id, const std::vec
   std::vector<Status> statuses(ranks.size());
   std::vector<std::thread> threads;
   for (size_t i = 0; i < ranks.size(); ++i)
-    threads.emplace_back([&, i] { statuses[i] = copy(ranks[i]); });
+    threads.push_back(StartThread([&, i] { statuses[i] = copy(ranks[i]); }));
   for (std::thread& thread : threads) thread.join();
   for (const Status& status : statuses)
     if (!status.ok() && result.ok()) result = status;

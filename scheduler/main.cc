@@ -12,6 +12,7 @@
 #include "common/base/file_limit.h"
 #include "common/base/logging.h"
 #include "common/base/loopback.h"
+#include "common/base/thread.h"
 #include "common/base/version.h"
 #include "common/config/convert.h"
 #include "common/program/addresses.h"
@@ -52,7 +53,7 @@ class EmbeddedGateway {
     std::unique_ptr<EmbeddedGateway> embedded(new EmbeddedGateway);
     std::promise<Status> started;
     std::future<Status> result = started.get_future();
-    embedded->thread_ = std::thread([&embedded = *embedded, options = std::move(options),
+    embedded->thread_ = StartThread([&embedded = *embedded, options = std::move(options),
                                      started = std::move(started)]() mutable {
       StatusOr<std::unique_ptr<gateway::Gateway>> gateway =
           gateway::Gateway::Start(embedded.loop_, std::move(options));

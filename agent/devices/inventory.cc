@@ -10,6 +10,7 @@
 
 #include "agent/devices/health/kernel_events.h"
 #include "common/base/status.h"
+#include "common/base/thread.h"
 #include "fmt/ranges.h"
 
 namespace allot::agent {
@@ -95,7 +96,7 @@ class Inventory::Worker {
       : name_(vendor->name()),
         threaded_(vendor->may_hang()),
         shared_(std::make_shared<Shared>(std::move(vendor), std::move(machine), wants_signals)) {
-    if (threaded_) thread_ = std::thread([shared = shared_] { Work(shared); });
+    if (threaded_) thread_ = StartThread([shared = shared_] { Work(shared); });
   }
   ~Worker() { Leave(std::chrono::steady_clock::now()); }
 

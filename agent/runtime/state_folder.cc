@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "agent/runtime/strays.h"
+#include "common/base/thread.h"
 
 namespace allot::agent {
 namespace {
@@ -94,7 +95,7 @@ class StateFolder::Janitor {
   void Start(std::function<void()> work) {
     if (busy_.exchange(true)) return;
     if (thread_.joinable()) thread_.join();
-    thread_ = std::thread([this, work = std::move(work)] {
+    thread_ = StartThread([this, work = std::move(work)] {
       work();
       busy_ = false;
     });

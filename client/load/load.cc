@@ -9,6 +9,7 @@
 
 #include "client/api.h"
 #include "common/base/near_word.h"
+#include "common/base/thread.h"
 #include "common/http/blocking_client.h"
 #include "common/json/json.h"
 
@@ -143,7 +144,7 @@ StatusOr<LoadRun> Execute(const Options& options, const std::function<void(int)>
   }
   const auto start = Clock::now();
   std::vector<std::thread> threads;
-  for (auto& client : clients) threads.emplace_back([&work, &client] { work(*client); });
+  for (auto& client : clients) threads.push_back(StartThread([&work, &client] { work(*client); }));
   for (std::thread& thread : threads) thread.join();
   run.seconds = SecondsSince(start);
   return run;

@@ -16,6 +16,7 @@
 #include <boost/asio/write.hpp>
 
 #include "common/base/check.h"
+#include "common/base/thread.h"
 #include "common/http/parser.h"
 #include "common/http/text.h"
 
@@ -175,6 +176,7 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
       return;
     }
     resolver_.emplace(pool_->loop);
+    const SignalsBlocked quiet;  // The first lookup starts a thread of asio.
     resolver_->async_resolve(
         target->host, std::to_string(target->port),
         [self = shared_from_this()](const error_code& error, const Resolver::results_type& found) {

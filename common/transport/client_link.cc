@@ -4,6 +4,7 @@
 #include <zmq.hpp>
 
 #include "common/base/check.h"
+#include "common/base/thread.h"
 #include "common/transport/frames.h"
 #include "common/transport/link.h"
 #include "common/transport/monitor.h"
@@ -55,6 +56,7 @@ class ClientLink::Impl : public std::enable_shared_from_this<ClientLink::Impl> {
 
   void Close() {
     if (closed_) return;
+    const SignalsBlocked quiet;  // Or libzmq says EINTR in the middle of it.
     closed_ = true;
     if (pump_) pump_->Stop();
     monitor_.reset();
@@ -187,6 +189,7 @@ StatusOr<std::unique_ptr<ClientLink>> ClientLink::Dial(Context& context,
                                                        Options options, Handlers handlers) {
   RETURN_IF_ERROR(CheckCommonOptions(options.endpoint, options.keys));
   RETURN_IF_ERROR(CheckKeyText(options.server_public_key, "the server's public key"));
+  const SignalsBlocked quiet;  // Or libzmq says EINTR in the middle of it.
   std::shared_ptr<Impl> impl;
   try {
     impl = std::make_shared<Impl>(context, options, std::move(handlers));

@@ -5,6 +5,7 @@
 #include <zmq.hpp>
 
 #include "common/base/check.h"
+#include "common/base/thread.h"
 #include "common/transport/zap.h"
 
 namespace allot::transport {
@@ -15,7 +16,8 @@ class Context::Impl {
   ~Impl() {
     // A socket still open would make zmq_ctx_term wait for ever: our own mistake, so say it.
     CHECK(sockets_ == 0);
-    zmq_.shutdown();  // Wakes the ZAP thread, which ends.
+    const SignalsBlocked quiet;  // Or libzmq says EINTR in the middle of it.
+    zmq_.shutdown();             // Wakes the ZAP thread, which ends.
     zap_.reset();
   }
 
@@ -32,6 +34,7 @@ StatusOr<std::unique_ptr<Context>> Context::Create(Options options) {
   if (options.io_threads < 1 || options.sockets_max < 4) {
     return InvalidArgument("a ZeroMQ context needs an I/O thread and room for a few sockets");
   }
+  const SignalsBlocked quiet;  // Or libzmq says EINTR in the middle of it.
   try {
     auto impl = std::make_unique<Impl>(options);
     if (!options.allow_file.empty() || options.learns) {

@@ -5,6 +5,7 @@
 
 #include "common/base/address.h"
 #include "common/base/check.h"
+#include "common/base/thread.h"
 #include "fmt/ranges.h"
 
 namespace allot::transport {
@@ -49,6 +50,7 @@ void Endpoints::Next(Handler handler) {
   const std::string& endpoint = endpoints_[current_];
   const std::optional<allot::Address> parsed = ParseAddress(endpoint);
   if (!parsed) return later(InvalidArgument("\"{}\" is not like tcp://HOST:PORT", endpoint));
+  const SignalsBlocked quiet;  // The first lookup starts a thread of asio.
   resolver_.async_resolve(
       parsed->host, parsed->port, tcp::resolver::numeric_service,
       [this, alive = std::weak_ptr(alive_), endpoint](const boost::system::error_code& error,

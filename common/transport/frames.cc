@@ -41,7 +41,7 @@ zmq::message_t ToMessage(const wire::Envelope& envelope, size_t size) {
 
 bool SendFrame(zmq::socket_t& socket, zmq::message_t& frame, bool more) {
   const int flags = ZMQ_DONTWAIT | (more ? ZMQ_SNDMORE : 0);
-  return zmq_msg_send(frame.handle(), socket.handle(), flags) >= 0;
+  return Uninterrupted([&] { return zmq_msg_send(frame.handle(), socket.handle(), flags); }) >= 0;
 }
 
 Status CheckEndpoint(const std::string& endpoint) {
@@ -107,7 +107,7 @@ SendResult SendFrames(zmq::socket_t& socket, const std::string* peer,
 ReceiveResult ReceiveFrames(zmq::socket_t& socket, bool router, Frames* frames,
                             LinkCounters* counters) {
   zmq::message_t frame;
-  if (zmq_msg_recv(frame.handle(), socket.handle(), ZMQ_DONTWAIT) < 0) {
+  if (!ReceiveFrame(socket, frame)) {
     return ReceiveResult::kNothing;
   }
   // The frames of a message become readable together, so none of the following can be missing.
@@ -115,7 +115,7 @@ ReceiveResult ReceiveFrames(zmq::socket_t& socket, bool router, Frames* frames,
   if (router) {
     frames->peer.assign(frame.data<char>(), frame.size());
     if (!more) return ReceiveResult::kGarbage;
-    if (zmq_msg_recv(frame.handle(), socket.handle(), ZMQ_DONTWAIT) < 0) {
+    if (!ReceiveFrame(socket, frame)) {
       return ReceiveResult::kGarbage;
     }
     more = frame.more();
@@ -125,7 +125,7 @@ ReceiveResult ReceiveFrames(zmq::socket_t& socket, bool router, Frames* frames,
   frames->bodies.clear();
   while (more) {
     zmq::message_t body;
-    if (zmq_msg_recv(body.handle(), socket.handle(), ZMQ_DONTWAIT) < 0) {
+    if (!ReceiveFrame(socket, body)) {
       return ReceiveResult::kGarbage;
     }
     counters->bytes_in += body.size();
@@ -153,6 +153,11 @@ bool ParseEnvelope(Frames* frames, wire::Envelope* envelope, LinkCounters* count
   const uint32_t version = VersionOf(bytes);
   if (version != wire::kProtocolVersion) *other_version = version;
   return false;
+}
+
+bool ReceiveFrame(zmq::socket_t& socket, zmq::message_t& frame) {
+  const auto receive = [&] { return zmq_msg_recv(frame.handle(), socket.handle(), ZMQ_DONTWAIT); };
+  return Uninterrupted(receive) >= 0;
 }
 
 void SetCommonOptions(zmq::socket_t& socket, const KeyPair& keys, int64_t message_bytes_max,

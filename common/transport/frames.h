@@ -1,6 +1,7 @@
 // Envelopes and bodies to and from ZeroMQ frames.
 #pragma once
 
+#include <cerrno>
 #include <cstdint>
 #include <string>
 #include <zmq.hpp>
@@ -9,6 +10,16 @@
 #include "common/transport/link.h"
 
 namespace allot::transport {
+
+// What a call of libzmq says that is not EINTR. A signal that is handled just then ends even a call
+// that does not wait, and what is there to be read or sent is still there.
+template <typename Call>
+int Uninterrupted(Call call) {
+  int result;
+  do result = call();
+  while (result < 0 && zmq_errno() == EINTR);
+  return result;
+}
 
 enum class SendResult { kSent, kUndeliverable, kTooBig };
 // Sends all frames or none, and never blocks. `peer` is null for a DEALER. An envelope without a
@@ -32,6 +43,9 @@ ReceiveResult ReceiveFrames(zmq::socket_t& socket, bool router, Frames* frames,
 // the others are there.
 bool ParseEnvelope(Frames* frames, wire::Envelope* envelope, LinkCounters* counters,
                    uint32_t* other_version);
+
+// The next frame, without waiting; false: there is none.
+bool ReceiveFrame(zmq::socket_t& socket, zmq::message_t& frame);
 
 // Options every socket of ours has. They throw zmq::error_t.
 void SetCommonOptions(zmq::socket_t& socket, const KeyPair& keys, int64_t message_bytes_max,

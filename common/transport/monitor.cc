@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "common/base/status.h"
+#include "common/transport/frames.h"
 
 namespace allot::transport {
 
@@ -39,8 +40,8 @@ SocketMonitor::~SocketMonitor() {
 
 bool SocketMonitor::Next(MonitorEvent* event) {
   zmq::message_t frame, address;
-  if (zmq_msg_recv(frame.handle(), events_.handle(), ZMQ_DONTWAIT) < 0) return false;
-  if (frame.more()) zmq_msg_recv(address.handle(), events_.handle(), ZMQ_DONTWAIT);
+  if (!ReceiveFrame(events_, frame)) return false;
+  if (frame.more()) ReceiveFrame(events_, address);
   if (frame.size() < sizeof event->kind + sizeof event->value) return false;
   const char* const data = frame.data<char>();
   std::memcpy(&event->kind, data, sizeof event->kind);

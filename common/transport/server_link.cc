@@ -4,6 +4,7 @@
 
 #include "common/base/address.h"
 #include "common/base/check.h"
+#include "common/base/thread.h"
 #include "common/transport/frames.h"
 #include "common/transport/ledger.h"
 #include "common/transport/link.h"
@@ -91,6 +92,7 @@ class ServerLink::Impl : public std::enable_shared_from_this<ServerLink::Impl> {
   }
 
   void Close() {
+    const SignalsBlocked quiet;  // Or libzmq says EINTR in the middle of it.
     closed_ = true;
     if (pump_) pump_->Stop();
     monitor_.reset();
@@ -228,6 +230,7 @@ StatusOr<std::unique_ptr<ServerLink>> ServerLink::Listen(Context& context,
   CHECK(context.allow_list() != nullptr);  // A context that only dials was made to listen.
   CHECK(handler != nullptr && !options.admit.empty());
   RETURN_IF_ERROR(CheckCommonOptions(options.endpoint, options.keys));
+  const SignalsBlocked quiet;  // Or libzmq says EINTR in the middle of it.
   std::shared_ptr<Impl> impl;
   try {
     impl = std::make_shared<Impl>(context, options, std::move(handler));

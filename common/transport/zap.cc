@@ -13,6 +13,8 @@
 
 #include "common/base/check.h"
 #include "common/base/logging.h"
+#include "common/base/thread.h"
+#include "common/transport/frames.h"
 #include "common/transport/invitations.h"
 
 namespace allot::transport {
@@ -65,7 +67,10 @@ std::optional<Request> ReadRequest(zmq::socket_t& socket) {
   size_t count = 0;
   for (bool more = true; more; ++count) {
     zmq::message_t frame;
-    if (!socket.recv(frame)) return std::nullopt;
+    if (Uninterrupted([&] { return zmq_msg_recv(frame.handle(), socket.handle(), 0); }) < 0) {
+      if (zmq_errno() == EAGAIN) return std::nullopt;
+      throw zmq::error_t();
+    }
     if (count < std::size(frames)) *frames[count] = frame.to_string();
     more = frame.more();
   }
@@ -74,15 +79,16 @@ std::optional<Request> ReadRequest(zmq::socket_t& socket) {
 }
 
 void Answer(zmq::socket_t& socket, const Request& request, const Verdict& verdict) {
-  const auto frame = [&](std::string_view text, zmq::send_flags flags) {
-    socket.send(zmq::buffer(text.data(), text.size()), flags);
+  const auto frame = [&](std::string_view text, int flags) {
+    const auto send = [&] { return zmq_send(socket.handle(), text.data(), text.size(), flags); };
+    if (Uninterrupted(send) < 0) throw zmq::error_t();
   };
-  frame("1.0", zmq::send_flags::sndmore);
-  frame(request.id, zmq::send_flags::sndmore);
-  frame(verdict.code, zmq::send_flags::sndmore);
-  frame(verdict.text, zmq::send_flags::sndmore);
-  frame(verdict.user_id, zmq::send_flags::sndmore);
-  frame("", zmq::send_flags::none);  // no metadata
+  frame("1.0", ZMQ_SNDMORE);
+  frame(request.id, ZMQ_SNDMORE);
+  frame(verdict.code, ZMQ_SNDMORE);
+  frame(verdict.text, ZMQ_SNDMORE);
+  frame(verdict.user_id, ZMQ_SNDMORE);
+  frame("", 0);  // no metadata
 }
 
 }  // namespace
@@ -128,7 +134,7 @@ class ZapHandler::Impl {
         counters_(counters),
         loaded_(allow_file_.empty()) {
     ReadListIfChanged();  // So that list_status() says something before the first connection.
-    thread_ = std::thread([this, socket = std::move(socket)]() mutable { Run(std::move(socket)); });
+    thread_ = StartThread([this, socket = std::move(socket)]() mutable { Run(std::move(socket)); });
   }
   ~Impl() { thread_.join(); }
 

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/base/thread.h"
 #include "scheduler/shell/snapshot.h"
 
 namespace allot::scheduler {
@@ -114,7 +115,7 @@ Compactor::Compactor(std::unique_ptr<Database> db, CompactionOptions options, Li
       db_(std::move(db)),
       snapshot_seq_(snapshot_seq),
       last_seq_(snapshot_seq),
-      thread_([this] { Run(); }) {}
+      thread_(StartThread([this] { Run(); })) {}
 
 Compactor::~Compactor() {
   {

@@ -4,13 +4,15 @@
 #include <utility>
 #include <vector>
 
+#include "common/base/thread.h"
+
 namespace allot::scheduler {
 
 JournalThread::JournalThread(std::unique_ptr<Journal> journal, Options options, Listener listener)
     : options_(options),
       listener_(std::move(listener)),
       journal_(std::move(journal)),
-      thread_([this] { Run(); }) {}
+      thread_(StartThread([this] { Run(); })) {}
 
 JournalThread::~JournalThread() {
   {

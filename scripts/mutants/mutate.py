@@ -67,15 +67,6 @@ def copy_tree():
         os.symlink(os.path.join(ROOT, 'tests/openai/node_modules'), modules)
 
 
-def copy_headers():
-    """What the sources include, as clang will read it with them."""
-    listed = subprocess.run(['git', 'ls-files', '-co', '--exclude-standard', '-z', '*.h'], cwd=ROOT, capture_output=True, check=True)
-    for name in listed.stdout.decode().split('\0'):
-        path = os.path.join(ROOT, name)
-        if os.path.isfile(path):
-            put(name, open(path, 'rb').read(), os.stat(path).st_mode)
-
-
 mutated_texts = {}
 
 

@@ -124,12 +124,36 @@ TEST(Layout, EachOutsideLibraryHasOneHome) {
       {R"(<hwloc)", {"agent/devices/cpu/"}},
       {R"([<"]nvml)", {"agent/devices/nvidia/"}},
   };
-  for (const SourceFile& file : SourceFiles()) {
-    for (const Home& home : homes) {
+  for (const Home& home : homes) {
+    const std::regex include(std::string("^\\s*#include ") + home.header);
+    for (const SourceFile& file : SourceFiles()) {
       if (StartsWithAny(file.path, home.folders)) continue;
-      const std::regex include(std::string("^\\s*#include ") + home.header);
-      for (const std::string& line : file.lines)
+      for (const std::string& line : file.lines) {
+        if (line.find("#include") == std::string::npos) continue;
         EXPECT_FALSE(std::regex_search(line, include)) << file.path << ": " << line;
+      }
+    }
+  }
+}
+
+// Why: see common/base/thread.h. asio starts a thread of its own at the first lookup.
+TEST(Layout, ThreadsAreStartedWithoutSignals) {
+  const std::regex otherwise(
+      R"(std::(jthread|async)\b|\bstd::thread\s*\w*[({]|thread_?[({]\[|threads?\.emplace_back)");
+  for (const SourceFile& file : SourceFiles()) {
+    if (StartsWithAny(file.path, {"tests/", "common/base/thread.h"})) continue;
+    const auto has = [&file](const char* word) {
+      return std::any_of(file.lines.begin(), file.lines.end(), [word](const std::string& l) {
+        return l.find(word) != std::string::npos;
+      });
+    };
+    EXPECT_TRUE(!has("async_resolve") || has("SignalsBlocked")) << file.path;
+    for (size_t n = 0; n < file.lines.size(); ++n) {
+      if (file.lines[n].find("std::") == std::string::npos &&
+          file.lines[n].find("thread") == std::string::npos)
+        continue;
+      EXPECT_FALSE(std::regex_search(file.lines[n], otherwise))
+          << file.path << ":" << n + 1 << ": " << file.lines[n];
     }
   }
 }

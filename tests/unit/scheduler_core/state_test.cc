@@ -19,6 +19,36 @@ TEST(ClusterStateFind, FindsNobodyByAnIdThatNobodyHas) {
   EXPECT_EQ(state.FindNode("n2"), nullptr);
 }
 
+// Of a job that is placed again and again the last attempts are kept, of a wide one fewer.
+TEST(ClusterStateAttempts, OnlyTheLastAreKept) {
+  struct Row {
+    size_t tasks, kept;
+  };
+  for (const Row row : {Row{1, ClusterState::kEarlierAttemptsKept}, Row{4096, 2}, Row{9000, 1}}) {
+    SCOPED_TRACE(row.tasks);
+    ClusterState state;
+    auto info = std::make_shared<NodeInfo>();
+    info->name = "n1";
+    state.Apply(NodeRegistered{Time(), NodeId(1), Epoch(1), 1, info});
+    auto spec = std::make_shared<JobSpec>();
+    spec->tasks = static_cast<uint32_t>(row.tasks);
+    spec->resources = {.cpus = 0, .memory = 0};
+    state.Apply(JobAccepted{Time(), JobId(1), spec, "ann", ""});
+    const std::vector<TaskPlacement> tasks(row.tasks, TaskPlacement{.node = NodeId(1)});
+    constexpr uint32_t kAttempts = 20;
+    for (uint32_t attempt = 1; attempt <= kAttempts; ++attempt) {
+      state.Apply(JobPlaced{Time(), JobId(1), Attempt(attempt), tasks});
+      for (uint32_t rank = 0; rank < row.tasks; ++rank)
+        state.Apply(TaskExited{Time(), TaskKey{{JobId(1), rank}, Attempt(attempt)}, {.code = 1}});
+      state.Apply(JobRequeued{Time(), JobId(1), RequeueReason::kTaskFailed, Time()});
+    }
+    const auto& earlier = state.FindJob(JobId(1))->earlier;
+    ASSERT_EQ(earlier.size(), row.kept);
+    EXPECT_EQ(earlier.front().attempt, Attempt(kAttempts - row.kept));
+    EXPECT_EQ(earlier.back().attempt, Attempt(kAttempts - 1));
+  }
+}
+
 // Jobs that are cancelled at once, each with a key of its own.
 class Keys : public testing::Test {
  protected:

@@ -58,8 +58,9 @@ NodeInfo MakeInfo(const NodeShape& shape) {
     }
   }
   for (Device& device : info.devices) {
-    if (std::count(shape.unhealthy.begin(), shape.unhealthy.end(), device.id) > 0)
-      device.state = DeviceState::kUnhealthy;
+    if (std::count(shape.unhealthy.begin(), shape.unhealthy.end(), device.id) == 0) continue;
+    device.state = DeviceState::kUnhealthy;
+    device.health = {"xid_79"};
   }
   for (const FabricShape& fabric : shape.fabrics) {
     uint32_t number = 0;

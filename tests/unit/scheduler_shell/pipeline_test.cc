@@ -41,7 +41,10 @@ class PipelineTest : public ::testing::Test {
              [this](const SendToAgent& send) {
                return Says(fmt::format("to {}: {}", send.node, send.message.index()));
              },
-         .prepare_routes = [](const auto&) { return Pipeline::Action(); },
+         .prepare_routes =
+             [this](const auto& table) {
+               return Says(fmt::format("routes to {}", table->deployments.size()));
+             },
          .prepare_reply =
              [this](const Reply& reply) {
                return Says(fmt::format("reply {} {}{}", reply.token,
@@ -52,7 +55,7 @@ class PipelineTest : public ::testing::Test {
          .performed = [this] { ++performed_; }});
     ASSERT_TRUE(begun.ok()) << begun;
     Settle();
-    said_.clear();
+    said_at_start_ = std::exchange(said_, {});
   }
   Pipeline::Action Says(std::string text) {
     return [this, text = std::move(text)] { said_.push_back(text); };
@@ -123,6 +126,7 @@ class PipelineTest : public ::testing::Test {
   Metrics metrics_;
   std::unique_ptr<Pipeline> pipeline_;
   std::vector<std::string> said_;  // what has left, in order
+  std::vector<std::string> said_at_start_;
   int performed_ = 0;
   std::promise<void> release_;
   bool held_ = false;
@@ -365,6 +369,33 @@ TEST_F(PipelineTest, ANodeThatIsSilentIsCountedAsLost) {
   }));
 }
 
+// Gateways are told of a replica when it is durable that it is one, and after a start of the same.
+TEST_F(PipelineTest, RoutesLeaveWhenTheyAreDurableAndAgainAfterAStart) {
+  Register();
+  DeploymentSpec spec{.name = "chat", .tenant = "ann", .model = "chat", .command = {"serve"}};
+  spec.groups.push_back({.device = {.kind = DeviceKind::kGpu}});
+  HoldJournal();
+  pipeline_->Feed(DeploymentApplied{2, std::make_shared<const DeploymentSpec>(spec)});
+  RunLoop();
+  EXPECT_THAT(said_, ::testing::Not(Contains("routes to 1")));
+  LetGo();
+  Settle();
+  EXPECT_THAT(said_, Contains("routes to 1"));
+  pipeline_.reset();
+  Open();
+  EXPECT_THAT(said_at_start_, Contains("routes to 1"));
+}
+
+// Planning a long queue takes more than one step; nothing from outside brings about the next.
+TEST_F(PipelineTest, WhatAStepLeavesIsGoneOnWithAtOnce) {
+  pipeline_.reset();
+  Open({.plan_attempts_max = 1});
+  for (ReplyToken token = 1; token <= 4; ++token) Submit(token);
+  Register();
+  Settle();
+  EXPECT_EQ(Shown("allotrope_placements_total"), 4);
+}
+
 // ---- what a start finds
 
 // The store holds what OneOfEachKind has up to its record number `last`, which is of `at`.
@@ -402,6 +433,18 @@ constexpr Time kFarAhead = FromMicros(4'000'000'000'000'000);  // of the year 20
 TEST_F(PipelineStart, NothingIsDecidedBeforeTheLastRecord) {
   Fill(kJobAccepted, kFarAhead);
   EXPECT_GE(Open()->Now(), kFarAhead);
+}
+
+TEST_F(PipelineStart, JobsThatRanAndThatHaveEndedAreCounted) {
+  Fill(kJobPlaced);
+  EXPECT_EQ(Open()->census().placed().size(), 1u);
+}
+
+TEST_F(PipelineStart, AJobThatHasEndedIsCountedAsEnded) {
+  Fill(kJobFinished);
+  const auto pipeline = Open();
+  EXPECT_EQ(pipeline->census().placed().size(), 0u);
+  EXPECT_EQ(pipeline->census().finished_jobs().size(), 1u);
 }
 
 class PipelineStartFolded : public PipelineStart, public ::testing::WithParamInterface<size_t> {};
