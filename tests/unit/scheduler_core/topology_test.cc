@@ -155,6 +155,7 @@ TEST(Topology, TheSetsItTakes) {
        2,
        true,
        {}},
+      {"nor an island", Node(4, {{"nvlink", Names(0, 129), ""}}), {}, 2, true, {}},
       {"chips that make no box are used one by one", Slice(7, ""), {}, 2, false, {}},
       {"a row of the torus", kTorus, {5}, 4, false, {0, 1, 2, 3}},
       {"the row whose other half is taken", kTorus, {9}, 4, false, {12, 13, 14, 15}},
