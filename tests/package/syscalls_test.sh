@@ -9,7 +9,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 filter=$here/../../packaging/systemd/hardening.conf
 work=$(mktemp -d)
 pids=()
-trap 'code=$?; for pid in "${pids[@]}"; do kill -9 "$pid" 2>/dev/null || true; done; rm -rf "$work"; exit $code' EXIT
+# What strace watches outlives it.
+trap 'code=$?; for pid in "${pids[@]}" $(sed -n "s/^pid: *//p" "$work"/*/addresses.yaml 2>/dev/null); do kill -9 "$pid" 2>/dev/null || true; done; rm -rf "$work"; exit $code' EXIT
 fail() { echo "FAILED: $*" >&2; tail -n 20 "$work"/*.log >&2 2>/dev/null || true; exit 1; }
 trap 'fail "line $LINENO"' ERR
 mkfifo "$work/never"
