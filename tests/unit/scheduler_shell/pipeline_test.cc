@@ -435,7 +435,7 @@ TEST_F(PipelineStart, NothingIsDecidedBeforeTheLastRecord) {
   EXPECT_GE(Open()->Now(), kFarAhead);
 }
 
-TEST_F(PipelineStart, JobsThatRanAndThatHaveEndedAreCounted) {
+TEST_F(PipelineStart, AJobThatRunsIsCountedAsPlaced) {
   Fill(kJobPlaced);
   EXPECT_EQ(Open()->census().placed().size(), 1u);
 }
