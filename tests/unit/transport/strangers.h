@@ -104,8 +104,11 @@ struct RawPeer {
     socket.set(zmq::sockopt::curve_serverkey, server_key);
   }
   void Connect(const std::string& endpoint) { socket.connect(endpoint); }
+  // Once ZeroMQ has given the connection up, which may be at once, what is sent goes nowhere: a
+  // send that waits would wait for ever.
   void Send(std::string_view frame, bool more = false) {
-    socket.send(zmq::buffer(frame), more ? zmq::send_flags::sndmore : zmq::send_flags::none);
+    const auto flags = more ? zmq::send_flags::sndmore : zmq::send_flags::none;
+    (void)socket.send(zmq::buffer(frame), flags | zmq::send_flags::dontwait);
   }
 };
 
