@@ -24,7 +24,6 @@ bool IsOurs(std::string_view name) {
 constexpr size_t kPartialMax = 64 << 10;
 // Of the beginning of a stream that is looked at before it goes out.
 constexpr size_t kFirstEventMax = 4 << 10;
-constexpr size_t kLeftMax = 1024;
 // The longest pause that clients obey.
 constexpr Duration kRetryAfterMax = std::chrono::seconds(59);
 
@@ -105,7 +104,7 @@ RequestId RequestPlane::Submit(Submission submission, http::ResponderPtr respond
   });
   Exchange& exchange = exchanges_[id.value()];
   exchange.fingerprint = FingerprintOf(submission);
-  if (left_.contains(exchange.fingerprint))
+  if (left_.Has(exchange.fingerprint))
     metrics_.Repeated(core_.Serving(submission.request.model));
   exchange.submission = std::move(submission);
   exchange.responder = std::move(responder);
@@ -291,7 +290,6 @@ bool RequestPlane::TakePiece(RequestId id, Exchange& exchange, std::string piece
       const std::string_view data = FirstData(piece);
       if (data.empty() && WholeEvents(piece) == 0 && piece.size() < kFirstEventMax) {
         exchange.held = std::move(piece);
-        GiveCredit(exchange);
         return true;
       }
       exchange.failed = IsError(data);
@@ -445,11 +443,7 @@ void RequestPlane::Do(const router::Deliver& deliver) {
 // Clients that give up early ask again, and everything is generated anew each time: this makes it
 // visible.
 void RequestPlane::NoteLeft(const Exchange& exchange) {
-  if (!left_.insert(exchange.fingerprint).second) return;
-  left_order_.push_back(exchange.fingerprint);
-  if (left_order_.size() <= kLeftMax) return;
-  left_.erase(left_order_.front());
-  left_order_.pop_front();
+  left_.Add(exchange.fingerprint);
 }
 
 void RequestPlane::GiveUp(RequestId id, Exchange& exchange) {

@@ -13,13 +13,13 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
-#include <unordered_set>
 
 #include "common/asio/timer.h"
 #include "common/http/server.h"
 #include "gateway/clock.h"
 #include "gateway/metrics.h"
 #include "gateway/openai.h"
+#include "gateway/recent_set.h"
 #include "scheduler/router/core.h"
 
 namespace allot::wire {
@@ -135,8 +135,7 @@ class RequestPlane {
   std::unordered_map<uint64_t, Exchange> exchanges_;  // by request id
   std::unordered_map<uint64_t, uint64_t> wire_ids_;   // of tries under way, to request ids
   // What was asked by clients that left before their answer, the last of them.
-  std::unordered_set<uint64_t> left_;
-  std::deque<uint64_t> left_order_;
+  RecentSet left_{1024};
   Timer timer_;
   std::optional<Time> armed_;
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);  // for responders' callbacks

@@ -55,9 +55,10 @@ void AddEnergy(JobState& job, const TaskState& task, std::optional<MilliJoule> m
 DeviceSet Moved(const DeviceSet& set, const NodeInfo& before, const NodeInfo& after) {
   DeviceSet moved;
   set.ForEach([&](uint32_t i) {
-    for (uint32_t j = 0; j < after.devices.size(); ++j) {
-      if (after.devices[j].id == before.devices[i].id) moved.Add(j);
-    }
+    const auto at =
+        std::find_if(after.devices.begin(), after.devices.end(),
+                     [&](const Device& device) { return device.id == before.devices[i].id; });
+    if (at != after.devices.end()) moved.Add(static_cast<uint32_t>(at - after.devices.begin()));
   });
   return moved;
 }

@@ -260,11 +260,10 @@ bool Evidence::Believable(PlaceId place, const TaskRun& run) const {
 void Evidence::Convict(PlaceId id, uint32_t needed) {
   const Elsewhere elsewhere = CountElsewhere(id);
   PlaceState& place = places_[id];
-  place.needed = std::max(needed, 1U);
+  place.needed = needed;
   place.trial = elsewhere.well == 0;
   place.kinds = KindsOf(id);
   for (const uint64_t kind : place.kinds) convicted_by_[kind].insert(id);
-  if (whole(id)) return;
   // The verdict explains these failures; they say nothing about the node any more.
   const auto node = place_ids_.find({place.node.value(), std::string()});
   if (node == place_ids_.end()) return;

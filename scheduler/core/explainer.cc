@@ -16,8 +16,7 @@ std::string Plural(uint64_t count, std::string_view thing) {
 }
 
 std::string Cores(MilliCpu cpus) {
-  return cpus % 1000 == 0 ? fmt::format("{}", cpus / 1000)
-                          : fmt::format("{}", static_cast<double>(cpus) / 1000);
+  return fmt::format("{}", static_cast<double>(cpus) / 1000);
 }
 
 // "nvidia/h100*", "GPU", "AMD ASIC with 32GiB"

@@ -164,9 +164,7 @@ void JobMachine::Stop(const JobState& job, const JobStopping& record, Effects& o
   const JobId id = job.id;
   ledger_.Remember(record, out);
   for (uint32_t rank = 0; rank < job.tasks.size(); ++rank) {
-    const TaskState& task = job.tasks[rank];
-    if (IsOver(task)) continue;
-    delivery_.Push(Delivery::Kind::kStopTask, task.placement.node,
+    delivery_.Push(Delivery::Kind::kStopTask, job.tasks[rank].placement.node,
                    TaskKey{TaskId{id, rank}, job.attempt});
   }
 }

@@ -220,8 +220,7 @@ void NodeMachine::TakeBackReplicas(const NodeState& node, const std::vector<Repl
     const Resources& each = replica.resources;
     TaskPlacement placement = replica.placement;
     if (!placement.devices.Minus(node.devices_free).Empty() ||
-        (each.cpus > 0 && each.cpus > node.cpus_free) ||
-        (each.memory > 0 && each.memory > node.memory_free))
+        each.cpus > node.cpus_free || each.memory > node.memory_free)
       continue;
     ClassId device_class = row.cpu_class;
     for (const PlacementIndex::Part& part : row.parts)

@@ -299,7 +299,7 @@ void PendingQueue::Unblock(ShapeId id) {
 
 void PendingQueue::Hold(LineId id, const std::vector<bool>& kept) {
   Line& line = *lines_[id];
-  if (line.held) return;
+  CHECK(!line.held);
   ready_ -= IsReady(line) ? 1 : 0;
   line.held = true;
   line.kept = kept;

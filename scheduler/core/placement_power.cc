@@ -147,7 +147,7 @@ bool PlacementSearch::PlaceByPower(const Demand& demand, const DemandOption& opt
         ++work;
         if (!Fits(demand, option, c, node, {})) continue;
         const PriceRate price = PriceOf(demand, option, c, node);
-        if (limits.price_cap && price > *limits.price_cap) continue;
+        if (!Affordable(limits, price)) continue;
         ways.push_back({index_.PowerOf(node, c, option.count, demand.resources.cpus),
                         Suspicion(option, c, node, {}), Score(demand, option, c, node, {}, price),
                         node, c});

@@ -112,7 +112,7 @@ bool PlacementSearch::FitsOn(const Demand& demand, const Limits& limits, uint32_
     for (const ClassId c : option.classes) {
       const bool has = option.count > 0 ? row.Find(c) != nullptr : row.cpu_class == c;
       if (!has || Excluded(limits, c) || !Fits(demand, option, c, node, {})) continue;
-      if (!limits.price_cap || PriceOf(demand, option, c, node) <= *limits.price_cap) return true;
+      if (Affordable(limits, PriceOf(demand, option, c, node))) return true;
     }
   }
   return false;
@@ -188,7 +188,7 @@ void PlacementSearch::Refill(const Demand& demand, const DemandOption& option, c
     const Taken none{taken_[node], 0};
     if (!Fits(demand, option, walk.device_class, node, none)) continue;
     const PriceRate price = PriceOf(demand, option, walk.device_class, node);
-    if (limits.price_cap && price > *limits.price_cap) continue;
+    if (!Affordable(limits, price)) continue;
     const Cost score = Score(demand, option, walk.device_class, node, none, price);
     const uint32_t suspicion = Suspicion(option, walk.device_class, node, none);
     window_.push_back(Candidate{suspicion, score, node, walk_index, 0});

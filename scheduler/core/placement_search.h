@@ -52,6 +52,9 @@ class PlacementSearch {
   static bool Excluded(const Limits& limits, ClassId c) {
     return limits.excluded != nullptr && c < limits.excluded->size() && (*limits.excluded)[c];
   }
+  static bool Affordable(const Limits& limits, PriceRate price) {
+    return !limits.price_cap || price <= *limits.price_cap;
+  }
   // Nodes of the buckets before it have too little free for one task.
   static uint32_t FirstBucket(const Demand& demand, const DemandOption& option);
 

@@ -38,7 +38,7 @@ uint64_t KindOf(const JobState& job) {
   for (size_t i = 0; i < std::min<size_t>(command.size(), 2); ++i) {
     const std::string& word = command[i];
     const bool varies =
-        word.empty() || word[0] == '-' || std::isdigit(static_cast<unsigned char>(word[0])) != 0;
+        word[0] == '-' || std::isdigit(static_cast<unsigned char>(word[0])) != 0;
     if (i > 0 && varies) break;
     hash.Add(word);
   }
@@ -242,16 +242,15 @@ void QuarantineMachine::WentWell(const TaskRun& run, Effects& out) {
 }
 
 void QuarantineMachine::Failed(const TaskRun& run, Effects& out) {
-  std::vector<PlaceId> relieved =
+  const std::vector<PlaceId> unsaid =
       evidence_.Failed(run, ledger_.now, ledger_.state().policy()->quarantine.failures);
   for (const PlaceId place : run.devices) Judge(place, run, out);
   Judge(run.whole, run, out);
   std::set<NodeId> touched{run.node};
-  for (const PlaceId place : relieved) touched.insert(evidence_.node(place));
+  for (const PlaceId place : unsaid) touched.insert(evidence_.node(place));
   // What it says about its kind of work may take back what was said elsewhere.
-  for (const PlaceId place : evidence_.ConvictedBy(run.kind)) relieved.push_back(place);
-  std::sort(relieved.begin(), relieved.end());
-  relieved.erase(std::unique(relieved.begin(), relieved.end()), relieved.end());
+  std::set<PlaceId> relieved(unsaid.begin(), unsaid.end());
+  for (const PlaceId place : evidence_.ConvictedBy(run.kind)) relieved.insert(place);
   for (const PlaceId place : relieved) {
     if (evidence_.Refuted(place)) TakeBack(place, out);
   }

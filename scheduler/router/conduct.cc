@@ -127,7 +127,7 @@ void Conduct::Declined(Time now, Time forwarded, bool trial, Share best_peer) {
   const bool again = trial && cause_ == OutCause::kDeclines;
   if (!again && (troubled() || forwarded <= since_)) return;
   const bool alike = best_peer.failures * 4 > best_peer.outcomes;
-  if (again && alike) cause_ = OutCause::kNone;
+  if (alike) cause_ = OutCause::kNone;
   NoteAnswer(true);
   const Share own = declines();
   const bool most = own.outcomes >= 2 * kAnswersMin && own.failures * 10 >= own.outcomes * 9;

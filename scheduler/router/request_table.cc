@@ -49,7 +49,7 @@ std::optional<Time> RequestTable::NextTimer() const {
 }
 
 std::optional<uint32_t> RequestTable::Due(Time now) const {
-  if (timers_.empty() || timers_.begin()->first > now) return std::nullopt;
+  if (NextTimer().value_or(kTimeMax) > now) return std::nullopt;
   return Find(timers_.begin()->second);
 }
 

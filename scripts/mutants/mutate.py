@@ -160,7 +160,8 @@ def put_plain(name, data):
 
 
 def load_equivalent():
-    """Lines "file | change | reason"; file and change may have * in them."""
+    """Lines "file | change | reason" or "file | change @ text | reason"; file and change may have * in them, and the text
+    must stand in the line that is changed."""
     known = []
     if os.path.exists(EQUIVALENT):
         for line in open(EQUIVALENT, encoding='utf-8'):
@@ -173,10 +174,16 @@ def load_equivalent():
 def excuse(mutant, equivalent):
     what = re.sub(r'\s+', ' ', mutant.change.what)
     for name, change, reason in equivalent:
+        change, _, text = change.partition(' @ ')
         # Brackets are text here, not classes of characters.
-        if fnmatch.fnmatchcase(mutant.name, name) and fnmatch.fnmatchcase(what, change.replace('[', '[[]')):
+        if fnmatch.fnmatchcase(mutant.name, name) and fnmatch.fnmatchcase(what, change.replace('[', '[[]')) and \
+                text in line_of(mutant):
             return reason
     return None
+
+
+def line_of(mutant):
+    return open(os.path.join(ROOT, mutant.name), encoding='utf-8').read().split('\n')[mutant.point.line - 1]
 
 
 class Mutant:

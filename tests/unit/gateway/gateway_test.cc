@@ -52,6 +52,8 @@ TEST(Gateway, AnswersACompletionWithTheHeadersOfItsReplica) {
   EXPECT_EQ(answer->headers["x-allot-policy"], "test-policy");
   EXPECT_EQ(answer->headers["x-allot-reason"], "only_replica");
   EXPECT_GT(std::stod(answer->headers["x-allot-predicted-ms"]), 0);
+  EXPECT_FALSE(answer->headers.contains("x-allot-power-watts")) << "which are not known";
+  EXPECT_FALSE(answer->headers.contains("x-allot-energy-joules"));
 }
 
 TEST(Gateway, PassesTheBodyOnByteForByteAndKeepsTheTokenToItself) {
@@ -74,6 +76,28 @@ TEST(Gateway, PassesTheBodyOnByteForByteAndKeepsTheTokenToItself) {
   EXPECT_THAT(agent.requests[0].Header("x-allot-request-id"), ::testing::StartsWith("req-"));
   EXPECT_EQ(agent.requests[0].Header("authorization"), "");
   EXPECT_EQ(agent.requests[0].Header("cookie"), "");
+}
+
+// Without a head nobody knows what it is a piece of.
+TEST(Gateway, APieceBeforeItsHeadIsTriedElsewhere) {
+  for (const bool last : {false, true}) {
+    SCOPED_TRACE(last);
+    Harness h;
+    h.AddReplica(1, "n1");
+    h.AddReplica(2, "n2");
+    h.SendRoutes();
+    int asked = 0;
+    for (FakeAgent* agent : {&h.AddAgent("n1"), &h.AddAgent("n2")}) {
+      agent->on_request = [&asked, last](FakeAgent& self, const FakeAgent::Received& request) {
+        if (++asked == 1) return self.Chunk(request, "half of it", last);
+        self.Answer(request, 200, "application/json", kCompletion);
+      };
+    }
+    const auto answer = h.Done(h.Post("/v1/completions", kPrompt));
+    EXPECT_EQ(asked, 2);
+    EXPECT_EQ(answer->status, 200);
+    EXPECT_EQ(answer->body, kCompletion);
+  }
 }
 
 TEST(Gateway, StreamsEveryEventWhenItComes) {

@@ -369,6 +369,38 @@ TEST(GatewayStreams, ABreakInTheMiddleOfAnEventIsToldBetweenEvents) {
   EXPECT_THAT(answer->body, Not(HasSubstr("[DONE]")));
 }
 
+// It has half of an event already: no event of ours can follow.
+TEST(GatewayStreams, ABreakWithinAnEventThatIsTooLongToKeepIsOnlyACut) {
+  Harness h;
+  h.AddReplica(1, "n1");
+  h.SendRoutes();
+  FakeAgent& agent = h.AddAgent("n1");
+  const auto answer = h.Post("/v1/completions", kStreamPrompt);
+  ASSERT_TRUE(h.Until([&] { return !agent.requests.empty(); }));
+  const std::string half = "data: " + std::string(100'000, 'x');
+  agent.Head(agent.requests[0], 200, "text/event-stream", half);
+  ASSERT_TRUE(h.Until([&] { return answer->body.size() == half.size(); }));
+  agent.Fail(agent.requests[0], true, "the server died");
+  h.Done(answer);
+  EXPECT_FALSE(answer->ended.ok());
+  EXPECT_EQ(answer->body, half);
+}
+
+// Whatever is kept to be looked at goes out at the end of the stream.
+TEST(GatewayStreams, OneThatEndsBeforeItsFirstEventIsWholeIsPassedOn) {
+  Harness h;
+  h.AddReplica(1, "n1");
+  h.SendRoutes();
+  FakeAgent& agent = h.AddAgent("n1");
+  const auto answer = h.Post("/v1/completions", kStreamPrompt);
+  ASSERT_TRUE(h.Until([&] { return !agent.requests.empty(); }));
+  agent.Head(agent.requests[0], 200, "text/event-stream", "da");
+  agent.Chunk(agent.requests[0], "ta: {}", true);
+  h.Done(answer);
+  EXPECT_TRUE(answer->ended.ok()) << answer->ended;
+  EXPECT_EQ(answer->body, "data: {}");
+}
+
 TEST(GatewayStreams, ABreakOfAnythingElseIsOnlyACut) {
   Harness h;
   h.AddReplica(1, "n1");
@@ -576,6 +608,8 @@ TEST(GatewayHttp, OneThatIsGoneIsNoticedBeforeItsAnswer) {
     ASSERT_TRUE(h.Until([&] { return !agent.requests.empty(); }));
   }
   EXPECT_TRUE(h.Until([&] { return !agent.cancelled.empty(); }));
+  EXPECT_THAT(h.Get("/metrics")->body,
+              Not(HasSubstr("allotrope_gateway_repeated_requests_total{deployment=\"chat\"} 1")));
   // The same asked again is work done twice.
   const auto again = h.Post("/v1/completions", kPrompt);
   ASSERT_TRUE(h.Until([&] { return agent.requests.size() == 2; }));

@@ -63,6 +63,27 @@ TEST_F(FairQueue, FindsNoLineForWhatNeverWaited) {
   EXPECT_EQ(queue_.FindLineOf(other), nullptr) << "its tenant is known, its shape is not";
 }
 
+TEST_F(FairQueue, ItsBlockedShapesAreThoseThatWaitForRoom) {
+  const JobState fits = Job("a");
+  JobState large = Job("a"), gone = Job("a");
+  const auto asks = [](JobState& job, MilliCpu cpus) {
+    auto spec = std::make_shared<JobSpec>(*job.spec);
+    spec->resources.cpus = cpus;
+    job.spec = spec;
+  };
+  asks(large, 7'000);
+  asks(gone, 9'000);
+  for (const JobState& job : {fits, large, gone}) queue_.Add(job);
+  EXPECT_TRUE(queue_.BlockedShapes().empty());
+  const ShapeId shape = queue_.FindLineOf(large)->shape;
+  queue_.Block(shape);
+  queue_.Block(queue_.FindLineOf(gone)->shape);
+  queue_.Remove(gone);
+  EXPECT_EQ(queue_.BlockedShapes(), std::vector<ShapeId>{shape});
+  queue_.Unblock(shape);
+  EXPECT_TRUE(queue_.BlockedShapes().empty());
+}
+
 TEST_F(FairQueue, RemembersWhatATenantRunsWhileItHasNothingWaiting) {
   const JobState first = Job("busy");
   queue_.Add(first);

@@ -279,6 +279,30 @@ TEST_F(Power, AGangThatFitsOnlyOnTheThriftyNodesIsPlacedThere) {
   EXPECT_EQ(Leased(), 1'200'000);
 }
 
+// So it is by either of two ways that it may go; the one it names first is taken.
+TEST_F(Power, OfTwoWaysOnThriftyNodesTheFirstIsTaken) {
+  PowerCaps caps;
+  caps.rack = 1'300'000;
+  Apply(caps, [](Policy& policy) {
+    policy.prices.rows[0].rate = {100'000};
+    policy.prices.rows[1].rate = {9'000'000};
+  });
+  Register("n1", {{4, "h200"}}, "r1");
+  Register("n2", {{4, "a100"}}, "r1");
+  JobSpec spec;
+  spec.command = {"train"};
+  spec.tasks = 3;
+  spec.resources = {0, kGiB};
+  DeviceRequest first, second;
+  first.kind = DeviceKind::kGpu;
+  second.model = "*00*";
+  spec.devices = {first, second};
+  world_.Submit(std::move(spec));
+  const JobState& job = world_.job(world_.last_job());
+  EXPECT_EQ(job.phase, JobPhase::kRunning);
+  EXPECT_EQ(job.alternative, 0U);
+}
+
 // ---- completeness -----------------------------------------------------------------------------
 
 // A small cluster, a gang, and caps: the core places the gang exactly if some choice of nodes does.

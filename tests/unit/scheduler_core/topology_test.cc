@@ -71,6 +71,9 @@ NodeInfo Slice(uint32_t chips, const std::string& shape) {
 }
 
 const NodeInfo kPlain = Node(8);
+// Device 0 is in none; 4 is what the larger leaves of another.
+const NodeInfo kOverlapping = Node(
+    5, {{"nvlink", Names(1, 3), ""}, {"nvlink", Names(3, 2), ""}, {"nvlink", {"d1", "d3"}, ""}});
 const NodeInfo kTwoIslands = Node(8, {{"nvlink", Names(0, 4), ""}, {"nvlink", Names(4, 4), ""}});
 const NodeInfo kUnequalIslands =
     Node(8, {{"nvlink", Names(0, 5), ""}, {"nvlink", Names(5, 3), ""}});
@@ -156,6 +159,7 @@ TEST(Topology, TheSetsItTakes) {
        true,
        {}},
       {"nor an island", Node(4, {{"nvlink", Names(0, 129), ""}}), {}, 2, true, {}},
+      {"one left over by another island is none", kOverlapping, {}, 1, false, {0}},
       {"chips that make no box are used one by one", Slice(7, ""), {}, 2, false, {}},
       {"a row of the torus", kTorus, {5}, 4, false, {0, 1, 2, 3}},
       {"the row whose other half is taken", kTorus, {9}, 4, false, {12, 13, 14, 15}},
