@@ -407,11 +407,15 @@ void QuarantineMachine::NodeChanged(NodeId node) {
 
 void QuarantineMachine::PolicyChanged() {
   if (On()) return KnobsChanged();
+  Forget();
+  ledger_.index().ForgetSuspects();
+}
+
+void QuarantineMachine::Forget() {
   evidence_.Clear();
   nodes_.clear();
   survive_.clear();
   by_devices_.clear();
-  ledger_.index().ForgetSuspects();
 }
 
 // What was kept or awaited by the old knobs would go on counting by them.
@@ -428,11 +432,8 @@ void QuarantineMachine::KnobsChanged() {
 }
 
 void QuarantineMachine::Rebuild() {
-  evidence_.Clear();
-  nodes_.clear();
+  Forget();
   ends_.clear();
-  survive_.clear();
-  by_devices_.clear();
   registering_ = false;
   for (const NodeState& node : ledger_.state().nodes()) {
     for (const auto& [device, quarantine] : node.quarantines) Watch(quarantine, node.id, device);

@@ -78,6 +78,7 @@ class QuarantineMachine {
   // Another place of its kind that is in service, free or not?
   bool HasAlternative(PlaceId place) const;
   void KnobsChanged();
+  void Forget();  // all but when quarantines end
   void Point(NodeId node);  // tells the index whom to avoid
   void Watch(const Quarantine& quarantine, NodeId node, const std::string& device);
 
