@@ -58,7 +58,7 @@ class Core::Impl {
     CHECK(started || std::holds_alternative<Restarted>(event));
     nodes.Woken(now, out);
     ledger.now = now;
-    if (started && ledger.prices_end() && *ledger.prices_end() <= now) {
+    if (started && ledger.prices_end().value_or(kTimeMax) <= now) {
       ledger.TakePricesOfHour();
       deployments.PricesChanged();
     }

@@ -219,8 +219,8 @@ void NodeMachine::TakeBackReplicas(const NodeState& node, const std::vector<Repl
     if (!MeansProcessor(asked) && replica.placement.devices.Count() != asked.count) continue;
     const Resources& each = replica.resources;
     TaskPlacement placement = replica.placement;
-    if (!placement.devices.Minus(node.devices_free).Empty() ||
-        each.cpus > node.cpus_free || each.memory > node.memory_free)
+    if (!placement.devices.Minus(node.devices_free).Empty() || each.cpus > node.cpus_free ||
+        each.memory > node.memory_free)
       continue;
     ClassId device_class = row.cpu_class;
     for (const PlacementIndex::Part& part : row.parts)

@@ -37,8 +37,7 @@ uint64_t KindOf(const JobState& job) {
   const std::vector<std::string>& command = job.spec->command;
   for (size_t i = 0; i < std::min<size_t>(command.size(), 2); ++i) {
     const std::string& word = command[i];
-    const bool varies =
-        word[0] == '-' || std::isdigit(static_cast<unsigned char>(word[0])) != 0;
+    const bool varies = word[0] == '-' || std::isdigit(static_cast<unsigned char>(word[0])) != 0;
     if (i > 0 && varies) break;
     hash.Add(word);
   }

@@ -154,6 +154,15 @@ TEST_F(Power, OfALeaseIsThatOfItsDevicesAndItsShareOfTheProcessors) {
   EXPECT_EQ(Leased(), 1'495'000);
 }
 
+// More than 2 MW times a share is past 64 bits' comfort; it is rounded as the usual case is.
+TEST_F(Power, OfAShareOfAVeryHungryProcessorIsRoundedToTheNearest) {
+  NodeInfo info = MakeInfo({.name = "n1", .devices = {}});
+  info.devices[0].power_max = 3'000'000'035;
+  world_.Step(AgentSaid{"n1", RegisterNode{1, info, {}, {}}});
+  Submit("", 0, 1, 1'000);
+  EXPECT_EQ(Leased(), 46'875'001) << "one core of 64";
+}
+
 TEST_F(Power, OfARowOfThePriceBookWins) {
   Register("n1", {{4, "h200"}});
   Apply({}, [](Policy& policy) { policy.prices.rows[0].watts = 1'000; });

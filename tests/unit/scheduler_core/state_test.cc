@@ -19,6 +19,30 @@ TEST(ClusterStateFind, FindsNobodyByAnIdThatNobodyHas) {
   EXPECT_EQ(state.FindNode("n2"), nullptr);
 }
 
+// Which nodes could not start it is of this run of bad luck alone.
+TEST(ClusterStateAttempts, NodesThatCouldNotStartItAreForgottenWhenItHasRun) {
+  ClusterState state;
+  auto info = std::make_shared<NodeInfo>();
+  info->name = "n1";
+  state.Apply(NodeRegistered{Time(), NodeId(1), Epoch(1), 1, info});
+  auto spec = std::make_shared<JobSpec>();
+  spec->tasks = 1;
+  spec->resources = {.cpus = 0, .memory = 0};
+  state.Apply(JobAccepted{Time(), JobId(1), spec, "ann", ""});
+  const auto attempt = [&](uint32_t number, ExitCause cause, RequeueReason reason) {
+    state.Apply(JobPlaced{Time(), JobId(1), Attempt(number), {TaskPlacement{.node = NodeId(1)}}});
+    TaskExit exit;
+    exit.code = 1;
+    exit.cause = cause;
+    state.Apply(TaskExited{Time(), TaskKey{{JobId(1), 0}, Attempt(number)}, exit});
+    state.Apply(JobRequeued{Time(), JobId(1), reason, Time()});
+  };
+  attempt(1, ExitCause::kNotStarted, RequeueReason::kNodeFault);
+  EXPECT_EQ(state.FindJob(JobId(1))->unfit_nodes, std::vector<NodeId>{NodeId(1)});
+  attempt(2, ExitCause::kTask, RequeueReason::kTaskFailed);
+  EXPECT_TRUE(state.FindJob(JobId(1))->unfit_nodes.empty());
+}
+
 // Of a job that is placed again and again the last attempts are kept, of a wide one fewer.
 TEST(ClusterStateAttempts, OnlyTheLastAreKept) {
   struct Row {

@@ -187,6 +187,13 @@ TEST(Topology, TheSetsItTakes) {
        false,
        {}},
       {"parts of one chip are joined", Parts(2, 4, "", ""), {0}, 4, true, {4, 5, 6, 7}},
+      {"the run of a broken chip that holds them",
+       Parts(2, 4, "neuronlink-ring", ""),
+       {1, 4, 5, 6, 7},
+       2,
+       false,
+       {2, 3}},
+      {"of a torus as well", Parts(16, 8, "neuronlink-torus", "4,4"), {1}, 2, false, {2, 3}},
       {"the broken chip first", Parts(2, 4, "", ""), {5}, 2, false, {4, 6}},
   };
   for (const Row& row : rows) {
