@@ -102,6 +102,7 @@ class Gateway::Impl {
   std::string endpoint() const { return agents_->endpoint(); }
   std::string public_key() const { return options_.keys.public_key; }
   bool has_routes() const { return plane_->core().routes().version != 0; }
+  size_t open() const { return plane_->open(); }
 
  private:
   Status OpenAgents() {
@@ -269,5 +270,6 @@ std::string Gateway::http_address() const { return impl_->http_address(); }
 std::string Gateway::endpoint() const { return impl_->endpoint(); }
 std::string Gateway::public_key() const { return impl_->public_key(); }
 bool Gateway::has_routes() const { return impl_->has_routes(); }
+size_t Gateway::open() const { return impl_->open(); }
 
 }  // namespace allot::gateway

@@ -104,8 +104,7 @@ RequestId RequestPlane::Submit(Submission submission, http::ResponderPtr respond
   });
   Exchange& exchange = exchanges_[id.value()];
   exchange.fingerprint = FingerprintOf(submission);
-  if (left_.Has(exchange.fingerprint))
-    metrics_.Repeated(core_.Serving(submission.request.model));
+  if (left_.Has(exchange.fingerprint)) metrics_.Repeated(core_.Serving(submission.request.model));
   exchange.submission = std::move(submission);
   exchange.responder = std::move(responder);
   Feed(std::move(arrived));
@@ -204,9 +203,8 @@ void RequestPlane::Do(const router::Forward& forward) {
 void RequestPlane::Do(const router::Reject& reject) {
   const auto found = exchanges_.find(reject.id.value());
   if (found == exchanges_.end()) return;
-  Exchange exchange = std::move(found->second);
+  const Exchange exchange = std::move(exchanges_.extract(found).mapped());
   wire_ids_.erase(exchange.wire_id);
-  exchanges_.erase(found);
   if (exchange.streaming) {
     if (!exchange.event_stream || exchange.mid_event) return exchange.responder->Abort();
     // A client that takes the end for the end would show half an answer.
@@ -399,8 +397,7 @@ void RequestPlane::Finish(RequestId id, Exchange& exchange) {
   wire_ids_.erase(exchange.wire_id);
   exchange.energy = core_.EnergySoFar(clock_.Now(), id);
   if (completed.held) return Feed(completed);  // Deliver follows, or another try.
-  Exchange done = std::move(exchange);
-  exchanges_.erase(id.value());
+  Exchange done = std::move(exchanges_.extract(id.value()).mapped());
   if (done.streaming) {
     if (!done.partial.empty()) done.responder->Write(std::move(done.partial));
     done.responder->End();
@@ -435,16 +432,13 @@ void RequestPlane::SendHeld(RequestId id, Exchange& exchange, bool blamed) {
 void RequestPlane::Do(const router::Deliver& deliver) {
   const auto found = exchanges_.find(deliver.id.value());
   if (found == exchanges_.end()) return;
-  Exchange done = std::move(found->second);
-  exchanges_.erase(found);
+  Exchange done = std::move(exchanges_.extract(found).mapped());
   SendHeld(deliver.id, done, deliver.blamed);
 }
 
 // Clients that give up early ask again, and everything is generated anew each time: this makes it
 // visible.
-void RequestPlane::NoteLeft(const Exchange& exchange) {
-  left_.Add(exchange.fingerprint);
-}
+void RequestPlane::NoteLeft(const Exchange& exchange) { left_.Add(exchange.fingerprint); }
 
 void RequestPlane::GiveUp(RequestId id, Exchange& exchange) {
   const http::ResponderPtr responder = exchange.responder;

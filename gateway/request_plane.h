@@ -74,7 +74,7 @@ class RequestPlane {
 
   const router::Core& core() const { return core_; }
   RequestId NewId();  // for answers that need none of this
-  size_t open() const { return exchanges_.size(); }
+  size_t open() const { return exchanges_.size() + wire_ids_.size(); }
 
  private:
   // One request between its client and a replica.

@@ -191,6 +191,8 @@ Harness::Harness(const std::function<void(Options&)>& adjust) {
 Harness::~Harness() {
   for (const auto& answer : asked_) answer->call.reset();  // its callbacks hold the answer
   client.reset();
+  // Whatever the test did, of requests that have ended nothing is kept.
+  EXPECT_TRUE(Until([this] { return !gateway || gateway->open() == 0; }));
   agents.clear();
   gateway.reset();
   scheduler.reset();
@@ -263,9 +265,8 @@ void Harness::AddReplica(uint64_t id, const std::string& node, double price, uin
 
 void Harness::Tell(const wire::Admission& lists) {
   lists_ = lists;
-  ASSERT_TRUE(Until([&] {
-    return !hellos.empty() && hellos.back().admission_version() == lists.version();
-  }));
+  ASSERT_TRUE(Until(
+      [&] { return !hellos.empty() && hellos.back().admission_version() == lists.version(); }));
 }
 
 void Harness::SendRoutes() {

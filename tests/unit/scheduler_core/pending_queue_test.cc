@@ -56,6 +56,7 @@ TEST_F(FairQueue, FindsNoLineForWhatNeverWaited) {
   queue_.Add(waits);
   EXPECT_NE(queue_.FindLineOf(waits), nullptr);
   EXPECT_EQ(queue_.FindLineOf(Job("runs")), nullptr) << "its shape is known, its tenant is not";
+  EXPECT_EQ(queue_.JobsAhead(Job("runs")), 0u);
   JobState other = Job("waits");
   auto spec = std::make_shared<JobSpec>(*other.spec);
   spec->resources.cpus = 7'000;

@@ -197,6 +197,24 @@ TEST_F(Power, DevicesOfOneModelOnANodeCountAsTheHungriest) {
   EXPECT_EQ(Leased(), 700'000);
 }
 
+// A node may be set to draw less or more, and is no other machine for that.
+TEST_F(Power, OfWhatIsPlacedIsAsTheNodeSaidLast) {
+  NodeInfo info = MakeInfo({.name = "n1", .devices = {{2, "h200"}}});
+  const auto says = [&](MilliWatt processor, MilliWatt device) {
+    info.devices[0].power_max = processor;
+    info.devices[1].power_max = info.devices[2].power_max = device;
+    static uint64_t registration = 0;
+    world_.Step(AgentSaid{"n1", RegisterNode{++registration, info, {}, {}}});
+    const JobId job = Submit("*h200*", 1, 1, 16'000);
+    const MilliWatt leased = Leased();
+    End(job);
+    return leased;
+  };
+  EXPECT_EQ(says(320'000, 500'000), 580'000);
+  EXPECT_EQ(says(320'000, 700'000), 780'000);
+  EXPECT_EQ(says(640'000, 700'000), 860'000);
+}
+
 TEST_F(Power, UnknownCountsNothingAndIsSaid) {
   PowerCaps caps;
   caps.cluster = 1'000'000;
