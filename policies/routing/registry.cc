@@ -37,7 +37,7 @@ constexpr Row kRows[] = {
 
 StatusOr<std::unique_ptr<RoutingPolicy>> MakeRoutingPolicy(const RoutingParameters& parameters) {
   if (!(parameters.explore_ratio >= 0 && parameters.explore_ratio <= 1))
-    return InvalidArgument("explore_ratio is {}; give a share between 0 and 0.5",
+    return InvalidArgument("explore_ratio is {}; give a share between 0 and 1",
                            parameters.explore_ratio);
   if (parameters.value_nanos_per_second < 0)
     return InvalidArgument("the value of time is negative; give value_usd_per_second of 0 or more");

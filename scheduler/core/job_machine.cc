@@ -48,6 +48,9 @@ std::vector<std::string_view> PartsOf(std::string_view path) {
   return parts;
 }
 
+// Of a job that failed, though no task of it said a code: 0 would be read as success.
+constexpr int32_t kNoCode = 1;
+
 bool IsOver(const TaskState& task) { return task.abandoned || task.phase == TaskPhase::kExited; }
 
 bool AllOver(const JobState& job) {
@@ -61,12 +64,13 @@ int32_t CodeOf(const JobState& job) {
     if (!task.exit) return 0;
     return task.exit->signal != 0 ? 128 + task.exit->signal : task.exit->code;
   };
-  if (job.failed_rank && *job.failed_rank < job.tasks.size())
-    return code(job.tasks[*job.failed_rank]);
+  if (job.failed_rank && *job.failed_rank < job.tasks.size()) {
+    if (const int32_t c = code(job.tasks[*job.failed_rank]); c != 0) return c;
+  }
   for (const TaskState& task : job.tasks) {
     if (const int32_t c = code(task); c != 0) return c;
   }
-  return 0;
+  return kNoCode;
 }
 
 // Folders below the root are named after the jobs whose they are, and one user's job must not read

@@ -441,8 +441,7 @@ const Topology::Fabric* Topology::BestFabric(const DeviceSet& free, uint32_t cou
   std::tuple<bool, uint32_t, uint32_t> best_cost;
   for (const Fabric& fabric : fabrics_) {
     const DeviceSet part = free & fabric.members;
-    if ((fabric.rule == Rule::kIsland) != islands || part.Empty()) continue;
-    if (RoomIn(fabric, part, count) == 0) continue;
+    if ((fabric.rule == Rule::kIsland) != islands || RoomIn(fabric, part, count) == 0) continue;
     const uint32_t size = part.Count();
     std::tuple<bool, uint32_t, uint32_t> cost = {part == fabric.members, size, LowestOf(part)};
     if (size == count) cost = {false, 0, LowestOf(part)};

@@ -400,17 +400,20 @@ TEST(GatewayErrors, TheModelServersOwnErrorsGoThrough) {
 }
 
 TEST(GatewayErrors, AnAnswerThatIsTooLongIs502) {
-  Harness h([](Options& options) { options.answer_bytes_max = 1000; });
-  h.AddReplica(1, "n1");
-  h.SendRoutes();
-  FakeAgent& agent = h.AddAgent("n1");
-  agent.on_request = [](FakeAgent& self, const FakeAgent::Received& request) {
-    self.Head(request, 200, "application/json", std::string(600, 'x'));
-    self.Chunk(request, std::string(600, 'x'), false);
-  };
-  const auto answer = h.Done(h.Post("/v1/completions", kPrompt));
-  EXPECT_EQ(answer->status, 502);
-  ASSERT_TRUE(h.Until([&] { return !agent.cancelled.empty(); }));
+  for (const bool last : {false, true}) {
+    SCOPED_TRACE(last);
+    Harness h([](Options& options) { options.answer_bytes_max = 1000; });
+    h.AddReplica(1, "n1");
+    h.SendRoutes();
+    FakeAgent& agent = h.AddAgent("n1");
+    agent.on_request = [last](FakeAgent& self, const FakeAgent::Received& request) {
+      self.Head(request, 200, "application/json", std::string(600, 'x'));
+      self.Chunk(request, std::string(600, 'x'), last);
+    };
+    const auto answer = h.Done(h.Post("/v1/completions", kPrompt));
+    EXPECT_EQ(answer->status, 502);
+    ASSERT_TRUE(h.Until([&] { return !agent.cancelled.empty(); }));
+  }
 }
 
 TEST(GatewayErrors, ABodyNoLinkCanCarryIs413AndCostsNobodyElse) {

@@ -219,6 +219,7 @@ TEST(RoutingRegistry, SaysWhatThereIsWhenAskedForAnother) {
   ASSERT_FALSE(made.ok());
   EXPECT_THAT(MessageOf(made.status()), ::testing::HasSubstr("cheapest_within_slo"));
   EXPECT_FALSE(MakeRoutingPolicy({"fastest", -1, 0}).ok());
+  EXPECT_FALSE(MakeRoutingPolicy({"fastest", 1.5, 0}).ok());
   EXPECT_FALSE(MakeRoutingPolicy({"balanced", 0, -1}).ok());
 }
 

@@ -253,6 +253,24 @@ TEST_F(EvidenceTest, ATrialIsRefutedByFailureElsewhereAndProvedBySuccess) {
   }
 }
 
+// As long as none of its kind has gone well elsewhere a verdict is on trial; here is not elsewhere.
+TEST_F(EvidenceTest, WhatGoesWellWhereItFailedEndsNoTrial) {
+  struct Row {
+    uint32_t node;
+    std::vector<uint32_t> devices;
+    PlaceId place;
+  };
+  for (const Row& row : {Row{0, {0}, device[0][0]}, Row{2, {}, whole[2]}}) {
+    const uint64_t user = 7 + row.node, first = 100 * (row.node + 1);
+    const TaskRun before = Place(first, row.node, row.devices, user);
+    for (uint64_t job = 1; job <= 3; ++job) Fails(first + job, row.node, row.devices, user);
+    evidence.Convict(row.place, kFailures);
+    evidence.Well(before);
+    Fails(first + 4, 1, row.devices, user);
+    EXPECT_TRUE(evidence.Refuted(row.place)) << row.node;
+  }
+}
+
 // The kind of work that convicted two places can still take one back when the other is acquitted.
 TEST_F(EvidenceTest, WhatIsAcquittedLeavesTheOthersConvicted) {
   for (uint64_t job = 1; job <= 3; ++job) Fails(job, 0, {0});

@@ -313,8 +313,8 @@ class Scenario {
   }
   void Beat(const Line& line) {
     const std::string& name = line.words[0];
-    Print(world_.Step(
-        AgentSaid{name, Heartbeat{EpochIn(line).value_or(world_.EpochOf(name)), {}, {}}}));
+    const std::optional<Epoch> said = EpochIn(line);
+    Print(world_.Step(AgentSaid{name, Heartbeat{said ? *said : world_.EpochOf(name), {}, {}}}));
   }
   void Drain(const Line& line) { Print(world_.Step(NodeDrainRequested{1, line.words[0], true})); }
   void Undrain(const Line& line) {
