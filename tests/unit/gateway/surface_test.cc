@@ -328,21 +328,33 @@ TEST(GatewayAnswers, AHeadSaidTwiceCountsOnce) {
 
 // ---- streams ---------------------------------------------------------------------------------
 
-TEST(GatewayStreams, WhatStreamsIsTheAnswersToSay) {
+// One replica is asked for a stream, and what it answers is the test's.
+class GatewayStreams : public ::testing::Test {
+ protected:
+  void Ask(const char* body = kStreamPrompt) {
+    h.AddReplica(1, "n1");
+    h.SendRoutes();
+    agent = &h.AddAgent("n1");
+    answer = h.Post("/v1/completions", body);
+    ASSERT_TRUE(h.Until([&] { return !agent->requests.empty(); }));
+  }
+  const FakeAgent::Received& request() const { return agent->requests[0]; }
+
   Harness h;
-  h.AddReplica(1, "n1");
-  h.SendRoutes();
-  FakeAgent& agent = h.AddAgent("n1");
-  const auto answer = h.Post("/v1/completions", R"({"model":"tiny","stream":"please"})");
-  ASSERT_TRUE(h.Until([&] { return !agent.requests.empty(); }));
-  agent.Head(agent.requests[0], 200, "text/event-stream; charset=utf-8", "data: 1\n\nda");
+  FakeAgent* agent = nullptr;
+  std::shared_ptr<Answer> answer;
+};
+
+TEST_F(GatewayStreams, WhatStreamsIsTheAnswersToSay) {
+  Ask(R"({"model":"tiny","stream":"please"})");
+  agent->Head(request(), 200, "text/event-stream; charset=utf-8", "data: 1\n\nda");
   ASSERT_TRUE(h.Until([&] { return !answer->pieces.empty(); }));
   EXPECT_EQ(answer->body, "data: 1\n\n") << "events go out whole";
   EXPECT_EQ(answer->headers["x-accel-buffering"], "no");
   EXPECT_EQ(answer->headers["cache-control"], "no-cache");
-  agent.Chunk(agent.requests[0],
-              "ta: {\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":9}}\n\n", false);
-  agent.Chunk(agent.requests[0], "data: [DONE]\n\nno end", true);
+  agent->Chunk(request(), "ta: {\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":9}}\n\n",
+               false);
+  agent->Chunk(request(), "data: [DONE]\n\nno end", true);
   h.Done(answer);
   EXPECT_TRUE(answer->ended.ok());
   EXPECT_THAT(answer->body, HasSubstr("data: [DONE]\n\nno end"));
@@ -352,36 +364,25 @@ TEST(GatewayStreams, WhatStreamsIsTheAnswersToSay) {
 }
 
 // The end of a long stream is where usage stands, however it was cut into pieces.
-TEST(GatewayStreams, UsageIsFoundBehindALongAnswer) {
-  Harness h;
-  h.AddReplica(1, "n1");
-  h.SendRoutes();
-  FakeAgent& agent = h.AddAgent("n1");
-  const auto answer = h.Post("/v1/completions", R"({"model":"tiny","stream":true})");
-  ASSERT_TRUE(h.Until([&] { return !agent.requests.empty(); }));
+TEST_F(GatewayStreams, UsageIsFoundBehindALongAnswer) {
+  Ask();
   const std::string event = "data: " + std::string(992, 'x') + "\n\n";
-  agent.Head(agent.requests[0], 200, "text/event-stream", event);
-  for (int i = 0; i < 7; ++i) agent.Chunk(agent.requests[0], event, false);
-  agent.Chunk(agent.requests[0], event + "data: {\"usage\":{\"prompt_tokens\":5,\"completion_tok",
-              false);
-  agent.Chunk(agent.requests[0], "ens\":77}}\n\n", false);
-  agent.Chunk(agent.requests[0], "data: [DONE]\n\n", true);
+  agent->Head(request(), 200, "text/event-stream", event);
+  for (int i = 0; i < 7; ++i) agent->Chunk(request(), event, false);
+  agent->Chunk(request(), event + "data: {\"usage\":{\"prompt_tokens\":5,\"completion_tok", false);
+  agent->Chunk(request(), "ens\":77}}\n\n", false);
+  agent->Chunk(request(), "data: [DONE]\n\n", true);
   h.Done(answer);
   EXPECT_THAT(h.Get("/metrics")->body,
               HasSubstr("allotrope_gateway_tokens_total{deployment=\"chat\",kind=\"output\",tenant="
                         "\"default\"} 77"));
 }
 
-TEST(GatewayStreams, ABreakInTheMiddleOfAnEventIsToldBetweenEvents) {
-  Harness h;
-  h.AddReplica(1, "n1");
-  h.SendRoutes();
-  FakeAgent& agent = h.AddAgent("n1");
-  const auto answer = h.Post("/v1/completions", kStreamPrompt);
-  ASSERT_TRUE(h.Until([&] { return !agent.requests.empty(); }));
-  agent.Head(agent.requests[0], 200, "text/event-stream", "data: 1\n\ndata: {\"half");
+TEST_F(GatewayStreams, ABreakInTheMiddleOfAnEventIsToldBetweenEvents) {
+  Ask();
+  agent->Head(request(), 200, "text/event-stream", "data: 1\n\ndata: {\"half");
   ASSERT_TRUE(h.Until([&] { return !answer->pieces.empty(); }));
-  agent.Fail(agent.requests[0], true, "the server died");
+  agent->Fail(request(), true, "the server died");
   h.Done(answer);
   EXPECT_FALSE(answer->ended.ok());
   EXPECT_THAT(answer->body, ::testing::StartsWith("data: 1\n\ndata: {\"error\":{\"message\":"));
@@ -390,47 +391,32 @@ TEST(GatewayStreams, ABreakInTheMiddleOfAnEventIsToldBetweenEvents) {
 }
 
 // It has half of an event already: no event of ours can follow.
-TEST(GatewayStreams, ABreakWithinAnEventThatIsTooLongToKeepIsOnlyACut) {
-  Harness h;
-  h.AddReplica(1, "n1");
-  h.SendRoutes();
-  FakeAgent& agent = h.AddAgent("n1");
-  const auto answer = h.Post("/v1/completions", kStreamPrompt);
-  ASSERT_TRUE(h.Until([&] { return !agent.requests.empty(); }));
+TEST_F(GatewayStreams, ABreakWithinAnEventThatIsTooLongToKeepIsOnlyACut) {
+  Ask();
   const std::string half = "data: " + std::string(100'000, 'x');
-  agent.Head(agent.requests[0], 200, "text/event-stream", half);
+  agent->Head(request(), 200, "text/event-stream", half);
   ASSERT_TRUE(h.Until([&] { return answer->body.size() == half.size(); }));
-  agent.Fail(agent.requests[0], true, "the server died");
+  agent->Fail(request(), true, "the server died");
   h.Done(answer);
   EXPECT_FALSE(answer->ended.ok());
   EXPECT_EQ(answer->body, half);
 }
 
 // Whatever is kept to be looked at goes out at the end of the stream.
-TEST(GatewayStreams, OneThatEndsBeforeItsFirstEventIsWholeIsPassedOn) {
-  Harness h;
-  h.AddReplica(1, "n1");
-  h.SendRoutes();
-  FakeAgent& agent = h.AddAgent("n1");
-  const auto answer = h.Post("/v1/completions", kStreamPrompt);
-  ASSERT_TRUE(h.Until([&] { return !agent.requests.empty(); }));
-  agent.Head(agent.requests[0], 200, "text/event-stream", "da");
-  agent.Chunk(agent.requests[0], "ta: {}", true);
+TEST_F(GatewayStreams, OneThatEndsBeforeItsFirstEventIsWholeIsPassedOn) {
+  Ask();
+  agent->Head(request(), 200, "text/event-stream", "da");
+  agent->Chunk(request(), "ta: {}", true);
   h.Done(answer);
   EXPECT_TRUE(answer->ended.ok()) << answer->ended;
   EXPECT_EQ(answer->body, "data: {}");
 }
 
-TEST(GatewayStreams, ABreakOfAnythingElseIsOnlyACut) {
-  Harness h;
-  h.AddReplica(1, "n1");
-  h.SendRoutes();
-  FakeAgent& agent = h.AddAgent("n1");
-  const auto answer = h.Post("/v1/completions", kStreamPrompt);
-  ASSERT_TRUE(h.Until([&] { return !agent.requests.empty(); }));
-  agent.Head(agent.requests[0], 200, "application/x-ndjson", "{\"a\":1}\n");
+TEST_F(GatewayStreams, ABreakOfAnythingElseIsOnlyACut) {
+  Ask();
+  agent->Head(request(), 200, "application/x-ndjson", "{\"a\":1}\n");
   ASSERT_TRUE(h.Until([&] { return !answer->pieces.empty(); }));
-  agent.Fail(agent.requests[0], true, "the server died");
+  agent->Fail(request(), true, "the server died");
   h.Done(answer);
   EXPECT_FALSE(answer->ended.ok());
   EXPECT_EQ(answer->body, "{\"a\":1}\n");
