@@ -28,5 +28,25 @@ TEST(Codes, OfAFailedJobIsNeverThatOfSuccess) {
   EXPECT_NE(world.job(id).code, 0);
 }
 
+// Builds that wrote no code with the decision to end it were stopped in the middle of that.
+TEST(Codes, OfAJobThatAnOlderBuildWasEndingIsThatOfItsTask) {
+  World world;
+  const NodeShape shape{.name = "n1", .devices = {{1, "h200"}}};
+  world.Register(shape);
+  JobSpec spec;
+  spec.command = {"train"};
+  spec.resources = {1'000, kGiB};
+  world.Submit(std::move(spec));
+  const JobId id = world.last_job();
+  JobStopping stopping{world.now(), id};
+  stopping.outcome = JobOutcome::kFailed;
+  world.Wrote(stopping);
+  world.Crash();
+  world.Step(Restarted{});
+  world.Register(shape, {Exited(KeyOf(world.state(), id, 0), 3)});
+  EXPECT_EQ(world.job(id).outcome, JobOutcome::kFailed);
+  EXPECT_EQ(world.job(id).code, 3);
+}
+
 }  // namespace
 }  // namespace allot::scheduler

@@ -85,6 +85,21 @@ TEST_F(FairQueue, ItsBlockedShapesAreThoseThatWaitForRoom) {
   EXPECT_TRUE(queue_.BlockedShapes().empty());
 }
 
+// Who is held by whom is found anew only when this says so.
+TEST_F(FairQueue, AnOlderJobAtTheHeadOfAHeldLineMayChangeWhoHolds) {
+  const JobState older = Job("a"), first = Job("a"), later = Job("a");
+  queue_.Add(first);
+  queue_.Add(later);
+  uint64_t before = queue_.standings();
+  queue_.Remove(later);
+  queue_.Add(later);
+  EXPECT_EQ(queue_.standings(), before) << "the head is the same";
+  queue_.Hold(*queue_.Next(work_), {});
+  before = queue_.standings();
+  queue_.Add(older);
+  EXPECT_GT(queue_.standings(), before);
+}
+
 TEST_F(FairQueue, RemembersWhatATenantRunsWhileItHasNothingWaiting) {
   const JobState first = Job("busy");
   queue_.Add(first);

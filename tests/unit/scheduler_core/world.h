@@ -58,6 +58,11 @@ class World {
   }
   void PassTime(Duration time) { now_ += time; }
 
+  // As another build may have written it; the core hears of it with the next Crash.
+  void Wrote(const Record& record) {
+    fold_.Apply(record);
+    journal_.push_back(record);
+  }
   // A new core from the records so far (Restarted is the caller's).
   void Crash();
 
