@@ -412,6 +412,17 @@ TEST_F(GatewayStreams, OneThatEndsBeforeItsFirstEventIsWholeIsPassedOn) {
   EXPECT_EQ(answer->body, "data: {}");
 }
 
+// Its first line says that it is no error, and that is all there is to wait for.
+TEST_F(GatewayStreams, OneBeginsWithItsFirstLineOfData) {
+  Ask();
+  agent->Head(request(), 200, "text/event-stream", "data: {}\n");
+  ASSERT_TRUE(h.Until([&] { return answer->status == 200; }));
+  EXPECT_EQ(answer->body, "");
+  agent->Chunk(request(), "\n", true);
+  h.Done(answer);
+  EXPECT_EQ(answer->body, "data: {}\n\n");
+}
+
 TEST_F(GatewayStreams, ABreakOfAnythingElseIsOnlyACut) {
   Ask();
   agent->Head(request(), 200, "application/x-ndjson", "{\"a\":1}\n");

@@ -163,6 +163,17 @@ TEST_F(Power, OfAShareOfAVeryHungryProcessorIsRoundedToTheNearest) {
   EXPECT_EQ(Leased(), 46'875'001) << "one core of 64";
 }
 
+// A node may name no processor and offer no share of one, for devices alone.
+TEST_F(Power, OfNoProcessorIsNothing) {
+  NodeInfo info = MakeInfo({.name = "n1", .devices = {{1, "h200"}}});
+  info.devices.erase(info.devices.begin());
+  info.devices[0].power_max = 500'000;
+  info.cpus = 0;
+  world_.Step(AgentSaid{"n1", RegisterNode{1, info, {}, {}}});
+  EXPECT_TRUE(Runs(Submit("*h200*", 1)));
+  EXPECT_EQ(Leased(), 500'000);
+}
+
 TEST_F(Power, OfARowOfThePriceBookWins) {
   Register("n1", {{4, "h200"}});
   Apply({}, [](Policy& policy) { policy.prices.rows[0].watts = 1'000; });
