@@ -320,7 +320,7 @@ TEST_F(PipelineTest, EverythingThatIsDecidedIsCounted) {
   const NodeState& node = *pipeline_->core().state().FindNode("n1");
   ASSERT_EQ(node.tasks.size(), 2u);
   TaskStatus status{.key = node.tasks[0], .phase = TaskPhase::kExited};
-  status.exit = TaskExit{.code = 3};
+  status.exit = TaskExit{.code = 3, .energy = 5'000};
   Say(TaskReport{node.epoch, {status}});
   // The other one runs, and is not there any more when the node registers anew.
   Say(TaskReport{node.epoch, {{.key = node.tasks.back(), .phase = TaskPhase::kRunning}}});
@@ -328,6 +328,7 @@ TEST_F(PipelineTest, EverythingThatIsDecidedIsCounted) {
   Settle();
   EXPECT_EQ(Shown("allotrope_jobs_finished_total{outcome=\"failed\"}"), 1);
   EXPECT_EQ(Shown("allotrope_jobs_requeued_total{reason=\"task_lost\"}"), 1);
+  EXPECT_EQ(Shown("allotrope_energy_joules_total{source=\"measured\",tenant=\"default\"}"), 5);
   pipeline_->Feed(DeviceServiceRequested{3, "n1", "emu0", false});
   Settle();
   EXPECT_EQ(Shown("allotrope_quarantines_total{cause=\"operator\"}"), 1);
@@ -415,8 +416,9 @@ class PipelineStart : public ::testing::Test {
     ASSERT_TRUE(db.ok()) << db.status();
     ASSERT_TRUE(CompactStore(**db, 1'000, {}, [] { return true; }).ok());
   }
-  std::unique_ptr<Pipeline> Open() {
-    auto pipeline = Pipeline::Open(loop_, {.state_dir = folder_.path()}, metrics_);
+  std::unique_ptr<Pipeline> Open(PolicyPtr first_policy = nullptr) {
+    auto pipeline = Pipeline::Open(
+        loop_, {.state_dir = folder_.path(), .first_policy = std::move(first_policy)}, metrics_);
     EXPECT_TRUE(pipeline.ok()) << pipeline.status();
     return *std::move(pipeline);
   }
@@ -445,6 +447,24 @@ TEST_F(PipelineStart, AJobThatHasEndedIsCountedAsEnded) {
   const auto pipeline = Open();
   EXPECT_EQ(pipeline->census().placed().size(), 0u);
   EXPECT_EQ(pipeline->census().finished_jobs().size(), 1u);
+}
+
+// The policy that an operator has set since is the one that counts.
+TEST_F(PipelineStart, AnEmptyStoreBeginsWithTheFirstPolicyAndNoOtherDoes) {
+  auto first = std::make_shared<Policy>(), second = std::make_shared<Policy>();
+  first->name = "first";
+  second->name = "second";
+  for (const PolicyPtr policy : {first, second}) {
+    const auto pipeline = Open(policy);
+    const auto nothing = [](const auto&) { return Pipeline::Action([] {}); };
+    const Status begun = pipeline->Begin({.prepare_send = nothing,
+                                          .prepare_routes = nothing,
+                                          .prepare_reply = nothing,
+                                          .prepare_job_ended = nothing,
+                                          .performed = [] {}});
+    ASSERT_TRUE(begun.ok()) << begun;
+    EXPECT_EQ(pipeline->core().state().policy()->name, "first");
+  }
 }
 
 class PipelineStartFolded : public PipelineStart, public ::testing::WithParamInterface<size_t> {};
