@@ -25,19 +25,19 @@ inline constexpr int64_t kBodyBytesMax = 63 * kMiB;
 struct Options {
   std::string name;                             // as enrolled for the key below
   std::string listen = "tcp://127.0.0.1:7410";  // for agents; port 0 picks one
-  std::string advertise;                        // told to agents; empty: the bound endpoint
-  std::string http_listen = "127.0.0.1:7411";   // for model clients; port 0 picks one
-  std::string http_advertise;                   // told to people and Prometheus; empty: as bound
+  std::string advertise;  // told to agents; empty: the bound endpoint
+  std::string http_listen = "127.0.0.1:7411";  // for model clients; port 0 picks one
+  std::string http_advertise;                  // told to people and Prometheus; empty: as bound
   // In place of a wildcard, where others are told of us; empty: the address from which the
   // scheduler is reached, asked for with every hello.
   std::string own_host;
-  std::vector<std::string> cors_origins;  // of web pages that may call (common/http/cors.h)
-  int64_t body_bytes_max = 32 << 20;      // of a request
-  int64_t answer_bytes_max = 64 << 20;    // of an answer that is not streamed
-  size_t backlog_bytes_max = 8 << 20;     // written and not taken by a slow client
-  transport::KeyPair keys;                // towards agents and the scheduler
-  std::string allow_file;                 // agents that may connect, beside the scheduler's
-  std::vector<std::string> schedulers;    // tcp://host:port; at least one
+  std::vector<std::string> cors_origins;       // of web pages that may call (common/http/cors.h)
+  int64_t body_bytes_max = 32 << 20;           // of a request
+  int64_t answer_bytes_max = 64 << 20;         // of an answer that is not streamed
+  size_t backlog_bytes_max = 8 << 20;          // written and not taken by a slow client
+  transport::KeyPair keys;                     // towards agents and the scheduler
+  std::string allow_file;                      // agents that may connect, beside the scheduler's
+  std::vector<std::string> schedulers;         // tcp://host:port; at least one
   std::string scheduler_public_key;
   std::string tokens_file;
   bool local = false;  // loopback only, no tokens needed

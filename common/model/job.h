@@ -26,19 +26,19 @@ struct Resources {
 enum class TaskRuntime : uint8_t { kProcess, kNoop };
 
 struct JobSpec {
-  std::string name;  // optional; for people
+  std::string name;             // optional; for people
   std::string tenant = "default";
-  int32_t priority = 0;  // higher first, within a tenant
+  int32_t priority = 0;         // higher first, within a tenant
   uint32_t tasks = 1;
   std::vector<std::string> command;  // argument vector; never a shell line
   std::map<std::string, std::string> environment;
-  std::string work_dir;                       // empty: the task's own scratch folder
-  Resources resources;                        // per task
-  std::vector<DeviceRequest> devices;         // alternatives; empty: processor share only
-  std::string checkpoint_dir;                 // empty: <checkpoint root>/<job id>
-  std::optional<Duration> time_limit;         // of one attempt, from the start of its last task
+  std::string work_dir;         // empty: the task's own scratch folder
+  Resources resources;          // per task
+  std::vector<DeviceRequest> devices;  // alternatives; empty: processor share only
+  std::string checkpoint_dir;   // empty: <checkpoint root>/<job id>
+  std::optional<Duration> time_limit;  // of one attempt, from the start of its last task
   Duration grace = std::chrono::seconds(10);  // between SIGTERM and SIGKILL
-  uint32_t restarts_max = 0;                  // after a non-zero exit; node loss always requeues
+  uint32_t restarts_max = 0;    // after a non-zero exit; node loss always requeues
   // Before the second attempt, doubling with each further failure up to the most. 0: none.
   Duration restart_pause{}, restart_pause_max{};
   TaskRuntime runtime = TaskRuntime::kProcess;
@@ -51,8 +51,8 @@ std::string_view ToString(JobPhase phase);  // "pending", "running", "stopping",
 enum class JobOutcome : uint8_t { kSucceeded, kFailed, kCancelled, kTimedOut };
 std::string_view ToString(JobOutcome outcome);  // "succeeded", …
 
-// Whose an end is. What is the node's says nothing about the task: it goes elsewhere, and no
-// restart is counted. kTask is also what an agent says that knows no causes.
+// Whose an end is. What is the node's says nothing about the task: it goes elsewhere, and no restart
+// is counted. kTask is also what an agent says that knows no causes.
 enum class ExitCause : uint8_t {
   kTask,            // it ended by itself, or the kernel ended it for what it did
   kNotStarted,      // of the node: it could not be started (disk full, no descriptors or pids, no

@@ -95,8 +95,8 @@ class Evidence {
   // Would this failed run be held against a place on probation?
   bool Believable(PlaceId place, const TaskRun& run) const;
 
-  // A verdict stands on the accusers that the place has, at least `needed` (> 0) of them. As long as none
-  // of their kind of work has gone well elsewhere it is a trial.
+  // A verdict stands on the accusers that the place has, at least `needed` (> 0) of them. As long
+  // as none of their kind of work has gone well elsewhere it is a trial.
   void Convict(PlaceId place, uint32_t needed);
   bool Convicted(PlaceId place) const { return places_[place].needed > 0; }
   std::vector<PlaceId> ConvictedBy(uint64_t kind) const;

@@ -282,6 +282,18 @@ FakeAgent& Harness::AddAgent(const std::string& node) {
   return *agent;
 }
 
+void Harness::AddTwo(FakeAgent::Doing first, FakeAgent::Doing then) {
+  AddReplica(1, "n1");
+  AddReplica(2, "n2");
+  SendRoutes();
+  const auto asked = std::make_shared<int>(0);
+  for (const char* node : {"n1", "n2"}) {
+    AddAgent(node).on_request = [=](FakeAgent& agent, const FakeAgent::Received& request) {
+      ((*asked)++ == 0 ? first : then)(agent, request);
+    };
+  }
+}
+
 std::shared_ptr<Answer> Harness::Fetch(http::ClientRequest request) {
   auto answer = std::make_shared<Answer>();
   asked_.push_back(answer);

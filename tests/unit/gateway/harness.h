@@ -38,6 +38,7 @@ class FakeAgent {
     std::string body;
     std::string Header(const std::string& name) const;
   };
+  using Doing = std::function<void(FakeAgent&, const Received&)>;
 
   FakeAgent(transport::Context& context, boost::asio::io_context& loop, std::string node,
             transport::KeyPair keys, const Gateway& gateway);
@@ -55,7 +56,7 @@ class FakeAgent {
   const std::string node;
   std::vector<Received> requests;
   std::vector<uint64_t> cancelled;
-  std::function<void(FakeAgent&, const Received&)> on_request;  // default: keeps it
+  Doing on_request;     // default: keeps it
   http::Headers extra;  // of every answer
   int welcomes = 0;
   bool disconnected = false;
@@ -113,6 +114,8 @@ class Harness {
   void StopScheduler();
   void StartScheduler();                         // at the same address
   FakeAgent& AddAgent(const std::string& node);  // and waits until it is linked
+  // Two replicas, on n1 and n2: whichever is asked first, what it does is `first`'s.
+  void AddTwo(FakeAgent::Doing first, FakeAgent::Doing then);
 
   const transport::KeyPair& keys(const std::string& name) { return keys_.at(name); }
 

@@ -199,19 +199,15 @@ TEST(GatewayTries, AStreamOfOneEventIsAnAnswerAndOneOfNoneIsNot) {
 // Errors are answered whole, whatever was asked for: one that breaks off is tried elsewhere.
 TEST(GatewayTries, AnErrorIsNotStreamed) {
   Harness h;
-  h.AddReplica(1, "n1");
-  h.AddReplica(2, "n2");
-  h.SendRoutes();
-  int asked = 0;
-  for (FakeAgent* agent : {&h.AddAgent("n1"), &h.AddAgent("n2")}) {
-    agent->on_request = [&asked](FakeAgent& self, const FakeAgent::Received& request) {
-      if (++asked > 1) return self.Answer(request, 200, "text/event-stream", "data: {}\n\n");
-      self.Head(request, 400, "application/json", "{\"error\":{\"mess");
-      self.Fail(request, true, "the server died");
-    };
-  }
+  h.AddTwo(
+      [](FakeAgent& self, const FakeAgent::Received& request) {
+        self.Head(request, 400, "application/json", "{\"error\":{\"mess");
+        self.Fail(request, true, "the server died");
+      },
+      [](FakeAgent& self, const FakeAgent::Received& request) {
+        self.Answer(request, 200, "text/event-stream", "data: {}\n\n");
+      });
   const auto answer = h.Done(h.Post("/v1/completions", kStreamPrompt));
-  EXPECT_EQ(asked, 2);
   EXPECT_EQ(answer->status, 200);
   EXPECT_EQ(answer->body, "data: {}\n\n");
 }

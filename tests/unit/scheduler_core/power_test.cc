@@ -109,6 +109,13 @@ class Power : public testing::Test {
     if (change) change(policy);
     world_.Step(PolicyApplied{0, std::make_shared<const Policy>(std::move(policy))});
   }
+  // An h200, which draws the most, costs the least.
+  void ApplyWhereTheHungryAreCheap(const PowerCaps& caps) {
+    Apply(caps, [](Policy& policy) {
+      policy.prices.rows[0].rate = {100'000};
+      policy.prices.rows[1].rate = {9'000'000};
+    });
+  }
   void Register(const std::string& name, std::vector<std::pair<uint32_t, std::string>> devices,
                 const std::string& rack = "") {
     NodeShape shape;
@@ -306,10 +313,7 @@ TEST_F(Power, RaisingACapWakesWhatItHeldBack) {
 TEST_F(Power, AGangThatFitsOnlyOnTheThriftyNodesIsPlacedThere) {
   PowerCaps caps;
   caps.cluster = 1'300'000;
-  Apply(caps, [](Policy& policy) {
-    policy.prices.rows[0].rate = {100'000};
-    policy.prices.rows[1].rate = {9'000'000};
-  });
+  ApplyWhereTheHungryAreCheap(caps);
   Register("n1", {{4, "h200"}});
   Register("n2", {{4, "a100"}});
   const JobId job = Submit("", 1, 3);
@@ -321,10 +325,7 @@ TEST_F(Power, AGangThatFitsOnlyOnTheThriftyNodesIsPlacedThere) {
 TEST_F(Power, OfTwoWaysOnThriftyNodesTheFirstIsTaken) {
   PowerCaps caps;
   caps.rack = 1'300'000;
-  Apply(caps, [](Policy& policy) {
-    policy.prices.rows[0].rate = {100'000};
-    policy.prices.rows[1].rate = {9'000'000};
-  });
+  ApplyWhereTheHungryAreCheap(caps);
   Register("n1", {{4, "h200"}}, "r1");
   Register("n2", {{4, "a100"}}, "r1");
   JobSpec spec;
