@@ -370,8 +370,7 @@ bool QuarantineMachine::HasAlternative(PlaceId place) const {
   const NodeSet& members = index.Members(wanted);
   for (uint32_t i = members.NextFrom(0); i != NodeSet::kNone; i = members.NextFrom(i + 1)) {
     if (i == here || !index.row(i).open) continue;
-    const PlacementIndex::Part* part = index.row(i).Find(wanted);
-    if (device.empty() || (part != nullptr && part->total > 0)) return true;
+    if (device.empty() || index.row(i).Find(wanted)->total > 0) return true;
   }
   return false;
 }

@@ -66,10 +66,11 @@ TEST(Model, LearnsATextByHeartAndSaysItBack) {
   }
   EXPECT_GT(first, 2.0f);
   EXPECT_LT(last, 0.1f);
-  Sampler sampler(model, alphabet, "the cat sat on", 0, 1);
+  // After " sat on the " alone, which is all that it sees at a time, either animal is right.
+  Sampler sampler(model, alphabet, "sat on the mat", 0, 1);
   std::string said;
   for (int i = 0; i < 9; ++i) said += sampler.Next();
-  EXPECT_EQ(said, " the mat,");
+  EXPECT_EQ(said, ", the rat");
 }
 
 TEST(Sampler, SameSeedSaysTheSame) {

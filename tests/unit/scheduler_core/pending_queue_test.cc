@@ -47,6 +47,7 @@ TEST_F(FairQueue, ForgetsATenantThatNeitherWaitsNorRuns) {
   const JobState job = Job("t7");
   queue_.Add(job);
   EXPECT_EQ(queue_.tenant_count(), 1U);
+  EXPECT_EQ(queue_.FindLineOf(job)->tenant, 0U) << "it takes the room of those that went";
   EXPECT_EQ(Next(), job.id);
 }
 
