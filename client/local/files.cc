@@ -76,9 +76,15 @@ std::string ProgramFolder() {
 
 namespace {
 
-// The package that brings a program (packaging/CMakeLists.txt).
-std::string PackageOf(const std::string& program) {
-  return program == "allot-sim" ? "allotrope-client" : "allotrope" + program.substr(5);
+// How to get a program that is not there: built where this one was, else from the package that
+// brings it (packaging/CMakeLists.txt).
+std::string HowToGet(const std::string& program, const fs::path& folder) {
+  std::error_code error;
+  if (fs::exists(folder.parent_path() / "CMakeCache.txt", error))
+    return fmt::format("`scripts/build.sh {} {}` in the source tree builds it",
+                       folder.parent_path().filename().string(), program);
+  return fmt::format("the package {} brings it, or install it beside `allot`",
+                     program == "allot-sim" ? "allotrope-client" : "allotrope" + program.substr(5));
 }
 
 }  // namespace
@@ -92,9 +98,8 @@ StatusOr<std::string> FindProgram(const std::string& name) {
     const std::string candidate = folder + "/" + name;
     if (!folder.empty() && access(candidate.c_str(), X_OK) == 0) return candidate;
   }
-  return NotFound(
-      "{} stands neither in {} nor in PATH; the package {} brings it, or install it beside `allot`",
-      name, ProgramFolder(), PackageOf(name));
+  return NotFound("{} stands neither in {} nor in PATH; {}", name, ProgramFolder(),
+                  HowToGet(name, ProgramFolder()));
 }
 
 }  // namespace allot::client::local

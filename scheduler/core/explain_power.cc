@@ -41,8 +41,8 @@ void Explainer::LookAtPower(const Demand& demand, Survey& survey) const {
     ways.push_back(&verdict);
     without_caps += verdict.room;
   }
-  std::stable_sort(ways.begin(), ways.end(), [](const NodeVerdict* a, const NodeVerdict* b) {
-    return std::tie(a->power, a->score) < std::tie(b->power, b->score);
+  std::sort(ways.begin(), ways.end(), [](const NodeVerdict* a, const NodeVerdict* b) {
+    return std::tie(a->power, a->score, a->node) < std::tie(b->power, b->score, b->node);
   });
   survey.tasks = 0;
   std::map<std::pair<PowerScope, std::string>, Refused> refused;

@@ -79,6 +79,10 @@ Status CheckJob(const ClusterState& state, const JobState& job) {
     return Internal("{} has a reason to stop without stopping, or the reverse", name);
   if (job.outcome.has_value() != (job.phase == JobPhase::kFinished))
     return Internal("{} has an outcome without being finished, or the reverse", name);
+  if (!job.idempotency_key.empty() &&
+      !state.FindByIdempotencyKey(ClusterState::KeyOwner(*job.spec, job.user), job.idempotency_key)
+           .valid())
+    return Internal("{} is not found by its idempotency key", name);
   // All or none: a gang that was ever placed has every rank.
   if (job.attempt.valid() ? job.tasks.size() != job.spec->tasks : !job.tasks.empty())
     return Internal("{} has {} of {} tasks placed", name, job.tasks.size(), job.spec->tasks);

@@ -20,7 +20,7 @@ std::string RackOf(const NodeInfo& info) {
 
 }  // namespace
 
-bool PlacementIndex::Row::SameTotals(const Row& o) const {
+bool PlacementIndex::Totals::Same(const Totals& o) const {
   return cpu_class == o.cpu_class && cpus_total == o.cpus_total && memory_total == o.memory_total &&
          cpu_power_max == o.cpu_power_max && cpu_whole == o.cpu_whole &&
          std::equal(parts.begin(), parts.end(), o.parts.begin(), o.parts.end(),
@@ -48,9 +48,9 @@ const NodeSet& PlacementIndex::Members(ClassId c) const {
   return c < members_.size() ? members_[c] : kNothing;
 }
 
-PlacementIndex::Row PlacementIndex::Sketch(const NodeState& node) {
+PlacementIndex::Totals PlacementIndex::Sketch(const NodeState& node) {
   const NodeInfo& info = *node.info;
-  Row row;
+  Totals row;
   row.cpus_total = info.cpus;
   row.memory_total = info.memory;
   const Device* processor = nullptr;
@@ -88,7 +88,7 @@ PlacementIndex::Row PlacementIndex::Sketch(const NodeState& node) {
   return row;
 }
 
-PriceRate PlacementIndex::PriceOf(const Row& row) const {
+PriceRate PlacementIndex::PriceOf(const Totals& row) const {
   PriceRate price = classes_.PriceOfShare(row.cpu_class, row.cpus_total);
   for (const Part& part : row.parts)
     price.micros_per_hour += classes_.Get(part.device_class).price.micros_per_hour * part.total;
@@ -97,13 +97,13 @@ PriceRate PlacementIndex::PriceOf(const Row& row) const {
 
 void PlacementIndex::Describe(const NodeState& node, bool on_trial) {
   const uint32_t i = node.id.value() - 1;
-  Row sketch = Sketch(node);
+  const Totals sketch = Sketch(node);
   Topology topology(*node.info);
   if (i >= rows_.size()) {
     rows_.resize(i + 1);
     topologies_.resize(i + 1);
     in_service_.resize(i + 1);
-  } else if (rows_[i].SameTotals(sketch) && in_service_[i] == node.accelerators &&
+  } else if (rows_[i].Same(sketch) && in_service_[i] == node.accelerators &&
              topology == (topologies_[i] ? *topologies_[i] : Topology()) &&
              power_.rack_name(power_.rack_of(i)) == RackOf(*node.info)) {
     return Refresh(node, on_trial);  // An agent that only lost its link.
@@ -118,16 +118,8 @@ void PlacementIndex::Describe(const NodeState& node, bool on_trial) {
   row.restricted = topology.restricted();
   topologies_[i] = row.arranged ? std::make_unique<const Topology>(std::move(topology)) : nullptr;
   in_service_[i] = node.accelerators;
-  row.cpu_class = sketch.cpu_class;
-  row.cpus_total = sketch.cpus_total;
-  row.memory_total = sketch.memory_total;
-  row.cpu_power_max = sketch.cpu_power_max;
-  row.cpu_power = sketch.cpu_power;
-  row.cpu_whole = sketch.cpu_whole;
-  row.processors = sketch.processors;
-  row.weight = sketch.weight;
+  static_cast<Totals&>(row) = sketch;
   power_.Describe(i, node.info->name, RackOf(*node.info));
-  row.parts.assign(sketch.parts.begin(), sketch.parts.end());
   row.price = PriceOf(row);
   for (const Part& part : row.parts) {
     MutableBuckets(part.device_class);

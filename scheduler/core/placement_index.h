@@ -36,8 +36,26 @@ class PlacementIndex {
     MilliWatt power_max = 0;  // as the agent says; 0: unknown
     MilliWatt power = 0;      // as it counts: see PowerOf in common/model/policy.h
   };
+  // What a node has, whoever uses it.
+  struct Totals {
+    ClassId cpu_class = 0;
+    MilliCpu cpus_total = 0;
+    Bytes memory_total = 0;
+    MilliWatt cpu_power_max = 0, cpu_power = 0;  // of all processors, as above
+    MilliCpu cpu_whole = 1;                      // the share that draws so much
+    uint32_t processors = 0;                     // CPU devices
+    int64_t weight = 0;  // of all accelerators, by which memory is shared: see WeightOf
+    absl::InlinedVector<Part, 2> parts;
+    bool Same(const Totals& o) const;
+    const Part* Find(ClassId c) const {
+      for (const Part& part : parts) {
+        if (part.device_class == c) return &part;
+      }
+      return nullptr;
+    }
+  };
   // All a search looks at, side by side in memory.
-  struct Row {
+  struct Row : Totals {
     bool open = false;
     // The node as a whole, and devices, that fail jobs: better elsewhere, and best where the fewest
     // jobs say so.
@@ -46,28 +64,15 @@ class PlacementIndex {
     DeviceSet suspects;
     bool arranged = false;    // which of its accelerators a task gets matters: has a Topology
     bool restricted = false;  // and some sets may not be used
-    ClassId cpu_class = 0;
     uint32_t cpu_bucket = 0;
-    MilliCpu cpus_free = 0, cpus_total = 0;
-    Bytes memory_free = 0, memory_total = 0;
+    MilliCpu cpus_free = 0;
+    Bytes memory_free = 0;
     DeviceSet devices_free;
     PriceRate price;  // of all accelerators and cores
     // Of what is leased here by replicas, which do not end as jobs do.
     MilliCpu cpus_lasting = 0;
     Bytes memory_lasting = 0;
     DeviceSet devices_lasting;
-    MilliWatt cpu_power_max = 0, cpu_power = 0;  // of all processors, as above
-    MilliCpu cpu_whole = 1;                      // the share that draws so much
-    uint32_t processors = 0;                     // CPU devices
-    int64_t weight = 0;  // of all accelerators, by which memory is shared: see WeightOf
-    absl::InlinedVector<Part, 2> parts;
-    bool SameTotals(const Row& o) const;
-    const Part* Find(ClassId c) const {
-      for (const Part& part : parts) {
-        if (part.device_class == c) return &part;
-      }
-      return nullptr;
-    }
   };
 
   explicit PlacementIndex(DeviceClasses& classes) : classes_(classes) {}
@@ -135,13 +140,13 @@ class PlacementIndex {
   uint64_t capacity_version() const { return capacity_version_; }
 
  private:
-  Row Sketch(const NodeState& node);
-  PriceRate PriceOf(const Row& row) const;
+  Totals Sketch(const NodeState& node);
+  PriceRate PriceOf(const Totals& row) const;
   void Leave(uint32_t i);
   void Enter(uint32_t i);
   void MarkGrown(uint32_t i);
   void MarkClassGrown(ClassId c);
-  void TakePower(Row& row);
+  void TakePower(Totals& row);
   void WakeRefused();
   // How many tasks a node takes whose devices have room for `by_devices`: empty, with nothing but
   // its replicas, or of what is free of it now.

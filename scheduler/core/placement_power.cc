@@ -25,7 +25,7 @@ MilliWatt Share(MilliWatt power, MilliCpu share, MilliCpu whole) {
 
 }  // namespace
 
-void PlacementIndex::TakePower(Row& row) {
+void PlacementIndex::TakePower(Totals& row) {
   for (Part& part : row.parts) {
     part.power = classes_.Get(part.device_class).power.value_or(part.power_max);
     NoteLeast(part.device_class, part.power, 1);
@@ -131,11 +131,11 @@ bool PlacementSearch::MayPower(const Demand& demand, const DemandOption& option,
 bool PlacementSearch::PlaceByPower(const Demand& demand, const DemandOption& option,
                                    const Limits& limits, uint64_t& work) {
   struct Way {
-    MilliWatt power = 0;
-    uint32_t suspicion = 0;
+    MilliWatt power;
+    uint32_t suspicion;
     Cost score;
-    uint32_t node = 0;
-    ClassId device_class = 0;
+    uint32_t node;
+    ClassId device_class;
   };
   std::vector<Way> ways;
   for (const ClassId c : option.classes) {

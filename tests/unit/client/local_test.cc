@@ -1,6 +1,8 @@
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <filesystem>
 #include <set>
 
 #include "client/local/addresses.h"
@@ -153,6 +155,13 @@ TEST(LocalProcesses, AProgramThatCannotStartSaysWhy) {
                           .log_file = folder.path() + "/log",
                           .marker = folder.path()});
   EXPECT_THAT(MessageOf(pid.status()), HasSubstr("/no/such/program"));
+}
+
+TEST(Programs, ThatAreNotThereAreBuiltWhereThisOneWas) {
+  const std::string preset =
+      std::filesystem::path(ProgramFolder()).parent_path().filename().string();
+  EXPECT_THAT(MessageOf(FindProgram("allot-never").status()),
+              HasSubstr("`scripts/build.sh " + preset + " allot-never`"));
 }
 
 TEST(Addresses, AreAwaitedUntilTheProgramWroteThem) {

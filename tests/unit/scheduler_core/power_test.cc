@@ -188,6 +188,20 @@ TEST_F(Power, OfARowOfThePriceBookWins) {
   EXPECT_EQ(Leased(), 2'000'000);
 }
 
+// A row says what one processor draws; a node may have several, of which a job gets a share.
+TEST_F(Power, OfARowOfThePriceBookIsThatOfEachProcessor) {
+  NodeInfo info = MakeInfo({.name = "n1", .devices = {}});
+  info.devices.push_back(info.devices[0]);
+  info.devices.back().id += "-second";
+  info.cpus = 128'000;
+  world_.Step(AgentSaid{"n1", RegisterNode{1, info, {}, {}}});
+  Apply({}, [](Policy& policy) {
+    for (PriceRow& row : policy.prices.rows) row.watts = 1'000;
+  });
+  Submit("", 0, 1, 64'000);
+  EXPECT_EQ(Leased(), 1'000'000);
+}
+
 // What runs keeps what it was written down with, also over a restart.
 TEST_F(Power, OfWhatRunsDoesNotChangeWithThePolicy) {
   Register("n1", {{4, "h200"}});
@@ -319,6 +333,26 @@ TEST_F(Power, AGangThatFitsOnlyOnTheThriftyNodesIsPlacedThere) {
   const JobId job = Submit("", 1, 3);
   EXPECT_TRUE(Runs(job));
   EXPECT_EQ(Leased(), 1'200'000);
+}
+
+// There is power for an a100, and for no h200: of those the one on the node that a failed job accuses draws
+// the least, and waits for all others all the same.
+TEST_F(Power, WhereItIsShortSuspectsAreTheLastChoice) {
+  PowerCaps caps;
+  caps.cluster = 800'000;
+  ApplyWhereTheHungryAreCheap(caps);
+  Register("n1", {{1, "h200"}});
+  NodeInfo thrifty = MakeInfo({.name = "n2", .devices = {{1, "a100"}}, .powered = true});
+  for (Device& device : thrifty.devices)
+    if (device.kind == DeviceKind::kGpu) device.power_max = 390'000;
+  world_.Step(AgentSaid{"n2", RegisterNode{1, thrifty, {}, {}}});
+  const JobId failed = Submit("*a100*", 1);
+  world_.Report("n2", Exited(KeyOf(world_.state(), failed, 0), 1));
+  Register("n3", {{2, "a100"}});
+  const JobId gang = Submit("", 1, 2);
+  ASSERT_TRUE(Runs(gang));
+  for (const TaskState& task : world_.job(gang).tasks)
+    EXPECT_EQ(world_.state().FindNode(task.placement.node)->info->name, "n3");
 }
 
 // So it is by either of two ways that it may go; the one it names first is taken.

@@ -242,5 +242,23 @@ TEST(Quarantine, OfWhatOutlivesItEndsInTime) {
             began + policy.quarantine.within + QuarantineMachine::kToldWithin);
 }
 
+// A sweep: one program with one word that differs. That it fails on one device explains what it does on another.
+TEST(Quarantine, TheRunsOfASweepAreOfOneKind) {
+  World world;
+  world.Register({.name = "n1", .devices = {{2, "h200"}}});
+  for (int i = 0; i < 9; ++i) {
+    JobSpec spec;
+    spec.command = {"python", "train.py", fmt::format("corpus-{}", i)};
+    DeviceRequest request;
+    request.kind = DeviceKind::kGpu;
+    request.count = 1;
+    spec.devices.push_back(request);
+    world.Submit(std::move(spec));
+    ASSERT_EQ(world.job(world.last_job()).phase, JobPhase::kRunning) << i;
+    world.Report("n1", Exited(KeyOf(world.state(), world.last_job(), 0), 1));
+  }
+  EXPECT_TRUE(world.state().FindNode("n1")->quarantines.empty());
+}
+
 }  // namespace
 }  // namespace allot::scheduler

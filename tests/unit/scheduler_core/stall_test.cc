@@ -136,6 +136,18 @@ TEST_F(CutOffTest, LosesNobodyForAsLongAsItLasts) {
   EXPECT_TRUE(Alive("n2"));
 }
 
+TEST_F(CutOffTest, IsSaidOnceEachTime) {
+  for (int time = 0; time < 2; ++time) {
+    const Effects effects = world_.Advance(std::chrono::hours(1));
+    EXPECT_EQ(std::count_if(effects.notes.begin(), effects.notes.end(),
+                            [](const Note& n) { return std::holds_alternative<CutOff>(n); }),
+              1)
+        << time;
+    for (const char* node : {"n1", "n2"}) world_.Beat(node);
+    world_.Advance(milliseconds(500));
+  }
+}
+
 TEST_F(CutOffTest, IsNoExcuseForOneThatWasSilentBefore) {
   for (int i = 0; i < 4; ++i) {
     world_.Advance(milliseconds(500));

@@ -77,7 +77,7 @@ ClusterState Whole() {
       JobAccepted{at, JobId(3), spec(1), "ann", ""},
       JobPlaced{at, JobId(3), Attempt(1), {on(2, 4)}},
       JobStopping{at, JobId(3), JobOutcome::kCancelled},
-      JobAccepted{at, JobId(4), spec(1), "ann", ""},
+      JobAccepted{at, JobId(4), spec(1), "ann", "once"},
   };
   for (const Record& record : records) state.Apply(record);
   return state;

@@ -2,8 +2,12 @@
 // of its transactions, for as long as a test likes.
 #include "scheduler/shell/pipeline.h"
 
+#include <spdlog/sinks/ostream_sink.h>
+#include <spdlog/spdlog.h>
+
 #include <future>
 #include <sstream>
+#include <thread>
 #include <vector>
 
 #include "gmock/gmock.h"
@@ -32,7 +36,11 @@ class PipelineTest : public ::testing::Test {
 
   void Open(CoreOptions core = {}) {
     auto pipeline = Pipeline::Open(
-        loop_, {.state_dir = folder_.path(), .core = core, .waiting_records_max = kWaitingMax},
+        loop_,
+        {.state_dir = folder_.path(),
+         .core = core,
+         .compaction = compaction_,
+         .waiting_records_max = kWaitingMax},
         metrics_);
     ASSERT_TRUE(pipeline.ok()) << pipeline.status();
     pipeline_ = *std::move(pipeline);
@@ -122,6 +130,7 @@ class PipelineTest : public ::testing::Test {
 
   static constexpr size_t kWaitingMax = 5;
   TempFolder folder_;
+  CompactionOptions compaction_;
   boost::asio::io_context loop_;
   Metrics metrics_;
   std::unique_ptr<Pipeline> pipeline_;
@@ -395,6 +404,34 @@ TEST_F(PipelineTest, WhatAStepLeavesIsGoneOnWithAtOnce) {
   Register();
   Settle();
   EXPECT_EQ(Shown("allotrope_placements_total"), 4);
+}
+
+// Or the store would grow for as long as the scheduler runs.
+TEST_F(PipelineTest, WhatIsWrittenIsFoldedWhenThereIsEnoughOfIt) {
+  pipeline_.reset();
+  compaction_.records_max = 2;
+  Open();
+  for (ReplyToken token = 1; token <= 4; ++token) Submit(token);
+  Settle();
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  while (Shown("allotrope_compactions_total") == 0 &&
+         std::chrono::steady_clock::now() < end)
+    std::this_thread::yield();
+  EXPECT_GT(Shown("allotrope_compactions_total"), 0);
+}
+
+TEST_F(PipelineTest, WarnsOfWhatIsWrongAndTellsTheRest) {
+  std::ostringstream text;
+  const auto sink = std::make_shared<spdlog::sinks::ostream_sink_mt>(text, true);
+  sink->set_pattern("%l %v");
+  spdlog::default_logger()->sinks().push_back(sink);
+  Register();
+  pipeline_->Feed(DeviceServiceRequested{1, "n1", "", false, "olga"});
+  pipeline_->Feed(DeviceServiceRequested{2, "n1", "", true, "olga"});
+  Settle();
+  std::erase(spdlog::default_logger()->sinks(), sink);
+  EXPECT_THAT(text.str(), ::testing::HasSubstr("warning quarantined node=n1"));
+  EXPECT_THAT(text.str(), ::testing::HasSubstr("info back in service node=n1"));
 }
 
 // ---- what a start finds
