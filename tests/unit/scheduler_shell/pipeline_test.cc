@@ -434,6 +434,30 @@ TEST_F(PipelineTest, WarnsOfWhatIsWrongAndTellsTheRest) {
   EXPECT_THAT(text.str(), ::testing::HasSubstr("info back in service node=n1"));
 }
 
+// An agent that is refused asks again and again.
+TEST_F(PipelineTest, SaysTheSameOnceInARow) {
+  std::ostringstream text;
+  const auto sink = std::make_shared<spdlog::sinks::ostream_sink_mt>(text, true);
+  spdlog::default_logger()->sinks().push_back(sink);
+  for (uint64_t i = 1; i <= 3; ++i) Say(RegisterNode{.registration = i, .info = MakeNode("other", 4)});
+  Settle();
+  std::erase(spdlog::default_logger()->sinks(), sink);
+  const std::string said = text.str();
+  const size_t first = said.find("registration refused");
+  ASSERT_NE(first, std::string::npos);
+  EXPECT_EQ(said.find("registration refused", first + 1), std::string::npos);
+}
+
+TEST_F(PipelineTest, CountsWhatIsDurable) {
+  HoldJournal();
+  Submit(1);
+  RunLoop();
+  EXPECT_EQ(Shown("allotrope_journal_records_total"), 0);
+  LetGo();
+  Settle();
+  EXPECT_EQ(Shown("allotrope_journal_records_total"), 1);
+}
+
 // ---- what a start finds
 
 // The store holds what OneOfEachKind has up to its record number `last`, which is of `at`.
