@@ -335,8 +335,8 @@ TEST_F(Power, AGangThatFitsOnlyOnTheThriftyNodesIsPlacedThere) {
   EXPECT_EQ(Leased(), 1'200'000);
 }
 
-// There is power for an a100, and for no h200: of those the one on the node that a failed job accuses draws
-// the least, and waits for all others all the same.
+// There is power for a100s, and for no h200. The one that a failed job accuses draws the least, and waits for all
+// others all the same; where it takes it too, it is taken.
 TEST_F(Power, WhereItIsShortSuspectsAreTheLastChoice) {
   PowerCaps caps;
   caps.cluster = 800'000;
@@ -348,11 +348,23 @@ TEST_F(Power, WhereItIsShortSuspectsAreTheLastChoice) {
   world_.Step(AgentSaid{"n2", RegisterNode{1, thrifty, {}, {}}});
   const JobId failed = Submit("*a100*", 1);
   world_.Report("n2", Exited(KeyOf(world_.state(), failed, 0), 1));
-  Register("n3", {{2, "a100"}});
-  const JobId gang = Submit("", 1, 2);
-  ASSERT_TRUE(Runs(gang));
-  for (const TaskState& task : world_.job(gang).tasks)
-    EXPECT_EQ(world_.state().FindNode(task.placement.node)->info->name, "n3");
+  const auto places = [&](JobId gang) {
+    std::string names;
+    for (const TaskState& task : world_.job(gang).tasks)
+      names += " " + world_.state().FindNode(task.placement.node)->info->name;
+    return names;
+  };
+  Register("n3", {{1, "a100"}});
+  const JobId with_it = Submit("", 1, 2);
+  ASSERT_TRUE(Runs(with_it));
+  EXPECT_EQ(places(with_it), " n2 n3");
+  world_.Step(JobCancelRequested{0, with_it, "ann"});
+  for (const uint32_t rank : {0, 1})
+    world_.Report(rank == 0 ? "n2" : "n3", Exited(KeyOf(world_.state(), with_it, rank), 0, 15));
+  Register("n4", {{1, "a100"}});
+  const JobId without = Submit("", 1, 2);
+  ASSERT_TRUE(Runs(without));
+  EXPECT_EQ(places(without), " n3 n4");
 }
 
 // So it is by either of two ways that it may go; the one it names first is taken.
