@@ -136,13 +136,15 @@ TEST(Gateway, TellsTheAgentAtOnceWhenTheClientGoes) {
   EXPECT_THAT(agent.cancelled, ElementsAre(agent.requests[0].request.request()));
   // A piece that was on its way then is no harm, nor is the end; the word may have been lost, so it is said again
   // while more is to come.
+  const std::vector<uint64_t> twice(2, agent.requests[0].request.request());
   agent.Chunk(agent.requests[0], "data: 2\n\n", false);
+  ASSERT_TRUE(h.Until([&] { return agent.cancelled == twice; }));
   agent.Chunk(agent.requests[0], "data: [DONE]\n\n", true);
   agent.Answer(agent.requests[1], 200, "application/json", kCompletion);
   EXPECT_EQ(h.Done(waiting)->status, 200);
   const auto last = h.Post("/v1/completions", kPrompt);
   ASSERT_TRUE(h.Until([&] { return agent.requests.size() == 3; }));
-  EXPECT_EQ(agent.cancelled, std::vector(2, agent.requests[0].request.request()));
+  EXPECT_EQ(agent.cancelled, twice);
   agent.Answer(agent.requests[2], 200, "application/json", kCompletion);
   EXPECT_EQ(h.Done(last)->status, 200);
 }
