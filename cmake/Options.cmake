@@ -21,8 +21,11 @@ endif()
 # The cores give the same bytes on every compiler, so no fused multiply-add.
 add_compile_options(-ffp-contract=off -fno-omit-frame-pointer)
 
-# What is tested also checks that no container is read past its end and no empty one for its front.
-add_compile_options($<$<CONFIG:Debug>:-D_GLIBCXX_ASSERTIONS>)
+# What is tested also checks that no container is read past its end and no empty one for its front. Not under sanitizers,
+# which see most of that themselves and are slow to compile as it is.
+if(NOT ALLOT_SANITIZE)
+  add_compile_options($<$<CONFIG:Debug>:-D_GLIBCXX_ASSERTIONS>)
+endif()
 
 # Lets ccache see through precompiled headers.
 add_compile_options(-fpch-preprocess)
