@@ -134,8 +134,8 @@ TEST(Gateway, TellsTheAgentAtOnceWhenTheClientGoes) {
   leaving->call->Cancel();
   ASSERT_TRUE(h.Until([&] { return agent.requests.size() == 2; }));
   EXPECT_THAT(agent.cancelled, ElementsAre(agent.requests[0].request.request()));
-  // A piece that was on its way then is no harm, nor is the end; the word may have been lost, so it is said again
-  // while more is to come.
+  // A piece that was on its way then is no harm, nor is the end; the word may have been lost, so it
+  // is said again while more is to come.
   const std::vector<uint64_t> twice(2, agent.requests[0].request.request());
   agent.Chunk(agent.requests[0], "data: 2\n\n", false);
   ASSERT_TRUE(h.Until([&] { return agent.cancelled == twice; }));

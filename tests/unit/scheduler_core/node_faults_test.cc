@@ -1,4 +1,5 @@
-// What nodes do to jobs: how often a job is forgiven what it is not to blame for, and what is learnt of the node.
+// What nodes do to jobs: how often a job is forgiven what it is not to blame for, and what is
+// learnt of the node.
 #include "gtest/gtest.h"
 #include "tests/unit/scheduler_core/world.h"
 
@@ -41,8 +42,8 @@ class NodeFaults : public testing::Test {
   World world_;
 };
 
-// A gang fails, and then one of its nodes says that it could not start its part: whether that excuses the failure is
-// asked of the same count as when the node says so first.
+// A gang fails, and then one of its nodes says that it could not start its part: whether that
+// excuses the failure is asked of the same count as when the node says so first.
 TEST_F(NodeFaults, ExcuseAFailureUntilTheJobHasHadItsShareOfThem) {
   for (const int faults : {18, 19}) {
     world_.Submit(Gang());

@@ -335,8 +335,8 @@ TEST_F(Power, AGangThatFitsOnlyOnTheThriftyNodesIsPlacedThere) {
   EXPECT_EQ(Leased(), 1'200'000);
 }
 
-// There is power for a100s, and for no h200. The one that a failed job accuses draws the least, and waits for all
-// others all the same; where it takes it too, it is taken.
+// There is power for a100s, and for no h200. The one that a failed job accuses draws the least, and
+// waits for all others all the same; where it takes it too, it is taken.
 TEST_F(Power, WhereItIsShortSuspectsAreTheLastChoice) {
   PowerCaps caps;
   caps.cluster = 800'000;

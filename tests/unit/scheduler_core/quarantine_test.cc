@@ -242,7 +242,8 @@ TEST(Quarantine, OfWhatOutlivesItEndsInTime) {
             began + policy.quarantine.within + QuarantineMachine::kToldWithin);
 }
 
-// A sweep: one program with one word that differs. That it fails on one device explains what it does on another.
+// A sweep: one program with one word that differs. That it fails on one device explains what it
+// does on another.
 TEST(Quarantine, TheRunsOfASweepAreOfOneKind) {
   World world;
   world.Register({.name = "n1", .devices = {{2, "h200"}}});

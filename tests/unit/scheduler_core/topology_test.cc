@@ -230,8 +230,8 @@ TEST(Topology, HowManyFindRoomAtOnce) {
       {kTorus, {0, 5}, 4, false, 2},
       {kTorus, {0}, 8, false, 1},
       {kTorus, {}, 5, false, 0},
-      {Parts(4, 2, "neuronlink-ring", ""), {1}, 2, false, 3},  // seven cores in a row
-      {Parts(4, 4, "neuronlink-torus", "2,2"), {1, 2}, 2, false, 6},  // a chip's last core is no neighbour of its first
+      {Parts(4, 2, "neuronlink-ring", ""), {1}, 2, false, 3},         // seven cores in a row
+      {Parts(4, 4, "neuronlink-torus", "2,2"), {1, 2}, 2, false, 6},  // no ring within a chip
   };
   for (const Row& row : rows) {
     const DeviceSet free =

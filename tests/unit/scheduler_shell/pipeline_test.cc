@@ -35,13 +35,12 @@ class PipelineTest : public ::testing::Test {
   }
 
   void Open(CoreOptions core = {}) {
-    auto pipeline = Pipeline::Open(
-        loop_,
-        {.state_dir = folder_.path(),
-         .core = core,
-         .compaction = compaction_,
-         .waiting_records_max = kWaitingMax},
-        metrics_);
+    auto pipeline = Pipeline::Open(loop_,
+                                   {.state_dir = folder_.path(),
+                                    .core = core,
+                                    .compaction = compaction_,
+                                    .waiting_records_max = kWaitingMax},
+                                   metrics_);
     ASSERT_TRUE(pipeline.ok()) << pipeline.status();
     pipeline_ = *std::move(pipeline);
     const Status begun = pipeline_->Begin(
@@ -414,8 +413,7 @@ TEST_F(PipelineTest, WhatIsWrittenIsFoldedWhenThereIsEnoughOfIt) {
   for (ReplyToken token = 1; token <= 4; ++token) Submit(token);
   Settle();
   const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(60);
-  while (Shown("allotrope_compactions_total") == 0 &&
-         std::chrono::steady_clock::now() < end)
+  while (Shown("allotrope_compactions_total") == 0 && std::chrono::steady_clock::now() < end)
     std::this_thread::yield();
   EXPECT_GT(Shown("allotrope_compactions_total"), 0);
 }
@@ -439,7 +437,8 @@ TEST_F(PipelineTest, SaysTheSameOnceInARow) {
   std::ostringstream text;
   const auto sink = std::make_shared<spdlog::sinks::ostream_sink_mt>(text, true);
   spdlog::default_logger()->sinks().push_back(sink);
-  for (uint64_t i = 1; i <= 3; ++i) Say(RegisterNode{.registration = i, .info = MakeNode("other", 4)});
+  for (uint64_t i = 1; i <= 3; ++i)
+    Say(RegisterNode{.registration = i, .info = MakeNode("other", 4)});
   Settle();
   std::erase(spdlog::default_logger()->sinks(), sink);
   const std::string said = text.str();
