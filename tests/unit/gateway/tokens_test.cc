@@ -1,11 +1,8 @@
 #include "common/auth/tokens.h"
 
-#include <sstream>
-
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "spdlog/sinks/ostream_sink.h"
-#include "spdlog/spdlog.h"
+#include "tests/log_kept.h"
 #include "tests/unit/gateway/harness.h"
 
 namespace allot::auth {
@@ -55,25 +52,6 @@ TEST(Tokens, AreReadAgainWhenTheFileChanges) {
   EXPECT_FALSE((*tokens)->Authenticate("Bearer two").ok());
   EXPECT_TRUE((*tokens)->Reload().ok());
 }
-
-// What is logged while it lives, by any thread.
-class LogKept {
- public:
-  LogKept() : sink_(std::make_shared<spdlog::sinks::ostream_sink_mt>(text_, true)) {
-    spdlog::default_logger()->sinks().push_back(sink_);
-  }
-  ~LogKept() { std::erase(spdlog::default_logger()->sinks(), sink_); }
-  int Count(const std::string& part) const {
-    const std::string text = text_.str();
-    int count = 0;
-    for (size_t at = 0; (at = text.find(part, at)) != std::string::npos; ++at) ++count;
-    return count;
-  }
-
- private:
-  std::ostringstream text_;
-  spdlog::sink_ptr sink_;
-};
 
 TEST(Tokens, ABrokenEditIsLoggedOnceAndAMendedOneToo) {
   TempFolder folder;

@@ -2,9 +2,6 @@
 // of its transactions, for as long as a test likes.
 #include "scheduler/shell/pipeline.h"
 
-#include <spdlog/sinks/ostream_sink.h>
-#include <spdlog/spdlog.h>
-
 #include <future>
 #include <sstream>
 #include <thread>
@@ -15,6 +12,7 @@
 #include "scheduler/shell/compactor.h"
 #include "scheduler/shell/journal.h"
 #include "scheduler/shell/store.h"
+#include "tests/log_kept.h"
 #include "tests/unit/scheduler_shell/support.h"
 
 namespace allot::scheduler {
@@ -419,32 +417,22 @@ TEST_F(PipelineTest, WhatIsWrittenIsFoldedWhenThereIsEnoughOfIt) {
 }
 
 TEST_F(PipelineTest, WarnsOfWhatIsWrongAndTellsTheRest) {
-  std::ostringstream text;
-  const auto sink = std::make_shared<spdlog::sinks::ostream_sink_mt>(text, true);
-  sink->set_pattern("%l %v");
-  spdlog::default_logger()->sinks().push_back(sink);
+  const LogKept log;
   Register();
   pipeline_->Feed(DeviceServiceRequested{1, "n1", "", false, "olga"});
   pipeline_->Feed(DeviceServiceRequested{2, "n1", "", true, "olga"});
   Settle();
-  std::erase(spdlog::default_logger()->sinks(), sink);
-  EXPECT_THAT(text.str(), ::testing::HasSubstr("warning quarantined node=n1"));
-  EXPECT_THAT(text.str(), ::testing::HasSubstr("info back in service node=n1"));
+  EXPECT_THAT(log.text(), ::testing::HasSubstr("warning quarantined node=n1"));
+  EXPECT_THAT(log.text(), ::testing::HasSubstr("info back in service node=n1"));
 }
 
 // An agent that is refused asks again and again.
 TEST_F(PipelineTest, SaysTheSameOnceInARow) {
-  std::ostringstream text;
-  const auto sink = std::make_shared<spdlog::sinks::ostream_sink_mt>(text, true);
-  spdlog::default_logger()->sinks().push_back(sink);
+  const LogKept log;
   for (uint64_t i = 1; i <= 3; ++i)
     Say(RegisterNode{.registration = i, .info = MakeNode("other", 4)});
   Settle();
-  std::erase(spdlog::default_logger()->sinks(), sink);
-  const std::string said = text.str();
-  const size_t first = said.find("registration refused");
-  ASSERT_NE(first, std::string::npos);
-  EXPECT_EQ(said.find("registration refused", first + 1), std::string::npos);
+  EXPECT_EQ(log.Count("registration refused"), 1);
 }
 
 TEST_F(PipelineTest, CountsWhatIsDurable) {
