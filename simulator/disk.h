@@ -22,6 +22,15 @@ class Disk {
     snapshot_ = fold_;
     snapshot_covers_ = durable_.size();
   }
+  // What it was when it held so many records.
+  void PutBack(size_t records) {
+    durable_.resize(records, scheduler::Record(scheduler::TermBegun{}));
+    fold_ = scheduler::ClusterState();
+    for (const auto& record : durable_) fold_.Apply(record);
+    if (snapshot_covers_ <= records) return;
+    snapshot_.reset();
+    snapshot_covers_ = 0;
+  }
   const std::vector<scheduler::Record>& records() const { return durable_; }
   // Every durable record folded, as a snapshot worker does it: apart from the core.
   const scheduler::ClusterState& fold() const { return fold_; }

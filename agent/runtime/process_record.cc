@@ -214,6 +214,15 @@ TaskExit SupervisorKilled(const ProcessRecord& record, Time now) {
   return exit;
 }
 
+namespace {
+// What is left of a process's name after its numbers: nothing, or the incarnation of those.
+std::optional<Incarnation> IncarnationAt(const char* from, const char* end) {
+  if (from == end) return Incarnation();
+  if (*from != '.') return std::nullopt;
+  return ParseIncarnation({from + 1, end});
+}
+}  // namespace
+
 std::optional<TaskKey> TaskOfProcess(std::string_view id) {
   const size_t first = id.find('.');
   if (first == id.npos) return std::nullopt;
@@ -224,8 +233,10 @@ std::optional<TaskKey> TaskOfProcess(std::string_view id) {
   const auto [dot, error] = std::from_chars(rest.data(), end, index);
   if (!job || error != std::errc() || dot == end || *dot != '.') return std::nullopt;
   const auto [stop, error2] = std::from_chars(dot + 1, end, attempt);
-  if (error2 != std::errc() || stop != end || attempt == 0) return std::nullopt;
-  return TaskKey{{*job, index}, Attempt(attempt)};
+  if (error2 != std::errc() || attempt == 0) return std::nullopt;
+  const std::optional<Incarnation> incarnation = IncarnationAt(stop, end);
+  if (!incarnation) return std::nullopt;
+  return TaskKey{{*job, index}, Attempt(attempt, *incarnation)};
 }
 
 std::optional<ReplicaStart> ReplicaOfProcess(std::string_view id) {
@@ -235,8 +246,10 @@ std::optional<ReplicaStart> ReplicaOfProcess(std::string_view id) {
   uint32_t start = 0;
   const char* end = id.data() + id.size();
   const auto [stop, error] = std::from_chars(id.data() + dot + 1, end, start);
-  if (!replica || error != std::errc() || stop != end) return std::nullopt;
-  return ReplicaStart{*replica, start};
+  if (!replica || error != std::errc()) return std::nullopt;
+  const std::optional<Incarnation> incarnation = IncarnationAt(stop, end);
+  if (!incarnation) return std::nullopt;
+  return ReplicaStart{ReplicaId(replica->value(), *incarnation), start};
 }
 
 }  // namespace allot::agent

@@ -318,8 +318,11 @@ Status Agent::Impl::Start() {
     logs_->DropReaders();
     Feed(LinkDown{});
   };
-  handlers.said = [this](SchedulerMessage message) { Feed(SchedulerSaid{std::move(message)}); };
+  handlers.said = [this](SchedulerMessage message, Incarnation incarnation) {
+    Feed(SchedulerSaid{std::move(message), incarnation});
+  };
   handlers.heard = [this] { Feed(SchedulerHeard{}); };
+  handlers.obeyed = [this] { return core_->incarnation(); };
   handlers.read_log = [this](const wire::ReadLog& question) { logs_->Read(question); };
   scheduler_ = std::make_unique<SchedulerLink>(
       loop_, *context_,

@@ -91,6 +91,8 @@ struct RegisterNode {
   NodeInfo info;
   std::vector<TaskStatus> tasks;  // everything the node still holds, acknowledged or not
   std::vector<ReplicaStatus> replicas;
+  // It keeps the incarnation of each name; else it says none, whatever it was told.
+  bool incarnations = false;
   bool operator==(const RegisterNode&) const = default;
 };
 
@@ -217,8 +219,10 @@ struct RouteDeployment {
   bool operator==(const RouteDeployment&) const = default;
 };
 
-// The whole table each time; gateways keep the highest (term, version).
+// The whole table each time; gateways keep the highest (term, version) of an incarnation, and the
+// table of another one whatever its numbers are: a store that was restored counts them again.
 struct RouteTable {
+  Incarnation incarnation = {};  // none: not said
   Term term;
   uint64_t version = 0;
   std::string policy_name;

@@ -124,6 +124,37 @@ std::string ClusterState::KeyOwner(const JobSpec& spec, const std::string& user)
   return spec.tenant + '\n' + user;
 }
 
+bool ClusterState::Gave(const TaskKey& key) const {
+  const Incarnation incarnation = key.attempt.incarnation();
+  if (incarnation.valid() && !Knows(incarnation)) return false;
+  if (key.task.job > last_job_) return false;
+  const JobState* job = FindJob(key.task.job);
+  if (job == nullptr) return true;
+  if (key.attempt.value() > job->attempt.value()) return false;
+  // An attempt that is not remembered is found as it was asked for, without an incarnation.
+  const Attempt known = allot::scheduler::Named(*job, Attempt(key.attempt.value()));
+  return !known.incarnation().valid() || known.incarnation() == incarnation;
+}
+
+bool ClusterState::Gave(ReplicaId id) const {
+  return (!id.incarnation().valid() || Knows(id.incarnation())) &&
+         id.value() <= last_replica_.value();
+}
+
+Attempt Named(const JobState& job, Attempt attempt) {
+  if (attempt.incarnation().valid()) return attempt;
+  if (job.attempt.value() == attempt.value()) return job.attempt;
+  for (const EarlierAttempt& earlier : job.earlier)
+    if (earlier.attempt.value() == attempt.value()) return earlier.attempt;
+  return attempt;
+}
+
+ReplicaId ClusterState::Named(ReplicaId id) const {
+  if (id.incarnation().valid()) return id;
+  const auto it = replicas_.lower_bound(id);  // that of none comes first
+  return it != replicas_.end() && it->first.value() == id.value() ? it->first : id;
+}
+
 JobState& ClusterState::MutableJob(JobId id) {
   const auto it = jobs_.find(id);
   CHECK(it != jobs_.end());
@@ -139,7 +170,18 @@ void ClusterState::Apply(const Record& record) {
   std::visit([this](const auto& r) { Fold(r); }, record);
 }
 
-void ClusterState::Fold(const TermBegun& r) { term_ = r.term; }
+void ClusterState::Fold(const TermBegun& r) {
+  term_ = r.term;
+  if (!r.incarnation.valid()) return;
+  lineage_.push_back(r.incarnation);
+  if (lineage_.size() > kLineageKept) lineage_.pop_front();
+}
+
+bool ClusterState::Knows(Incarnation incarnation) const {
+  return std::find(lineage_.rbegin(), lineage_.rend(), incarnation) != lineage_.rend();
+}
+
+
 void ClusterState::Fold(const PolicySet& r) { policy_ = r.policy; }
 
 void ClusterState::Fold(const NodeRegistered& r) {
@@ -230,6 +272,7 @@ void ClusterState::Fold(const DeviceCleared& r) {
 void ClusterState::Fold(const JobAccepted& r) {
   JobState& job = jobs_.emplace_hint(jobs_.end(), r.job, JobState{})->second;
   job.id = r.job;
+  job.incarnation = incarnation();
   job.spec = r.spec;
   job.user = r.user;
   job.idempotency_key = r.idempotency_key;

@@ -1,5 +1,7 @@
 #include "scheduler/core/delivery.h"
 
+#include "scheduler/core/checkpoints.h"
+
 namespace allot::scheduler {
 namespace {
 
@@ -34,7 +36,7 @@ TaskLaunch Delivery::LaunchOf(const JobState& job, uint32_t rank, const NodeStat
   launch.environment = spec.environment;
   launch.work_dir = spec.work_dir;
   launch.checkpoint_dir = spec.checkpoint_dir.empty()
-                              ? ledger_.options().checkpoint_root + "/" + ToString(job.id)
+                              ? CheckpointsOf(ledger_.options().checkpoint_root, job)
                               : spec.checkpoint_dir;
   launch.resources = LeasedOf(spec.resources, job.tasks[rank].placement);
   launch.device_ids = DeviceIds(node, job.tasks[rank].placement.devices);

@@ -27,7 +27,9 @@ using PolicyPtr = std::shared_ptr<const Policy>;
 
 // ---- events ---------------------------------------------------------------------------------
 
-struct Restarted {};  // First event after replay (or on an empty store): a new term begins.
+// First event after replay (or on an empty store): a new term begins. `incarnation`: drawn at random by
+// the shell; names given from now on carry it.
+struct Restarted { Incarnation incarnation = {}; };
 struct ClockTicked {};
 struct JobSubmitted {
   ReplyToken token = 0;
@@ -44,7 +46,8 @@ struct NodeDrainRequested { ReplyToken token = 0; std::string node; bool drain =
 struct DeviceServiceRequested {
   ReplyToken token = 0; std::string node, device; bool in_service = false; std::string user;
 };
-struct AgentSaid { std::string node; AgentMessage message; };  // node: the name its key proves
+// node: the name its key proves; incarnation: that it obeys, as its envelope says; none: not said.
+struct AgentSaid { std::string node; AgentMessage message; Incarnation incarnation = {}; };
 // `keys`: of all that are enrolled as gateways, heard or not; absent: not known.
 struct GatewaysChanged { std::vector<GatewayAddress> gateways; std::optional<std::vector<std::string>> keys = std::nullopt; };
 
@@ -68,7 +71,7 @@ inline Resources LeasedOf(const Resources& asked, const TaskPlacement& placement
   return {asked.cpus, asked.memory_share ? placement.memory : asked.memory};
 }
 
-struct TermBegun { Time at; Term term; };
+struct TermBegun { Time at; Term term; Incarnation incarnation = {}; };
 struct PolicySet { Time at; PolicyPtr policy; };
 struct NodeRegistered {
   Time at; NodeId node; Epoch epoch; uint64_t registration = 0;
@@ -164,6 +167,13 @@ struct PlanningStopped { uint32_t placed = 0, tried = 0; bool more = false; };
 struct ReplicasPlanned { uint32_t placed = 0, searched = 0; bool more = false; };
 struct Stalled { Duration late{}; };                            // a step came later than it was due
 struct CutOff { Duration silent{}; };  // no node was heard for so long: leases stand still
+// It still holds work of a life of the store that this one does not know: of before it was restored
+// or emptied, or of another store. The work is ended.
+struct ForeignWork {
+  std::string node;
+  Incarnation incarnation;  // one of those it names
+  uint32_t tasks = 0, replicas = 0;
+};
 struct RegistrationRefused {
   std::string node;
   RefuseReason reason{};
@@ -175,7 +185,7 @@ struct TaskUnanswered {
   Duration after{};
 };  // and taken back
 using Note = std::variant<JobWaited, StaleRefused, PlanningStopped, ReplicasPlanned, Stalled,
-                          CutOff, RegistrationRefused, TaskUnanswered>;
+                          CutOff, RegistrationRefused, TaskUnanswered, ForeignWork>;
 
 struct Effects {
   std::vector<Record> records;

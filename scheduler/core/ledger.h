@@ -32,10 +32,25 @@ struct NodeLink {
   Time lease_end;                 // on NodeMachine's listening clock
   bool ends_soon = false;         // as a look at the lease found; the next one may end it
   bool registered = false;        // in this term; until then nothing it says is believed
+  bool obeys = false;             // since its last registration, something was heard in that epoch
+  bool incarnations = false;      // it names them
   bool repeat_welcome = false;    // gateways changed since it registered
   std::set<TaskKey> stray_tasks;  // it has them and should not: stopped until they are gone
   std::set<ReplicaId> stray_replicas;
   std::map<ReplicaId, LostReplica> lost_replicas;  // while it is lost
+
+  void Gone(const TaskKey& stray) {
+    stray_tasks.erase(stray);
+    ForeignGone();
+  }
+  void Gone(ReplicaId stray) {
+    stray_replicas.erase(stray);
+    ForeignGone();
+  }
+  // What was foreign was stray; it is told for as long as there is any.
+  void ForeignGone() {
+    if (stray_tasks.empty() && stray_replicas.empty()) seen.foreign.reset();
+  }
 };
 
 class Ledger {

@@ -110,6 +110,10 @@ inline const Row kCompactionErrors{"allotrope_compaction_errors_total",
 // ---- links and HTTP -----------------------------------------------------------------------------
 inline const Row kStale{"allotrope_stale_messages_total", "Messages of an old epoch.",
                         Kind::kCounter};
+inline const Row kForeign{"allotrope_foreign_work_total",
+                          "Tasks and replicas that nodes still held of another life of the store, "
+                          "as they registered.",
+                          Kind::kCounter};
 inline const Row kRefused{"allotrope_link_refused_total",
                           "Connections and messages refused, by reason.", Kind::kCounter};
 inline const Row kConnections{"allotrope_link_connections_total",

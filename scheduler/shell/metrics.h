@@ -24,7 +24,7 @@ class Metrics {
   ~Metrics();
 
   metrics::Registry registry;  // before the handles
-  metrics::Counter &jobs_submitted, &placements, &nodes_lost, &stale, &gaps, &stalled;
+  metrics::Counter &jobs_submitted, &placements, &nodes_lost, &stale, &foreign, &gaps, &stalled;
   metrics::Counter &journal_records, &journal_errors, &compactions, &compaction_errors;
   metrics::Histogram &job_wait, &step, &commit;
 

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <utility>
 
+#include "common/base/entropy.h"
 #include "common/base/logging.h"
 #include "scheduler/shell/record_codec.h"
 
@@ -63,7 +64,7 @@ Status Pipeline::Load() {
 // The term goes into every envelope, so it is durable before there is anybody to talk to.
 Status Pipeline::BeginTerm() {
   const bool empty = !core_.state().term().valid();
-  core_.Step(Now(), Restarted{}, effects_);
+  core_.Step(Now(), Restarted{Incarnation(UniqueNumber())}, effects_);
   if (empty && options_.first_policy != nullptr) {
     const PolicyApplied first{.policy = options_.first_policy};
     RETURN_IF_ERROR(CheckStorable(first));
@@ -74,7 +75,8 @@ Status Pipeline::BeginTerm() {
   for (const Record& record : first.records) census_.Apply(record);
   RETURN_IF_ERROR(store_->Append({&first}));
   effects_.records.clear();
-  spdlog::info("term begun term={}", core_.state().term().value());
+  spdlog::info("term begun term={} incarnation={}", core_.state().term().value(),
+               ToString(core_.state().incarnation()));
   return absl::OkStatus();
 }
 

@@ -34,6 +34,7 @@ void GetCluster(Services& services, Call& call) {
     }
     json.Field("name", services.name).Field("program_version", std::string_view(kVersion));
     json.Field("term", state.term().value());
+    json.Field("incarnation", ToString(state.incarnation()));
     json.Field("started", services.started).Field("policy", state.policy()->name);
     json.Key("gateways").Array([&] {
       for (const Peers::Gateway& gateway : services.peers.gateways()) {
