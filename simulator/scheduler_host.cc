@@ -77,7 +77,7 @@ void SchedulerHost::Crash() {
 
 // At most half of what there is gets lost: people make backups.
 void SchedulerHost::PutBackStore() {
-  const size_t half = disk_.records().size() / 2;
+  const size_t half = disk_.batches() / 2;
   if (half == 0) return;
   disk_.PutBack(half + world_.rng.Below(half));
   ++put_backs_;

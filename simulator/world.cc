@@ -190,6 +190,7 @@ void World::PutBack(const std::vector<scheduler::Record>& journal,
     lease_ledger.Kept(record);
     power_ledger.Kept(record);
   }
+  black_hole.PutBack(journal);
   acknowledged.PutBack(state);
   silence.PutBack();
 }

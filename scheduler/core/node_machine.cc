@@ -113,9 +113,13 @@ void NodeMachine::Heard(AgentSaid said, Effects& out) {
   }
   const NodeState* node = ledger_.state().FindNode(name);
   const Epoch epoch = EpochOf(message);
-  // The store counts epochs, and one that was restored counts them again.
-  const bool ours =
-      !said.incarnation.valid() || said.incarnation == ledger_.state().incarnation();
+  // The store counts epochs, and one that was restored counts them again. A node that has not come to
+  // this life yet obeys one that led to it.
+  const NodeLink* known = node == nullptr ? nullptr : ledger_.FindLink(node->id);
+  const bool ours = !said.incarnation.valid() ||
+                    said.incarnation == ledger_.state().incarnation() ||
+                    ((known == nullptr || !known->registered) &&
+                     ledger_.state().Knows(said.incarnation));
   if (node == nullptr || !node->alive || node->epoch != epoch || !ours) {
     out.commands.push_back(
         SendToAgent{name, Refuse{RefuseReason::kStaleEpoch, 0, epoch, "register anew"}});
@@ -314,7 +318,11 @@ void NodeMachine::Reconcile(const NodeState& node, const RegisterNode& message, 
     const TaskState& task = job->tasks[key.task.index];
     if (task.abandoned || task.phase == TaskPhase::kExited) continue;
     const bool has = listed.contains(key);
-    if (!has && (task.phase == TaskPhase::kRunning || job->phase == JobPhase::kStopping)) {
+    // One of an earlier life of the store may never have arrived, or have run and been forgotten in a
+    // life that was lost when the store was put back: the same name must not run again.
+    const bool may_have_run = task.phase == TaskPhase::kRunning ||
+                              key.attempt.incarnation() != ledger_.state().incarnation();
+    if (!has && (may_have_run || job->phase == JobPhase::kStopping)) {
       // It ran and is gone; or it never arrived and need not any more.
       jobs_.Abandon(key, RequeueReason::kTaskLost, out);
       broken.insert(key.task.job);

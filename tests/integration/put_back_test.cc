@@ -23,7 +23,8 @@ class PutBack : public ClusterTest {
   }
   // Of a job whose log says so.
   std::string Say(const std::string& tenant, const std::string& script) {
-    return Ok({"submit", "--tenant", tenant, "--grace", "1s", "--", "/bin/sh", "-c", script});
+    return Ok({"submit", "--tenant", tenant, "--cpus", "0.1", "--grace", "1s", "--", "/bin/sh", "-c",
+               script});
   }
   pid_t PidOf(const std::string& id) {
     return static_cast<pid_t>(AwaitRunning(id).tasks.at(0).pid);

@@ -139,6 +139,25 @@ TEST_F(Incarnations, WorkOfALostLifeEndsAndIsForNobody) {
   EXPECT_EQ(world_.job(next.task.job).outcome, JobOutcome::kSucceeded);
 }
 
+// Its node may have run it and forgotten it in a life that was lost: nobody can tell from one that never
+// arrived, and the same name must not run twice.
+TEST_F(Incarnations, WhatAnEarlierLifePlacedAndNobodyHasIsPlacedAnew) {
+  Register();
+  const TaskKey key = Submit();
+  ASSERT_EQ(world_.job(key.task.job).tasks[0].phase, TaskPhase::kAssigned);
+  const Effects again = Register();
+  ASSERT_NE(Sent<StartTask>(again), nullptr) << "in this life: it never arrived";
+  EXPECT_EQ(Sent<StartTask>(again)->key, key);
+
+  Begin(kSecond);
+  const Effects effects = Register();
+  const TaskKey next = Key(key.task.job);
+  EXPECT_EQ(next.attempt, Attempt(2, kSecond));
+  EXPECT_EQ(world_.job(key.task.job).failures, 0u);
+  ASSERT_NE(Sent<StartTask>(effects), nullptr);
+  EXPECT_EQ(Sent<StartTask>(effects)->key, next);
+}
+
 TEST_F(Incarnations, AReplicaOfALostLifeIsStoppedThoughItsNumberIsGivenAgain) {
   Register();
   const size_t backup = world_.journal().size();
