@@ -36,7 +36,7 @@ class SchedulerLink {
     std::function<void(SchedulerMessage, Incarnation)> said;  // of the store of whoever says it
     std::function<void()> heard;  // an envelope without a message of ours
     std::function<void(const wire::ReadLog&)> read_log;
-    std::function<Incarnation()> obeyed;  // goes into every envelope
+    std::function<Incarnation()> obeyed = [] { return Incarnation(); };  // goes into every envelope
   };
   struct Counters {
     uint64_t dials = 0, envelopes_in = 0, envelopes_out = 0, bytes_in = 0, bytes_out = 0;

@@ -16,6 +16,7 @@ namespace pb = ::allot::records;
 constexpr uint32_t kSnapshotVersion = 1;
 constexpr int kKeysInPart = 500;
 
+// The numbers beside their incarnations; those are absent where a build wrote them that knew of none.
 template <class Message>
 void EncodeReplicas(const std::vector<ReplicaId>& replicas, Message* out) {
   for (const ReplicaId id : replicas) {
@@ -25,10 +26,13 @@ void EncodeReplicas(const std::vector<ReplicaId>& replicas, Message* out) {
 }
 
 template <class Message>
-void DecodeReplicas(const Message& in, std::vector<ReplicaId>* out) {
-  const bool named = in.replica_incarnations_size() == in.replicas_size();
+Status DecodeReplicas(const Message& in, std::vector<ReplicaId>* out) {
+  const int named = in.replica_incarnations_size();
+  if (named != 0 && named != in.replicas_size())
+    return InvalidArgument("{} replicas with {} incarnations", in.replicas_size(), named);
   for (int i = 0; i < in.replicas_size(); ++i)
-    out->emplace_back(in.replicas(i), Incarnation(named ? in.replica_incarnations(i) : 0));
+    out->emplace_back(in.replicas(i), Incarnation(named == 0 ? 0 : in.replica_incarnations(i)));
+  return absl::OkStatus();
 }
 
 void EncodeNode(const NodeState& node, pb::NodeState* out) {
@@ -306,7 +310,7 @@ Status StateCodec::Reader::AddNode(const pb::NodeState& in) {
     ASSIGN_OR_RETURN(TaskKey task, wire::Decode(key));
     node.tasks.push_back(task);
   }
-  DecodeReplicas(in, &node.replicas);
+  RETURN_IF_ERROR(DecodeReplicas(in, &node.replicas));
   for (const pb::Quarantine& quarantine : in.quarantines())
     node.quarantines[quarantine.device()] = {FromMicros(quarantine.since()),
                                              FromMicros(quarantine.until()), quarantine.strikes(),
@@ -339,7 +343,7 @@ Status StateCodec::Reader::AddDeployment(const pb::DeploymentState& in) {
   deployment.spec = std::make_shared<const DeploymentSpec>(std::move(spec));
   deployment.generation = in.generation();
   deployment.stopping = in.stopping();
-  DecodeReplicas(in, &deployment.replicas);
+  RETURN_IF_ERROR(DecodeReplicas(in, &deployment.replicas));
   deployment.created = FromMicros(in.created());
   const std::string name = deployment.spec->name;
   if (!state_.deployments_.emplace(name, std::move(deployment)).second) {
@@ -384,6 +388,12 @@ Status StateCodec::Reader::CheckReferences() const {
         return InvalidArgument("node {} holds {}, which is not there", node.info->name,
                                ToString(id));
       }
+    }
+  }
+  for (const auto& [name, deployment] : state_.deployments_) {
+    for (const ReplicaId id : deployment.replicas) {
+      if (!state_.replicas_.contains(id))
+        return InvalidArgument("deployment {} has {}, which is not there", name, ToString(id));
     }
   }
   return absl::OkStatus();

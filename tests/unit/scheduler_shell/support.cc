@@ -102,7 +102,7 @@ std::vector<Record> OneOfEachKind() {
 }
 
 RandomHistory::RandomHistory(uint64_t seed) : rng_(seed), core_(CoreOptions()) {
-  Feed(Restarted{});
+  Feed(Restarted{Incarnation(seed + 1)});
   for (const char* name : {"n1", "n2", "n3"}) Register(name);
 }
 
