@@ -312,6 +312,7 @@ class Hasher {
     Number(d.generation);
     Number(d.stopping);
     At(d.created);
+    Text(d.user);
     Number(d.replicas.size());
     for (const ReplicaId id : d.replicas) Number(id.value());
   }

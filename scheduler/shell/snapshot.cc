@@ -210,6 +210,7 @@ Status StateCodec::Write(const ClusterState& state, const Sink& sink) {
     out->set_stopping(deployment.stopping);
     for (const ReplicaId id : deployment.replicas) out->add_replicas(id.value());
     out->set_created(ToMicros(deployment.created));
+    out->set_user(deployment.user);
     RETURN_IF_ERROR(sink(part));
   }
   for (const auto& [id, replica] : state.replicas_) {
@@ -319,6 +320,7 @@ Status StateCodec::Reader::AddDeployment(const pb::DeploymentState& in) {
   deployment.stopping = in.stopping();
   for (const uint64_t id : in.replicas()) deployment.replicas.push_back(ReplicaId(id));
   deployment.created = FromMicros(in.created());
+  deployment.user = in.user();
   const std::string name = deployment.spec->name;
   if (!state_.deployments_.emplace(name, std::move(deployment)).second) {
     return InvalidArgument("deployment {} is there twice", name);
