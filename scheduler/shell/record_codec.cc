@@ -252,8 +252,8 @@ StatusOr<Record> From(Time at, const pb::JobFinished& in) {
 }
 StatusOr<Record> From(Time at, const pb::DeploymentSet& in) {
   ASSIGN_OR_RETURN(DeploymentSpec spec, wire::Decode(in.spec()));
-  return DeploymentSet{at, std::make_shared<const DeploymentSpec>(std::move(spec)),
-                       in.generation(), in.user()};
+  return DeploymentSet{at, std::make_shared<const DeploymentSpec>(std::move(spec)), in.generation(),
+                       in.user()};
 }
 StatusOr<Record> From(Time at, const pb::ReplicaPlaced& in) {
   ReplicaPlaced r{.at = at};
