@@ -79,6 +79,46 @@ TEST(Separation, AStateFolderThatUsersCannotReachIsARefusal) {
   EXPECT_EQ(Separation(options, **state, std::nullopt).refusal(), "");
 }
 
+TEST(Separation, TokensOfLeasedEndpointsAreCopiedToWhoMayUseThem) {
+  ASSERT_EQ(geteuid(), 0u) << "run this test as root";
+  TemporaryFolder folder;
+  const auto state = StateFolder::Open(folder.path() + "/state");
+  ASSERT_TRUE(state.ok());
+  std::ofstream(folder.path() + "/token") << "bearer";
+  std::ofstream(folder.path() + "/other") << "not leased";
+  EnvironmentBase node;
+  node.endpoint_token_files = {{"groq-0", folder.path() + "/token"},
+                               {"groq-1", folder.path() + "/other"}};
+  Separation::Options options;
+  ProcessFiles files{.scratch = "/scratch"};
+  ProcessSpec spec;
+  // Where nobody changes users the file itself is the task's to read.
+  ASSERT_TRUE(Separation(options, **state, std::nullopt)
+                  .Apply({"a", ""}, node, {"groq-0"}, &files, &spec)
+                  .ok());
+  EXPECT_FALSE(spec.as.has_value());
+  EXPECT_THAT(spec.files, IsEmpty());
+  options.people.separation = People::Separation::kAuto;
+  Separation apart(options, **state, 77);
+  ASSERT_TRUE(apart.Apply({"a", ""}, node, {"groq-0"}, &files, &spec).ok());
+  ASSERT_TRUE(spec.as.has_value());
+  EXPECT_THAT(spec.files, ElementsAre(std::pair<std::string, std::string>(".allot-endpoint-token-0",
+                                                                          "bearer")));
+  EXPECT_EQ(files.endpoint_token_files.at("groq-0"), "/scratch/.allot-endpoint-token-0");
+  EXPECT_EQ(files.endpoint_token_files.size(), 1u);
+  EXPECT_EQ(files.user, "a");
+  EXPECT_EQ(files.home, fmt::format("{}/homes/{}", (*state)->path(), spec.as->uid));
+  struct stat home {};
+  ASSERT_EQ(stat(files.home.c_str(), &home), 0);
+  EXPECT_EQ(home.st_uid, spec.as->uid);
+  EXPECT_EQ(home.st_mode & 0777, 0700u);
+  // No cgroup counts its processes, so its user's are counted.
+  bool counted = false;
+  for (const ProcessLimit& limit : spec.limits)
+    counted |= limit.resource == RLIMIT_NPROC && limit.hard == 77;
+  EXPECT_TRUE(counted);
+}
+
 class UsersOfAConfig : public testing::Test {
  protected:
   UsersOfAConfig() {
