@@ -73,12 +73,12 @@ CgroupAbilities Joined(const CgroupAbilities& v2, const CgroupAbilities& v1) {
       }
     all.losses.push_back(fmt::format("{}: {}", kind.name, why));
   }
-  // One cause for all of it is said once.
-  const auto cause = [](const std::string& loss) { return loss.substr(loss.find(": ")); };
-  if (!all.groups && !v2.losses.empty() &&
-      std::all_of(all.losses.begin(), all.losses.end(),
-                  [&](const std::string& loss) { return cause(loss) == cause(v2.losses[0]); }))
+  // Where nothing at all can be had, one line says so.
+  if (!all.groups && !v2.losses.empty()) {
     all.losses = {v2.losses[0]};
+    if (!v1.losses.empty())
+      all.losses[0] += "; " + v1.losses[0].substr(v1.losses[0].find(": ") + 2);
+  }
   return all;
 }
 

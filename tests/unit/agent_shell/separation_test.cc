@@ -38,6 +38,11 @@ TEST(Joined, WithoutV2EachThingThatIsStillMissingIsNamed) {
   CgroupAbilities v2, v1;
   v2.losses = {"device filters, limits and whole-group kill: this host has no cgroup v2"};
   EXPECT_THAT(Joined(v2, v1).losses, ElementsAre(v2.losses[0])) << "one cause, one line";
+  v1.losses = {"cpu limits: cannot make /cpu/x: Permission denied",
+               "memory limits: cannot make /memory/x: Permission denied"};
+  EXPECT_THAT(Joined(v2, v1).losses,
+              ElementsAre(v2.losses[0] + "; cannot make /cpu/x: Permission denied"));
+  v1.losses.clear();
   v1.groups = v1.memory = v1.pids = v1.cpu = v1.kill = true;
   EXPECT_THAT(Joined(v2, v1).losses, ElementsAre("device filters: this host has no cgroup v2"));
   v1.devices = true;
