@@ -109,23 +109,47 @@ std::string WhyNotRun(const std::string& command, std::string_view step, int err
   }
 }
 
+// What a person's rights do not reach is not explained by the path alone. `user` is "UID:GID".
+std::string WhyNotReached(int error, std::string_view user) {
+  const std::string_view uid = user.substr(0, user.find(':'));
+  if (uid.empty() || (error != EACCES && error != EPERM)) return strerror(error);
+  return fmt::format(
+      "{} for the user it runs as (uid {}); open it to that user, or see `users` in the agent's "
+      "config",
+      strerror(error), uid);
+}
+
+// `detail`: the interpreter, or the user.
 std::string WhyFailed(const ProcessLaunch& launch, std::string_view step, int error,
-                      std::string_view interpreter) {
+                      std::string_view detail) {
   const std::string* work_dir = nullptr;
   const std::vector<std::string>* words = CommandOf(launch, &work_dir);
   if (step == "log") return fmt::format("cannot write the log of the process: {}", strerror(error));
   if (step == "work_dir")
-    return fmt::format("cannot enter the work_dir {}: {}", *work_dir, strerror(error));
+    return fmt::format("cannot enter the work_dir {}: {}", *work_dir, WhyNotReached(error, detail));
+  if (step == "checkpoint_dir") {
+    const auto* task = std::get_if<StartTask>(&launch.what);
+    return fmt::format("cannot make the checkpoint_dir {}: {}",
+                       task != nullptr ? task->launch.checkpoint_dir : "",
+                       WhyNotReached(error, detail));
+  }
+  if (step == "user")
+    return fmt::format("cannot become the user it is to run as ({}): {}", detail, strerror(error));
+  if (step == "tmp") return fmt::format("cannot give it a /tmp of its own: {}", strerror(error));
+  if (step == "limits") return fmt::format("cannot set its limits: {}", strerror(error));
   if (step == "cgroup")
     return fmt::format("cannot start a process in its cgroup: {}", strerror(error));
   const std::string command = words->empty() ? "" : words->front();
   return fmt::format("cannot run \"{}\": {}", command,
-                     WhyNotRun(command, step, error, interpreter));
+                     step == "command" && error == EACCES && !detail.empty()
+                         ? WhyNotReached(error, detail)
+                         : WhyNotRun(command, step, error, detail));
 }
 
-// A path or program that is named wrongly is so on every node. A log or a cgroup is ours.
+// A path or program that is named wrongly is so on every node. What the agent sets up is ours.
 ExitCause CauseOf(std::string_view step, int error) {
-  const bool ours = step == "log" || step == "cgroup";
+  const bool ours =
+      step == "log" || step == "cgroup" || step == "tmp" || step == "limits" || step == "user";
   return ours || OfTheMachine(error) ? ExitCause::kNotStarted : ExitCause::kTask;
 }
 

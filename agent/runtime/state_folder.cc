@@ -110,11 +110,28 @@ StateFolder::StateFolder(std::string path, Fd lock)
     : path_(std::move(path)), lock_(std::move(lock)), janitor_(std::make_unique<Janitor>()) {}
 StateFolder::~StateFolder() = default;
 
+namespace {
+
+// People whose work runs here go through the first to what is theirs, and see nothing on the way.
+struct Folder {
+  const char* name;
+  int mode;
+};
+constexpr Folder kFolders[] = {{"", 0711},      {"/scratch", 0711}, {"/processes", 0700},
+                               {"/logs", 0700}, {"/garbage", 0700}, {"/trash", 0700}};
+
+}  // namespace
+
 Status StateFolder::MakeFolders() const {
-  RETURN_IF_ERROR(MakeFolder(path_));
-  for (const char* folder : {"processes", "scratch", "logs", "garbage", "trash"})
-    RETURN_IF_ERROR(MakeFolder(fmt::format("{}/{}", path_, folder)));
+  for (const Folder& folder : kFolders)
+    RETURN_IF_ERROR(MakeFolder(path_ + folder.name, folder.mode));
   return absl::OkStatus();
+}
+
+// An earlier build made them for our group to read, and packages made the first for us alone.
+void StateFolder::SetModes() const {
+  for (const Folder& folder : kFolders)
+    (void)!chmod((path_ + folder.name).c_str(), static_cast<mode_t>(folder.mode));
 }
 
 StatusOr<std::unique_ptr<StateFolder>> StateFolder::Open(const std::string& path,
@@ -139,6 +156,7 @@ StatusOr<std::unique_ptr<StateFolder>> StateFolder::Open(const std::string& path
   (void)WriteAll(lock.get(), fmt::format("{}\n", getpid()), lock_path);
   std::unique_ptr<StateFolder> state(new StateFolder(absolute, std::move(lock)));
   RETURN_IF_ERROR(state->MakeFolders());
+  state->SetModes();
   state->boot_id_ = ReadBootId(boot_id_file);
   ASSIGN_OR_RETURN(state->instance_, ReadOrMakeInstance(absolute + "/instance"));
   ASSIGN_OR_RETURN(state->boot_, CountBoot(absolute + "/boot"));

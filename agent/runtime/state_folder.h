@@ -9,8 +9,13 @@
 //   gateways                those last named by the scheduler (agent/shell/gateway_memory.h)
 //   energy/<id>             first readings of the energy counters of its devices
 //                           (agent/shell/energy.h)
+//   users                   which user ids tenants have here (people.h)
+//   homes/<uid>/            home folders of those ids
 //   garbage/                what could not be understood, set aside
 //   trash/                  scratch folders on their way out, emptied by a thread
+//
+// Only the way to scratch, homes and checkpoints is open to others, and what is there belongs to
+// whoever the process runs as; all else is the agent's alone.
 //
 // Belongs to the loop's thread. Local file system expected: locks decide who is alive.
 #pragma once
@@ -72,6 +77,7 @@ class StateFolder {
 
  private:
   class Janitor;
+  void SetModes() const;
   StateFolder(std::string path, Fd lock);
   std::string path_, instance_;
   Fd lock_;

@@ -1,7 +1,9 @@
 // Whether the node can start anything, looked at before it fails something: its disks, its state
-// folder, its supervisor. What it finds goes into NodeInfo::unfit. Loop thread only.
+// folder, its supervisor, whether it can keep people apart. What it finds goes into
+// NodeInfo::unfit. Loop thread only.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -12,8 +14,10 @@ namespace allot::agent {
 
 class Fitness {
  public:
-  // `folder` outlives it. `supervisor`: path of allot-supervisor.
-  Fitness(const StateFolder& folder, std::string supervisor, Bytes disk_free_min);
+  // `folder` outlives it. `supervisor`: path of allot-supervisor. `refusal`: why people cannot be
+  // kept apart as they must be (separation.h); empty: nothing to say.
+  Fitness(const StateFolder& folder, std::string supervisor, Bytes disk_free_min,
+          std::function<std::string()> refusal);
 
   // Looks; true if the answer is another one than before.
   bool Look();
@@ -25,6 +29,7 @@ class Fitness {
  private:
   const StateFolder& folder_;
   const std::string supervisor_, logs_;
+  const std::function<std::string()> refusal_;
   DiskWatch state_disk_, log_disk_;
   bool short_of_room_ = false;
   Bytes room_wanted_ = 0;

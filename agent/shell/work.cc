@@ -35,11 +35,13 @@ ExitCause CauseOf(const Status& status) {
 }  // namespace
 
 Work::Work(boost::asio::io_context& loop, StateFolder& folder, EnvironmentBase environment,
-           std::unique_ptr<Confinement> confinement, Emit emit)
+           std::unique_ptr<Confinement> confinement, std::unique_ptr<Separation> separation,
+           Emit emit)
     : loop_(loop),
       folder_(folder),
       environment_(std::move(environment)),
       confinement_(std::move(confinement)),
+      separation_(std::move(separation)),
       emit_(std::move(emit)),
       prober_(loop),
       progress_timer_(loop) {
@@ -48,9 +50,10 @@ Work::Work(boost::asio::io_context& loop, StateFolder& folder, EnvironmentBase e
 
 StatusOr<std::unique_ptr<Work>> Work::Create(boost::asio::io_context& loop, StateFolder& folder,
                                              std::string supervisor, EnvironmentBase environment,
-                                             std::unique_ptr<Confinement> confinement, Emit emit) {
-  std::unique_ptr<Work> work(
-      new Work(loop, folder, std::move(environment), std::move(confinement), std::move(emit)));
+                                             std::unique_ptr<Confinement> confinement,
+                                             std::unique_ptr<Separation> separation, Emit emit) {
+  std::unique_ptr<Work> work(new Work(loop, folder, std::move(environment), std::move(confinement),
+                                      std::move(separation), std::move(emit)));
   ProcessHandlers handlers;
   handlers.running = [w = work.get()](const ProcessId& id, int64_t pid, Time at) {
     w->OnRunning(id, pid, at);
@@ -169,10 +172,12 @@ void Work::AddTask(const TaskKey& key, const TaskLaunch& launch, bool running) {
 
 Status Work::SpawnConfined(ProcessSpec spec, const Resources& resources,
                            const std::vector<std::string>& devices) {
-  StatusOr<Fd> group = confinement_->Enter(spec.id, resources, environment_.devices, devices);
+  StatusOr<Confinement::Place> place =
+      confinement_->Enter(spec.id, resources, environment_.devices, devices);
   // Whatever is wrong with a cgroup or a device file is the node's, and no fault of the command.
-  if (!group.ok()) return Unavailable("{}", MessageOf(group.status()));
-  spec.cgroup = group->get();
+  if (!place.ok()) return Unavailable("{}", MessageOf(place.status()));
+  spec.cgroup = place->group.get();
+  spec.join = std::move(place->join);
   const Status spawned = runtime_->Spawn(spec);
   // An id that was used before has a group of its own still.
   if (!spawned.ok() && spawned.code() != StatusCode::kAlreadyExists) confinement_->Leave(spec.id);
@@ -201,19 +206,20 @@ Status Work::TrySpawn(const SpawnTask& command) {
       command.launch.checkpoint_dir.empty()
           ? fmt::format("{}/checkpoints/{}", folder_.path(), ToString(command.key.task.job))
           : command.launch.checkpoint_dir;
-  std::error_code error;
-  std::filesystem::create_directories(files.checkpoint_dir, error);
-  if (error)
-    return ErrnoStatus(error.value(),
-                       fmt::format("cannot create the checkpoint folder {}", files.checkpoint_dir));
-  if (command.key.attempt.value() > 1 && std::filesystem::is_empty(files.checkpoint_dir, error))
-    TellOfLostCheckpoint(command, files.checkpoint_dir);
   ProcessSpec spec;
   spec.id = id;
   spec.launch.what = StartTask{{}, command.key, command.launch};
   spec.argv = command.launch.command;
-  spec.environment = ToStrings(TaskEnvironment(environment_, command.key, command.launch, files));
   spec.work_dir = command.launch.work_dir;
+  RETURN_IF_ERROR(separation_->Apply({command.launch.tenant, command.launch.user}, environment_,
+                                     command.launch.device_ids, &files, &spec));
+  RETURN_IF_ERROR(separation_->MakeCheckpointFolder(
+      command.key, command.launch.checkpoint_dir_named, files, &spec));
+  std::error_code error;
+  if (command.key.attempt.value() > 1 && (std::filesystem::is_empty(files.checkpoint_dir, error) ||
+                                          error == std::errc::no_such_file_or_directory))
+    TellOfLostCheckpoint(command, files.checkpoint_dir);
+  spec.environment = ToStrings(TaskEnvironment(environment_, command.key, command.launch, files));
   return SpawnConfined(std::move(spec), command.launch.resources, command.launch.device_ids);
 }
 
@@ -271,9 +277,12 @@ StatusOr<uint16_t> Work::TrySpawn(const SpawnReplica& command) {
   spec.launch.what = StartReplica{{}, command.id, command.launch};
   spec.launch.port = port;
   spec.argv = ReplacePort(command.launch.command, port);
-  spec.environment = ToStrings(
-      ReplicaEnvironment(environment_, command.id, command.launch, port, FilesOf(spec.id)));
   spec.work_dir = command.launch.work_dir;
+  ProcessFiles files = FilesOf(spec.id);
+  RETURN_IF_ERROR(separation_->Apply({command.launch.tenant, command.launch.user}, environment_,
+                                     command.launch.device_ids, &files, &spec));
+  spec.environment =
+      ToStrings(ReplicaEnvironment(environment_, command.id, command.launch, port, files));
   RETURN_IF_ERROR(
       SpawnConfined(std::move(spec), command.launch.resources, command.launch.device_ids));
   return port;

@@ -24,6 +24,7 @@
 #include "agent/runtime/state_folder.h"
 #include "agent/shell/confinement.h"
 #include "agent/shell/energy.h"
+#include "agent/shell/separation.h"
 #include "common/asio/timer.h"
 
 namespace allot::agent {
@@ -34,7 +35,7 @@ class Work {
   static StatusOr<std::unique_ptr<Work>> Create(boost::asio::io_context& loop, StateFolder& folder,
                                                 std::string supervisor, EnvironmentBase environment,
                                                 std::unique_ptr<Confinement> confinement,
-                                                Emit emit);
+                                                std::unique_ptr<Separation> separation, Emit emit);
 
   // Fills in the tasks and replicas that earlier lives left, and watches those that still run.
   // Once, before any command. Returns warnings for the log.
@@ -85,7 +86,7 @@ class Work {
   };
 
   Work(boost::asio::io_context& loop, StateFolder& folder, EnvironmentBase environment,
-       std::unique_ptr<Confinement> confinement, Emit emit);
+       std::unique_ptr<Confinement> confinement, std::unique_ptr<Separation> separation, Emit emit);
   void OnRunning(const ProcessId& id, int64_t pid, Time at);
   void OnExited(const ProcessId& id, TaskExit exit);
   void AddTask(const TaskKey& key, const TaskLaunch& launch, bool running);
@@ -109,6 +110,7 @@ class Work {
   StateFolder& folder_;
   EnvironmentBase environment_;
   std::unique_ptr<Confinement> confinement_;
+  std::unique_ptr<Separation> separation_;
   Emit emit_;
   std::map<ProcessId, AliveProcess> alive_;
   EndpointDirectory endpoints_;

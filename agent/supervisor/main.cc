@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "agent/supervisor/protocol.h"
+#include "agent/supervisor/setup.h"
 #include "agent/supervisor/sys.h"
 
 // The compiler may call these even where no C library is.
@@ -122,7 +123,8 @@ const char* PathOf(char** environment) {
 
 // What of an exec's ENOENT is not the program's own absence: protocol.h, `interpreter`.
 struct Refusal {
-  volatile long error = 0;         // of exec; the child writes it into our memory
+  volatile long error = 0;         // of exec or before; the child writes it into our memory
+  const char* step = "command";    // what failed
   volatile bool found = false;     // the program is there, what it asks to be run by is not
   volatile bool carriage = false;  // and its name ends in a carriage return
   char interpreter[kLineMax / 2] = "";
@@ -193,17 +195,23 @@ long Execute(char** argv, char** environment, Refusal* refusal) {
 struct Launch {
   char** argv;
   char** environment;
+  const char* work_dir;
+  Setup setup;
   Refusal refusal;
 };
 
 int RunChild(void* argument) {
   auto* launch = static_cast<Launch*>(argument);
   sys::Call(SYS_setpgid, 0, 0);
-  // If someone kills the supervisor, the process must not run on unwatched.
+  Refusal& refusal = launch->refusal;
+  refusal.error = Prepare(launch->setup, launch->work_dir, &refusal.step);
+  if (refusal.error < 0) sys::Exit(127);
+  // After the change of user, which clears it. If someone kills the supervisor, the process must
+  // not run on unwatched.
   sys::Call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
   const SignalMask none = 0;
   sys::Call(SYS_rt_sigprocmask, SIG_SETMASK, sys::Word(&none), 0, sizeof none);
-  launch->refusal.error = Execute(launch->argv, launch->environment, &launch->refusal);
+  refusal.error = Execute(launch->argv, launch->environment, &refusal);
   sys::Exit(127);
 }
 
@@ -275,7 +283,12 @@ bool KillLeftovers() {
 }
 
 int Supervise(int argc, char** argv, char** environment) {
-  if (argc <= kArgvStart) {
+  // What comes before the working folder, which is absolute: protocol.h, SETUP.
+  Setup setup;
+  const bool has_setup = argc > 4 && argv[4][0] == '+';
+  if (has_setup) setup = {argv + 5, static_cast<int>(ParseNumber(argv[4] + 1))};
+  const int start = kArgvStart + (has_setup ? 1 + setup.count : 0);
+  if (argc <= start || setup.count < 0) {
     static const char usage[] =
         "allot-supervisor is started by allot-agent, once for each process it runs.\n";
     sys::Call(SYS_write, 2, sys::Word(usage), sizeof usage - 1);
@@ -290,14 +303,19 @@ int Supervise(int argc, char** argv, char** environment) {
   const long log = sys::Call(SYS_openat, AT_FDCWD, sys::Word(argv[3]),
                              O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
   if (log < 0) Fail("log", log);
+  // The process's own, so that it may open /dev/stderr; the folder it is in is closed to it.
+  if (const char* user = setup.Find("user=")) {
+    const auto uid = static_cast<long>(TakeNumber(&user));
+    sys::Call(SYS_fchown, log, uid, static_cast<long>(TakeNumber(&user)));
+    sys::Call(SYS_fchmod, log, 0600);
+  }
   sys::Call(SYS_dup3, log, 1, 0);
   sys::Call(SYS_dup3, log, 2, 0);
-  if (const long error = sys::Call(SYS_chdir, sys::Word(argv[4])); error < 0)
-    Fail("work_dir", error);
+  sys::Call(SYS_chdir, sys::Word("/"));
 
   LimitFiles(Part(argv[2], 1));
   alignas(16) static char stack[8192];
-  Launch launch{argv + kArgvStart, environment, {}};
+  Launch launch{argv + start, environment, argv[start - 1], setup, {}};
   const int64_t started = NowMicros();
   const long pid =
       sys::Spawn(RunChild, &launch, stack, sizeof stack, last_fd == kCgroupFd ? kCgroupFd : -1);
@@ -306,7 +324,10 @@ int Supervise(int argc, char** argv, char** environment) {
   const Refusal& refusal = launch.refusal;
   if (refusal.found)
     Fail(refusal.carriage ? "crlf" : "interpreter", refusal.error, refusal.interpreter);
-  if (refusal.error != 0) Fail("command", refusal.error);
+  if (refusal.error != 0) {
+    const char* user = setup.Find("user=");
+    Fail(refusal.step, refusal.error, user == nullptr ? "" : user);
+  }
 
   Line().Add("running").Add(sys::Call(SYS_getpid)).Add(pid).Add(started).Append();
   // All signals are blocked, so a pipe without a reader is an error here and not our death.

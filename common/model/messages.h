@@ -65,6 +65,8 @@ struct TaskLaunch {
   std::vector<std::string> peer_addresses;  // by rank
   Duration grace = std::chrono::seconds(10);
   TaskRuntime runtime = TaskRuntime::kProcess;
+  std::string user;                 // whose token submitted it; empty: not told
+  bool checkpoint_dir_named = false;  // by the job; else it is the cluster's, and the agent makes it
   bool operator==(const TaskLaunch&) const = default;
 };
 
@@ -79,6 +81,7 @@ struct ReplicaLaunch {
   HealthCheck health;
   Duration grace = std::chrono::seconds(10);
   uint32_t concurrency = 4;
+  std::string tenant, user;  // whose it is, and whose token deployed it; empty: not told
   bool operator==(const ReplicaLaunch&) const = default;
 };
 

@@ -404,6 +404,7 @@ void ClusterState::Fold(const DeploymentSet& r) {
   if (fresh) deployment.created = r.at;
   deployment.spec = r.spec;
   deployment.generation = r.generation;
+  deployment.user = r.user;
   deployment.stopping = false;
 }
 

@@ -79,6 +79,7 @@ struct DeploymentState {
   bool stopping = false;
   std::vector<ReplicaId> replicas;  // in order of id
   Time created;                     // set for the first time since it was last removed
+  std::string user;                 // who set it last; empty: from before it was kept
 };
 
 // The idempotency key of a finished job that is not kept any more. `owner` is empty where a build

@@ -57,7 +57,7 @@ void DeploymentMachine::Apply(const DeploymentApplied& event, Effects& out) {
     generation = before.generation + (same ? 0 : 1);
     ForgetShort(event.spec->name);
   }
-  ledger_.Remember(DeploymentSet{ledger_.now, event.spec, generation}, out);
+  ledger_.Remember(DeploymentSet{ledger_.now, event.spec, generation, event.user}, out);
   Answer(event.token, absl::OkStatus(), JobId(), out);
 }
 

@@ -38,7 +38,7 @@ struct JobSubmitted {
   std::string idempotency_key;   // non-empty: a second submission with it answers the first job
 };
 struct JobCancelRequested { ReplyToken token = 0; JobId job; std::string user; };
-struct DeploymentApplied { ReplyToken token = 0; DeploymentSpecPtr spec; };
+struct DeploymentApplied { ReplyToken token = 0; DeploymentSpecPtr spec; std::string user; };
 struct DeploymentDeleteRequested { ReplyToken token = 0; std::string name; };
 struct PolicyApplied { ReplyToken token = 0; PolicyPtr policy; };
 struct NodeDrainRequested { ReplyToken token = 0; std::string node; bool drain = true; };
@@ -127,7 +127,7 @@ struct JobFinished {
   int32_t code = 0;                     // what `allot wait` returns
   Cost cost;                            // of all attempts
 };
-struct DeploymentSet { Time at; DeploymentSpecPtr spec; uint64_t generation = 0; };
+struct DeploymentSet { Time at; DeploymentSpecPtr spec; uint64_t generation = 0; std::string user; };
 struct DeploymentRemoved { Time at; std::string name; };  // after its last replica is gone
 struct DeploymentStopping { Time at; std::string name; };
 struct ReplicaPlaced {

@@ -318,6 +318,7 @@ class Hasher {
     Number(d.generation);
     Number(d.stopping);
     At(d.created);
+    Text(d.user);
     Number(d.replicas.size());
     for (const ReplicaId id : d.replicas) Add(id);
   }

@@ -110,6 +110,7 @@ struct Encoder {
     auto* to = out->mutable_deployment_set();
     wire::Encode(*r.spec, to->mutable_spec());
     to->set_generation(r.generation);
+    to->set_user(r.user);
   }
   void operator()(const DeploymentRemoved& r) {
     out->mutable_deployment_removed()->set_name(r.name);
@@ -263,8 +264,8 @@ StatusOr<Record> From(Time at, const pb::JobFinished& in) {
 }
 StatusOr<Record> From(Time at, const pb::DeploymentSet& in) {
   ASSIGN_OR_RETURN(DeploymentSpec spec, wire::Decode(in.spec()));
-  return DeploymentSet{at, std::make_shared<const DeploymentSpec>(std::move(spec)),
-                       in.generation()};
+  return DeploymentSet{at, std::make_shared<const DeploymentSpec>(std::move(spec)), in.generation(),
+                       in.user()};
 }
 StatusOr<Record> From(Time at, const pb::ReplicaPlaced& in) {
   ReplicaPlaced r{.at = at};
@@ -419,8 +420,10 @@ Status CheckStorable(const Event& event) {
     });
   }
   if (const auto* asked = std::get_if<DeploymentApplied>(&event)) {
-    return CheckRereads(DeploymentSet{.spec = asked->spec},
-                        [&](const DeploymentSet& again) { return *again.spec == *asked->spec; });
+    return CheckRereads(DeploymentSet{.spec = asked->spec, .user = asked->user},
+                        [&](const DeploymentSet& again) {
+                          return *again.spec == *asked->spec && again.user == asked->user;
+                        });
   }
   if (const auto* asked = std::get_if<PolicyApplied>(&event)) {
     return CheckRereads(PolicySet{.policy = asked->policy},

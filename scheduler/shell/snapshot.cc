@@ -234,6 +234,7 @@ Status StateCodec::Write(const ClusterState& state, const Sink& sink) {
     out->set_stopping(deployment.stopping);
     EncodeReplicas(deployment.replicas, out);
     out->set_created(ToMicros(deployment.created));
+    out->set_user(deployment.user);
     RETURN_IF_ERROR(sink(part));
   }
   for (const auto& [id, replica] : state.replicas_) {
@@ -345,6 +346,7 @@ Status StateCodec::Reader::AddDeployment(const pb::DeploymentState& in) {
   deployment.stopping = in.stopping();
   RETURN_IF_ERROR(DecodeReplicas(in, &deployment.replicas));
   deployment.created = FromMicros(in.created());
+  deployment.user = in.user();
   const std::string name = deployment.spec->name;
   if (!state_.deployments_.emplace(name, std::move(deployment)).second) {
     return InvalidArgument("deployment {} is there twice", name);

@@ -76,7 +76,7 @@ std::vector<Record> OneOfEachKind() {
       PolicySet{later(), std::make_shared<const Policy>(policy)},
       NodeRegistered{later(), node, Epoch(4), 5,
                      std::make_shared<const NodeInfo>(MakeNode("n1", 4))},
-      DeploymentSet{later(), std::make_shared<const DeploymentSpec>(chat), 2},
+      DeploymentSet{later(), std::make_shared<const DeploymentSpec>(chat), 2, "bob"},
       ReplicaPlaced{later(), ReplicaId(9), "chat", 2, 0, on(1), PriceRate{1'234},
                     Resources{500, kGiB}, 7},
       JobAccepted{later(), job, std::make_shared<const JobSpec>(MakeJob(2, 1)), "ann", "key-1"},
