@@ -81,13 +81,15 @@ class Core::Impl {
     unfinished = more;
   }
 
-  void On(const Restarted&, Effects& out) {
+  void On(const Restarted& e, Effects& out) {
     CHECK(!started);
     started = true;
+    ledger.CountFrom(e.jobs_from, e.replicas_from);
+    // First of all: it may turn times back, from which the rest is derived.
+    ledger.Remember(TermBegun{ledger.now, Term(ledger.state().term().value() + 1), e.trust}, out);
     ledger.Rebuild();
     quarantine.Rebuild();
     nodes.WatchAll();
-    ledger.Remember(TermBegun{ledger.now, Term(ledger.state().term().value() + 1)}, out);
   }
   void On(const ClockTicked&, Effects&) {}
   void On(const JobSubmitted& e, Effects& out) { jobs.Submit(e, out); }

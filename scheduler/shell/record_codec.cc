@@ -12,7 +12,12 @@ namespace pb = ::allot::records;
 struct Encoder {
   pb::Record* out;
 
-  void operator()(const TermBegun& r) { out->mutable_term_begun()->set_term(r.term.value()); }
+  void operator()(const TermBegun& r) {
+    auto* to = out->mutable_term_begun();
+    to->set_term(r.term.value());
+    to->set_certain(ToMicros(r.trust.certain));
+    to->set_doubted(ToMicros(r.trust.doubted));
+  }
   void operator()(const PolicySet& r) {
     wire::Encode(*r.policy, out->mutable_policy_set()->mutable_policy());
   }
@@ -345,7 +350,10 @@ StatusOr<Record> DecodeRecord(const pb::Record& in) {
   const Time at = FromMicros(in.at());
   switch (in.kind_case()) {
     case pb::Record::kTermBegun:
-      return TermBegun{at, Term(in.term_begun().term())};
+      return TermBegun{
+          at,
+          Term(in.term_begun().term()),
+          {FromMicros(in.term_begun().certain()), FromMicros(in.term_begun().doubted())}};
     case pb::Record::kPolicySet:
       return From(at, in.policy_set());
     case pb::Record::kNodeRegistered:
