@@ -167,11 +167,18 @@ NodeState& ClusterState::MutableNode(NodeId id) {
 }
 
 void ClusterState::Apply(const Record& record) {
-  std::visit([this](const auto& r) { Fold(r); }, record);
+  std::visit(
+      [this](const auto& r) {
+        Fold(r);
+        newest_ = std::max(newest_, r.at);
+      },
+      record);
 }
 
 void ClusterState::Fold(const TermBegun& r) {
   term_ = r.term;
+  trust_ = r.trust;
+  if (r.at < newest_) TurnBack(r.at);
   if (!r.incarnation.valid()) return;
   lineage_.push_back(r.incarnation);
   if (lineage_.size() > kLineageKept) lineage_.pop_front();
@@ -180,7 +187,6 @@ void ClusterState::Fold(const TermBegun& r) {
 bool ClusterState::Knows(Incarnation incarnation) const {
   return std::find(lineage_.rbegin(), lineage_.rend(), incarnation) != lineage_.rend();
 }
-
 
 void ClusterState::Fold(const PolicySet& r) { policy_ = r.policy; }
 
@@ -277,20 +283,53 @@ void ClusterState::Fold(const JobAccepted& r) {
   job.user = r.user;
   job.idempotency_key = r.idempotency_key;
   job.submitted = job.queued = r.at;
-  last_job_ = std::max(last_job_, r.job);
+  if (r.job > last_job_) {
+    numbers_skipped_ += r.job.value() - last_job_.value() - 1;
+    last_job_ = r.job;
+  }
   LapseKeys(r.at);
   if (!r.idempotency_key.empty())
     idempotency_[OwnedKey(KeyOwner(*r.spec, r.user), r.idempotency_key)] = r.job;
 }
 
 void ClusterState::LapseKeys(Time now) {
-  while (!forgotten_keys_.empty() && (forgotten_keys_.front().finished + kKeyLife <= now ||
+  // By a clock that may be years ahead all would lapse at once.
+  const bool doubted = trust_.doubted != Time() && now - trust_.doubted < kKeyLife;
+  while (!forgotten_keys_.empty() &&
+         ((!doubted && forgotten_keys_.front().finished + kKeyLife <= now) ||
                                       forgotten_keys_.size() > kForgottenKeysMax)) {
     const ForgottenKey& oldest = forgotten_keys_.front();
     const auto it = idempotency_.find(OwnedKey(oldest.owner, oldest.key));
     if (it != idempotency_.end() && it->second == oldest.job) idempotency_.erase(it);
     forgotten_keys_.pop_front();
   }
+}
+
+// What was then said to be later has happened by now; what is due later is due after as long as it
+// was. Times stay in the order they had.
+void ClusterState::TurnBack(Time now) {
+  const Duration by = newest_ - now;
+  const auto past = [now](Time& t) { t = std::min(t, now); };
+  const auto due = [by](Time& t) {
+    if (t != Time() && t != kTimeMax) t -= by;
+  };
+  for (NodeState& node : nodes_) {
+    past(node.since);
+    for (auto& [device, quarantine] : node.quarantines) {
+      past(quarantine.since);
+      due(quarantine.until);
+    }
+  }
+  for (auto& [id, job] : jobs_) {
+    for (Time* t : {&job.submitted, &job.queued, &job.placed, &job.finished}) past(*t);
+    due(job.not_before);
+    if (job.stopping) past(job.stopping->at);
+    for (TaskState& task : job.tasks) past(task.started);
+  }
+  for (auto& [id, replica] : replicas_) past(replica.placed);
+  for (auto& [name, deployment] : deployments_) past(deployment.created);
+  for (ForgottenKey& key : forgotten_keys_) past(key.finished);
+  newest_ = now;
 }
 
 void ClusterState::ForgetOldestJob() {

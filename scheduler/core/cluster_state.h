@@ -161,6 +161,8 @@ class ClusterState {
   ReplicaId Named(ReplicaId id) const;
   JobId last_job() const { return last_job_; }
   ReplicaId last_replica() const { return last_replica_; }
+  // Jobs ever accepted. Less than the last number where some were skipped (Restarted).
+  uint64_t jobs_accepted() const { return last_job_.value() - numbers_skipped_; }
   // The highest generation of any deployment that was removed. New ones begin above it, so that a
   // name that comes back never has a generation that somebody may still know it by.
   uint64_t generations_gone() const { return generations_gone_; }
@@ -181,6 +183,9 @@ class ClusterState {
   static constexpr size_t kUnfitNodesKept = 8;
   static constexpr Duration kFaultsForgottenAfter = std::chrono::minutes(10);
 
+  // Of the newest record. Where a term begins before it, its times are turned back to that.
+  Time newest() const { return newest_; }
+  TimeTrust trust() const { return trust_; }
   // Lives that led to this one: as many as an agent might come back from, and few enough to look
   // through.
   static constexpr size_t kLineageKept = 1'024;
@@ -215,6 +220,7 @@ class ClusterState {
   void Fold(const ReplicaGone& r);
   void ForgetOldestJob();
   void LapseKeys(Time now);
+  void TurnBack(Time now);
   void MoveLeases(NodeState& node, const NodeInfo& before);
   void ComputeFree(NodeState& node);
 
@@ -239,6 +245,9 @@ class ClusterState {
   JobId last_job_;
   ReplicaId last_replica_;
   uint64_t generations_gone_ = 0;
+  uint64_t numbers_skipped_ = 0;  // up to last_job_
+  Time newest_;
+  TimeTrust trust_;
 };
 
 }  // namespace allot::scheduler

@@ -84,11 +84,14 @@ class Core::Impl {
   void On(const Restarted& e, Effects& out) {
     CHECK(!started);
     started = true;
+    ledger.CountFrom(e.jobs_from, e.replicas_from);
+    // First of all: it may turn times back, from which the rest is derived.
+    ledger.Remember(TermBegun{ledger.now, Term(ledger.state().term().value() + 1), e.incarnation,
+                              e.trust},
+                    out);
     ledger.Rebuild();
     quarantine.Rebuild();
     nodes.WatchAll();
-    ledger.Remember(
-        TermBegun{ledger.now, Term(ledger.state().term().value() + 1), e.incarnation}, out);
   }
   void On(const ClockTicked&, Effects&) {}
   void On(const JobSubmitted& e, Effects& out) { jobs.Submit(e, out); }

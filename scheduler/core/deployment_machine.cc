@@ -134,8 +134,7 @@ bool DeploymentMachine::Place(const DeploymentState& deployment, uint32_t group,
   }
   ReplicaPlaced record;
   record.at = ledger_.now;
-  record.replica =
-      ReplicaId(ledger_.state().last_replica().value() + 1, ledger_.state().incarnation());
+  record.replica = ledger_.NextReplica();
   record.deployment = spec.name;
   record.generation = deployment.generation;
   record.group = group;

@@ -25,11 +25,24 @@ using DeploymentSpecPtr = std::shared_ptr<const DeploymentSpec>;
 using NodeInfoPtr = std::shared_ptr<const NodeInfo>;
 using PolicyPtr = std::shared_ptr<const Policy>;
 
+// How far the times in the records are to be believed, whose clocks may have been wrong at a start;
+// see scheduler/shell/clock.h, which judges. The zero time: nothing is known.
+struct TimeTrust {
+  Time certain;  // it is no earlier than this
+  Time doubted;  // since then a clock is followed that may have been set far ahead
+  bool operator==(const TimeTrust&) const = default;
+};
+
 // ---- events ---------------------------------------------------------------------------------
 
 // First event after replay (or on an empty store): a new term begins. `incarnation`: drawn at random by
-// the shell; names given from now on carry it.
-struct Restarted { Incarnation incarnation = {}; };
+// the shell; names given from now on carry it. Numbers that are given from now on are at least these:
+// those below may be known outside from a life that the store has no record of. 0: as the store says.
+struct Restarted {
+  Incarnation incarnation = {};
+  uint64_t jobs_from = 0, replicas_from = 0;
+  TimeTrust trust = {};  // as TermBegun keeps it
+};
 struct ClockTicked {};
 struct JobSubmitted {
   ReplyToken token = 0;
@@ -71,7 +84,9 @@ inline Resources LeasedOf(const Resources& asked, const TaskPlacement& placement
   return {asked.cpus, asked.memory_share ? placement.memory : asked.memory};
 }
 
-struct TermBegun { Time at; Term term; Incarnation incarnation = {}; };
+// `at` before the newest record: the clock of the life before was ahead, and no time of it is later
+// than this (ClusterState::TurnBack).
+struct TermBegun { Time at; Term term; Incarnation incarnation = {}; TimeTrust trust = {}; };
 struct PolicySet { Time at; PolicyPtr policy; };
 struct NodeRegistered {
   Time at; NodeId node; Epoch epoch; uint64_t registration = 0;

@@ -356,6 +356,10 @@ uint64_t ClusterState::Fingerprint() const {
   hash.Number(last_job_.value());
   hash.Number(last_replica_.value());
   hash.Number(generations_gone_);
+  hash.Number(numbers_skipped_);
+  hash.At(newest_);
+  hash.At(trust_.certain);
+  hash.At(trust_.doubted);
   return hash.value();
 }
 

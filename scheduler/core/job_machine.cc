@@ -126,7 +126,7 @@ void JobMachine::Submit(const JobSubmitted& event, Effects& out) {
           state.nodes().size(), WhatToAsk(ledger_, demand)));
     }
   }
-  const JobId id(state.last_job().value() + 1);
+  const JobId id = ledger_.NextJob();
   ledger_.Remember(JobAccepted{ledger_.now, id, event.spec, event.user, event.idempotency_key},
                    out);
   Answer(event.token, absl::OkStatus(), id, out);

@@ -103,6 +103,9 @@ inline const Row kJournalWaiting{"allotrope_journal_waiting_records", "Records n
 inline const Row kDegraded{"allotrope_degraded",
                            "1 while the journal cannot be written and nothing is accepted.",
                            Kind::kGauge};
+inline const Row kClockOffset{"allotrope_clock_offset_seconds",
+                              "How far the machine's clock is past the scheduler's: set meanwhile.",
+                              Kind::kGauge};
 inline const Row kCompactions{"allotrope_compactions_total", "Snapshots written.", Kind::kCounter};
 inline const Row kCompactionErrors{"allotrope_compaction_errors_total",
                                    "Snapshots or checkpoints that failed.", Kind::kCounter};

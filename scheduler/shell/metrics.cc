@@ -141,6 +141,8 @@ void Metrics::Take(const Sample& sample) {
   registry.GetGauge(rows::kHttpConnections).Set(static_cast<double>(sample.http_connections));
   registry.GetGauge(rows::kJournalWaiting).Set(static_cast<double>(sample.journal_waiting));
   registry.GetGauge(rows::kDegraded).Set(sample.degraded ? 1 : 0);
+  registry.GetGauge(rows::kClockOffset)
+      .Set(std::chrono::duration<double>(sample.clock_offset).count());
   registry.GetGauge(rows::kTokensStale).Set(sample.tokens_stale ? 1 : 0);
   int64_t rate = 0;
   for (const auto& [id, phase] : sample.census.placed()) {

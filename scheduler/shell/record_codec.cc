@@ -16,6 +16,8 @@ struct Encoder {
     auto* to = out->mutable_term_begun();
     to->set_term(r.term.value());
     to->set_incarnation(r.incarnation.value());
+    to->set_certain(ToMicros(r.trust.certain));
+    to->set_doubted(ToMicros(r.trust.doubted));
   }
   void operator()(const PolicySet& r) {
     wire::Encode(*r.policy, out->mutable_policy_set()->mutable_policy());
@@ -358,8 +360,11 @@ StatusOr<Record> DecodeRecord(const pb::Record& in) {
   const Time at = FromMicros(in.at());
   switch (in.kind_case()) {
     case pb::Record::kTermBegun:
-      return TermBegun{at, Term(in.term_begun().term()),
-                       Incarnation(in.term_begun().incarnation())};
+      return TermBegun{
+          at,
+          Term(in.term_begun().term()),
+          Incarnation(in.term_begun().incarnation()),
+          {FromMicros(in.term_begun().certain()), FromMicros(in.term_begun().doubted())}};
     case pb::Record::kPolicySet:
       return From(at, in.policy_set());
     case pb::Record::kNodeRegistered:

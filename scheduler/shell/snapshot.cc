@@ -202,6 +202,10 @@ Status StateCodec::Write(const ClusterState& state, const Sink& sink) {
   head->set_last_replica(state.last_replica_.value());
   head->set_generations_gone(state.generations_gone_);
   for (const Incarnation life : state.lineage_) head->add_lineage(life.value());
+  head->set_numbers_skipped(state.numbers_skipped_);
+  head->set_newest(ToMicros(state.newest_));
+  head->set_certain(ToMicros(state.trust_.certain));
+  head->set_doubted(ToMicros(state.trust_.doubted));
   for (const JobId id : state.finished_) head->add_finished(id.value());
   RETURN_IF_ERROR(sink(part));
   for (const NodeState& node : state.nodes_) {
@@ -289,6 +293,9 @@ Status StateCodec::Reader::AddHead(const pb::SnapshotHead& in) {
   state_.last_replica_ = ReplicaId(in.last_replica());
   state_.generations_gone_ = in.generations_gone();
   for (const uint64_t life : in.lineage()) state_.lineage_.push_back(Incarnation(life));
+  state_.numbers_skipped_ = in.numbers_skipped();
+  state_.newest_ = FromMicros(in.newest());
+  state_.trust_ = {FromMicros(in.certain()), FromMicros(in.doubted())};
   for (const uint64_t id : in.finished()) state_.finished_.push_back(JobId(id));
   return absl::OkStatus();
 }
@@ -415,11 +422,22 @@ void StateCodec::Reader::DateDeployments() {
   }
 }
 
+// Nor does it say when its last record was: no earlier than any time in it.
+void StateCodec::Reader::DateNewest() {
+  if (state_.newest_ != Time()) return;
+  Time newest;
+  for (const NodeState& node : state_.nodes_) newest = std::max(newest, node.since);
+  for (const auto& [id, job] : state_.jobs_)
+    newest = std::max({newest, job.submitted, job.placed, job.finished});
+  state_.newest_ = newest;
+}
+
 StatusOr<ClusterState> StateCodec::Reader::Finish() {
   if (!head_) return InvalidArgument("the snapshot is empty");
   head_ = false;
   RETURN_IF_ERROR(CheckReferences());
   DateDeployments();
+  DateNewest();
   state_.RestoreDerived();  // names, keys and what nodes have free are not written
   return std::exchange(state_, ClusterState());
 }

@@ -87,7 +87,7 @@ TEST_F(PutBack, AnEmptiedStoreIsObeyedAndKnowsNothing) {
   }
   KillScheduler();
   for (const auto& entry : fs::directory_iterator(Store()))
-    if (entry.path().filename().string().starts_with("scheduler.db")) fs::remove(entry.path());
+    if (entry.path().filename().string().starts_with("scheduler.")) fs::remove(entry.path());
   StartScheduler();
   const std::string next = Say("b", "echo of b; exit 3");
   EXPECT_EQ(next, lost) << "else this test tests nothing";

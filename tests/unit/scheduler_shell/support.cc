@@ -72,7 +72,11 @@ std::vector<Record> OneOfEachKind() {
   policy.name = "p1";
   policy.prices.as_of = "2026-01-01";
   return {
-      TermBegun{later(), Term(3)},
+      TermBegun{
+          later(),
+          Term(3),
+          Incarnation(5),
+          {FromMicros(1'699'000'000'000'000), FromMicros(1'699'500'000'000'000)}},
       PolicySet{later(), std::make_shared<const Policy>(policy)},
       NodeRegistered{later(), node, Epoch(4), 5,
                      std::make_shared<const NodeInfo>(MakeNode("n1", 4))},
