@@ -5,7 +5,8 @@ namespace {
 
 using namespace limits;
 
-constexpr const Limit* kLog[] = {&kLogLineBytes};
+constexpr const Limit* kLog[] = {&kLogLineBytes, &kLogLinesOfAKindPerSecond, &kLogLinesOfAKindBurst,
+                                 &kLogBytesPerSecond, &kLogBytesBurst};
 
 constexpr LimitGroup kGroups[] = {
     {"Logs", "What every program writes to standard error.", kLog},

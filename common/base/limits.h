@@ -32,8 +32,37 @@ inline constexpr Limit kLogLineBytes{"text of a line of log",
                                      LimitUnit::kBytes,
                                      "a line",
                                      "a reason with a path and a name in it is a tenth of it",
-                                     "cut, with the number of bytes that were left out",
+                                     "cut, with the number of bytes that are missing",
                                      ""};
+inline constexpr Limit kLogLinesOfAKindPerSecond{
+    "lines of log",
+    20,
+    LimitUnit::kPerSecond,
+    "a kind of line",
+    "nobody reads more, and no stranger's line crowds out another kind",
+    "left out, and said how many",
+    "allotrope_log_lines_left_out_total"};
+inline constexpr Limit kLogLinesOfAKindBurst{"lines of log at once",
+                                             500,
+                                             LimitUnit::kCount,
+                                             "a kind of line",
+                                             "a fleet's nodes that are found or lost together",
+                                             "left out, and said how many",
+                                             "allotrope_log_lines_left_out_total"};
+inline constexpr Limit kLogBytesPerSecond{"bytes of log",
+                                          12 << 10,
+                                          LimitUnit::kBytesPerSecond,
+                                          "a process",
+                                          "a mebibyte a minute with the burst, whoever asks for it",
+                                          "left out, and said how many",
+                                          "allotrope_log_lines_left_out_total"};
+inline constexpr Limit kLogBytesBurst{"bytes of log at once",
+                                      256 << 10,
+                                      LimitUnit::kBytes,
+                                      "a process",
+                                      "a start, a fleet that joins",
+                                      "left out, and said how many",
+                                      "allotrope_log_lines_left_out_total"};
 
 }  // namespace limits
 
