@@ -26,10 +26,11 @@ class TokenBucket {
     tokens_ -= static_cast<double>(tokens);
     return true;
   }
-  // Taken in any case.
-  void Charge(Duration now, int64_t tokens) {
+  // Taken in any case; the debt is at most what `debt_max` brings in.
+  void Charge(Duration now, int64_t tokens, Duration debt_max = Duration::max()) {
     Refill(now);
-    tokens_ -= static_cast<double>(tokens);
+    tokens_ = std::max(tokens_ - static_cast<double>(tokens),
+                       -per_second_ * static_cast<double>(debt_max.count()) / 1e6);
   }
   void GiveBack(int64_t tokens) {
     tokens_ = std::min(tokens_ + static_cast<double>(tokens), burst_);
