@@ -139,7 +139,7 @@ inline constexpr Limit kPeerBytesBurst{"bytes at once",
                                        "allotrope_link_throttled_total{by=\"bytes\"}"};
 inline constexpr Limit kPeerFramesPerSecond{
     "envelopes and bodies",
-    2'000,
+    4'000,
     LimitUnit::kPerSecond,
     "a connection to the scheduler",
     "whoever is busy says more in each envelope, not more of them",
@@ -154,17 +154,17 @@ inline constexpr Limit kPeerFramesBurst{"envelopes and bodies at once",
                                         "allotrope_link_throttled_total{by=\"frames\"}"};
 inline constexpr Limit kPeerWorkPerSecond{
     "messages, and sixteens of values in them",
-    5'000,
+    20'000,
     LimitUnit::kPerSecond,
     "a connection to the scheduler",
-    "a node on which a thousand tasks end each second says as much; what costs more counts more",
+    "a node on which five thousand tasks end each second says as much; what costs more counts more",
     "the connection is not read until it is made up for",
     "allotrope_link_throttled_total{by=\"work\"}"};
 inline constexpr Limit kPeerWorkBurst{"messages, and sixteens of values in them, at once",
-                                      100'000,
+                                      200'000,
                                       LimitUnit::kCount,
                                       "a connection to the scheduler",
-                                      "a registration with 20,000 tasks is a quarter of it",
+                                      "a registration with 20,000 tasks is a tenth of it",
                                       "the connection is not read until it is made up for",
                                       "allotrope_link_throttled_total{by=\"work\"}"};
 inline constexpr Limit kEnvelopeMessages{"messages",

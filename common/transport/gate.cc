@@ -39,6 +39,9 @@ constexpr int kAcceptBurst = 64;          // connections before others have thei
 constexpr int64_t kKeyTried = 10;         // tenths of a handshake that reached libzmq
 constexpr Duration kFlushFor = std::chrono::seconds(10);        // to take the last that we said
 constexpr Duration kLookEvery = std::chrono::milliseconds(10);  // while somebody waits for tokens
+// A fleet that dials at once is behind few addresses and takes as long for its handshakes; so
+// whoever is younger gives way to nobody, and dialling waits in the kernel's queue meanwhile.
+constexpr Duration kYoung = std::chrono::milliseconds(250);
 constexpr Duration kFilesPause = std::chrono::milliseconds(100);
 constexpr Duration kLogEvery = std::chrono::seconds(1);
 constexpr uint64_t kWindowOver = 4 << 20;  // what may be on its way beyond the longest frame
@@ -323,6 +326,15 @@ class Gate::Impl {
         ++counters_.throttled_handshakes;
         return PauseAccept(Duration(0));
       }
+      if (static_cast<int64_t>(strangers_.size()) >= limits::kStrangers.value) {
+        const auto most = std::max_element(
+            by_group_.begin(), by_group_.end(),
+            [](const auto& a, const auto& b) { return a.second.size() < b.second.size(); });
+        if (!PushOut(*most->second.begin())) {
+          tokens_.GiveBack(1);
+          return PauseAccept(now_ + kLookEvery);
+        }
+      }
       sockaddr_storage from{};
       socklen_t size = sizeof from;
       const int fd = ::accept4(outer_, reinterpret_cast<sockaddr*>(&from), &size,
@@ -354,15 +366,11 @@ class Gate::Impl {
       ::close(fd);
       return Say(address, "all files of this process are in use");
     }
-    const auto of_group = by_group_.find(group);
-    if (of_group != by_group_.end() &&
-        static_cast<int64_t>(of_group->second.size()) >= limits::kStrangersOfAnAddress.value)
-      PushOut(*of_group->second.begin());
-    if (static_cast<int64_t>(strangers_.size()) >= limits::kStrangers.value) {
-      const auto most = std::max_element(
-          by_group_.begin(), by_group_.end(),
-          [](const auto& a, const auto& b) { return a.second.size() < b.second.size(); });
-      PushOut(*most->second.begin());
+    for (auto of_group = by_group_.find(group);
+         of_group != by_group_.end() &&
+         static_cast<int64_t>(of_group->second.size()) >= limits::kStrangersOfAnAddress.value &&
+         PushOut(*of_group->second.begin());
+         of_group = by_group_.find(group)) {
     }
     auto one = std::make_unique<Connection>();
     one->id = ++last_id_;
@@ -377,9 +385,12 @@ class Gate::Impl {
     connections_.emplace(one->id, std::move(one));
   }
 
-  void PushOut(uint64_t id) {
+  // False: it is too young for that.
+  bool PushOut(uint64_t id) {
     Connection& one = *Find(id);
+    if (now_ - one.since < kYoung) return false;
     Fail(one, counters_.pushed_out, "later connections took its place");
+    return true;
   }
 
   void NoStranger(Connection& one) {

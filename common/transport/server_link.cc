@@ -33,7 +33,7 @@ bool IsOurRoutingId(std::string_view id) { return id.size() == 5 && id[0] == '\0
 constexpr uint64_t kTurnWork = 2'000;
 constexpr size_t kTurnPeers = 16;
 // What an envelope costs that is refused: whoever sends nothing else is heard five times a second.
-constexpr int64_t kRefusalWork = 1'000;
+constexpr int64_t kRefusalWork = 4'000;
 // What arrives while a pause begins is charged as well, and a peer may mend its ways.
 constexpr Duration kPauseMax = std::chrono::seconds(5);
 // libzmq may still have messages of a connection that is over.

@@ -22,12 +22,12 @@ constexpr size_t kEnvelopeBytes = 1 << 20;  // a larger batch is split
 
 // What messages cost beyond what any does, in messages (transport::ServerLink::Charge): about what
 // each takes the loop, and no peer of ours says any of them often enough to notice.
-constexpr int64_t kRegistrationWork = 500;  // a record and a plan
-constexpr int64_t kHeartbeatWork = 20;
-constexpr int64_t kHelloWork = 100;        // of a gateway, with the nodes it names
-constexpr int64_t kProbeWork = 50;         // it is sent back
-constexpr int64_t kEnrolmentWork = 2'000;  // files are locked and written
-constexpr int64_t kRefusalWork = 100;
+constexpr int64_t kRegistrationWork = 2'000;  // a record and a plan
+constexpr int64_t kHeartbeatWork = 80;
+constexpr int64_t kHelloWork = 400;        // of a gateway, with the nodes it names
+constexpr int64_t kProbeWork = 200;         // it is sent back
+constexpr int64_t kEnrolmentWork = 8'000;  // files are locked and written
+constexpr int64_t kRefusalWork = 400;
 constexpr int kRefusalsSaid = 3;  // of one envelope, or as much of it as is handled in one turn
 
 }  // namespace
