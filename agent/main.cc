@@ -19,6 +19,7 @@
 #include "agent/shell/options.h"
 #include "common/base/file_limit.h"
 #include "common/base/logging.h"
+#include "common/base/printable.h"
 #include "common/base/version.h"
 #include "common/enroll/serve.h"
 #include "common/program/arguments.h"
@@ -60,8 +61,9 @@ int Discover(const std::string& config_path, const DiscoverOptions& wish) {
                       {.composition = MakeComposition(devices, catalogue, HostIsolation{})});
   const Discovery discovery = inventory.DiscoverAll();
   const CpuMachine machine = ReadCpuMachine(*host);
-  std::cout << (wish.as_json ? DiscoveryJson(discovery, machine)
-                             : DiscoveryText(discovery, machine))
+  // What drivers and tools say of themselves is not ours. JSON stays the same JSON.
+  std::cout << Printable(wish.as_json ? DiscoveryJson(discovery, machine)
+                                      : DiscoveryText(discovery, machine))
             << std::flush;
   return 0;
 }

@@ -10,7 +10,7 @@
 
 #include "client/local/addresses.h"
 #include "client/local/files.h"
-#include "client/printable.h"
+#include "common/base/printable.h"
 #include "common/config/bind.h"
 #include "yaml-cpp/yaml.h"
 

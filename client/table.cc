@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "client/printable.h"
+#include "common/base/printable.h"
 #include "common/base/check.h"
 
 namespace allot::client {

@@ -3,7 +3,7 @@
 #include <map>
 #include <utility>
 
-#include "client/printable.h"
+#include "common/base/printable.h"
 #include "common/json/json.h"
 
 namespace allot::client {

@@ -33,6 +33,7 @@ StatusOr<std::unique_ptr<AgentLinks>> AgentLinks::Listen(transport::Context& con
                                                          const GatewayClock& clock, Options options,
                                                          Handlers handlers) {
   options.link.admit = {transport::Role::kAgent};
+  options.link.heard_bytes_max = limits::kAnswerFrameBytes.value;
   auto self = std::unique_ptr<AgentLinks>(
       new AgentLinks(loop, clock, std::move(options), std::move(handlers)));
   self->options_.link.revoked = [links = self.get()](const std::string& peer,

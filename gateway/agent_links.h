@@ -69,6 +69,7 @@ class AgentLinks {
     return stale_ + openings_.stale();
   }  // words of connections that are over
   const transport::LinkCounters& counters() const;
+  const transport::GateCounters& gate() const { return link_->gate(); }
 
  private:
   struct Node {

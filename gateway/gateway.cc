@@ -227,7 +227,12 @@ class Gateway::Impl {
                          {"revoked", link.dropped_revoked},
                          {"unroutable", link.dropped_unroutable},
                          {"oversize", link.dropped_oversize},
+                         {"too_many", link.dropped_too_many},
+                         {"too_long", link.too_long},
+                         {"connections", link.connections_over},
                          {"handshake", link.handshakes_failed}};
+    sample.strangers = agents_->gate().strangers();
+    sample.throttled = agents_->gate().throttled();
     sample.envelopes_in = link.envelopes_in;
     sample.envelopes_out = link.envelopes_out;
     sample.bytes_in = link.bytes_in;

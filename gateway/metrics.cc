@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "common/base/logging.h"
+
 namespace allot::gateway {
 namespace {
 
@@ -90,6 +92,12 @@ const Row kRefused{"allotrope_gateway_http_refused_total",
                    "HTTP requests refused before they reached the router, by why."};
 const Row kDrops{"allotrope_gateway_link_dropped_total",
                  "Messages on ZeroMQ links that were dropped, by why."};
+const Row kStrangers{"allotrope_gateway_link_strangers_total",
+                     "Connections that never said a word as a peer, by what ended them."};
+const Row kThrottled{"allotrope_gateway_link_throttled_total",
+                     "Times that a connection was not read for a while, by which budget."};
+const Row kLogLeftOut{"allotrope_gateway_log_lines_left_out_total",
+                      "Lines of log over their budget."};
 const Row kZap{"allotrope_gateway_zap_total", "ZeroMQ connections admitted and refused."};
 const Row kGaps{"allotrope_gateway_link_gaps_total",
                 "Envelopes of agents that were lost on the way."};
@@ -314,6 +322,10 @@ std::string Metrics::Text(const router::Core& core, const Sample& sample) {
   registry_.GetGauge(kRoutes).Set(static_cast<double>(core.routes().version));
   for (const auto& [why, count] : sample.link_drops)
     mirror_.Follow(kDrops, {{"reason", why}}, count);
+  for (const auto& [why, count] : sample.strangers)
+    mirror_.Follow(kStrangers, {{"why", why}}, count);
+  for (const auto& [by, count] : sample.throttled) mirror_.Follow(kThrottled, {{"by", by}}, count);
+  mirror_.Follow(kLogLeftOut, {}, LogLinesLeftOut());
   for (const auto& [what, count] : sample.zap) mirror_.Follow(kZap, {{"outcome", what}}, count);
   mirror_.Follow(kEnvelopes, {{"direction", "in"}}, sample.envelopes_in);
   mirror_.Follow(kEnvelopes, {{"direction", "out"}}, sample.envelopes_out);

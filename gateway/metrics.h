@@ -11,6 +11,7 @@
 
 #include "common/metrics/metrics.h"
 #include "common/metrics/mirror.h"
+#include "common/transport/gate.h"
 #include "scheduler/router/core.h"
 
 namespace allot::gateway {
@@ -22,7 +23,8 @@ class Metrics {
     size_t nodes_linked = 0, nodes_unreached = 0, http_connections = 0;
     bool scheduler_connected = false, tokens_stale = false;
     std::map<std::string, uint64_t> link_drops, zap;  // by reason, by outcome
-    uint64_t envelopes_in = 0, envelopes_out = 0;     // on the links of agents
+    transport::GateCounters::Counts strangers, throttled;
+    uint64_t envelopes_in = 0, envelopes_out = 0;  // on the links of agents
     uint64_t bytes_in = 0, bytes_out = 0;
     uint64_t gaps = 0, scheduler_reconnects = 0;
   };

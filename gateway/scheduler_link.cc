@@ -62,10 +62,10 @@ void SchedulerLink::Redial(const std::string& why) {
   connected_ = false;
   was_connected_ = true;  // Said once; an outage fills no log.
   ++reconnects_;
-  // The link may be what is calling us, so it is not destroyed under its own feet.
-  boost::asio::post(loop_, [this, alive = std::weak_ptr(alive_),
-                            link = std::shared_ptr(std::move(link_))]() mutable {
-    link.reset();
+  // At once, though it may be what is calling us (it bears that): what is posted may never run,
+  // when the loop is stopped before, and would keep the link beyond the life of its context.
+  link_.reset();
+  boost::asio::post(loop_, [this, alive = std::weak_ptr(alive_)] {
     if (alive.expired()) return;
     // A thousand gateways that lose one scheduler must not come back in one instant.
     const auto jitter = rng_.Below(static_cast<uint64_t>(backoff_.count()));

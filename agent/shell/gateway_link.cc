@@ -77,10 +77,10 @@ void GatewayLink::Redial(const std::string& why) {
   if (connected_) SPDLOG_WARN("lost the gateway endpoint={} why=\"{}\"", address_.endpoint, why);
   connected_ = linked_ = false;
   forwards_.CancelAll();
-  // The link may be what is calling us, so it is not destroyed under its own feet.
-  boost::asio::post(loop_, [this, alive = std::weak_ptr(alive_),
-                            link = std::shared_ptr(std::move(link_))]() mutable {
-    link.reset();
+  // At once, though it may be what is calling us (it bears that): what is posted may never run,
+  // when the loop is stopped before, and would keep the link beyond the life of its context.
+  link_.reset();
+  boost::asio::post(loop_, [this, alive = std::weak_ptr(alive_)] {
     if (alive.expired()) return;
     const Duration pause = std::exchange(backoff_, std::min(backoff_ * 2, kBackoffMax));
     timer_.After(pause, [this] {

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "agent/devices/pci/bus.h"
+#include "common/base/logging.h"
 
 namespace allot::agent {
 namespace {
@@ -37,6 +38,8 @@ const Row kEnvelopes{"allotrope_agent_envelopes_total", "Envelopes exchanged wit
 const Row kBytes{"allotrope_agent_envelope_bytes_total", "Bytes exchanged with the scheduler."};
 const Row kDropped{"allotrope_agent_envelopes_dropped_total",
                    "Envelopes and messages that were not used, by reason."};
+const Row kLogLeftOut{"allotrope_agent_log_lines_left_out_total",
+                      "Lines of log over their budget."};
 const Row kForwarded{"allotrope_agent_requests_forwarded_total",
                      "Requests handed to model servers."};
 const Row kRequests{"allotrope_agent_requests_finished_total", "Requests that ended, by outcome."};
@@ -152,6 +155,7 @@ void AgentMetrics::Set(const Totals& totals, const Levels& levels) {
   mirror_.Follow(kEnvelopes, {{"direction", "out"}}, totals.envelopes_out);
   mirror_.Follow(kBytes, {{"direction", "in"}}, totals.bytes_in);
   mirror_.Follow(kBytes, {{"direction", "out"}}, totals.bytes_out);
+  mirror_.Follow(kLogLeftOut, {}, LogLinesLeftOut());
   mirror_.Follow(kDropped, {{"reason", "old_term"}}, totals.refused_terms);
   mirror_.Follow(kDropped, {{"reason", "undecodable"}}, totals.undecodable);
   mirror_.Follow(kDropped, {{"reason", "lost_on_the_way"}}, totals.gaps);

@@ -6,6 +6,7 @@
 
 #include "CLI/CLI.hpp"
 #include "common/base/near_word.h"
+#include "common/base/printable.h"
 #include "fmt/format.h"
 
 namespace allot::program {
@@ -31,7 +32,7 @@ std::optional<int> ParseArguments(CLI::App& app, int argc, char** argv) {
     } else if (!unknown.empty()) {
       what = fmt::format("there is no place for \"{}\"", unknown[0]);
     }
-    fmt::print(stderr, "{0}: {1}\n  `{0} --help` lists what it takes\n", name, what);
+    fmt::print(stderr, "{0}: {1}\n  `{0} --help` lists what it takes\n", name, Printable(what));
     return 2;
   }
 }

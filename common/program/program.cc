@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "common/base/logging.h"
+#include "common/base/printable.h"
 #include "google/protobuf/stubs/logging.h"
 
 namespace allot::program {
@@ -39,7 +40,7 @@ int ExitCodeOf(const Status& status) {
 }
 
 int Complain(const std::string& program, const Status& status) {
-  std::fprintf(stderr, "%s: %s\n", program.c_str(), MessageOf(status).c_str());
+  std::fprintf(stderr, "%s: %s\n", program.c_str(), Printable(MessageOf(status)).c_str());
   return ExitCodeOf(status);
 }
 

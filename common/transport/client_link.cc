@@ -1,4 +1,5 @@
 #include <cerrno>
+#include <deque>
 #include <optional>
 #include <utility>
 #include <zmq.hpp>
@@ -139,6 +140,7 @@ class ClientLink::Impl : public std::enable_shared_from_this<ClientLink::Impl> {
   }
 
   bool Drain() {
+    if (!turns_.empty()) return Turn();
     for (int i = 0; i < kBurst; ++i) {
       Frames frames;
       const ReceiveResult result = ReceiveFrames(socket_, /*router=*/false, &frames, &counters_);
@@ -147,9 +149,10 @@ class ClientLink::Impl : public std::enable_shared_from_this<ClientLink::Impl> {
         return false;
       }
       Incoming incoming;
+      EnvelopeSize size;
       uint32_t other_version = 0;
       if (result == ReceiveResult::kGarbage ||
-          !ParseEnvelope(&frames, &incoming.envelope, &counters_, &other_version)) {
+          !ParseEnvelope(&frames, &incoming.envelope, &counters_, &size, &other_version)) {
         ++(other_version == 0 ? counters_.dropped_garbage : counters_.dropped_version);
         if (other_version != 0)
           NoteOtherVersion(fmt::format("the program at {}", endpoint_), other_version);
@@ -157,10 +160,22 @@ class ClientLink::Impl : public std::enable_shared_from_this<ClientLink::Impl> {
       }
       ++counters_.envelopes_in;
       incoming.bodies = std::move(frames.bodies);
+      if (Turns::Needed(incoming.envelope)) {
+        turns_.emplace_back(std::move(incoming.envelope), std::move(incoming.bodies));
+        return Turn();
+      }
       if (handlers_.message) handlers_.message(std::move(incoming));
       if (closed_) return false;
     }
     return true;
+  }
+
+  // Of a long envelope; what came after it waits for its end.
+  bool Turn() {
+    Incoming part;
+    if (!turns_.front().Next(&part.envelope, &part.bodies)) turns_.pop_front();
+    if (handlers_.message) handlers_.message(std::move(part));
+    return !closed_;
   }
 
   void End() {
@@ -176,6 +191,7 @@ class ClientLink::Impl : public std::enable_shared_from_this<ClientLink::Impl> {
   Stage stage_ = Stage::kConnecting;
   std::optional<std::string> ending_;  // why, once the connection is over
   bool closed_ = false;
+  std::deque<Turns> turns_;
   zmq::socket_t socket_;
   std::unique_ptr<SocketMonitor> monitor_;
   std::shared_ptr<SocketPump> pump_;

@@ -4,8 +4,8 @@
 // message as its User-Id, so no peer can speak for another.
 //
 // A peer whose key is taken from the list, or given another name or role, is heard no more within
-// a second, also on a connection that is up (ServerLink::Options::revoked). libzmq cannot close one
-// connection of a ROUTER; the peer does, when it hears nothing, and is not admitted again.
+// a second, also on a connection that is up (ServerLink::Options::revoked). The
+// connection ends when the peer, which hears nothing, drops it; it is not admitted again.
 //
 // Owns a thread for ZAP. Create before any socket, destroy after all of them (CHECKed).
 #pragma once

@@ -8,6 +8,7 @@
 
 #include "common/transport/text_fields.h"
 #include "common/transport/version.h"
+#include "common/transport/zmtp.h"
 #include "common/wire/codec.h"
 
 namespace allot::transport {
@@ -121,6 +122,7 @@ ReceiveResult ReceiveFrames(zmq::socket_t& socket, bool router, Frames* frames,
     more = frame.more();
   }
   counters->bytes_in += frame.size();
+  frames->wire_bytes = BytesOnTheWire(frame.size());
   frames->envelope = std::move(frame);
   frames->bodies.clear();
   while (more) {
@@ -129,6 +131,7 @@ ReceiveResult ReceiveFrames(zmq::socket_t& socket, bool router, Frames* frames,
       return ReceiveResult::kGarbage;
     }
     counters->bytes_in += body.size();
+    frames->wire_bytes += BytesOnTheWire(body.size());
     frames->bodies.emplace_back(body.data<char>(), body.size());
     more = body.more();
   }
@@ -136,10 +139,14 @@ ReceiveResult ReceiveFrames(zmq::socket_t& socket, bool router, Frames* frames,
 }
 
 bool ParseEnvelope(Frames* frames, wire::Envelope* envelope, LinkCounters* counters,
-                   uint32_t* other_version) {
+                   EnvelopeSize* size, uint32_t* other_version) {
   *other_version = 0;
   const zmq::message_t& frame = frames->envelope;
   const std::string_view bytes(frame.data<char>(), frame.size());
+  if (!Measure(bytes, size).ok()) {
+    ++counters->dropped_too_many;
+    return false;
+  }
   // Protobuf would write a line for each field that is not UTF-8; a peer could fill a disk with it.
   const google::protobuf::LogSilencer quiet;
   size_t lost = 0;
@@ -169,7 +176,8 @@ void SetCommonOptions(zmq::socket_t& socket, const KeyPair& keys, int64_t messag
   socket.set(zmq::sockopt::sndhwm, queue_max);
   socket.set(zmq::sockopt::rcvhwm, queue_max);
   socket.set(zmq::sockopt::ipv6, ipv6);
-  // A machine that lost its power sends no FIN. The kernel's keepalive finds out for free;
+  // A machine that lost its power sends no FIN. The kernel's keepalive finds out for free (at the
+  // listening side the gate asks it to);
   // ZeroMQ's heartbeats would be encrypted one by one, and our own messages are heartbeats.
   socket.set(zmq::sockopt::tcp_keepalive, 1);
   socket.set(zmq::sockopt::tcp_keepalive_idle, 30);

@@ -7,6 +7,7 @@
 #include <zmq.hpp>
 
 #include "common/proto/wire.pb.h"
+#include "common/transport/intake.h"
 #include "common/transport/link.h"
 
 namespace allot::transport {
@@ -33,16 +34,18 @@ struct Frames {
   std::string peer;         // routing id; only from a ROUTER
   zmq::message_t envelope;  // carries the connection's metadata
   Bodies bodies;
+  uint64_t wire_bytes = 0;  // what its frames were on their way
 };
 // Never blocks. Always reads a message to its end.
 ReceiveResult ReceiveFrames(zmq::socket_t& socket, bool router, Frames* frames,
                             LinkCounters* counters);
 
-// False: not an envelope of this protocol version; `other_version` is then the one it is of, 0 if
-// it is none at all. Messages in it that cannot be read are dropped with their bodies and counted;
-// the others are there.
+// False: not an envelope of this protocol version, or one with too much in it (`size` says how
+// much, and the counters that it was refused); `other_version` is then the one it is of, 0 if it is
+// none at all. Messages in it that cannot be read are dropped with their bodies and counted; the
+// others are there.
 bool ParseEnvelope(Frames* frames, wire::Envelope* envelope, LinkCounters* counters,
-                   uint32_t* other_version);
+                   EnvelopeSize* size, uint32_t* other_version);
 
 // The next frame, without waiting; false: there is none.
 bool ReceiveFrame(zmq::socket_t& socket, zmq::message_t& frame);

@@ -1,14 +1,21 @@
-#include <cerrno>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <deque>
 #include <utility>
 #include <zmq.hpp>
 
-#include "common/base/address.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/node_hash_map.h"
 #include "common/base/check.h"
+#include "common/base/logging.h"
 #include "common/base/thread.h"
+#include "common/base/token_bucket.h"
 #include "common/transport/frames.h"
-#include "common/transport/ledger.h"
+#include "common/transport/gate.h"
+#include "common/transport/intake.h"
 #include "common/transport/link.h"
-#include "common/transport/monitor.h"
 #include "common/transport/pump.h"
 #include "common/transport/version.h"
 #include "common/transport/zap.h"
@@ -16,43 +23,54 @@
 namespace allot::transport {
 namespace {
 
-// Thousands of agents dial at once after a restart; the kernel cuts this to its somaxconn.
-constexpr int kBacklog = 8192;
-
 // In every libzmq since 4.2.3; the header names it only with the draft interface switched on.
 constexpr int kZapEnforceDomain = 93;
 
 // libzmq gives every peer that brings none a routing id of this shape.
 bool IsOurRoutingId(std::string_view id) { return id.size() == 5 && id[0] == '\0'; }
 
-int DescriptorOf(zmq::message_t& message) { return zmq_msg_get(message.handle(), ZMQ_SRCFD); }
+// Work of a turn of the loop, in messages and kibibytes; then timers and HTTP have theirs.
+constexpr uint64_t kTurnWork = 2'000;
+constexpr size_t kTurnPeers = 16;
+// What an envelope costs that is refused: whoever sends nothing else is heard five times a second.
+constexpr int64_t kRefusalWork = 4'000;
+// What arrives while a pause begins is charged as well, and a peer may mend its ways.
+constexpr Duration kPauseMax = std::chrono::seconds(5);
+// libzmq may still have messages of a connection that is over.
+constexpr Duration kKeptAfterEnd = std::chrono::seconds(30);
 
-std::string BindError(const std::string& endpoint, int error) {
-  switch (error) {
-    case EADDRINUSE:
-      return fmt::format("{} is in use; stop what listens there or choose another port", endpoint);
-    case EADDRNOTAVAIL:
-    case ENODEV:
-      return fmt::format("{} is not an address of this machine", endpoint);
-    case EACCES:
-      return fmt::format("{}: permission denied; ports below 1024 need privileges", endpoint);
-    default:
-      return fmt::format("cannot listen on {}: {}", endpoint, zmq_strerror(error));
+Duration Now() {
+  return std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now().time_since_epoch());
+}
+
+Gate::Options GateOptions(const ServerLink::Options& options) {
+  Gate::Options gate{
+      .endpoint = options.endpoint,
+      .handshake_ms_max = options.handshake_ms_max,
+      .frame_bytes_max = std::min(options.heard_bytes_max, options.message_bytes_max)};
+  if (options.metered) {
+    gate.bytes_per_second = limits::kPeerBytesPerSecond.value;
+    gate.bytes_burst = limits::kPeerBytesBurst.value;
+    gate.frames_per_second = limits::kPeerFramesPerSecond.value;
+    gate.frames_burst = limits::kPeerFramesBurst.value;
   }
+  return gate;
 }
 
 }  // namespace
 
 class ServerLink::Impl : public std::enable_shared_from_this<ServerLink::Impl> {
  public:
-  Impl(Context& context, const Options& options, Handler handler)
+  Impl(Context& context, std::unique_ptr<Gate> gate, const Options& options, Handler handler)
       : context_(context),
         handler_(std::move(handler)),
         revoked_(options.revoked),
         message_bytes_max_(options.message_bytes_max),
+        metered_(options.metered),
+        gate_(std::move(gate)),
         socket_(context.zmq(), zmq::socket_type::router) {
     SetCommonOptions(socket_, options.keys, options.message_bytes_max, options.queue_max,
-                     options.endpoint.find('[') != std::string::npos);
+                     /*ipv6=*/false);
     socket_.set(zmq::sockopt::curve_server, true);
     socket_.set(zmq::sockopt::zap_domain, ZapDomain(options.admit));
     // Without this a CURVE server whose ZAP handler is missing admits every key.
@@ -61,41 +79,35 @@ class ServerLink::Impl : public std::enable_shared_from_this<ServerLink::Impl> {
       throw zmq::error_t();
     }
     socket_.set(zmq::sockopt::router_mandatory, true);
-    socket_.set(zmq::sockopt::handshake_ivl, options.handshake_ms_max);
-    socket_.set(zmq::sockopt::backlog, kBacklog);
+    socket_.set(zmq::sockopt::handshake_ivl, static_cast<int>(options.handshake_ms_max));
     context_.CountSockets(1);  // Last: what throws above is not counted. Close takes it back.
   }
 
   // Throws zmq::error_t.
-  void Start(boost::asio::io_context& loop, const std::string& endpoint) {
-    const std::weak_ptr<Impl> weak = weak_from_this();
-    monitor_ = std::make_unique<SocketMonitor>(context_.zmq(), socket_, loop, [weak] {
-      if (const auto self = weak.lock()) self->DrainMonitor();
-      return false;
-    });
-    if (zmq_bind(socket_.handle(), endpoint.c_str()) != 0) {
-      bind_error_ = zmq_errno();
-      // Telling the monitor may have overwritten errno; the event has the real one.
-      MonitorEvent event;
-      while (monitor_->Next(&event)) {
-        if (event.kind == ZMQ_EVENT_BIND_FAILED) bind_error_ = static_cast<int>(event.value);
-      }
-      throw zmq::error_t();
+  void Start(boost::asio::io_context& loop) {
+    const int inner = gate_->TakeInner();
+    socket_.set(zmq::sockopt::use_fd, inner);
+    try {
+      socket_.bind("ipc://allot-gate");  // a word; the descriptor listens already
+    } catch (...) {
+      ::close(inner);
+      throw;
     }
-    endpoint_ = socket_.get(zmq::sockopt::last_endpoint);
+    const std::weak_ptr<Impl> weak = weak_from_this();
     pump_ = std::make_shared<SocketPump>(loop, socket_.get(zmq::sockopt::fd), [weak] {
       const auto self = weak.lock();
       return self != nullptr && self->Drain();
     });
-    monitor_->Start();
     pump_->Start();
+    gate_->Start();
   }
 
   void Close() {
     const SignalsBlocked quiet;  // Or libzmq says EINTR in the middle of it.
     closed_ = true;
     if (pump_) pump_->Stop();
-    monitor_.reset();
+    counters();  // what they are in the end
+    gate_.reset();
     socket_.close();
     context_.CountSockets(-1);
   }
@@ -107,72 +119,185 @@ class ServerLink::Impl : public std::enable_shared_from_this<ServerLink::Impl> {
     return result == SendResult::kSent;
   }
 
-  const std::string& endpoint() const { return endpoint_; }
-  int bind_error() const { return bind_error_; }  // errno, 0 if it was bound
-  const LinkCounters& counters() const { return counters_; }
-
- private:
-  void DrainMonitor() {
-    MonitorEvent event;
-    while (monitor_->Next(&event)) {
-      switch (event.kind) {
-        case ZMQ_EVENT_ACCEPTED:
-          ledger_.Accepted(static_cast<int>(event.value));
-          break;
-        case ZMQ_EVENT_DISCONNECTED:
-          ledger_.Disconnected(static_cast<int>(event.value));
-          break;
-        case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
-          ledger_.HandshakeSucceeded();
-          break;
-        case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL:
-        case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL:
-        case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH:
-          ledger_.HandshakeFailed();
-          break;
-        default:
-          break;
-      }
-    }
-    counters_.accepted = ledger_.accepted();
-    counters_.disconnected = ledger_.disconnected();
-    counters_.handshakes_failed = ledger_.handshakes_failed();
+  void Charge(const std::string& peer, int64_t work) {
+    const auto found = senders_.find(peer);
+    if (found != senders_.end()) Charge(found->second, work);
   }
 
+  std::string endpoint() const { return gate_->endpoint(); }
+  const GateCounters& gate() const { return gate_->counters(); }
+  const LinkCounters& counters() {
+    if (gate_ != nullptr) {
+      const GateCounters& gate = gate_->counters();
+      counters_.handshakes_failed = gate.handshakes_failed();
+      counters_.too_long = gate.frames_too_long;
+      counters_.disconnected = gate.disconnected;
+      counters_.accepted = gate.accepted;
+    }
+    return counters_;
+  }
+
+ private:
+  // One connection that has spoken.
+  struct Sender {
+    Gate::Arrival arrival;
+    std::string name;
+    Role role = Role::kAgent;
+    TokenBucket work{limits::kPeerWorkPerSecond, limits::kPeerWorkBurst};
+    struct Waiting {
+      Turns turns;
+      uint64_t wire_bytes;
+    };
+    std::deque<Waiting> waiting;  // long envelopes, and what came after them
+  };
+
+  // Others on the loop have their turn after kTurnWork, others on this socket after a turn's
+  // messages: libzmq takes envelopes from its connections in turn.
   bool Drain() {
-    DrainMonitor();  // First: the ledger must know of a connection before it speaks.
-    for (int i = 0; i < kBurst; ++i) {
+    ForgetEnded();
+    bool more = true;
+    uint64_t work = 0;
+    for (int i = 0; i < kBurst && work < kTurnWork; ++i) {
       Frames frames;
       const ReceiveResult result = ReceiveFrames(socket_, /*router=*/true, &frames, &counters_);
-      if (result == ReceiveResult::kNothing) return false;
-      Incoming incoming;
-      const Verdict verdict =
-          result == ReceiveResult::kGarbage ? Verdict::kGarbage : Judge(frames, &incoming);
-      if (verdict == Verdict::kGarbage) ++counters_.dropped_garbage;
-      if (verdict == Verdict::kRevoked) {
-        ++counters_.dropped_revoked;
-        if (revoked_) revoked_(incoming.peer, incoming.name);
-        if (closed_) return false;
-      }
-      if (verdict == Verdict::kOtherVersion) {
-        // An empty envelope of ours: so the other side knows why it is not heard, and says so too.
-        // Those who dial answer none, so it ends there.
-        ++counters_.dropped_version;
-        SendFrames(socket_, &incoming.peer, wire::Envelope(), {}, message_bytes_max_, &counters_);
-      }
-      if (verdict != Verdict::kHeard) continue;
-      ++counters_.envelopes_in;
-      handler_(std::move(incoming));
+      more = result != ReceiveResult::kNothing;
+      if (!more) break;
+      work += 1 + (frames.wire_bytes >> 10);
+      Take(frames, result == ReceiveResult::kGarbage, &work);
       if (closed_) return false;
     }
-    return true;
+    for (size_t i = std::min(kTurnPeers, busy_.size()); i > 0; --i) {
+      const std::string peer = std::move(busy_.front());
+      busy_.pop_front();
+      ServeTurn(peer);
+      if (closed_) return false;
+    }
+    return more || !busy_.empty();
+  }
+
+  void Take(Frames& frames, bool garbage, uint64_t* work) {
+    Incoming incoming;
+    EnvelopeSize size;
+    const uint64_t too_many = counters_.dropped_too_many;
+    const Verdict verdict = garbage ? Verdict::kGarbage : Judge(frames, &incoming, &size);
+    *work += size.messages + size.values / 64;
+    const std::string peer = incoming.peer;
+    const auto found = senders_.find(peer);
+    Sender* const sender = found == senders_.end() ? nullptr : &found->second;
+    if (counters_.dropped_too_many > too_many && sender != nullptr)
+      spdlog::warn(
+          "envelope refused peer={} ({}) bytes={}: at most {} messages and {} values are "
+          "taken in one",
+          sender->name, RoleName(sender->role), frames.envelope.size(),
+          limits::kEnvelopeMessages.value, limits::kEnvelopeValues.value);
+    if (verdict == Verdict::kGarbage) ++counters_.dropped_garbage;
+    if (verdict == Verdict::kRevoked) {
+      ++counters_.dropped_revoked;
+      if (revoked_) revoked_(incoming.peer, incoming.name);
+      if (closed_) return;
+    }
+    if (verdict == Verdict::kOtherVersion) {
+      // An empty envelope of ours: so the other side knows why it is not heard, and says so too.
+      // Those who dial answer none, so it ends there.
+      ++counters_.dropped_version;
+      SendFrames(socket_, &peer, wire::Envelope(), {}, message_bytes_max_, &counters_);
+    }
+    if (sender != nullptr) {
+      if (verdict != Verdict::kHeard) Charge(*sender, kRefusalWork);
+      if (metered_ || verdict != Verdict::kHeard)
+        Charge(*sender, static_cast<int64_t>(size.messages + size.values / 16));
+    }
+    if (verdict == Verdict::kHeard) {
+      ++counters_.envelopes_in;
+      if (sender != nullptr && (!sender->waiting.empty() || Turns::Needed(incoming.envelope))) {
+        if (sender->waiting.empty()) busy_.push_back(peer);
+        sender->waiting.push_back(
+            {{std::move(incoming.envelope), std::move(incoming.bodies)}, frames.wire_bytes});
+        return;  // It is taken when it has been handled.
+      }
+      handler_(std::move(incoming));
+      if (closed_) return;
+    }
+    if (sender != nullptr) Took(sender->arrival, frames.wire_bytes);
+  }
+
+  void ServeTurn(const std::string& peer) {
+    const auto found = senders_.find(peer);
+    if (found == senders_.end()) return;
+    Sender& sender = found->second;
+    Sender::Waiting& first = sender.waiting.front();
+    Incoming part{
+        .peer = peer, .name = sender.name, .address = sender.arrival.address, .role = sender.role};
+    if (!first.turns.Next(&part.envelope, &part.bodies)) {
+      Took(sender.arrival, first.wire_bytes);
+      sender.waiting.pop_front();
+    }
+    if (!sender.waiting.empty()) busy_.push_back(peer);
+    handler_(std::move(part));
+  }
+
+  void Took(const Gate::Arrival& arrival, uint64_t bytes) {
+    if (arrival.taken == nullptr) return;
+    arrival.taken->bytes += bytes;
+    if (arrival.taken->waiting.exchange(false)) gate_->Took(arrival.connection);
+  }
+
+  void Charge(Sender& sender, int64_t work) {
+    const Duration now = Now();
+    sender.work.Charge(now, work, kPauseMax);
+    const Duration pause = sender.work.Until(now);
+    if (pause > Duration(0) && sender.arrival.connection != 0)
+      gate_->Pause(sender.arrival.connection, pause);
+  }
+
+  // The connection that the message came over, as it was when it was first heard of.
+  Sender& SenderOf(const std::string& peer, const UserId& id, zmq::message_t& envelope) {
+    const auto [it, fresh] = senders_.try_emplace(peer);
+    Sender& sender = it->second;
+    if (!fresh) return sender;
+    sender.arrival = gate_->Heard(zmq_msg_get(envelope.handle(), ZMQ_SRCFD));
+    sender.name = id.name;
+    sender.role = id.role;
+    if (sender.arrival.connection == 0) {
+      ended_.emplace_back(Now(), peer);  // It is over already.
+      return sender;
+    }
+    peers_.emplace(sender.arrival.connection, peer);
+    // Whoever dials anew leaves dead connections behind; whoever means harm leaves living ones.
+    std::deque<uint64_t>& connections = connections_[sender.name];
+    connections.push_back(sender.arrival.connection);
+    if (static_cast<int64_t>(connections.size()) > limits::kConnectionsOfAPeer.value) {
+      gate_->Close(connections.front());
+      connections.pop_front();
+      ++counters_.connections_over;
+    }
+    return sender;
+  }
+
+  void ForgetEnded() {
+    const Duration now = Now();
+    for (const uint64_t connection : gate_->TakeEnded()) {
+      const auto found = peers_.find(connection);
+      if (found == peers_.end()) continue;
+      ended_.emplace_back(now, std::move(found->second));
+      peers_.erase(found);
+    }
+    while (!ended_.empty() && ended_.front().first + kKeptAfterEnd <= now) {
+      const auto found = senders_.find(ended_.front().second);
+      ended_.pop_front();
+      if (found == senders_.end()) continue;
+      const auto of_name = connections_.find(found->second.name);
+      if (of_name != connections_.end()) {
+        std::erase(of_name->second, found->second.arrival.connection);
+        if (of_name->second.empty()) connections_.erase(of_name);
+      }
+      senders_.erase(found);
+    }
   }
 
   enum class Verdict { kHeard, kGarbage, kRevoked, kOtherVersion };
 
-  Verdict Judge(Frames& frames, Incoming* incoming) {
-    ledger_.Spoke(DescriptorOf(frames.envelope));
-    if (!IsOurRoutingId(frames.peer)) return Verdict::kGarbage;
+  Verdict Judge(Frames& frames, Incoming* incoming, EnvelopeSize* size) {
     const char* const user = zmq_msg_gets(frames.envelope.handle(), "User-Id");
     if (user == nullptr) return Verdict::kGarbage;
     const std::optional<UserId> id = ParseUserId(user);
@@ -180,11 +305,11 @@ class ServerLink::Impl : public std::enable_shared_from_this<ServerLink::Impl> {
     incoming->peer = std::move(frames.peer);
     incoming->name = id->name;
     incoming->role = id->role;
-    if (const char* from = zmq_msg_gets(frames.envelope.handle(), "Peer-Address"))
-      incoming->address = PlainHost(from);
+    incoming->address = SenderOf(incoming->peer, *id, frames.envelope).arrival.address;
+    if (!IsOurRoutingId(incoming->peer)) return Verdict::kGarbage;
     if (!StillAllowed(*id)) return Verdict::kRevoked;
     uint32_t other_version = 0;
-    if (!ParseEnvelope(&frames, &incoming->envelope, &counters_, &other_version)) {
+    if (!ParseEnvelope(&frames, &incoming->envelope, &counters_, size, &other_version)) {
       if (other_version == 0) return Verdict::kGarbage;
       NoteOtherVersion(fmt::format("{} ({})", id->name, RoleName(id->role)), other_version);
       return Verdict::kOtherVersion;
@@ -209,15 +334,18 @@ class ServerLink::Impl : public std::enable_shared_from_this<ServerLink::Impl> {
   const Handler handler_;
   const RevokedHandler revoked_;
   const int64_t message_bytes_max_;
-  std::string endpoint_;
+  const bool metered_;
   LinkCounters counters_;
-  ConnectionLedger ledger_;
+  absl::node_hash_map<std::string, Sender> senders_;  // by routing id
+  absl::flat_hash_map<uint64_t, std::string> peers_;  // routing ids, by connection
+  absl::flat_hash_map<std::string, std::deque<uint64_t>> connections_;  // by name, the oldest first
+  std::deque<std::pair<Duration, std::string>> ended_;                  // routing ids
+  std::deque<std::string> busy_;  // routing ids with `waiting`
   uint64_t allowed_version_ = UINT64_MAX;
   std::shared_ptr<const ZapHandler::Peers> allowed_;
   bool closed_ = false;
-  int bind_error_ = 0;
+  std::unique_ptr<Gate> gate_;
   zmq::socket_t socket_;
-  std::unique_ptr<SocketMonitor> monitor_;
   std::shared_ptr<SocketPump> pump_;
 };
 
@@ -231,15 +359,15 @@ StatusOr<std::unique_ptr<ServerLink>> ServerLink::Listen(Context& context,
   CHECK(handler != nullptr && !options.admit.empty());
   RETURN_IF_ERROR(CheckCommonOptions(options.endpoint, options.keys));
   const SignalsBlocked quiet;  // Or libzmq says EINTR in the middle of it.
+  ASSIGN_OR_RETURN(std::unique_ptr<Gate> gate, Gate::Open(GateOptions(options)));
   std::shared_ptr<Impl> impl;
   try {
-    impl = std::make_shared<Impl>(context, options, std::move(handler));
-    impl->Start(loop, options.endpoint);
+    impl = std::make_shared<Impl>(context, std::move(gate), options, std::move(handler));
+    impl->Start(loop);
     return std::unique_ptr<ServerLink>(new ServerLink(impl));
   } catch (const zmq::error_t& error) {
-    const int cause = impl && impl->bind_error() != 0 ? impl->bind_error() : error.num();
     if (impl) impl->Close();
-    return Unavailable("{}", BindError(options.endpoint, cause));
+    return Unavailable("cannot listen on {}: {}", options.endpoint, error.what());
   }
 }
 
@@ -247,6 +375,8 @@ std::string ServerLink::endpoint() const { return impl_->endpoint(); }
 bool ServerLink::Send(const std::string& peer, const wire::Envelope& envelope, Bodies bodies) {
   return impl_->Send(peer, envelope, std::move(bodies));
 }
+void ServerLink::Charge(const std::string& peer, int64_t work) { impl_->Charge(peer, work); }
 const LinkCounters& ServerLink::counters() const { return impl_->counters(); }
+const GateCounters& ServerLink::gate() const { return impl_->gate(); }
 
 }  // namespace allot::transport

@@ -79,13 +79,6 @@ void Mend(ProtoMessage* message) {
   }
 }
 
-// Which messages a body frame belongs to: docs/protocol.md.
-bool HasBody(uint32_t kind) {
-  using wire::Message;
-  return kind == Message::kForwardRequest || kind == Message::kRequestChunk ||
-         kind == Message::kResponseHead || kind == Message::kResponseChunk;
-}
-
 uint32_t KindOf(std::string_view message) {
   google::protobuf::io::CodedInputStream in(reinterpret_cast<const uint8_t*>(message.data()),
                                             static_cast<int>(message.size()));
@@ -93,6 +86,12 @@ uint32_t KindOf(std::string_view message) {
 }
 
 }  // namespace
+
+bool HasBody(uint32_t kind) {
+  using wire::Message;
+  return kind == Message::kForwardRequest || kind == Message::kRequestChunk ||
+         kind == Message::kResponseHead || kind == Message::kResponseChunk;
+}
 
 bool TextIsSound(const wire::Envelope& envelope) {
   for (const wire::Message& message : envelope.messages())

@@ -12,6 +12,9 @@
 
 namespace allot::transport {
 
+// Which messages a body frame belongs to: docs/protocol.md. `kind`: of wire::Message.
+bool HasBody(uint32_t kind);
+
 // False: some `string` in it is not UTF-8.
 bool TextIsSound(const wire::Envelope& envelope);
 // Replaces every byte that is not part of UTF-8 by U+FFFD, keys of maps included.

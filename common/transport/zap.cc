@@ -272,8 +272,9 @@ class ZapHandler::Impl {
       return;
     }
     last_logged_ = now;
-    spdlog::warn("connection refused address={} admits={} why=\"{}\" more={}", request.address,
-                 request.domain, verdict.text, std::exchange(unlogged_, 0));
+    // Whence it came, the gate says.
+    spdlog::warn("key refused admits={} why=\"{}\" more={}", request.domain, verdict.text,
+                 std::exchange(unlogged_, 0));
   }
 
   const std::string allow_file_, invitations_file_;

@@ -122,6 +122,14 @@ inline const Row kRefused{"allotrope_link_refused_total",
 inline const Row kConnections{"allotrope_link_connections_total",
                               "Connections by event: accepted, admitted, disconnected.",
                               Kind::kCounter};
+inline const Row kStrangers{"allotrope_link_strangers_total",
+                            "Connections that never said a word as a peer, by what ended them.",
+                            Kind::kCounter};
+inline const Row kThrottled{"allotrope_link_throttled_total",
+                            "Times that a connection was not read for a while, by which budget.",
+                            Kind::kCounter};
+inline const Row kLogLeftOut{"allotrope_log_lines_left_out_total",
+                             "Lines of log over their budget.", Kind::kCounter};
 inline const Row kEnvelopes{"allotrope_link_envelopes_total", "Envelopes by direction.",
                             Kind::kCounter};
 inline const Row kLinkBytes{"allotrope_link_bytes_total", "Bytes by direction.", Kind::kCounter};

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
+#include "common/base/logging.h"
 #include "common/metrics/mirror.h"
 #include "common/transport/link.h"
 #include "scheduler/shell/metric_catalogue.h"
@@ -33,12 +34,14 @@ struct Metrics::Families {
         envelopes_out(registry.GetCounter(rows::kEnvelopes, {{"direction", "out"}})),
         bytes_in(registry.GetCounter(rows::kLinkBytes, {{"direction", "in"}})),
         bytes_out(registry.GetCounter(rows::kLinkBytes, {{"direction", "out"}})),
-        unroutable(registry.GetCounter(rows::kUnroutable)) {}
+        unroutable(registry.GetCounter(rows::kUnroutable)),
+        mirror(registry) {}
 
   MirroredCounter refused_unknown_key, refused_role, refused_no_list, refused_mechanism;
   MirroredCounter refused_garbage, refused_version, refused_revoked, refused_handshake;
   MirroredCounter admitted, accepted, disconnected;
   MirroredCounter envelopes_in, envelopes_out, bytes_in, bytes_out, unroutable;
+  metrics::Mirror mirror;
   GaugeFamily jobs{rows::kJobs}, nodes{rows::kNodes}, devices{rows::kDevices};
   GaugeFamily leased{rows::kDevicesLeased}, replicas{rows::kReplicas};
   GaugeFamily devices_quarantined{rows::kDevicesQuarantined};
@@ -157,6 +160,13 @@ void Metrics::Take(const Sample& sample) {
     f.refused_no_list.Follow(sample.zap->refused_no_list);
     f.refused_mechanism.Follow(sample.zap->refused_mechanism);
   }
+  f.mirror.Follow(rows::kLogLeftOut, {}, LogLinesLeftOut());
+  if (sample.gate != nullptr) {
+    for (const auto& [why, count] : sample.gate->strangers())
+      f.mirror.Follow(rows::kStrangers, {{"why", why}}, count);
+    for (const auto& [by, count] : sample.gate->throttled())
+      f.mirror.Follow(rows::kThrottled, {{"by", by}}, count);
+  }
   if (sample.link != nullptr) {
     f.refused_garbage.Follow(sample.link->dropped_garbage + sample.link->dropped_unreadable);
     f.refused_version.Follow(sample.link->dropped_version);
@@ -169,6 +179,9 @@ void Metrics::Take(const Sample& sample) {
     f.bytes_in.Follow(sample.link->bytes_in);
     f.bytes_out.Follow(sample.link->bytes_out);
     f.unroutable.Follow(sample.link->dropped_unroutable);
+    f.mirror.Follow(rows::kRefused, {{"reason", "too_many"}}, sample.link->dropped_too_many);
+    f.mirror.Follow(rows::kRefused, {{"reason", "too_long"}}, sample.link->too_long);
+    f.mirror.Follow(rows::kRefused, {{"reason", "connections"}}, sample.link->connections_over);
   }
 }
 

@@ -13,8 +13,9 @@
 #include "scheduler/shell/census.h"
 
 namespace allot::transport {
+struct GateCounters;
 struct LinkCounters;
-}
+}  // namespace allot::transport
 
 namespace allot::scheduler {
 
@@ -43,6 +44,7 @@ class Metrics {
     const JobCensus& census;
     const transport::ZapCounters* zap = nullptr;
     const transport::LinkCounters* link = nullptr;
+    const transport::GateCounters* gate = nullptr;
     size_t gateways = 0, http_connections = 0, journal_waiting = 0;
     bool degraded = false, tokens_stale = false;
     Duration clock_offset{};

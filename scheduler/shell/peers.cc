@@ -20,6 +20,16 @@ constexpr auto kSweepEvery = std::chrono::seconds(2);
 constexpr auto kAdmissionLookEvery = std::chrono::milliseconds(250);
 constexpr size_t kEnvelopeBytes = 1 << 20;  // a larger batch is split
 
+// What messages cost beyond what any does, in messages (transport::ServerLink::Charge): about what
+// each takes the loop, and no peer of ours says any of them often enough to notice.
+constexpr int64_t kRegistrationWork = 2'000;  // a record and a plan
+constexpr int64_t kHeartbeatWork = 80;
+constexpr int64_t kHelloWork = 400;        // of a gateway, with the nodes it names
+constexpr int64_t kProbeWork = 200;         // it is sent back
+constexpr int64_t kEnrolmentWork = 8'000;  // files are locked and written
+constexpr int64_t kRefusalWork = 400;
+constexpr int kRefusalsSaid = 3;  // of one envelope, or as much of it as is handled in one turn
+
 }  // namespace
 
 Peers::Peers(boost::asio::io_context& loop, Pipeline& pipeline, Metrics& metrics)
@@ -37,6 +47,7 @@ Status Peers::Listen(transport::Context& context, auth::Tokens& tokens, Options 
   options.endpoint = options_.endpoint;
   options.keys = options_.keys;
   options.admit = {transport::Role::kAgent, transport::Role::kGateway, transport::Role::kInvited};
+  options.metered = true;
   options.revoked = [this](const std::string& peer, const std::string& name) {
     Forget(peer, name);
   };
@@ -75,6 +86,7 @@ void Peers::OnProbe(const std::string& peer, const std::string& name,
                  .second) {
     spdlog::error("not usable peer={}: {}", name, transport::kLargeLost);
   }
+  link_->Charge(peer, kProbeWork);
   // At once and in an envelope of its own: what else there is to say may be large.
   Outgoing echo{.peer = peer};
   if (!transport::EchoProbe(probe, echo.envelope.add_messages()->mutable_path_echo()))
@@ -95,6 +107,7 @@ void Peers::OnIncoming(transport::ServerLink::Incoming incoming) {
   }
   link.received = sequence;
   if (incoming.role == transport::Role::kInvited) return OnInvited(incoming);
+  int refused = 0;
   for (wire::Message& message : *incoming.envelope.mutable_messages()) {
     if (message.has_path_probe()) {
       OnProbe(incoming.peer, incoming.name, message.path_probe());
@@ -103,27 +116,32 @@ void Peers::OnIncoming(transport::ServerLink::Incoming incoming) {
         OnGatewayHello(incoming.peer, incoming.name, message.gateway_hello());
       } else {
         metrics_.Refused("wrong_message");
+        link_->Charge(incoming.peer, kRefusalWork);
       }
     } else if (message.has_log_chunk()) {
       if (on_log_) on_log_(incoming.name, std::move(*message.mutable_log_chunk()));
     } else {
-      OnAgentMessage(incoming, message);
+      OnAgentMessage(incoming, message, &refused);
     }
   }
 }
 
 void Peers::OnAgentMessage(const transport::ServerLink::Incoming& incoming,
-                           const wire::Message& in) {
+                           const wire::Message& in, int* refused) {
   const std::string &peer = incoming.peer, &name = incoming.name;
   StatusOr<AgentMessage> message = wire::DecodeAgentMessage(in);
   if (!message.ok()) {
     metrics_.Refused("garbage");
+    link_->Charge(peer, kRefusalWork);
+    if (++*refused > kRefusalsSaid && !in.has_register_node()) return;
     spdlog::warn("message refused node={}: {}", name, Quoted(MessageOf(message.status())));
     if (in.has_register_node()) RefuseInfo(peer, in.register_node(), message.status());
     return;
   }
   const bool heartbeat = std::holds_alternative<Heartbeat>(*message);
+  if (heartbeat) link_->Charge(peer, kHeartbeatWork);
   if (auto* registration = std::get_if<RegisterNode>(&*message)) {
+    link_->Charge(peer, kRegistrationWork);
     // A node speaks under the name that its key proves, and no other.
     if (registration->info.name != name) {
       metrics_.Refused("name_not_proven");
@@ -167,6 +185,7 @@ void Peers::RefuseInfo(const std::string& peer, const wire::RegisterNode& in, co
 
 void Peers::OnGatewayHello(const std::string& peer, const std::string& name,
                            const wire::GatewayHello& hello) {
+  link_->Charge(peer, kHelloWork);
   if (hello.name() != name) {
     metrics_.Refused("name_not_proven");
     return;
@@ -248,6 +267,7 @@ void Peers::OnInvited(const transport::ServerLink::Incoming& incoming) {
       metrics_.Refused("wrong_message");
       continue;
     }
+    link_->Charge(incoming.peer, kEnrolmentWork);
     const transport::AllowedPeer peer{invited->name, message.enroll_request().public_key(),
                                       invited->role};
     const Status done =

@@ -68,6 +68,7 @@ class Peers {
   const Cuts& cuts() const { return cuts_; }
   std::vector<Trouble> troubles() const;
   const transport::LinkCounters& counters() const { return link_->counters(); }
+  const transport::GateCounters& gate() const { return link_->gate(); }
 
  private:
   // One connection. Its routing id is new each time the peer connects.
@@ -97,7 +98,9 @@ class Peers {
   void WatchAdmission();
   void OnProbe(const std::string& peer, const std::string& name, const wire::PathProbe& probe);
   bool Older(const std::string& peer, const std::string& than) const;
-  void OnAgentMessage(const transport::ServerLink::Incoming& incoming, const wire::Message& in);
+  // `refused`: messages of this turn that were, so far.
+  void OnAgentMessage(const transport::ServerLink::Incoming& incoming, const wire::Message& in,
+                      int* refused);
   void RefuseInfo(const std::string& peer, const wire::RegisterNode& in, const Status& why);
   void OnGatewayHello(const std::string& peer, const std::string& name,
                       const wire::GatewayHello& hello);

@@ -97,6 +97,7 @@ std::string Shell::Impl::MetricsText() {
                 .census = pipeline->census(),
                 .zap = &context->zap(),
                 .link = &peers->counters(),
+                .gate = &peers->gate(),
                 .gateways = peers->gateways().size(),
                 .http_connections = server->connections(),
                 .journal_waiting = pipeline->waiting_records(),

@@ -664,5 +664,25 @@ TEST_F(LinksToGateways, AModelServerThatIsGoneFailsARequestThatHadNotStarted) {
   EXPECT_EQ(links_->counters().in_flight, 0u);
 }
 
+// An agent is asked to stop between any two things that its loop does.
+TEST(GatewayLinks, EndWithWhatTheyHoldWheneverTheLoopStops) {
+  for (int handlers = 0; handlers < 12; ++handlers) {
+    boost::asio::io_context loop(1);
+    // Bound and not listening: the port is ours, and connecting to it is refused.
+    boost::asio::ip::tcp::acceptor held(loop);
+    held.open(boost::asio::ip::tcp::v4());
+    held.bind({boost::asio::ip::make_address("127.0.0.1"), 0});
+    auto context = transport::Context::Create({});
+    ASSERT_TRUE(context.ok()) << context.status();
+    auto links = std::make_unique<GatewayLinks>(
+        loop, **context, GatewayLinks::Options{.node = "n1", .keys = transport::NewKeyPair()});
+    links->SetGateways({{fmt::format("tcp://127.0.0.1:{}", held.local_endpoint().port()),
+                         transport::NewKeyPair().public_key}});
+    for (int i = 0; i < handlers; ++i) loop.run_one_for(std::chrono::milliseconds(50));
+    links.reset();
+    context->reset();  // CHECKs that no link is left; what is posted is so still.
+  }
+}
+
 }  // namespace
 }  // namespace allot::agent

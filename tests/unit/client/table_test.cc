@@ -1,6 +1,6 @@
 #include "client/table.h"
 
-#include "client/printable.h"
+#include "common/base/printable.h"
 #include "client/text.h"
 #include "gtest/gtest.h"
 

@@ -51,6 +51,13 @@ TEST(Arguments, WhatIsWrongIsNamedWithTheProgram) {
   EXPECT_THAT(::testing::internal::GetCapturedStdout(), ::testing::HasSubstr("Does something."));
 }
 
+TEST(Complain, TextFromOutsideSteersNoTerminal) {
+  ::testing::internal::CaptureStderr();
+  EXPECT_EQ(Complain("allot-thing", NotFound("no file \x1b[2J\u202e\xff")), 4);
+  EXPECT_EQ(::testing::internal::GetCapturedStderr(),
+            "allot-thing: no file \\u001b[2J\\u202e\uFFFD\n");
+}
+
 TEST(Logging, WhatAStrangerSendsDoesNotFillTheLog) {
   wire::LinkHello hello;
   const std::string not_utf8("\x0a\x02\xff\xfe", 4);

@@ -1,11 +1,12 @@
-#include "client/printable.h"
+#include "common/base/printable.h"
 
+#include <algorithm>
 #include <cstdint>
 
 #include "common/base/text.h"
 #include "fmt/format.h"
 
-namespace allot::client {
+namespace allot {
 namespace {
 
 // Valid UTF-8 only. `length`: of the character in bytes.
@@ -35,16 +36,26 @@ bool Steers(uint32_t c) {
          c == 0x2028 || c == 0x2029;      // line ends of their own
 }
 
+// Appends the character of `length` bytes at `i` as it may be shown.
+void Show(std::string_view text, size_t i, size_t length, uint32_t c, std::string* out) {
+  if (Steers(c)) {
+    *out += fmt::format("\\u{:04x}", c);
+  } else {
+    out->append(text, i, length);
+  }
+}
+
 std::string Shown(std::string_view any, bool lines) {
   const std::string text = ReplaceInvalidUtf8(any);
   std::string out;
   out.reserve(text.size());
   for (size_t i = 0, length = 0; i < text.size(); i += length) {
     const uint32_t c = CodePointAt(text, i, &length);
-    if (!Steers(c) || (lines && (c == '\n' || c == '\t')))
-      out.append(text, i, length);
-    else
-      out += fmt::format("\\u{:04x}", c);
+    if (lines && (c == '\n' || c == '\t')) {
+      out += text[i];
+    } else {
+      Show(text, i, length, c, &out);
+    }
   }
   return out;
 }
@@ -54,4 +65,20 @@ std::string Shown(std::string_view any, bool lines) {
 std::string Printable(std::string_view text) { return Shown(text, true); }
 std::string OneLine(std::string_view text) { return Shown(text, false); }
 
-}  // namespace allot::client
+std::string OneLineCut(std::string_view any, size_t bytes_max, bool in_quotes) {
+  // What is shown is never shorter than what it is of, so the rest is not looked at.
+  const std::string text = ReplaceInvalidUtf8(any.substr(0, bytes_max));
+  std::string out;
+  out.reserve(text.size());
+  size_t i = 0;
+  for (size_t length = 0; i < text.size() && out.size() < bytes_max; i += length) {
+    const uint32_t c = CodePointAt(text, i, &length);
+    if (in_quotes && (c == '"' || c == '\\')) out += '\\';
+    Show(text, i, length, c, &out);
+  }
+  const size_t missing = any.size() - std::min(i, any.size());
+  if (missing != 0) out += fmt::format(" … {} bytes more", missing);
+  return out;
+}
+
+}  // namespace allot

@@ -1,0 +1,240 @@
+// Every budget that outside bytes meet, in one table: docs/limits.md is made of it.
+//
+// A budget is a `Limit` here, and the code that keeps it reads its value from here. Adding one is a
+// constant below, in the group of the door it guards, and its name in the list of limits.cc; the
+// page follows with `ALLOT_UPDATE=1 build/dev/bin/test_base --gtest_filter='Limits.*'`.
+// Pure values; any thread.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+namespace allot {
+
+enum class LimitUnit { kBytes, kCount, kPerSecond, kBytesPerSecond, kMilliseconds };
+
+struct Limit {
+  std::string_view name;  // what is counted, in words: "connections that have not proven a key"
+  int64_t value = 0;
+  LimitUnit unit = LimitUnit::kCount;
+  std::string_view scope;    // of what it is the most: "a connection", "an address", "a port"
+  std::string_view reason;   // why this much
+  std::string_view refusal;  // what happens to what is over it
+  std::string_view metric;   // where it is counted: name{label="value"}; "" if it cannot be refused
+};
+
+namespace limits {
+
+// ---- connections of ZeroMQ before a key is proven (common/transport/gate.h)
+// -----------------------
+inline constexpr Limit kStrangerBytes{
+    "bytes held of what it sends",
+    2048,
+    LimitUnit::kBytes,
+    "a connection without a proven key",
+    "the longest of the three handshake messages, with a routing id of 255 bytes in it, is 600",
+    "the connection is closed",
+    "allotrope_link_strangers_total{why=\"too_long\"}"};
+inline constexpr Limit kStrangers{
+    "connections without a proven key",
+    512,
+    LimitUnit::kCount,
+    "a port",
+    "a handshake takes a few round trips: a fleet that dials at once has fewer at a time",
+    "the oldest of the address that has most of them is closed",
+    "allotrope_link_strangers_total{why=\"pushed_out\"}"};
+inline constexpr Limit kStrangersOfAnAddress{"connections without a proven key",
+                                             256,
+                                             LimitUnit::kCount,
+                                             "an address (IPv6: a /64)",
+                                             "whole racks may stand behind one address",
+                                             "the oldest of them is closed",
+                                             "allotrope_link_strangers_total{why=\"pushed_out\"}"};
+inline constexpr Limit kStrangerMilliseconds{"time to prove a key",
+                                             10'000,
+                                             LimitUnit::kMilliseconds,
+                                             "a connection",
+                                             "three round trips of the slowest path",
+                                             "the connection is closed",
+                                             "allotrope_link_strangers_total{why=\"too_slow\"}"};
+inline constexpr Limit kHandshakesPerSecond{
+    "handshakes that fail, a tenth each if no key was tried",
+    100,
+    LimitUnit::kPerSecond,
+    "a port",
+    "each costs the processor a third of a millisecond; those that succeed are given back",
+    "dialling waits in the kernel's queue",
+    "allotrope_link_throttled_total{by=\"handshakes\"}"};
+inline constexpr Limit kHandshakesBurst{"handshakes that fail, at once",
+                                        300,
+                                        LimitUnit::kCount,
+                                        "a port",
+                                        "as many as are under way when a fleet dials at once",
+                                        "dialling waits in the kernel's queue",
+                                        "allotrope_link_throttled_total{by=\"handshakes\"}"};
+inline constexpr Limit kFilesKept{
+    "files that are left for everything else",
+    64,
+    LimitUnit::kCount,
+    "a process",
+    "the store, the API and the logs go on when connections have used the file limit up",
+    "the new connection is closed",
+    "allotrope_link_strangers_total{why=\"files\"}"};
+
+// ---- peers with a key (common/transport/gate.h, intake.h)
+// ----------------------------------------
+inline constexpr Limit kUnheardBytes{
+    "bytes on their way to the loop",
+    256 << 10,
+    LimitUnit::kBytes,
+    "a connection that was not heard of yet",
+    "what comes first is a probe of 16 KiB",
+    "the connection is not read until the loop has taken them, and closed after a minute",
+    "allotrope_link_throttled_total{by=\"window\"}"};
+inline constexpr Limit kUnheardMilliseconds{"time to say a first word",
+                                            60'000,
+                                            LimitUnit::kMilliseconds,
+                                            "a connection with a proven key",
+                                            "every build of ours speaks at once",
+                                            "the connection is closed",
+                                            "allotrope_link_strangers_total{why=\"silent\"}"};
+inline constexpr Limit kConnectionsOfAPeer{
+    "connections",
+    8,
+    LimitUnit::kCount,
+    "a peer's name",
+    "a peer that dials anew leaves dead ones behind, for a minute each",
+    "the oldest is closed",
+    "allotrope_link_refused_total{reason=\"connections\"}"};
+inline constexpr Limit kFrameBytes{
+    "bytes of an envelope or a body",
+    8 << 20,
+    LimitUnit::kBytes,
+    "a message to the scheduler",
+    "a registration with 20,000 tasks or a hello with 20,000 nodes is 3 MiB",
+    "the connection is closed",
+    "allotrope_link_refused_total{reason=\"too_long\"}"};
+inline constexpr Limit kAnswerFrameBytes{
+    "bytes of an envelope or a body",
+    16 << 20,
+    LimitUnit::kBytes,
+    "a message to a gateway",
+    "answers come in pieces of 16 KiB, whole ones from builds before that",
+    "the connection is closed",
+    "allotrope_gateway_link_dropped_total{reason=\"too_long\"}"};
+inline constexpr Limit kPeerBytesPerSecond{"bytes",
+                                           32 << 20,
+                                           LimitUnit::kBytesPerSecond,
+                                           "a connection to the scheduler",
+                                           "logs that somebody reads",
+                                           "the connection is read more slowly",
+                                           "allotrope_link_throttled_total{by=\"bytes\"}"};
+inline constexpr Limit kPeerBytesBurst{"bytes at once",
+                                       64 << 20,
+                                       LimitUnit::kBytes,
+                                       "a connection to the scheduler",
+                                       "a few of the longest registrations",
+                                       "the connection is read more slowly",
+                                       "allotrope_link_throttled_total{by=\"bytes\"}"};
+inline constexpr Limit kPeerFramesPerSecond{
+    "envelopes and bodies",
+    4'000,
+    LimitUnit::kPerSecond,
+    "a connection to the scheduler",
+    "whoever is busy says more in each envelope, not more of them",
+    "the connection is read more slowly",
+    "allotrope_link_throttled_total{by=\"frames\"}"};
+inline constexpr Limit kPeerFramesBurst{"envelopes and bodies at once",
+                                        20'000,
+                                        LimitUnit::kCount,
+                                        "a connection to the scheduler",
+                                        "what a queue holds",
+                                        "the connection is read more slowly",
+                                        "allotrope_link_throttled_total{by=\"frames\"}"};
+inline constexpr Limit kPeerWorkPerSecond{
+    "messages, and sixteens of values in them",
+    20'000,
+    LimitUnit::kPerSecond,
+    "a connection to the scheduler",
+    "a node on which five thousand tasks end each second says as much; what costs more counts more",
+    "the connection is not read until it is made up for",
+    "allotrope_link_throttled_total{by=\"work\"}"};
+inline constexpr Limit kPeerWorkBurst{"messages, and sixteens of values in them, at once",
+                                      200'000,
+                                      LimitUnit::kCount,
+                                      "a connection to the scheduler",
+                                      "a registration with 20,000 tasks is a tenth of it",
+                                      "the connection is not read until it is made up for",
+                                      "allotrope_link_throttled_total{by=\"work\"}"};
+inline constexpr Limit kEnvelopeMessages{"messages",
+                                         50'000,
+                                         LimitUnit::kCount,
+                                         "an envelope",
+                                         "an envelope of acknowledgements of 64 KiB has 10,000",
+                                         "the envelope is refused",
+                                         "allotrope_link_refused_total{reason=\"too_many\"}"};
+inline constexpr Limit kEnvelopeValues{
+    "values of fields",
+    400'000,
+    LimitUnit::kCount,
+    "an envelope",
+    "a registration with 20,000 tasks has 300,000; each may take 50 bytes of memory",
+    "the envelope is refused",
+    "allotrope_link_refused_total{reason=\"too_many\"}"};
+inline constexpr Limit kTurnMessages{"messages of a peer",
+                                     128,
+                                     LimitUnit::kCount,
+                                     "a turn of the loop",
+                                     "a millisecond or two; then others are heard",
+                                     "they are heard in the next turn",
+                                     ""};
+
+// ---- lines of log -------------------------------------------------------------------------------
+inline constexpr Limit kLogLineBytes{"text of a line of log",
+                                     4096,
+                                     LimitUnit::kBytes,
+                                     "a line",
+                                     "a reason with a path and a name in it is a tenth of it",
+                                     "cut, with the number of bytes that are missing",
+                                     ""};
+inline constexpr Limit kLogLinesOfAKindPerSecond{
+    "lines of log",
+    20,
+    LimitUnit::kPerSecond,
+    "a kind of line",
+    "nobody reads more, and no stranger's line crowds out another kind",
+    "left out, and said how many",
+    "allotrope_log_lines_left_out_total"};
+inline constexpr Limit kLogLinesOfAKindBurst{"lines of log at once",
+                                             500,
+                                             LimitUnit::kCount,
+                                             "a kind of line",
+                                             "a fleet's nodes that are found or lost together",
+                                             "left out, and said how many",
+                                             "allotrope_log_lines_left_out_total"};
+inline constexpr Limit kLogBytesPerSecond{"bytes of log",
+                                          12 << 10,
+                                          LimitUnit::kBytesPerSecond,
+                                          "a process",
+                                          "a mebibyte a minute with the burst, whoever asks for it",
+                                          "left out, and said how many",
+                                          "allotrope_log_lines_left_out_total"};
+inline constexpr Limit kLogBytesBurst{"bytes of log at once",
+                                      256 << 10,
+                                      LimitUnit::kBytes,
+                                      "a process",
+                                      "a start, a fleet that joins",
+                                      "left out, and said how many",
+                                      "allotrope_log_lines_left_out_total"};
+
+}  // namespace limits
+
+// One group a door, in the order of the page.
+struct LimitGroup {
+  std::string_view door, about;
+  std::span<const Limit* const> limits;
+};
+std::span<const LimitGroup> LimitGroups();
+
+}  // namespace allot
