@@ -1,0 +1,34 @@
+// Gives memory back to the system after a peak. The C library keeps what is freed below something
+// that is still in use, in each of its arenas, and so a server that once had a hundred large bodies
+// in hand keeps their size for good.
+//
+// Large blocks are mapped each for itself, so that they go when they are freed; and now and then,
+// where much is free, the rest is given back (malloc_trim, some milliseconds for each hundred MiB).
+#pragma once
+
+#include <cstddef>
+
+#include <boost/asio/io_context.hpp>
+
+#include "common/asio/timer.h"
+#include "common/base/units.h"
+
+namespace allot {
+
+class MemoryKeeper {
+ public:
+  // For as long as it lives, on the loop. One a process.
+  explicit MemoryKeeper(boost::asio::io_context& loop);
+
+  // Bytes freed and kept, in all arenas.
+  static size_t Kept();
+  // Gives them back if there are more than `kept_max`. True if it did.
+  static bool GiveBack(size_t kept_max);
+
+ private:
+  void Arm();
+
+  Timer timer_;
+};
+
+}  // namespace allot
