@@ -21,8 +21,10 @@ class Metrics {
   struct Sample {
     size_t nodes_linked = 0, nodes_unreached = 0, http_connections = 0;
     bool scheduler_connected = false, tokens_stale = false;
-    std::map<std::string, uint64_t> link_drops, zap;  // by reason, by outcome
-    uint64_t envelopes_in = 0, envelopes_out = 0;     // on the links of agents
+    std::map<std::string, uint64_t> link_drops, zap;            // by reason, by outcome
+    std::vector<std::pair<std::string, uint64_t>> http_turned;  // by reason
+    uint64_t answers_bytes = 0;
+    uint64_t envelopes_in = 0, envelopes_out = 0;  // on the links of agents
     uint64_t bytes_in = 0, bytes_out = 0;
     uint64_t gaps = 0, scheduler_reconnects = 0;
   };
