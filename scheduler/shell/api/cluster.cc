@@ -12,7 +12,7 @@ void Health(Services& services, Call& call) {
   if (!degraded) return call.responder->Send({.body = "ok\n", .content_type = "text/plain"});
   call.responder->Send({.status = 503,
                         .headers = {{"Retry-After", "1"}},
-                        .body = "degraded: " + MessageOf(*degraded) + "\n",
+                        .body = "degraded: the journal cannot be written\n",
                         .content_type = "text/plain"});
 }
 
