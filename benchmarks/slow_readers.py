@@ -126,38 +126,43 @@ class Cluster:
         self.allot("local", "down", "--dir", self.dir)
 
 
+def probe(api):
+    """How long /healthz takes, in a process of its own, until its input ends; then all times."""
+    host, port = api.split(":")
+    s = socket.create_connection((host, int(port)))
+    s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    ask = b"GET /healthz HTTP/1.1\r\nHost: " + api.encode() + b"\r\n\r\n"
+    times, ended = [], threading.Event()
+    threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
+    while not ended.is_set():
+        begin = time.perf_counter()
+        s.sendall(ask)
+        s.recv(4096)
+        times.append(time.perf_counter() - begin)
+        time.sleep(0.005)
+    print(json.dumps(times))
+
+
 class Watch:
     """Memory, and how long /healthz takes, until it is told to stop."""
 
     def __init__(self, cluster):
-        self.cluster, self.peak, self.times, self.stopped = cluster, 0, [], False
+        self.cluster, self.peak, self.stopped = cluster, 0, False
         self.before = cluster.rss()
-        self.threads = [threading.Thread(target=f) for f in (self.memory, self.health)]
-        for thread in self.threads:
-            thread.start()
+        self.probe = subprocess.Popen([sys.executable, os.path.abspath(__file__), "--probe", cluster.api],
+                                      stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.thread = threading.Thread(target=self.memory)
+        self.thread.start()
 
     def memory(self):
         while not self.stopped:
             self.peak = max(self.peak, self.cluster.rss())
             time.sleep(0.02)
 
-    def health(self):
-        host, port = self.cluster.api.split(":")
-        s = socket.create_connection((host, int(port)))
-        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        ask = b"GET /healthz HTTP/1.1\r\nHost: " + self.cluster.api.encode() + b"\r\n\r\n"
-        while not self.stopped:
-            begin = time.perf_counter()
-            s.sendall(ask)
-            s.recv(4096)
-            self.times.append(time.perf_counter() - begin)
-            time.sleep(0.005)
-        s.close()
-
     def stop(self, name, note, settle=60):
         self.stopped = True
-        for thread in self.threads:
-            thread.join()
+        self.thread.join()
+        times, _ = self.probe.communicate()
         # Back where it was, but for a little.
         begin, back = time.time(), None
         while time.time() - begin < settle:
@@ -165,7 +170,7 @@ class Watch:
                 back = time.time() - begin
                 break
             time.sleep(0.2)
-        ordered = sorted(self.times) or [0]
+        ordered = sorted(json.loads(times))
         row = {
             "what": name, "before_mib": round(self.before), "peak_mib": round(self.peak),
             "after_mib": round(self.cluster.rss()), "back_after_s": None if back is None else round(back, 1),
@@ -276,9 +281,12 @@ def main():
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--only", help="one of deaf, answers, bodies, jobs")
     parser.add_argument("--serve", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--probe", help=argparse.SUPPRESS)
     flags = parser.parse_args()
     if flags.serve:
         return serve(flags.serve)
+    if flags.probe:
+        return probe(flags.probe)
     rows, folder = [], tempfile.mkdtemp(prefix="allot-slow-")
     wanted = lambda what: flags.only in (None, what)
     try:
