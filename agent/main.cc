@@ -106,7 +106,7 @@ int Run(const std::string& config_path) {
     });
   };
   await_reload();
-  MemoryKeeper::GiveBack(0);  // What start-up needed once.
+  MemoryKeeper::GiveBack();  // What start-up needed once.
   loop.run();
   return 0;
 }

@@ -2,11 +2,13 @@
 
 #include <malloc.h>
 
+#include <algorithm>
+
 namespace allot {
 namespace {
 
 constexpr int kMappedFrom = 256 << 10;  // set, it stays: by itself it grows with what is freed
-constexpr size_t kKeptMax = 24 << 20;
+constexpr size_t kFreedMax = 16 << 20;
 constexpr Duration kEvery = std::chrono::seconds(5);
 
 }  // namespace
@@ -17,17 +19,16 @@ MemoryKeeper::MemoryKeeper(boost::asio::io_context& loop) : timer_(loop) {
   Arm();
 }
 
-size_t MemoryKeeper::Kept() { return mallinfo2().fordblks; }
-
-bool MemoryKeeper::GiveBack(size_t kept_max) {
-  if (Kept() <= kept_max) return false;
-  malloc_trim(0);
-  return true;
-}
+void MemoryKeeper::GiveBack() { malloc_trim(0); }
 
 void MemoryKeeper::Arm() {
   timer_.After(kEvery, [this] {
-    GiveBack(kKeptMax);
+    const size_t free = mallinfo2().fordblks;
+    least_ = std::min(least_, free);
+    if (free > least_ + kFreedMax) {
+      GiveBack();
+      least_ = mallinfo2().fordblks;
+    }
     Arm();
   });
 }

@@ -3,7 +3,9 @@
 // in hand keeps their size for good.
 //
 // Large blocks are mapped each for itself, so that they go when they are freed; and now and then,
-// where much is free, the rest is given back (malloc_trim, some milliseconds for each hundred MiB).
+// where much has been freed since the last time, the rest is given back (malloc_trim, some
+// milliseconds for each hundred MiB). The C library counts as free also what it has given back, so
+// it is growth that tells.
 #pragma once
 
 #include <cstddef>
@@ -20,15 +22,14 @@ class MemoryKeeper {
   // For as long as it lives, on the loop. One a process.
   explicit MemoryKeeper(boost::asio::io_context& loop);
 
-  // Bytes freed and kept, in all arenas.
-  static size_t Kept();
-  // Gives them back if there are more than `kept_max`. True if it did.
-  static bool GiveBack(size_t kept_max);
+  // Gives back what is free.
+  static void GiveBack();
 
  private:
   void Arm();
 
   Timer timer_;
+  size_t least_ = 0;  // bytes free since something was given back last
 };
 
 }  // namespace allot
