@@ -7,7 +7,6 @@
 #include <functional>
 #include <iostream>
 
-#include <malloc.h>
 #include <CLI/CLI.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
@@ -17,6 +16,7 @@
 #include "agent/devices/registry.h"
 #include "agent/shell/agent.h"
 #include "agent/shell/options.h"
+#include "common/asio/memory_keeper.h"
 #include "common/base/file_limit.h"
 #include "common/base/logging.h"
 #include "common/base/printable.h"
@@ -88,6 +88,7 @@ int Run(const std::string& config_path) {
 
   RaiseFileLimit();
   boost::asio::io_context loop(1);
+  const MemoryKeeper memory(loop);
   StatusOr<std::unique_ptr<Agent>> agent = Agent::Start(loop, *std::move(options));
   if (!agent.ok()) return Complain(agent.status());
   boost::asio::signal_set signals(loop, SIGINT, SIGTERM);
@@ -107,7 +108,7 @@ int Run(const std::string& config_path) {
     });
   };
   await_reload();
-  malloc_trim(0);  // What start-up needed once.
+  MemoryKeeper::GiveBack();  // What start-up needed once.
   loop.run();
   return 0;
 }

@@ -293,7 +293,7 @@ int Main(int argc, char** argv) {
   WriteFile(
       files.scheduler_config,
       fmt::format("state_dir: {}\nlisten: {}\nhttp_listen: 127.0.0.1:0\nkey_file: "
-                  "{}/scheduler.key\nallow_file: {}\nlocal: true\n"
+                  "{}/scheduler.key\nallow_file: {}\nlocal: true\nauth: none\n"
                   "checkpoint_root: {}/checkpoints\nlogging: {{level: warn}}\nlease: "
                   "60s\nheartbeat_every: 1s\n",
                   files.scheduler_state, endpoint, folder.path(), files.allow_file, folder.path()));

@@ -125,7 +125,7 @@ ClusterFiles WriteClusterFiles(const std::string& folder, const std::vector<std:
   WriteFile(files.allow_file, allow);
   WriteFile(files.scheduler_config,
             fmt::format("state_dir: {}\nlisten: tcp://127.0.0.1:0\nhttp_listen: "
-                        "127.0.0.1:0\nkey_file: {}\nallow_file: {}\nlocal: true\n"
+                        "127.0.0.1:0\nkey_file: {}\nallow_file: {}\nlocal: true\nauth: none\n"
                         "checkpoint_root: {}/checkpoints\nlogging: {{level: warn}}\n{}",
                         files.scheduler_state, key_file, files.allow_file, folder, extra));
   return files;

@@ -10,6 +10,7 @@
 
 #include "client/local/addresses.h"
 #include "client/local/files.h"
+#include "client/local/token.h"
 #include "common/base/printable.h"
 #include "common/config/bind.h"
 #include "yaml-cpp/yaml.h"
@@ -145,6 +146,14 @@ StatusOr<Endpoint> Session::FindEndpoint() const {
         endpoint.token = *std::move(token);
         from = servers.token_file;
       }
+    if (endpoint.token.empty()) {
+      ASSIGN_OR_RETURN(endpoint.token, local::TokenFor(kLocalFolder, endpoint.url));
+      from = local::TokenFile(kLocalFolder);
+      if (endpoint.token.empty()) {
+        ASSIGN_OR_RETURN(endpoint.token, local::TokenAt(endpoint.url));
+        from = "the local cluster's token file";
+      }
+    }
   }
   // It travels in a header line, which would lose what is not such text.
   const bool plain = std::all_of(endpoint.token.begin(), endpoint.token.end(),

@@ -125,6 +125,7 @@ JobView JobOf(const Fields& f) {
   j.energy_source = f.Text("energy_source");
   j.emulated = f.Flag("emulated");
   j.command = f.Texts("command");
+  j.spec_bytes_dropped = f.Count("spec_bytes_dropped");
   j.tasks = f.List("tasks", TaskOf);
   return j;
 }

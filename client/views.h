@@ -38,6 +38,7 @@ struct JobView {
   std::string energy_source;  // "measured" or "modelled"
   bool emulated = false;
   std::vector<std::string> command;
+  int64_t spec_bytes_dropped = 0;  // of environment and command, which are not kept once it ended
   std::vector<TaskView> tasks;
   bool done() const { return phase == "finished"; }
 };

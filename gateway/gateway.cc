@@ -23,9 +23,7 @@ namespace allot::gateway {
 namespace {
 
 constexpr std::string_view kTcp = "tcp://";
-// Of all requests in hand together: sixteen of the largest by default, many thousands of usual
-// ones.
-constexpr size_t kBodiesBytesMax = 512 << 20;
+constexpr size_t kBodiesBytesMax = limits::kGatewayBodiesBytes.value;
 
 Status CheckOptions(const Options& options) {
   if (options.name.empty()) return InvalidArgument("the gateway has no name");
@@ -49,17 +47,19 @@ class Gateway::Impl {
 
   Status Open() {
     RETURN_IF_ERROR(CheckOptions(options_));
-    ASSIGN_OR_RETURN(tokens_,
-                     auth::Tokens::Load(
-                         {.file = options_.tokens_file, .learns = true, .local = options_.local}));
+    ASSIGN_OR_RETURN(
+        tokens_,
+        auth::Tokens::Load({.file = options_.tokens_file, .learns = true, .open = options_.open}));
     ASSIGN_OR_RETURN(
         context_, transport::Context::Create({.allow_file = options_.allow_file, .learns = true}));
     plane_ = std::make_unique<RequestPlane>(
         loop_, clock_, metrics_,
-        RequestPlane::Options{.seed = options_.seed,
-                              .answer_bytes_max = options_.answer_bytes_max,
-                              .backlog_bytes_max = options_.backlog_bytes_max,
-                              .answer_timeout = options_.answer_timeout},
+        RequestPlane::Options{
+            .seed = options_.seed,
+            .answer_bytes_max = options_.answer_bytes_max,
+            .answers_bytes_max = static_cast<uint64_t>(options_.answers_bytes_max),
+            .backlog_bytes_max = options_.backlog_bytes_max,
+            .answer_timeout = options_.answer_timeout},
         RequestPlane::Wire{
             .forward =
                 [this](const std::string& node, wire::ForwardRequest request, std::string body) {
@@ -84,7 +84,11 @@ class Gateway::Impl {
                      {.listen = options_.http_listen,
                       .body_bytes_max = static_cast<size_t>(body_max),
                       .bodies_bytes_max = kBodiesBytesMax,
+                      .answers_bytes_max = static_cast<size_t>(options_.answers_bytes_max),
                       .refuse = [this](const http::Request& head) { return api_->Refuse(head); },
+                      .connections_max = options_.connections_max,
+                      .connections_per_address_max = options_.connections_per_address_max,
+                      .loopback_names = options_.local,
                       .own_answer =
                           [this](http::Response plain, const Status& why) {
                             return api_->OwnAnswer(std::move(plain), why);
@@ -214,6 +218,8 @@ class Gateway::Impl {
     sample.nodes_linked = agents_->nodes();
     sample.nodes_unreached = Unreached().size();
     sample.http_connections = server_->connections();
+    sample.http_turned = http::TurnedAway(*server_);
+    sample.answers_bytes = plane_->answers_bytes() + server_->answers_bytes();
     sample.scheduler_connected = scheduler_->connected();
     sample.scheduler_reconnects = scheduler_->reconnects();
     sample.gaps = agents_->gaps();

@@ -11,6 +11,7 @@
 #include <memory>
 #include <string>
 
+#include "common/base/limits.h"
 #include "common/base/status.h"
 #include "common/base/units.h"
 #include "common/transport/keys.h"
@@ -32,15 +33,20 @@ struct Options {
   // scheduler is reached, asked for with every hello.
   std::string own_host;
   std::vector<std::string> cors_origins;       // of web pages that may call (common/http/cors.h)
-  int64_t body_bytes_max = 32 << 20;           // of a request
-  int64_t answer_bytes_max = 64 << 20;         // of an answer that is not streamed
+  int64_t body_bytes_max = limits::kGatewayBodyBytes.value;           // of a request
+  int64_t answer_bytes_max = limits::kGatewayAnswerBytes.value;  // of one that is not streamed
+  // Of all answers on their way, and of those that clients have not taken.
+  int64_t answers_bytes_max = limits::kGatewayAnswersBytes.value;
+  size_t connections_max = limits::kHttpConnections.value;
+  size_t connections_per_address_max = limits::kHttpConnectionsOfAddress.value;
   size_t backlog_bytes_max = 8 << 20;          // written and not taken by a slow client
   transport::KeyPair keys;                     // towards agents and the scheduler
   std::string allow_file;                      // agents that may connect, beside the scheduler's
   std::vector<std::string> schedulers;         // tcp://host:port; at least one
   std::string scheduler_public_key;
   std::string tokens_file;
-  bool local = false;  // loopback only, no tokens needed
+  bool local = false;  // on loopback, for loopback's names only
+  bool open = false;   // no tokens needed; only with `local`
   uint64_t seed = 0;   // of exploration; 0: random
 
   // How often to say hello, when to take a silent peer for gone; tests make them short.

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <exception>
 
+#include "common/asio/memory_keeper.h"
 #include "common/base/file_limit.h"
 #include "common/base/logging.h"
 #include "common/base/version.h"
@@ -39,6 +40,7 @@ constexpr char kFooter[] =
 
 Status Run(const Options& options, const std::string& state_dir) {
   boost::asio::io_context loop(1);
+  const MemoryKeeper memory(loop);
   StatusOr<std::unique_ptr<Gateway>> gateway = Gateway::Start(loop, options);
   RETURN_IF_ERROR(gateway.status());
   ASSIGN_OR_RETURN(

@@ -90,6 +90,12 @@ const Row kSlow{"allotrope_gateway_slow_clients_total",
                 "Streams cut off because the client did not read them."};
 const Row kRefused{"allotrope_gateway_http_refused_total",
                    "HTTP requests refused before they reached the router, by why."};
+const Row kTurned{"allotrope_gateway_http_turned_away_total",
+                  "Connections, requests and answers that a budget of the HTTP server ended, by "
+                  "which (docs/limits.md)."};
+const Row kAnswersBytes{"allotrope_gateway_answers_bytes",
+                        "Answers on their way: held, granted to agents, not taken by clients.",
+                        Kind::kGauge};
 const Row kDrops{"allotrope_gateway_link_dropped_total",
                  "Messages on ZeroMQ links that were dropped, by why."};
 const Row kStrangers{"allotrope_gateway_link_strangers_total",
@@ -317,6 +323,9 @@ std::string Metrics::Text(const router::Core& core, const Sample& sample) {
   registry_.GetGauge(kNodes).Set(static_cast<double>(sample.nodes_linked));
   registry_.GetGauge(kUnreached).Set(static_cast<double>(sample.nodes_unreached));
   registry_.GetGauge(kConnections).Set(static_cast<double>(sample.http_connections));
+  registry_.GetGauge(kAnswersBytes).Set(static_cast<double>(sample.answers_bytes));
+  for (const auto& [why, count] : sample.http_turned)
+    mirror_.Follow(kTurned, {{"reason", why}}, count);
   registry_.GetGauge(kScheduler).Set(sample.scheduler_connected ? 1 : 0);
   registry_.GetGauge(kTokensStale).Set(sample.tokens_stale ? 1 : 0);
   registry_.GetGauge(kRoutes).Set(static_cast<double>(core.routes().version));

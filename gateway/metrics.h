@@ -24,6 +24,8 @@ class Metrics {
     bool scheduler_connected = false, tokens_stale = false;
     std::map<std::string, uint64_t> link_drops, zap;  // by reason, by outcome
     transport::GateCounters::Counts strangers, throttled;
+    std::vector<std::pair<std::string, uint64_t>> http_turned;  // by reason
+    uint64_t answers_bytes = 0;
     uint64_t envelopes_in = 0, envelopes_out = 0;  // on the links of agents
     uint64_t bytes_in = 0, bytes_out = 0;
     uint64_t gaps = 0, scheduler_reconnects = 0;

@@ -6,6 +6,7 @@
 #include <random>
 #include <utility>
 
+#include "common/base/limits.h"
 #include "common/base/logging.h"
 #include "common/http/text.h"
 #include "common/proto/wire.pb.h"
@@ -61,8 +62,12 @@ uint64_t FingerprintOf(const Submission& submission) {
 }
 
 // Bytes of one answer that may be on their way to a client that does not take them. What is held
-// until it is whole has its own bound, and is let come as fast as the link allows.
-constexpr uint64_t kStreamWindow = 256 << 10, kHeldWindow = 4 << 20;
+// until it is whole is let come faster.
+constexpr uint64_t kStreamWindow = limits::kGatewayWindowBytes.value, kHeldWindow = 1 << 20;
+// Where all together is too much: enough for an answer to go on.
+constexpr uint64_t kLeastWindow = 16 << 10;
+// Longer answers are not held until they are whole; where all together is too much, than the least.
+constexpr size_t kHeldMax = limits::kGatewayHeldBytes.value, kHeldLeast = 64 << 10;
 
 uint64_t SeedOr(uint64_t seed) { return seed != 0 ? seed : std::random_device()(); }
 
@@ -105,6 +110,7 @@ RequestId RequestPlane::Submit(Submission submission, http::ResponderPtr respond
   Exchange& exchange = exchanges_[id.value()];
   exchange.fingerprint = FingerprintOf(submission);
   if (left_.Has(exchange.fingerprint)) metrics_.Repeated(core_.Serving(submission.request.model));
+  exchange.share = Share(&answers_bytes_);
   exchange.submission = std::move(submission);
   exchange.responder = std::move(responder);
   Feed(std::move(arrived));
@@ -177,7 +183,8 @@ void RequestPlane::Do(const router::Forward& forward) {
   exchange.first_byte = false;
   exchange.failed = false;
   exchange.received = 0;
-  exchange.granted = submission.request.stream ? kStreamWindow : kHeldWindow;
+  exchange.granted = Window(submission.request.stream);
+  Account(exchange);
 
   wire::ForwardRequest request;
   request.set_request(exchange.wire_id);
@@ -305,6 +312,8 @@ bool RequestPlane::TakePiece(RequestId id, Exchange& exchange, std::string piece
   if (exchange.streaming) {
     WriteStream(exchange, std::move(piece));
     GiveCredit(exchange);
+    if (exchange.passes && static_cast<int64_t>(exchange.received) > options_.answer_bytes_max)
+      return TooLong(id, exchange);
     // Of an agent that keeps to no credit.
     if (exchange.responder->Backlog() <= options_.backlog_bytes_max) return true;
     SPDLOG_WARN("client is too slow request={}", ToString(id));
@@ -317,10 +326,26 @@ bool RequestPlane::TakePiece(RequestId id, Exchange& exchange, std::string piece
   } else {
     exchange.held += piece;
   }
-  if (static_cast<int64_t>(exchange.held.size()) <= options_.answer_bytes_max) {
-    GiveCredit(exchange);
-    return true;
-  }
+  if (static_cast<int64_t>(exchange.held.size()) > options_.answer_bytes_max)
+    return TooLong(id, exchange);
+  Account(exchange);
+  if (exchange.held.size() > (Busy() ? kHeldLeast : kHeldMax)) return LetGo(id, exchange);
+  GiveCredit(exchange);
+  return true;
+}
+
+bool RequestPlane::LetGo(RequestId id, Exchange& exchange) {
+  Feed(router::FirstByteReceived{id, true});
+  if (!exchanges_.contains(id.value())) return false;
+  exchange.passes = true;
+  std::string held = std::exchange(exchange.held, {});
+  StartStream(id, exchange);
+  WriteStream(exchange, std::move(held));
+  GiveCredit(exchange);
+  return true;
+}
+
+bool RequestPlane::TooLong(RequestId id, const Exchange& exchange) {
   wire_.cancel(exchange.forward->node, exchange.wire_id);
   Feed(router::RequestFailed{id, true,
                              fmt::format("the answer is longer than {}; ask for a stream",
@@ -367,14 +392,27 @@ void RequestPlane::WriteStream(Exchange& exchange, std::string piece) {
   exchange.responder->Write(std::move(piece));
 }
 
+uint64_t RequestPlane::Window(bool streams) const {
+  return Busy() ? kLeastWindow : streams ? kStreamWindow : kHeldWindow;
+}
+
+// What is here, and what may come.
+void RequestPlane::Account(Exchange& exchange) {
+  const uint64_t here = exchange.streaming ? exchange.responder->Backlog() : exchange.held.size();
+  const uint64_t coming = exchange.granted - std::min(exchange.granted, exchange.received);
+  exchange.share.Set(here + coming);
+}
+
 void RequestPlane::GiveCredit(Exchange& exchange) {
   if (!exchange.forward.has_value()) return;
-  const uint64_t window = exchange.streaming ? kStreamWindow : kHeldWindow;
+  Account(exchange);
+  const uint64_t window = Window(exchange.streaming);
   const uint64_t waiting = exchange.streaming ? exchange.responder->Backlog() : 0;
   const uint64_t taken = exchange.received - std::min(exchange.received, waiting);
   // In halves of a window, so that a token is not answered by a grant.
   if (taken + window < exchange.granted + window / 2) return;
   exchange.granted = taken + window;
+  Account(exchange);
   wire_.grant(exchange.forward->node, exchange.wire_id, exchange.granted);
 }
 

@@ -2,7 +2,10 @@
 //
 // A streamed answer goes to the client piece by piece and ends the chance of another try with its
 // first; any other is held back until it is whole, so that a replica that fails halfway can be
-// replaced. One thread; callbacks of links and clients come in here, and nothing blocks.
+// replaced. But not more than kHeldMax of it, and less where answers_bytes_max is used up: then it
+// goes out as it comes. Agents send no more than they were granted, and little of each where all
+// together is much (ADR 23). One thread; callbacks of links and clients come in here, and nothing
+// blocks.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -20,6 +23,7 @@
 #include "gateway/metrics.h"
 #include "gateway/openai.h"
 #include "gateway/recent_set.h"
+#include "gateway/share.h"
 #include "scheduler/router/core.h"
 
 namespace allot::wire {
@@ -47,6 +51,9 @@ class RequestPlane {
   struct Options {
     uint64_t seed = 1;
     int64_t answer_bytes_max = 64 << 20;
+    // Of all answers on their way, held or granted to agents and not yet taken by clients: beyond,
+    // each gets the least window, and none is held.
+    uint64_t answers_bytes_max = 64 << 20;
     size_t backlog_bytes_max = 8 << 20;
     Duration answer_timeout = std::chrono::minutes(10);
   };
@@ -75,6 +82,7 @@ class RequestPlane {
   const router::Core& core() const { return core_; }
   RequestId NewId();  // for answers that need none of this
   size_t open() const { return exchanges_.size() + wire_ids_.size(); }
+  uint64_t answers_bytes() const { return answers_bytes_; }
 
  private:
   // One request between its client and a replica.
@@ -89,7 +97,9 @@ class RequestPlane {
     std::string content_type;
     std::string held;                    // of an answer that is not streamed
     uint64_t received = 0, granted = 0;  // bytes of the answer of that try
+    Share share;                         // of answers_bytes_
     bool streaming = false;              // bytes are with the client
+    bool passes = false;                 // without having been asked to stream: it is too long
     bool first_byte = false;
     bool event_stream = false;  // what streams is events, which go out whole
     std::string partial;        // of an event that has not come whole
@@ -114,6 +124,12 @@ class RequestPlane {
   bool TakePiece(RequestId id, Exchange& exchange, std::string piece);
   // Lets more of the answer come as its client takes what there is.
   void GiveCredit(Exchange& exchange);
+  uint64_t Window(bool streams) const;
+  void Account(Exchange& exchange);
+  bool Busy() const { return answers_bytes_ > options_.answers_bytes_max; }
+  // What is held goes to the client, and the rest as it comes. False: the exchange has ended.
+  bool LetGo(RequestId id, Exchange& exchange);
+  bool TooLong(RequestId id, const Exchange& exchange);  // false: the exchange has ended
   void Finish(RequestId id, Exchange& exchange);
   void StartStream(RequestId id, Exchange& exchange);
   void WriteStream(Exchange& exchange, std::string piece);
@@ -132,6 +148,7 @@ class RequestPlane {
   std::deque<router::Event> events_;  // that performing commands has caused
   bool feeding_ = false;
   uint64_t last_id_;
+  uint64_t answers_bytes_ = 0;                        // before the exchanges, which count in it
   std::unordered_map<uint64_t, Exchange> exchanges_;  // by request id
   std::unordered_map<uint64_t, uint64_t> wire_ids_;   // of tries under way, to request ids
   // What was asked by clients that left before their answer, the last of them.

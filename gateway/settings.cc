@@ -19,6 +19,16 @@ Status TakeOrigins(const config::Gateway& config, std::vector<std::string>* orig
   return absl::OkStatus();
 }
 
+Status TakeLimits(const config::Gateway& config, Options* options) {
+  RETURN_IF_ERROR(config::TakeBytes("body_max", config.body_max(), &options->body_bytes_max));
+  RETURN_IF_ERROR(
+      config::TakeBytes("answers_max", config.answers_max(), &options->answers_bytes_max));
+  if (config.connections_max() != 0) options->connections_max = config.connections_max();
+  if (config.connections_per_address_max() != 0)
+    options->connections_per_address_max = config.connections_per_address_max();
+  return absl::OkStatus();
+}
+
 StatusOr<Options> ToOptions(const config::Gateway& config) {
   Options options;
   options.name = config.name();
@@ -26,7 +36,7 @@ StatusOr<Options> ToOptions(const config::Gateway& config) {
   options.advertise = config.advertise().empty() ? "" : WithScheme(config.advertise());
   options.http_advertise = config.http_advertise();
   config::TakeText(config.http_listen(), &options.http_listen);
-  RETURN_IF_ERROR(config::TakeBytes("body_max", config.body_max(), &options.body_bytes_max));
+  RETURN_IF_ERROR(TakeLimits(config, &options));
   RETURN_IF_ERROR(TakeOrigins(config, &options.cors_origins));
   options.allow_file = config.allow_file();
   for (const std::string& endpoint : config.scheduler())
@@ -35,12 +45,13 @@ StatusOr<Options> ToOptions(const config::Gateway& config) {
   RETURN_IF_ERROR(transport::CheckKeyText(options.scheduler_public_key, "scheduler_public_key"));
   options.tokens_file = config.tokens_file();
   options.local = config.local();
+  options.open = config.auth() == "none";
   ASSIGN_OR_RETURN(options.keys, transport::LoadKeyFile(config.key_file()));
   if (!config.allow_file().empty()) {
     RETURN_IF_ERROR(transport::LoadAllowFile(config.allow_file()).status());
   }
   RETURN_IF_ERROR(
-      auth::Tokens::Load({.file = options.tokens_file, .learns = true, .local = options.local})
+      auth::Tokens::Load({.file = options.tokens_file, .learns = true, .open = options.open})
           .status());
   return options;
 }

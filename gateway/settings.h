@@ -17,5 +17,7 @@ StatusOr<Options> ToOptions(const config::Gateway& config);
 
 // cors_origins, each checked; also for a gateway within the scheduler.
 Status TakeOrigins(const config::Gateway& config, std::vector<std::string>* origins);
+// How much is taken from clients, and held for them; the same.
+Status TakeLimits(const config::Gateway& config, Options* options);
 
 }  // namespace allot::gateway

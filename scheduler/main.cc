@@ -8,6 +8,7 @@
 #include <future>
 #include <thread>
 
+#include "common/asio/memory_keeper.h"
 #include "common/base/address.h"
 #include "common/base/file_limit.h"
 #include "common/base/logging.h"
@@ -22,6 +23,7 @@
 #include "gateway/settings.h"
 #include "scheduler/shell/settings.h"
 #include "scheduler/shell/shell.h"
+#include "scheduler/shell/spill_file.h"
 #include "scheduler/store_commands.h"
 
 namespace allot::scheduler {
@@ -94,11 +96,13 @@ StatusOr<gateway::Options> GatewayOptions(const config::Scheduler& config) {
   config::TakeText(own.http_listen(), &options.http_listen);
   options.advertise = own.advertise().empty() ? "" : WithScheme(own.advertise());
   options.http_advertise = own.http_advertise();
-  RETURN_IF_ERROR(config::TakeBytes("gateway.body_max", own.body_max(), &options.body_bytes_max));
+  if (Status limits = gateway::TakeLimits(own, &options); !limits.ok())
+    return InvalidArgument("gateway.{}", MessageOf(limits));
   RETURN_IF_ERROR(gateway::TakeOrigins(own, &options.cors_origins));
   options.allow_file = config.allow_file();
   options.tokens_file = own.tokens_file().empty() ? config.tokens_file() : own.tokens_file();
   options.local = config.local();
+  options.open = config.auth() == "none";
   return options;
 }
 
@@ -116,6 +120,8 @@ Status Run(const config::Scheduler& config) {
     ASSIGN_OR_RETURN(gateway_options->keys, GatewayKeys(config, kGatewayName));
   }
   RaiseFileLimit();
+  ASSIGN_OR_RETURN(const std::unique_ptr<SpillFile> aside, SpillFile::Open(config.state_dir()));
+  Variables::KeepIn(aside.get());
   const std::string public_key = options.keys.public_key, own_host = options.own_host;
   const std::vector<std::string> advertise = options.advertise;
 
@@ -125,6 +131,7 @@ Status Run(const config::Scheduler& config) {
     lost = why;
     loop.stop();
   };
+  const MemoryKeeper memory(loop);
   ASSIGN_OR_RETURN(std::unique_ptr<Shell> shell, Shell::Start(loop, std::move(options)));
   std::vector<program::AddressesFile::Entry> addresses = {
       {"http", shell->http_address()}, {"endpoint", shell->endpoint()}, {"public_key", public_key}};

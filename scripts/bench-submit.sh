@@ -64,9 +64,8 @@ echo "  /bin/true          $(median /bin/true)"
 echo "  allot version      $(median "$bin/allot" version)"
 
 "$bin/allot" local up --dir "$work/allot" --agents host >/dev/null 2>&1
-export ALLOT_SERVER
-ALLOT_SERVER=$("$bin/allot" local env --dir "$work/allot" | sed -n 's/^export ALLOT_SERVER=//p')
-unset ALLOT_TOKEN
+environment=$("$bin/allot" local env --dir "$work/allot")
+eval "$environment"
 ours() { "$bin/allot" submit --runtime noop; }
 
 if [ "$slurm" ]; then

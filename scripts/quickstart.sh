@@ -59,10 +59,8 @@ trap 'exit 143' TERM HUP
 
 say "Starting one scheduler and three agents on loopback"
 allot local up --dir "$cluster"
-ALLOT_SERVER=$(allot local status --dir "$cluster" --json | sed -n 's/.*"api":"\([^"]*\)".*/\1/p')
-gateway=$(allot local status --dir "$cluster" --json | sed -n 's/.*"gateway":"\([^"]*\)".*/\1/p')
-export ALLOT_SERVER
-unset ALLOT_TOKEN
+environment=$(allot local env --dir "$cluster")
+eval "$environment"
 allot devices
 
 say "Training examples/charlm as a gang of two"
@@ -96,7 +94,7 @@ say "Side by side"
 allot load --report "$work/cheapest-within-slo.json" "$work/lowest-latency.json"
 if command -v curl >/dev/null; then
   printf '\nWhat it says: '
-  curl -s "$gateway/v1/completions" -H 'Content-Type: application/json' \
+  curl -s "$ALLOT_GATEWAY/v1/completions" -H "Authorization: Bearer $ALLOT_TOKEN" -H 'Content-Type: application/json' \
     -d '{"model": "charlm", "prompt": "LOVE, n. ", "max_tokens": 80}' | sed -n 's/.*"text": \?"\([^"]*\)".*/\1/p'
 fi
 
@@ -104,9 +102,9 @@ say "Done in $((SECONDS - started)) s"
 if [ "$keep" ]; then
   cat <<END
 It stays up. Look at it:
-  export ALLOT_SERVER=$ALLOT_SERVER PATH=$bin:\$PATH
+  export PATH=$bin:\$PATH; eval "\$(allot local env --dir $cluster)"
   allot top --watch; allot deployments; allot explain $job
-  models   $gateway/v1      (any OpenAI client)
+  models   $ALLOT_GATEWAY/v1      (any OpenAI client, with \$ALLOT_TOKEN as its API key)
   metrics  $ALLOT_SERVER/metrics
 Tear it down:
   $bin/allot local down --dir $cluster; rm -rf $work

@@ -202,10 +202,14 @@ Status Agent::Impl::Listen() {
   options.listen = options_.http_listen;
   options.body_bytes_max = 64 << 10;
   options.connections_max = 100;
+  options.connections_per_address_max = 50;
+  options.answers_bytes_max = 8 << 20;
   if (!options_.metrics_tokens_file.empty()) {
     ASSIGN_OR_RETURN(tokens_, auth::Tokens::Load({.file = options_.metrics_tokens_file}));
   }
   const auto listen = [&]() -> Status {
+    // With tokens there may be a proxy of another name in front, and a web page has none.
+    options.loopback_names = tokens_ == nullptr && IsLoopbackAddress(options.listen);
     ASSIGN_OR_RETURN(
         http_, http::Server::Listen(loop_, options,
                                     [this](http::Request request, http::ResponderPtr responder) {
@@ -505,7 +509,8 @@ std::string Agent::Impl::MetricsText() {
                 .forwarded = forwards.forwarded,
                 .completed = forwards.completed,
                 .failed = forwards.failed,
-                .cancelled = forwards.cancelled},
+                .cancelled = forwards.cancelled,
+                .http_turned = http::TurnedAway(*http_)},
                {.tasks = work_->tasks_alive(),
                 .replicas = work_->replicas_alive(),
                 .gateways = gateways_->linked(),

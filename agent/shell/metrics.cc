@@ -52,6 +52,9 @@ const Row kSilent{"allotrope_agent_scheduler_silences_total",
 const Row kRestarts{"allotrope_agent_replica_restarts_total",
                     "Model servers started again after they ended."};
 
+const Row kTurned{"allotrope_agent_http_turned_away_total",
+                  "Connections and requests that a budget of the HTTP server ended, by which "
+                  "(docs/limits.md)."};
 const Row kDeviceInfo{"allotrope_device_info", "1 per device, with its state and vendor.",
                       Kind::kGauge};
 const Row kDeviceMemory{"allotrope_device_memory_bytes", "Memory of the device.", Kind::kGauge};
@@ -171,6 +174,8 @@ void AgentMetrics::Set(const Totals& totals, const Levels& levels) {
   registry_.GetGauge(kGateways).Set(static_cast<double>(levels.gateways));
   registry_.GetGauge(kInFlight).Set(static_cast<double>(levels.forwards_in_flight));
   registry_.GetGauge(kLogReaders).Set(static_cast<double>(levels.log_readers));
+  for (const auto& [why, count] : totals.http_turned)
+    mirror_.Follow(kTurned, {{"reason", why}}, count);
   for (const Row* row : {&kStale, &kSilent, &kRestarts}) registry_.GetCounter(*row);
 }
 

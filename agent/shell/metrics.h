@@ -24,6 +24,7 @@ class AgentMetrics {
     uint64_t dials = 0, envelopes_in = 0, envelopes_out = 0, bytes_in = 0, bytes_out = 0;
     uint64_t refused_terms = 0, undecodable = 0, gaps = 0, undelivered = 0;
     uint64_t forwarded = 0, completed = 0, failed = 0, cancelled = 0;
+    std::vector<std::pair<std::string, uint64_t>> http_turned = {};  // by reason
   };
   struct Levels {
     size_t tasks = 0, replicas = 0, gateways = 0, forwards_in_flight = 0, log_readers = 0;

@@ -87,6 +87,9 @@ std::string JobPageText(const JobView& job) {
   line("message", job.message);
   line("tenant", job.tenant + (job.user.empty() ? "" : ", submitted by " + job.user));
   line("command", Shell(job.command));
+  if (job.spec_bytes_dropped > 0)
+    line("not kept", fmt::format("{} of its environment and command, as it has ended",
+                                 FormatBytes(job.spec_bytes_dropped)));
   line("attempt", std::to_string(job.attempt));
   line("submitted", job.submitted);
   line("placed", job.placed);

@@ -2,6 +2,7 @@
 #include "client/interrupts.h"
 #include "client/local/cluster.h"
 #include "client/local/processes.h"
+#include "client/local/token.h"
 #include "client/table.h"
 #include "common/json/json.h"
 
@@ -19,10 +20,11 @@ std::string DirFlag(const LocalFlags& flags) {
   return flags.dir == kLocalFolder ? "" : " --dir " + flags.dir;
 }
 
-json::object AddressesJson(const local::Addresses& a) {
+json::object AddressesJson(const local::Addresses& a, const std::string& folder) {
   return {{"api", "http://" + a.http},
           {"gateway", a.gateway_http.empty() ? "" : "http://" + a.gateway_http},
           {"endpoint", a.endpoint},
+          {"token_file", local::TokenFile(folder)},
           {"scheduler_pid", static_cast<int64_t>(a.pid)}};
 }
 
@@ -32,7 +34,9 @@ std::string AddressLines(const local::Addresses& a, const LocalFlags& flags) {
   if (!a.gateway_http.empty())
     out += fmt::format("models       http://{}/v1  (OpenAI-compatible)\n", a.gateway_http);
   if (flags.dir != kLocalFolder)
-    out += fmt::format("use it       export ALLOT_SERVER=http://{}\n", a.http);
+    out += fmt::format("use it       eval \"$(allot local env{})\"\n", DirFlag(flags));
+  out += fmt::format("token        {}  (as Authorization: Bearer, or an API key)\n",
+                     local::TokenFile(local::Layout(flags.dir).folder()));
   out += fmt::format("tear down    allot local down{}\n", DirFlag(flags));
   return out;
 }
@@ -63,7 +67,7 @@ StatusOr<int> Up(const Session& session, const LocalFlags& flags) {
   RETURN_IF_ERROR(up.status());
   const local::Addresses& addresses = *up;
   if (session.json) {
-    json::object out = AddressesJson(addresses);
+    json::object out = AddressesJson(addresses, folder);
     out["version"] = 1;
     out["folder"] = folder;
     Print(json::serialize(out));
@@ -92,7 +96,7 @@ StatusOr<int> ShowStatus(const Session& session, const LocalFlags& flags) {
     json::array list;
     for (const local::ProcessInfo& p : processes)
       list.push_back(json::object{{"pid", static_cast<int64_t>(p.pid)}, {"program", p.program}});
-    json::object out = up ? AddressesJson(*addresses) : json::object{};
+    json::object out = up ? AddressesJson(*addresses, layout.folder()) : json::object{};
     out["version"] = 1;
     out["folder"] = layout.folder();
     out["up"] = up;
@@ -141,8 +145,10 @@ void AddLocal(CLI::App& app, Session& session) {
   AddJson(status, session);
   OnRun(status, session, [&session, flags] { return ShowStatus(session, *flags); });
 
-  CLI::App* env = AddCommand(*local, "env", "Print its addresses as a shell takes them",
-                             "  eval \"$(allot local env)\"; curl $ALLOT_GATEWAY/v1/models\n"
+  CLI::App* env = AddCommand(*local, "env", "Print its addresses and token as a shell takes them",
+                             "  eval \"$(allot local env)\"\n"
+                             "  curl -H \"Authorization: Bearer $ALLOT_TOKEN\" "
+                             "$ALLOT_GATEWAY/v1/models\n"
                              "Exit code 5 when the scheduler is down.");
   env->add_option("--dir", flags->dir, "Its folder; default ./.allotrope");
   OnRun(env, session, [flags]() -> StatusOr<int> {
@@ -154,6 +160,19 @@ void AddLocal(CLI::App& app, Session& session) {
     std::string text = fmt::format("export ALLOT_SERVER=http://{}\n", addresses->http);
     if (!addresses->gateway_http.empty())
       text += fmt::format("export ALLOT_GATEWAY=http://{}\n", addresses->gateway_http);
+    ASSIGN_OR_RETURN(const std::string token, local::TokenFor(layout.folder(), addresses->http));
+    if (!token.empty()) text += fmt::format("export ALLOT_TOKEN={}\n", token);
+    Print(text);
+    return 0;
+  });
+
+  CLI::App* token = AddCommand(*local, "token", "Print the token of its owner",
+                               "  curl -H \"Authorization: Bearer $(allot local token)\" …\n"
+                               "It stands in keys/owner.token of its folder, which only its owner "
+                               "can read.");
+  token->add_option("--dir", flags->dir, "Its folder; default ./.allotrope");
+  OnRun(token, session, [flags]() -> StatusOr<int> {
+    ASSIGN_OR_RETURN(const std::string text, local::Cluster(flags->dir, Say).Token());
     Print(text);
     return 0;
   });

@@ -6,6 +6,7 @@
 #include "client/api.h"
 #include "client/local/files.h"
 #include "client/local/processes.h"
+#include "client/local/token.h"
 #include "client/session.h"
 
 namespace allot::client::local {
@@ -82,6 +83,12 @@ StatusOr<Addresses> Cluster::StartScheduler(Duration timeout) {
   return addresses;
 }
 
+StatusOr<std::string> Cluster::Token() const {
+  ASSIGN_OR_RETURN(std::string token, ReadFile(TokenFile(layout_.folder())));
+  while (!token.empty() && token.back() == '\n') token.pop_back();
+  return token;
+}
+
 StatusOr<pid_t> Cluster::StartAgent(const std::string& name) {
   ASSIGN_OR_RETURN(const std::string program, FindProgram("allot-agent"));
   return Start({.program = program,
@@ -92,8 +99,9 @@ StatusOr<pid_t> Cluster::StartAgent(const std::string& name) {
 
 Status Cluster::AwaitNodes(const std::vector<Node>& nodes, Duration timeout) {
   ASSIGN_OR_RETURN(const Addresses addresses, ReadAddresses(layout_.SchedulerState()));
-  ASSIGN_OR_RETURN(const std::unique_ptr<Api> api,
-                   Api::Connect({.url = "http://" + addresses.http, .timeout = kAnswerMax}));
+  ASSIGN_OR_RETURN(const std::unique_ptr<Api> api, Api::Connect({.url = "http://" + addresses.http,
+                                                                 .token = Token().value_or(""),
+                                                                 .timeout = kAnswerMax}));
   const auto deadline = std::chrono::steady_clock::now() + timeout;
   while (true) {
     const auto registered = api->Nodes();

@@ -28,6 +28,7 @@ class Cluster {
   Cluster(std::string folder, Progress progress);
 
   const Layout& layout() const { return layout_; }
+  StatusOr<std::string> Token() const;  // of its owner, for API and gateway
   // Keys and configs with the default ports, nothing started.
   Status Configure(const UpOptions& options);
   // Everything started and every agent registered. On a failure, or if interrupted, nothing is left

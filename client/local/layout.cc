@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "client/local/files.h"
+#include "client/local/token.h"
 #include "client/policy_file.h"
 #include "common/base/text.h"
 #include "common/catalogue/catalogue.h"
@@ -154,6 +155,7 @@ Status Layout::Prepare(const std::vector<AgentSpec>& agents) const {
   std::set<std::string> names;
   std::string text = "# The agents of this local cluster.\nagents:\n";
   RETURN_IF_ERROR(MakeKey(File("keys/scheduler.key")));
+  RETURN_IF_ERROR(MakeToken(folder_));
   for (const AgentSpec& agent : agents) {
     if (!names.insert(agent.name).second)
       return InvalidArgument("two agents are named {}; names must differ", agent.name);
@@ -202,7 +204,8 @@ Status Layout::WriteSchedulerConfig(const Listen& listen) const {
   std::string text = kWritten;
   text += fmt::format(
       "state_dir: scheduler\nlisten: {}\nhttp_listen: {}\nkey_file: keys/scheduler.key\n"
-      "allow_file: allow.yaml\nlocal: true\ncheckpoint_root: checkpoints\n",
+      "allow_file: allow.yaml\ntokens_file: tokens.yaml\nlocal: true\n"
+      "checkpoint_root: checkpoints\n",
       listen.endpoint, listen.http);
   const uint32_t port = FirstTaskPort(folder());
   text += fmt::format("task_port_min: {}\ntask_port_max: {}\n", port, port + 99);

@@ -3,6 +3,7 @@
 //   FOLDER/cluster.yaml      which agents (so that a second `up` needs no flags)
 //   FOLDER/allow.yaml        who may connect
 //   FOLDER/keys/NAME.key     one key a program
+//   FOLDER/keys/owner.token  for people and clients; FOLDER/tokens.yaml has its digest
 //   FOLDER/scheduler.yaml    FOLDER/scheduler/   FOLDER/checkpoints/
 //   FOLDER/agents/NAME.yaml  FOLDER/nodes/NAME/
 //   FOLDER/policy.yaml       the first policy; later ones are in the scheduler's store

@@ -1,5 +1,6 @@
 #include "client/local/processes.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -81,6 +82,32 @@ void AwaitEnd(const std::vector<ProcessInfo>& processes, Duration timeout) {
 }
 
 }  // namespace
+
+std::vector<std::string> FoldersInUse() {
+  constexpr std::string_view kScheduler = "allot-scheduler\n";  // all that fits into comm
+  const std::string prefix = std::string(kMarker) + "=";
+  std::vector<std::string> folders;
+  DIR* const processes = opendir("/proc");
+  if (processes == nullptr) return folders;
+  while (const dirent* entry = readdir(processes)) {
+    if (entry->d_name[0] < '1' || entry->d_name[0] > '9') continue;
+    char path[300], comm[32];
+    snprintf(path, sizeof path, "/proc/%s/comm", entry->d_name);
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) continue;
+    const ssize_t length = read(fd, comm, sizeof comm);
+    close(fd);
+    if (length <= 0 || std::string_view(comm, static_cast<size_t>(length)) != kScheduler) continue;
+    const StatusOr<std::string> environment =
+        ReadFile(fmt::format("/proc/{}/environ", entry->d_name));
+    if (!environment.ok() || !HasWordStarting(*environment, prefix)) continue;
+    size_t at = environment->starts_with(prefix) ? 0 : environment->find('\0' + prefix) + 1;
+    at += prefix.size();
+    folders.push_back(environment->substr(at, environment->find('\0', at) - at));
+  }
+  closedir(processes);
+  return folders;
+}
 
 int OpenProcess(pid_t pid) { return static_cast<int>(syscall(SYS_pidfd_open, pid, 0)); }
 

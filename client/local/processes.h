@@ -38,6 +38,10 @@ struct ProcessInfo {
 // Every process of this user that belongs to the cluster in `folder` (absolute), but not us.
 std::vector<ProcessInfo> FindProcesses(const std::string& folder);
 
+// Of every local cluster whose scheduler runs and may be looked at. Cheap: it is called by
+// commands.
+std::vector<std::string> FoldersInUse();
+
 // SIGTERM to all, SIGKILL to those that remain after `grace`, until none is left. Returns how
 // many there were.
 int StopProcesses(const std::string& folder, Duration grace);

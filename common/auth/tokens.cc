@@ -157,10 +157,10 @@ Tokens::Tokens(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Tokens::~Tokens() = default;
 
 StatusOr<std::unique_ptr<Tokens>> Tokens::Load(Options options) {
-  if (options.file.empty() && !options.local && !options.learns)
+  if (options.file.empty() && !options.open && !options.learns)
     return InvalidArgument(
-        "tokens_file is missing; name one (`allot keys token` adds to it), or set local: true for "
-        "a cluster on this machine only");
+        "tokens_file is missing; name one (`allot keys token` adds to it), or set auth: none for a "
+        "cluster on this machine only");
   auto impl = std::make_unique<Impl>();
   impl->options = std::move(options);
   if (!impl->options.file.empty()) {
@@ -175,7 +175,7 @@ StatusOr<Principal> Tokens::Authenticate(std::string_view authorization) {
   const std::string_view token = TokenOf(authorization);
   if (!token.empty())
     if (const Principal* principal = impl_->Find(token); principal != nullptr) return *principal;
-  if (impl_->options.local) return Principal{"local", Role::kAdmin, ""};
+  if (impl_->options.open) return Principal{"local", Role::kAdmin, ""};
   if (authorization.empty())
     return Unauthenticated("no token; send the header \"Authorization: Bearer TOKEN\"");
   if (token.empty()) return Unauthenticated("the Authorization header is not \"Bearer TOKEN\"");

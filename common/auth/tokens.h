@@ -44,14 +44,14 @@ class Tokens {
   struct Options {
     std::string file;     // empty: nobody has a token …
     bool learns = false;  // … but those that SetLearned brings
-    bool local = false;   // anyone who can reach the socket is admin (loopback listeners only)
+    bool open = false;    // anyone who can reach the socket is admin (loopback listeners only)
   };
-  // Errors: an unreadable or invalid file; neither a file nor `local` nor `learns`.
+  // Errors: an unreadable or invalid file; neither a file nor `open` nor `learns`.
   static StatusOr<std::unique_ptr<Tokens>> Load(Options options);
   ~Tokens();
 
   // `authorization` is the header's value: "Bearer TOKEN". Unauthenticated if there is none or it
-  // is not known. With `local` a known token still gives its own principal and anything else the
+  // is not known. With `open` a known token still gives its own principal and anything else the
   // local administrator: OpenAI clients cannot be told to send no key.
   StatusOr<Principal> Authenticate(std::string_view authorization);
 

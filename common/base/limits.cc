@@ -21,12 +21,33 @@ constexpr const Limit* kPeers[] = {&kUnheardBytes,      &kUnheardMilliseconds, &
                                    &kPeerWorkPerSecond, &kPeerWorkBurst,       &kEnvelopeMessages,
                                    &kEnvelopeValues,    &kTurnMessages};
 
+constexpr const Limit* kHTTP[] = {
+    &kHttpConnections, &kHttpConnectionsOfAddress, &kHttpHeadBytes, &kHttpHeadTime, &kHttpBodyTime,
+    &kHttpIdleTime,    &kHttpAnswersBytes,         &kHttpWriteTime, &kHttpWriteRate};
+constexpr const Limit* kApi[] = {
+    &kApiBodyBytes,       &kApiBodiesBytes,           &kApiYamlBytes,  &kApiBodyInlineBytes,
+    &kApiBodiesWaiting,   &kApiBodiesWaitingOfSender, &kApiVariables,  &kApiReplies,
+    &kApiWaits,           &kApiWaitsOfSender,         &kApiLogStreams, &kApiLogStreamsOfSender,
+    &kApiLogBytes,        &kApiListPieceBytes,        &kApiPageBytes,  &kSpecsBytes,
+    &kSpecsBytesOfTenant, &kFinishedSpecBytes};
+constexpr const Limit* kGateway[] = {&kGatewayBodyBytes,    &kGatewayBodiesBytes,
+                                     &kGatewayAnswersBytes, &kGatewayHeldBytes,
+                                     &kGatewayAnswerBytes,  &kGatewayWindowBytes};
+
 constexpr LimitGroup kGroups[] = {
     {"Links, before a key is proven",
      "Ports of the scheduler and of gateways for agents (`allotrope_link_…` is "
      "`allotrope_gateway_link_…` there).",
      kStrangersAtTheDoor},
     {"Links, of peers with a key", "Agents, gateways, whoever is invited.", kPeers},
+    {"HTTP servers",
+     "What scheduler, gateways and agents have in common; gateways count in "
+     "`allotrope_gateway_http_turned_away_total`, agents in "
+     "`allotrope_agent_http_turned_away_total`.",
+     kHTTP},
+    {"API", "What people and clients ask of the scheduler.", kApi},
+    {"Requests to models", "What clients ask of a gateway, and what model servers answer.",
+     kGateway},
     {"Logs", "What every program writes to standard error.", kLog},
 };
 

@@ -49,6 +49,14 @@ Status CheckListen(std::string_view key, const std::string& address, std::string
       key, address);
 }
 
+// Without tokens there is nothing between a stranger and what the programs may do.
+Status CheckAuth(std::string_view auth, bool local) {
+  if (auth != "none" || local) return absl::OkStatus();
+  return InvalidArgument(
+      "auth is none without local: true; only on loopback may everybody come in, so give "
+      "tokens_file or set local: true");
+}
+
 // One address or several, as `scheduler` has them.
 Status CheckEndpoints(std::string_view key,
                       const google::protobuf::RepeatedPtrField<std::string>& endpoints) {
@@ -216,10 +224,12 @@ Status CheckEndpoint(std::string_view key, const EndpointDevice& endpoint) {
 Status Check(const Scheduler& scheduler) {
   RETURN_IF_ERROR(CheckListen("listen", scheduler.listen(), "tcp://", scheduler.local()));
   RETURN_IF_ERROR(CheckListen("http_listen", scheduler.http_listen(), "", scheduler.local()));
-  if (!scheduler.local() && scheduler.tokens_file().empty()) {
+  RETURN_IF_ERROR(CheckAuth(scheduler.auth(), scheduler.local()));
+  if (scheduler.auth() != "none" && scheduler.tokens_file().empty()) {
     return InvalidArgument(
-        "tokens_file is missing; without local: true the API needs tokens, "
-        "which `allot keys token` makes");
+        "tokens_file is missing; the API asks for tokens, which `allot keys token` makes. On a "
+        "machine of yours alone local: true with auth: none does without, and then everybody on it "
+        "runs jobs as this scheduler's nodes do");
   }
   for (int i = 0; i < scheduler.advertise_size(); ++i) {
     RETURN_IF_ERROR(CheckAdvertise(fmt::format("advertise[{}]", i), scheduler.advertise(i),
@@ -249,7 +259,8 @@ Status Check(const Scheduler& scheduler) {
         {"name", !gateway.name().empty()},
         {"state_dir", !gateway.state_dir().empty()},
         {"scheduler", !gateway.scheduler().empty()},
-        {"scheduler_public_key", !gateway.scheduler_public_key().empty()}};
+        {"scheduler_public_key", !gateway.scheduler_public_key().empty()},
+        {"auth", !gateway.auth().empty()}};
     for (const auto& [key, set] : own) {
       if (set) {
         return InvalidArgument(
@@ -291,6 +302,7 @@ Status Check(const Gateway& gateway) {
   if (gateway.scheduler().empty()) {
     return InvalidArgument("scheduler is missing; a gateway that is a program of its own needs it");
   }
+  RETURN_IF_ERROR(CheckAuth(gateway.auth(), gateway.local()));
   RETURN_IF_ERROR(CheckListen("listen", gateway.listen(), "tcp://", gateway.local()));
   RETURN_IF_ERROR(CheckListen("http_listen", gateway.http_listen(), "", gateway.local()));
   RETURN_IF_ERROR(CheckAdvertise("advertise", gateway.advertise(), "tcp://", gateway.listen()));

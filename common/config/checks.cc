@@ -79,6 +79,11 @@ Status CheckCommand(const std::vector<std::string>& command) {
 
 Status CheckEnvironment(const std::map<std::string, std::string>& environment,
                         const std::vector<std::string>& command) {
+  if (environment.size() > kVariablesMax) {
+    return InvalidArgument(
+        "environment has {} variables; {} are taken at most, so put them in a file",
+        environment.size(), kVariablesMax);
+  }
   size_t bytes = 0;
   for (const std::string& argument : command) bytes += argument.size() + 1;
   for (const auto& [key, value] : environment) {

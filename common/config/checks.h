@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "common/base/limits.h"
 #include "common/base/status.h"
 #include "common/base/units.h"
 #include "common/config/convert.h"
@@ -16,6 +17,7 @@ namespace allot::config {
 // Linux refuses longer strings at exec (MAX_ARG_STRLEN), and more than this in all by default.
 inline constexpr size_t kArgumentBytesMax = 131'071;
 inline constexpr size_t kArgumentsBytesMax = 1'048'576;
+inline constexpr size_t kVariablesMax = limits::kApiVariables.value;
 
 // Processors and memory of what runs: some of both. Memory left out is its share of the node's.
 Status TakeResources(const Resources& from, allot::Resources* out);

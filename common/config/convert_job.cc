@@ -11,7 +11,7 @@ StatusOr<JobSpec> ToJobSpec(const Job& job) {
   spec.priority = job.priority();
   if (job.tasks() != 0) spec.tasks = job.tasks();
   spec.command = {job.command().begin(), job.command().end()};
-  spec.environment = {job.environment().begin(), job.environment().end()};
+  Variables::Map environment = {job.environment().begin(), job.environment().end()};
   spec.work_dir = job.work_dir();
   RETURN_IF_ERROR(TakeResources(job.resources(), &spec.resources));
   spec.checkpoint_dir = job.checkpoint_dir();
@@ -51,7 +51,8 @@ StatusOr<JobSpec> ToJobSpec(const Job& job) {
   if (spec.runtime == TaskRuntime::kProcess || !spec.command.empty()) {
     RETURN_IF_ERROR(CheckCommand(spec.command));
   }
-  RETURN_IF_ERROR(CheckEnvironment(spec.environment, spec.command));
+  RETURN_IF_ERROR(CheckEnvironment(environment, spec.command));
+  spec.environment = std::move(environment);
   RETURN_IF_ERROR(CheckAbsolute("work_dir", spec.work_dir));
   RETURN_IF_ERROR(CheckAbsolute("checkpoint_dir", spec.checkpoint_dir));
   return spec;

@@ -43,6 +43,16 @@ std::string Format(const Tcp::endpoint& endpoint) {
                                     : fmt::format("{}:{}", address, endpoint.port());
 }
 
+// One machine has as many addresses of IPv6 as it likes, all of one network.
+asio::ip::address AddressGroup(const asio::ip::address& address) {
+  if (!address.is_v6()) return address;
+  const asio::ip::address_v6 v6 = address.to_v6();
+  if (v6.is_v4_mapped()) return asio::ip::make_address_v4(asio::ip::v4_mapped, v6);
+  asio::ip::address_v6::bytes_type bytes = v6.to_bytes();
+  std::fill(bytes.begin() + 8, bytes.end(), 0);
+  return asio::ip::address_v6(bytes);
+}
+
 std::string WhyNot(const error_code& error) {
   if (error == asio::error::address_in_use) {
     return "the port is in use; stop what listens there or choose another";
@@ -108,6 +118,7 @@ class Server::Impl : public std::enable_shared_from_this<Server::Impl> {
 
   const std::string& address() const { return address_; }
   size_t connections() const { return state_->sessions.size(); }
+  const ServerState& state() const { return *state_; }
 
  private:
   void ArmAccept() {
@@ -141,17 +152,27 @@ class Server::Impl : public std::enable_shared_from_this<Server::Impl> {
 
   void Admit(Socket socket, const Tcp::endpoint& peer) {
     const size_t open = state_->sessions.size(), max = state_->options.connections_max;
-    if (open >= max + kRefusedAtOnceMax) return;  // Closes it.
+    if (open >= max + kRefusedAtOnceMax) return state_->Count(Turned::kConnections);  // Closes it.
     error_code error;
     SetCloseOnExec(socket.native_handle());
     KeepAlive(socket.native_handle());
     socket.non_blocking(true, error);
     if (!error) socket.set_option(Tcp::no_delay(true), error);
     if (error) return;  // The client has gone already.
-    const auto session = std::make_shared<Session>(std::move(socket), Format(peer), state_);
+    const asio::ip::address group = AddressGroup(peer.address());
+    const size_t of_address_max = state_->options.connections_per_address_max;
+    const auto from = state_->of_address.find(group);
+    const size_t near = from == state_->of_address.end() ? 0 : from->second;
+    if (of_address_max != 0 && near >= of_address_max + kRefusedAtOnceMax) {
+      state_->Count(Turned::kConnectionsOfAddress);
+      return;
+    }
+    const auto session = std::make_shared<Session>(std::move(socket), Format(peer), group, state_);
     state_->sessions.emplace(session.get(), session);
     if (open >= max) {
-      session->Refuse();
+      session->Refuse(Turned::kConnections);
+    } else if (of_address_max != 0 && near >= of_address_max) {
+      session->Refuse(Turned::kConnectionsOfAddress);
     } else {
       session->Start();
     }
@@ -194,5 +215,25 @@ StatusOr<std::unique_ptr<Server>> Server::Listen(asio::io_context& loop, Options
 
 std::string Server::address() const { return impl_->address(); }
 size_t Server::connections() const { return impl_->connections(); }
+size_t Server::answers_bytes() const { return impl_->state().answers_bytes; }
+uint64_t Server::turned(Turned why) const {
+  return impl_->state().turned[static_cast<size_t>(why)];
+}
+
+std::string_view ToString(Turned why) {
+  constexpr std::string_view kNames[kTurnedKinds] = {
+      "connections", "connections_of_address", "foreign_name", "head", "body", "bodies",
+      "answers",     "slow_request",           "slow_reader"};
+  return kNames[static_cast<size_t>(why)];
+}
+
+std::vector<std::pair<std::string, uint64_t>> TurnedAway(const Server& server) {
+  std::vector<std::pair<std::string, uint64_t>> counts;
+  for (size_t i = 0; i < kTurnedKinds; ++i) {
+    const auto why = static_cast<Turned>(i);
+    counts.emplace_back(ToString(why), server.turned(why));
+  }
+  return counts;
+}
 
 }  // namespace allot::http

@@ -8,11 +8,16 @@
 // encoded, 408, 413, 417, 431; Content-Length, Transfer-Encoding, Connection and Date are always
 // ours (such headers of a Response are dropped). Letters and digits of a path come as they are, not
 // percent-encoded: a filter in front must see the path that is served (400). A head must arrive
-// within idle_timeout, and so must every piece of a body and every acknowledgement of data written;
-// a whole body within body_timeout. header_bytes_max holds for the head, extensions of chunks and
-// trailers together. A request whose end is in doubt (RFC 9112, 6.3) is a 400 and the connection's
-// last. A handler may take as long as it likes. Requests of one connection are handled one after
-// the other.
+// within head_timeout, every piece of a body within idle_timeout and all of it within body_timeout.
+// header_bytes_max holds for the head, extensions of chunks and trailers together. A request whose
+// end is in doubt (RFC 9112, 6.3) is a 400 and the connection's last. A handler may take as long as
+// it likes. Requests of one connection are handled one after the other.
+//
+// What is written and not yet taken by clients has an end, for each and for all together (ADR 23):
+// whoever takes nothing for write_timeout, or after that time less than write_rate_min since it has
+// had something to take, is cut off. Where half of answers_bytes_max is waiting, that is asked for
+// after a third of the time, and sixteen times as fast. An answer that does not fit what is left of
+// answers_bytes_max is not sent: 503.
 #pragma once
 
 #include <cstdint>
@@ -26,6 +31,7 @@
 
 #include <boost/asio/io_context.hpp>
 
+#include "common/base/limits.h"
 #include "common/base/status.h"
 #include "common/base/units.h"
 #include "common/http/headers.h"
@@ -51,6 +57,21 @@ struct Response {
   std::string body;
   std::string content_type = "application/json";
 };
+
+// Why a server turned something away by itself; a label of metrics.
+enum class Turned : uint8_t {
+  kConnections,           // connections_max
+  kConnectionsOfAddress,  // connections_per_address_max
+  kForeignName,           // loopback_names
+  kHead,                  // too long, or no HTTP
+  kBody,                  // too long
+  kBodies,                // bodies_bytes_max
+  kAnswers,               // answers_bytes_max
+  kSlowRequest,           // head_timeout, idle_timeout and body_timeout within a request
+  kSlowReader,            // write_timeout and write_rate_min
+};
+inline constexpr size_t kTurnedKinds = 9;
+std::string_view ToString(Turned why);  // "connections", "slow_reader", …
 
 // The answer to one request; may be kept and used later. Exactly one of Send and
 // (StartStream, Write…, End). If it is dropped unanswered, the client gets a 500.
@@ -86,16 +107,27 @@ class Server {
   struct Options {
     std::string listen;               // "127.0.0.1:7401"; port 0 picks one; "[::1]:0"
     size_t body_bytes_max = 4 << 20;  // 413 beyond
-    size_t header_bytes_max = 32 << 10;
+    size_t header_bytes_max = limits::kHttpHeadBytes.value;
     // Of all requests that are not answered yet, together: 503 beyond. One body always fits.
     size_t bodies_bytes_max = 256 << 20;
-    Duration idle_timeout = std::chrono::seconds(75);
-    Duration body_timeout = std::chrono::minutes(5);  // 408 beyond
+    // Written and not yet taken by clients, all together.
+    size_t answers_bytes_max = limits::kHttpAnswersBytes.value;
+    // write_timeout and head_timeout at most.
+    Duration idle_timeout = std::chrono::milliseconds(limits::kHttpIdleTime.value);
+    Duration head_timeout = std::chrono::milliseconds(limits::kHttpHeadTime.value);  // 408 beyond
+    Duration body_timeout = std::chrono::milliseconds(limits::kHttpBodyTime.value);  // 408 beyond
+    Duration write_timeout = std::chrono::milliseconds(limits::kHttpWriteTime.value);
+    size_t write_rate_min = limits::kHttpWriteRate.value;  // bytes a second
     // Asked when a head has come and its body has not, before more of it is read: the answer of
     // who may not send it, which ends the connection. The request has no body yet. The handler
     // still checks for itself: a request that came as a whole goes to it at once.
     std::function<std::optional<Response>(const Request& head)> refuse = nullptr;
-    size_t connections_max = 10'000;  // 503 and close beyond
+    size_t connections_max = limits::kHttpConnections.value;  // 503 and close beyond
+    // Of one address (IPv6: one /64): 503 and close beyond. 0: as many as there are.
+    size_t connections_per_address_max = 0;
+    // On loopback: what names another host, or comes from a page of one, is refused
+    // (own_names.h).
+    bool loopback_names = false;
     // Answers of the server's own (errors, and that to OPTIONS with `why` ok) in the API's shape:
     // `plain` has the status and the headers that belong to it.
     std::function<Response(Response plain, const Status& why)> own_answer = nullptr;
@@ -112,12 +144,18 @@ class Server {
   ~Server();                    // closes every connection; no callback follows
   std::string address() const;  // host:port actually bound
   size_t connections() const;
+  size_t answers_bytes() const;  // written and not yet taken
+  // How often this was why something was turned away.
+  uint64_t turned(Turned why) const;
 
  private:
   class Impl;
   explicit Server(std::shared_ptr<Impl> impl);
   std::shared_ptr<Impl> impl_;
 };
+
+// What metrics count of a server, by name.
+std::vector<std::pair<std::string, uint64_t>> TurnedAway(const Server& server);
 
 // HTTP status of an absl status, in one table for every API. And the JSON of an error:
 // {"error": {"code": "not_found", "message": "…"}}.

@@ -10,6 +10,7 @@
 #include <boost/asio/post.hpp>
 
 #include "common/http/cors.h"
+#include "common/http/own_names.h"
 #include "common/http/text.h"
 
 namespace allot::http {
@@ -27,6 +28,7 @@ constexpr char kMethods[] = "GET, HEAD, POST, PUT, DELETE, OPTIONS";
 constexpr auto kProbeAfter = std::chrono::seconds(1);
 constexpr auto kProbeEvery = std::chrono::seconds(10);
 constexpr auto kLingerMax = std::chrono::seconds(5);
+constexpr size_t kBusyPatience = 3, kBusyRate = 16;
 
 bool WouldBlock(const error_code& error) {
   return error == asio::error::would_block || error == asio::error::try_again ||
@@ -52,19 +54,30 @@ const std::string& ServerState::Date() {
   return date_;
 }
 
-Session::Session(Socket socket, std::string peer, std::shared_ptr<ServerState> server)
+Session::Session(Socket socket, std::string peer, asio::ip::address group,
+                 std::shared_ptr<ServerState> server)
     : socket_(std::move(socket)),
       peer_(std::move(peer)),
+      group_(std::move(group)),
       server_(std::move(server)),
-      parser_(server_->options.header_bytes_max, server_->options.body_bytes_max) {}
+      parser_(server_->options.header_bytes_max, server_->options.body_bytes_max) {
+  ++server_->of_address[group_];
+}
 
 void Session::Start() {
   ExtendDeadline();
   ArmRead();
 }
 
-void Session::Refuse() {
-  AnswerSimply(Own(503, Unavailable("too many connections; try again later")));
+void Session::Refuse(Turned why) {
+  TurnAway(why, Own(503, why == Turned::kConnections
+                             ? Unavailable("too many connections; try again later")
+                             : Unavailable("too many connections from your address; close some")));
+}
+
+void Session::TurnAway(Turned why, Response response) {
+  server_->Count(why);
+  AnswerSimply(std::move(response));
 }
 
 void Session::Close() {
@@ -74,6 +87,10 @@ void Session::Close() {
   socket_.close(ignored);
   responder_.reset();
   ReleaseBody();
+  server_->answers_bytes -= held_;
+  out_ = {};
+  if (const auto from = server_->of_address.find(group_); --from->second == 0)
+    server_->of_address.erase(from);
   const auto server = std::exchange(server_, nullptr);
   server->sessions.erase(this);  // May drop the last reference; callers hold one of their own.
 }
@@ -84,12 +101,42 @@ void Session::CheckDeadline(Clock::time_point now) {
   if (!closed() && eof_ && phase_ == Phase::kAnswering && probe_at_.has_value() &&
       now >= *probe_at_)
     Probe();
-  if (closed() || now < deadline_) return;
-  if (phase_ == Phase::kAnswering && out_.empty()) return;  // The handler may take its time.
-  if (phase_ == Phase::kReading && parser_.started() && out_.empty()) {
-    return AnswerSimply(
+  if (closed()) return;
+  if (!out_.empty() && phase_ != Phase::kLingering) {
+    if (TooSlow(now)) {
+      server_->Count(Turned::kSlowReader);
+      CutOff();
+    }
+    return;
+  }
+  if (now < deadline_) return;
+  if (phase_ == Phase::kAnswering) return;  // The handler may take its time.
+  if (phase_ == Phase::kReading && parser_.started()) {
+    return TurnAway(
+        Turned::kSlowRequest,
         Own(408, DeadlineExceeded("the request did not arrive in time; send it faster")));
   }
+  Fail();
+}
+
+bool Session::TooSlow(Clock::time_point now) const {
+  const Server::Options& options = server_->options;
+  const auto slow = [&](Clock::duration patience, size_t rate) {
+    if (now - taken_at_ >= patience) return true;
+    const auto waited = std::chrono::duration_cast<std::chrono::seconds>(now - waiting_since_);
+    return now - waiting_since_ >= patience &&
+           taken_ < rate * static_cast<size_t>(std::max<int64_t>(waited.count(), 1));
+  };
+  const Clock::duration patience = std::min(options.write_timeout, options.idle_timeout);
+  return slow(patience, options.write_rate_min) ||
+         (server_->Busy() && slow(patience / kBusyPatience, options.write_rate_min * kBusyRate));
+}
+
+// RST rather than FIN: what was written is not to be taken for all there is, nor kept by the kernel
+// for somebody who does not want it.
+void Session::CutOff() {
+  error_code ignored;
+  socket_.set_option(asio::socket_base::linger(true, 0), ignored);
   Fail();
 }
 
@@ -141,7 +188,9 @@ void Session::Process() {
   processing_ = true;
   const auto self = shared_from_this();  // The handler may destroy the server.
   while (phase_ == Phase::kReading && out_.empty() && in_start_ < in_.size()) {
-    if (!parser_.started()) ExtendDeadline();
+    if (!parser_.started())
+      deadline_ =
+          Clock::now() + std::min(server_->options.idle_timeout, server_->options.head_timeout);
     size_t consumed = 0;
     const std::string_view rest = std::string_view(in_).substr(in_start_);
     const bool had_head = parser_.head_done();
@@ -158,7 +207,7 @@ void Session::Process() {
     const bool whole = result == RequestParser::Result::kDone;
     if (whole || result == RequestParser::Result::kNeedMore) {
       if (std::optional<Response> refusal = CheckBody(whole)) {
-        AnswerSimply(*std::move(refusal));
+        AnswerSimply(*std::move(refusal));  // and counted
         break;
       }
     }
@@ -167,15 +216,16 @@ void Session::Process() {
       continue;
     }
     if (result == RequestParser::Result::kMalformed) {
-      AnswerSimply(Own(400, InvalidArgument("this is not an HTTP/1.1 request, or where its body "
-                                            "ends is in doubt")));
+      TurnAway(Turned::kHead,
+               Own(400, InvalidArgument("this is not an HTTP/1.1 request, or where its body "
+                                        "ends is in doubt")));
     } else if (result == RequestParser::Result::kHeadTooLarge) {
-      AnswerSimply(
-          Own(431, InvalidArgument("the head or the trailers of the request are over {} bytes",
-                                   server_->options.header_bytes_max)));
+      TurnAway(Turned::kHead,
+               Own(431, InvalidArgument("the head or the trailers of the request are over {} bytes",
+                                        server_->options.header_bytes_max)));
     } else if (result == RequestParser::Result::kBodyTooLarge) {
-      AnswerSimply(
-          Own(413, InvalidArgument("the body is over {} bytes", server_->options.body_bytes_max)));
+      TurnAway(Turned::kBody, Own(413, InvalidArgument("the body is over {} bytes",
+                                                       server_->options.body_bytes_max)));
     } else if (parser_.head_done() && !continue_sent_) {
       const std::string_view expect = parser_.request().Header("expect");
       if (EqualsIgnoreCase(expect, "100-continue")) {
@@ -205,6 +255,7 @@ std::optional<Response> Session::CheckBody(bool whole) {
   const Server::Options& options = server_->options;
   if (size > 0 &&
       server_->bodies_bytes > std::max(options.bodies_bytes_max, options.body_bytes_max)) {
+    server_->Count(Turned::kBodies);
     return Own(
         503,
         Unavailable("the requests in hand have bodies of {} bytes together; try again in a second",
@@ -212,6 +263,7 @@ std::optional<Response> Session::CheckBody(bool whole) {
   }
   if (whole || !parser_.head_done() || std::exchange(body_expected_, true)) return std::nullopt;
   body_deadline_ = Clock::now() + options.body_timeout;
+  if (const Status ours = CheckNames(parser_.request()); !ours.ok()) return Own(403, ours);
   if (!options.refuse) return std::nullopt;
   Request head;
   head.method = parser_.request().method;
@@ -219,6 +271,13 @@ std::optional<Response> Session::CheckBody(bool whole) {
   head.peer = peer_;
   if (!ParseTarget(parser_.target(), &head)) return std::nullopt;  // Dispatch says so.
   return options.refuse(head);
+}
+
+Status Session::CheckNames(const Request& request) {
+  if (!server_->options.loopback_names) return absl::OkStatus();
+  Status ours = CheckOwnNames(request, server_->options.cors_origins);
+  if (!ours.ok()) server_->Count(Turned::kForeignName);
+  return ours;
 }
 
 void Session::ReleaseBody() { server_->bodies_bytes -= std::exchange(body_held_, 0); }
@@ -235,6 +294,7 @@ void Session::Dispatch() {
   if (!http_1_0_ && request.Header("host").empty()) {
     return AnswerSimply(Own(400, InvalidArgument("the Host header is missing")));
   }
+  if (const Status ours = CheckNames(request); !ours.ok()) return SendAnswer(Own(403, ours));
   if (request.method == "CONNECT" || request.method == "TRACE") {
     return AnswerSimply(
         Own(405, InvalidArgument("{} is not served", request.method), {{"Allow", kMethods}}));
@@ -298,12 +358,20 @@ void Session::BuildHead(int status, const Headers& headers, std::string_view con
 
 void Session::SendAnswer(Response response) {
   if (phase_ != Phase::kAnswering) return;
+  // Small ones always fit: they are what errors are, and what tells of a change that was made.
+  if (response.body.size() > kSmallBody && !head_only_ &&
+      server_->answers_bytes + response.body.size() > server_->options.answers_bytes_max &&
+      server_->answers_bytes > 0) {
+    server_->Count(Turned::kAnswers);
+    response = Own(503, Unavailable("{} bytes of answers wait for clients that do not take them; "
+                                    "try again in a second",
+                                    server_->answers_bytes));
+  }
   BuildHead(response.status, response.headers, response.content_type, /*chunked=*/false,
             response.body.size());
   head_sent_ = true;
-  const bool silent = head_only_ || HasNoBody(response.status);
-  const std::string_view body = silent ? std::string_view() : std::string_view(response.body);
-  WriteParts(server_->head, body, {});
+  if (head_only_ || HasNoBody(response.status)) response.body.clear();
+  WriteAnswer(server_->head, std::move(response.body));
   FinishAnswer();
 }
 
@@ -476,21 +544,60 @@ void Session::WriteParts(std::string_view a, std::string_view b, std::string_vie
     written = socket_.write_some(parts, error);
     if (error && !WouldBlock(error)) return Fail();
     if (written == a.size() + b.size() + c.size()) return;
-    ExtendDeadline();
   }
   for (std::string_view part : {a, b, c}) {
     const size_t done = std::min(written, part.size());
     written -= done;
     part.remove_prefix(done);
-    if (part.empty()) continue;
-    backlog_ += part.size();
-    if (out_.empty() || out_.back().size() + part.size() > kSmallBody) {
-      out_.emplace_back(part);
-    } else {
-      out_.back().append(part);
-    }
+    Queue(part);
   }
   ArmWrite();
+}
+
+// The body is not copied: it may be large, and its client slow.
+void Session::WriteAnswer(std::string_view head, std::string body) {
+  if (closed()) return;
+  if (!out_.empty() || body.size() <= kSmallBody) return WriteParts(head, body, {});
+  error_code error;
+  const std::array<asio::const_buffer, 2> parts = {asio::buffer(head), asio::buffer(body)};
+  const size_t written = socket_.write_some(parts, error);
+  if (error && !WouldBlock(error)) return Fail();
+  if (written == head.size() + body.size()) return;
+  if (written < head.size()) {
+    Queue(head.substr(written));
+    Queue(body);
+  } else {
+    out_start_ = written - head.size();
+    Waiting(body.size() - out_start_, body.size());
+    out_.push_back(std::move(body));
+  }
+  ArmWrite();
+}
+
+void Session::Queue(std::string_view part) {
+  if (part.empty()) return;
+  Waiting(part.size(), part.size());
+  if (out_.empty() || out_.back().size() + part.size() > kSmallBody) {
+    out_.emplace_back(part);
+  } else {
+    out_.back().append(part);
+  }
+}
+
+void Session::Waiting(size_t bytes, size_t held) {
+  if (backlog_ == 0) {
+    waiting_since_ = taken_at_ = Clock::now();
+    taken_ = 0;
+  }
+  backlog_ += bytes;
+  held_ += held;
+  server_->answers_bytes += held;
+}
+
+void Session::Taken(size_t bytes) {
+  taken_at_ = Clock::now();
+  taken_ += bytes;
+  backlog_ -= bytes;
 }
 
 void Session::ArmWrite() {
@@ -514,14 +621,17 @@ void Session::FlushQueue() {
         asio::buffer(front.data() + out_start_, front.size() - out_start_), error);
     if (WouldBlock(error)) return ArmWrite();
     if (error) return Fail();
-    ExtendDeadline();
-    backlog_ -= written;
+    Taken(written);
     out_start_ += written;
     if (out_start_ == front.size()) {
+      // Memory is what counts: of a large answer all of it is there until its end has gone.
+      held_ -= front.size();
+      server_->answers_bytes -= front.size();
       out_.pop_front();
       out_start_ = 0;
     }
   }
+  if (phase_ == Phase::kReading && !parser_.started()) ExtendDeadline();
   AfterFlush();
 }
 

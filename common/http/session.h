@@ -9,6 +9,7 @@
 #include <array>
 #include <chrono>
 #include <deque>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -44,7 +45,12 @@ struct ServerState {
   std::vector<char> scratch;  // every read lands here first, so idle connections own no buffer
   std::string head;           // and every head is built here
   std::unordered_map<Session*, std::shared_ptr<Session>> sessions;
-  size_t bodies_bytes = 0;  // of requests that are not answered yet
+  size_t bodies_bytes = 0;                                // of requests that are not answered yet
+  size_t answers_bytes = 0;                               // written and not yet taken
+  std::map<boost::asio::ip::address, size_t> of_address;  // connections (AddressGroup)
+  std::array<uint64_t, kTurnedKinds> turned{};
+  void Count(Turned why) { ++turned[static_cast<size_t>(why)]; }
+  bool Busy() const { return answers_bytes > options.answers_bytes_max / 2; }
   bool closed = false;
   Overload overload;
 
@@ -57,20 +63,23 @@ class SessionResponder;
 
 class Session : public std::enable_shared_from_this<Session> {
  public:
-  Session(Socket socket, std::string peer, std::shared_ptr<ServerState> server);
+  // `group`: as what ServerState counts where it comes from.
+  Session(Socket socket, std::string peer, boost::asio::ip::address group,
+          std::shared_ptr<ServerState> server);
   void Start();
-  void Refuse();  // 503: too many connections
-  void Close();   // No callback follows.
+  void Refuse(Turned why);  // 503: too many connections
+  void Close();             // No callback follows.
   // Ends the session if what it waits for has taken too long.
   void CheckDeadline(Clock::time_point now);
 
   // For the Responder of the request in hand.
-  void SendAnswer(Response response);
+  void SendAnswer(Response response);  // or 503, where what waits for clients is too much
   void StartStream(int status, const Headers& headers, std::string_view content_type);
   void WriteChunk(std::string_view chunk);
   void EndStream();
   void Abort();
   void Cut();
+  void CutOff();  // nothing of what it was to be told will be taken
   Response Own(int status, const Status& why, Headers headers = {}) const;
   void WatchForEnd();  // someone wants to know when the client goes
   size_t backlog() const { return backlog_; }
@@ -85,6 +94,7 @@ class Session : public std::enable_shared_from_this<Session> {
   void Process();  // parses and dispatches what is buffered
   // Counts what has come of the body; why no more of it is wanted.
   std::optional<Response> CheckBody(bool whole);
+  Status CheckNames(const Request& request);
   void ReleaseBody();
   void Dispatch();
   void AnswerSimply(Response response);  // an answer of the server's own, then close
@@ -104,17 +114,28 @@ class Session : public std::enable_shared_from_this<Session> {
   void BuildHead(int status, const Headers& headers, std::string_view content_type, bool chunked,
                  size_t length);
   void WriteParts(std::string_view a, std::string_view b, std::string_view c);
+  void WriteAnswer(std::string_view head, std::string body);
+  void Queue(std::string_view part);
+  void Waiting(size_t bytes, size_t held);  // so many more are to be written, of memory held
+  void Taken(size_t bytes);
+  bool TooSlow(Clock::time_point now) const;
+  void TurnAway(Turned why, Response response);
   void ArmWrite();
   void FlushQueue();
 
   Socket socket_;
   const std::string peer_;
+  const boost::asio::ip::address group_;
   std::shared_ptr<ServerState> server_;
   RequestParser parser_;
   std::string in_;  // received and not yet parsed, from in_start_ on
   size_t in_start_ = 0;
   std::deque<std::string> out_;  // to be written, the first from out_start_ on
   size_t out_start_ = 0, backlog_ = 0;
+  size_t held_ = 0;  // bytes of out_, counted in ServerState
+  // While there is a backlog: since when, when of it something was taken last, and how much.
+  Clock::time_point waiting_since_, taken_at_;
+  size_t taken_ = 0;
   std::weak_ptr<SessionResponder> responder_;  // of the request in hand
   Clock::time_point deadline_, body_deadline_;
   size_t body_held_ = 0;  // bytes of the body counted in ServerState

@@ -1,7 +1,6 @@
 // Training and batch jobs: a gang of equal tasks, placed all or none.
 #pragma once
 
-#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -9,6 +8,7 @@
 #include "common/base/ids.h"
 #include "common/base/units.h"
 #include "common/model/device.h"
+#include "common/model/variables.h"
 
 namespace allot {
 
@@ -31,7 +31,7 @@ struct JobSpec {
   int32_t priority = 0;         // higher first, within a tenant
   uint32_t tasks = 1;
   std::vector<std::string> command;  // argument vector; never a shell line
-  std::map<std::string, std::string> environment;
+  Variables environment;
   std::string work_dir;         // empty: the task's own scratch folder
   Resources resources;          // per task
   std::vector<DeviceRequest> devices;  // alternatives; empty: processor share only

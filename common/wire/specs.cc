@@ -10,7 +10,7 @@ void Encode(const JobSpec& spec, records::JobSpec* out) {
   out->set_priority(spec.priority);
   out->set_tasks(spec.tasks);
   EncodeStrings(spec.command, out->mutable_command());
-  EncodeMap(spec.environment, out->mutable_environment());
+  EncodeMap(spec.environment.Get(), out->mutable_environment());
   out->set_work_dir(ReplaceInvalidUtf8(spec.work_dir));
   Encode(spec.resources, out->mutable_resources());
   EncodeAll(spec.devices, out->mutable_devices());

@@ -8,6 +8,16 @@
 namespace allot::scheduler {
 namespace {
 
+uint64_t BytesOf(const std::vector<std::string>& words) {
+  uint64_t bytes = 0;
+  for (const std::string& word : words) bytes += word.size();
+  return bytes;
+}
+
+uint64_t Beyond(uint64_t bytes) {
+  return bytes - std::min<uint64_t>(bytes, ClusterState::kSpecBytesFree);
+}
+
 void InsertInOrder(std::vector<ReplicaId>& ids, ReplicaId id) {
   ids.insert(std::upper_bound(ids.begin(), ids.end(), id), id);
 }
@@ -275,6 +285,17 @@ void ClusterState::Fold(const DeviceCleared& r) {
   ComputeFree(node);
 }
 
+uint64_t ClusterState::SpecBytes(const JobSpec& spec) {
+  return Beyond(BytesOf(spec.command) + spec.environment.bytes() + spec.work_dir.size() +
+                spec.checkpoint_dir.size());
+}
+
+uint64_t ClusterState::SpecBytes(const DeploymentSpec& spec) {
+  uint64_t bytes = BytesOf(spec.command) + spec.work_dir.size();
+  for (const auto& [name, value] : spec.environment) bytes += name.size() + value.size();
+  return Beyond(bytes);
+}
+
 void ClusterState::Fold(const JobAccepted& r) {
   JobState& job = jobs_.emplace_hint(jobs_.end(), r.job, JobState{})->second;
   job.id = r.job;
@@ -283,6 +304,7 @@ void ClusterState::Fold(const JobAccepted& r) {
   job.user = r.user;
   job.idempotency_key = r.idempotency_key;
   job.submitted = job.queued = r.at;
+  CountSpec(r.spec->tenant, static_cast<int64_t>(SpecBytes(*r.spec)));
   if (r.job > last_job_) {
     numbers_skipped_ += r.job.value() - last_job_.value() - 1;
     last_job_ = r.job;
@@ -290,6 +312,45 @@ void ClusterState::Fold(const JobAccepted& r) {
   LapseKeys(r.at);
   if (!r.idempotency_key.empty())
     idempotency_[OwnedKey(KeyOwner(*r.spec, r.user), r.idempotency_key)] = r.job;
+}
+
+uint64_t ClusterState::spec_bytes(const std::string& tenant) const {
+  const auto it = tenant_spec_bytes_.find(tenant);
+  return it == tenant_spec_bytes_.end() ? 0 : it->second;
+}
+
+void ClusterState::CountSpec(const std::string& tenant, int64_t bytes) {
+  if (bytes == 0) return;
+  spec_bytes_ += static_cast<uint64_t>(bytes);
+  const auto its = tenant_spec_bytes_.try_emplace(tenant).first;
+  its->second += static_cast<uint64_t>(bytes);
+  if (its->second == 0) tenant_spec_bytes_.erase(its);
+}
+
+JobSpecPtr ClusterState::KeptOf(const JobSpecPtr& spec, uint64_t* cut) {
+  *cut = 0;
+  if (SpecBytes(*spec) + kSpecBytesFree <= kFinishedSpecBytes) return spec;
+  auto kept = std::make_shared<JobSpec>(*spec);
+  if (kept->environment.bytes() > kFinishedSpecBytes) {
+    *cut += kept->environment.bytes();
+    kept->environment = {};
+  }
+  size_t left = kFinishedSpecBytes;
+  for (size_t i = 0; i < kept->command.size(); ++i) {
+    std::string& word = kept->command[i];
+    if (word.size() <= left) {
+      left -= word.size();
+      continue;
+    }
+    for (size_t rest = i + 1; rest < kept->command.size(); ++rest)
+      *cut += kept->command[rest].size();
+    kept->command.resize(i + 1);
+    while (left > 0 && (static_cast<unsigned char>(word[left]) & 0xc0) == 0x80) --left;  // UTF-8
+    *cut += word.size() - left;
+    word.resize(left);
+    break;
+  }
+  return *cut == 0 ? spec : kept;
 }
 
 void ClusterState::LapseKeys(Time now) {
@@ -432,6 +493,8 @@ void ClusterState::Fold(const JobFinished& r) {
   job.outcome = r.outcome;
   job.code = r.code;
   job.cost = r.cost;
+  CountSpec(job.spec->tenant, -static_cast<int64_t>(SpecBytes(*job.spec)));
+  job.spec = KeptOf(job.spec, &job.spec_cut);
   finished_.push_back(r.job);
   if (finished_.size() > kFinishedJobsKept) ForgetOldestJob();
   LapseKeys(r.at);
@@ -441,6 +504,9 @@ void ClusterState::Fold(const DeploymentSet& r) {
   const auto [at, fresh] = deployments_.try_emplace(r.spec->name);
   DeploymentState& deployment = at->second;
   if (fresh) deployment.created = r.at;
+  if (!fresh)
+    CountSpec(deployment.spec->tenant, -static_cast<int64_t>(SpecBytes(*deployment.spec)));
+  CountSpec(r.spec->tenant, static_cast<int64_t>(SpecBytes(*r.spec)));
   deployment.spec = r.spec;
   deployment.generation = r.generation;
   deployment.user = r.user;
@@ -453,6 +519,7 @@ void ClusterState::Fold(const DeploymentRemoved& r) {
   const auto it = deployments_.find(r.name);
   CHECK(it != deployments_.end() && it->second.replicas.empty());
   generations_gone_ = std::max(generations_gone_, it->second.generation);
+  CountSpec(it->second.spec->tenant, -static_cast<int64_t>(SpecBytes(*it->second.spec)));
   deployments_.erase(it);
 }
 
@@ -495,10 +562,19 @@ void ClusterState::RestoreDerived() {
   for (const ForgottenKey& forgotten : forgotten_keys_) {
     idempotency_[OwnedKey(forgotten.owner, forgotten.key)] = forgotten.job;
   }
-  for (const auto& [id, job] : jobs_) {
+  spec_bytes_ = 0;
+  tenant_spec_bytes_.clear();
+  for (auto& [id, job] : jobs_) {
     if (!job.idempotency_key.empty())
       idempotency_[OwnedKey(KeyOwner(*job.spec, job.user), job.idempotency_key)] = id;
+    if (job.phase != JobPhase::kFinished) {
+      CountSpec(job.spec->tenant, static_cast<int64_t>(SpecBytes(*job.spec)));
+    } else if (job.spec_cut == 0) {  // An earlier build kept all of it.
+      job.spec = KeptOf(job.spec, &job.spec_cut);
+    }
   }
+  for (const auto& [name, deployment] : deployments_)
+    CountSpec(deployment.spec->tenant, static_cast<int64_t>(SpecBytes(*deployment.spec)));
   for (NodeState& node : nodes_) {
     node_names_[node.info->name] = node.id;
     ComputeFree(node);

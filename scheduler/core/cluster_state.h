@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "common/base/limits.h"
 #include "scheduler/core/events.h"
 
 namespace allot::scheduler {
@@ -58,6 +59,8 @@ struct JobState {
   std::optional<JobStopping> stopping;  // set iff kStopping
   std::optional<JobOutcome> outcome;    // set iff kFinished
   int32_t code = 0;
+  // Finished: bytes of environment and command that are not kept any more (KeptOf).
+  uint64_t spec_cut = 0;
 };
 
 struct ReplicaState {
@@ -167,6 +170,18 @@ class ClusterState {
   // name that comes back never has a generation that somebody may still know it by.
   uint64_t generations_gone() const { return generations_gone_; }
 
+  // Bytes of what people wrote for jobs that have not ended and for deployments, beyond
+  // kSpecBytesFree each: of all, and of a tenant's.
+  uint64_t spec_bytes() const { return spec_bytes_; }
+  uint64_t spec_bytes(const std::string& tenant) const;
+  static constexpr size_t kSpecBytesFree = 1 << 10;
+  static uint64_t SpecBytes(const JobSpec& spec);
+  static uint64_t SpecBytes(const DeploymentSpec& spec);
+  // What is kept of a finished job's: not its environment, if that is large, and of its command the
+  // beginning. `*cut`: bytes that were left out.
+  static constexpr size_t kFinishedSpecBytes = limits::kFinishedSpecBytes.value;
+  static JobSpecPtr KeptOf(const JobSpecPtr& spec, uint64_t* cut);
+
   // Finished jobs kept for queries; the oldest are forgotten (history stays in the store).
   static constexpr size_t kFinishedJobsKept = 20'000;
 
@@ -219,6 +234,7 @@ class ClusterState {
   void Fold(const ReplicaStopping& r);
   void Fold(const ReplicaGone& r);
   void ForgetOldestJob();
+  void CountSpec(const std::string& tenant, int64_t bytes);
   void LapseKeys(Time now);
   void TurnBack(Time now);
   void MoveLeases(NodeState& node, const NodeInfo& before);
@@ -248,6 +264,9 @@ class ClusterState {
   uint64_t numbers_skipped_ = 0;  // up to last_job_
   Time newest_;
   TimeTrust trust_;
+  // Derived.
+  uint64_t spec_bytes_ = 0;
+  absl::flat_hash_map<std::string, uint64_t> tenant_spec_bytes_;
 };
 
 }  // namespace allot::scheduler

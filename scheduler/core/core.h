@@ -17,6 +17,7 @@
 #include "scheduler/core/cluster_state.h"
 #include "scheduler/core/events.h"
 #include "scheduler/core/explain.h"
+#include "common/base/limits.h"
 #include "scheduler/core/power.h"
 #include "scheduler/core/soft_state.h"
 
@@ -30,6 +31,9 @@ struct CoreOptions {
   Duration acknowledge_within = std::chrono::seconds(60);
   uint32_t plan_attempts_max = 2'000;               // placements tried in one step
   uint32_t pending_jobs_max = 1'000'000;            // more are refused (ResourceExhausted)
+  // ClusterState::spec_bytes; more are refused.
+  uint64_t spec_bytes_max = limits::kSpecsBytes.value;
+  uint64_t spec_bytes_of_tenant_max = limits::kSpecsBytesOfTenant.value;
   std::string checkpoint_root = "/var/lib/allotrope/checkpoints";
   uint16_t task_port_min = 20'000, task_port_max = 29'999;  // main ports of gangs
 };

@@ -33,7 +33,7 @@ TaskLaunch Delivery::LaunchOf(const JobState& job, uint32_t rank, const NodeStat
   launch.tenant = spec.tenant;
   launch.world_size = spec.tasks;
   launch.command = spec.command;
-  launch.environment = spec.environment;
+  launch.environment = spec.environment.Get();
   launch.work_dir = spec.work_dir;
   launch.checkpoint_dir = spec.checkpoint_dir.empty()
                               ? CheckpointsOf(ledger_.options().checkpoint_root, job)

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "scheduler/core/answer.h"
+#include "scheduler/core/spec_budget.h"
 
 namespace allot::scheduler {
 bool SameLaunch(const DeploymentSpec& a, const DeploymentSpec& b) {
@@ -49,10 +50,19 @@ void DeploymentMachine::Apply(const DeploymentApplied& event, Effects& out) {
   if (Status status = CheckModel(*event.spec); !status.ok())
     return Answer(event.token, std::move(status), JobId(), out);
   uint64_t generation = ledger_.state().generations_gone() + 1;
+  const bool same_spec =
+      it != deployments.end() && !it->second.stopping && *it->second.spec == *event.spec;
+  if (same_spec) return Answer(event.token, absl::OkStatus(), JobId(), out);
+  const uint64_t before_bytes =
+      it == deployments.end() || it->second.spec->tenant != event.spec->tenant
+          ? 0
+          : ClusterState::SpecBytes(*it->second.spec);
+  if (Status room = CheckSpecBytes(ledger_, event.spec->tenant,
+                                   ClusterState::SpecBytes(*event.spec), before_bytes);
+      !room.ok())
+    return Answer(event.token, std::move(room), JobId(), out);
   if (it != deployments.end()) {
     const DeploymentState& before = it->second;
-    if (!before.stopping && *before.spec == *event.spec)
-      return Answer(event.token, absl::OkStatus(), JobId(), out);
     const bool same = !before.stopping && SameLaunch(*before.spec, *event.spec);
     generation = before.generation + (same ? 0 : 1);
     ForgetShort(event.spec->name);

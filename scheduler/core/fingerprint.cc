@@ -64,7 +64,7 @@ class Hasher {
     Signed(s.priority);
     Number(s.tasks);
     Strings(s.command);
-    Map(s.environment);
+    Map(s.environment.Get());
     Text(s.work_dir);
     Add(s.resources);
     Number(s.devices.size());
@@ -272,6 +272,7 @@ class Hasher {
     Number(job.failures);
     At(job.not_before);
     Number(job.node_faults);
+    Number(job.spec_cut);
     Number(job.unfit_nodes.size());
     for (const NodeId node : job.unfit_nodes) Number(node.value());
     Number(job.failed_rank ? 1 + uint64_t{*job.failed_rank} : 0);

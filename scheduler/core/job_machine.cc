@@ -5,6 +5,7 @@
 #include "scheduler/core/answer.h"
 #include "scheduler/core/checkpoints.h"
 #include "scheduler/core/never.h"
+#include "scheduler/core/spec_budget.h"
 
 namespace allot::scheduler {
 namespace {
@@ -117,6 +118,10 @@ void JobMachine::Submit(const JobSubmitted& event, Effects& out) {
     return refuse(ResourceExhausted("{} jobs wait already, which is the most (pending_jobs_max)",
                                     ledger_.counts().pending));
   }
+  if (Status room =
+          CheckSpecBytes(ledger_, event.spec->tenant, ClusterState::SpecBytes(*event.spec), 0);
+      !room.ok())
+    return refuse(std::move(room));
   if (!state.nodes().empty()) {  // An empty cluster knows nothing of what may come.
     Demand demand = Demand::Of(*event.spec);
     Resolve(ledger_.classes(), demand);

@@ -136,8 +136,11 @@ void Core::Impl::On(const FirstByteReceived& e) {
   const auto place = requests_.Find(e.id);
   if (!place.has_value()) return;
   Request& request = requests_.at(*place);
-  if (request.replica == nullptr || request.first_byte.has_value()) return;
-  request.first_byte = now_;
+  if (request.replica == nullptr) return;
+  // Again: what was to be held until it is whole goes out after all.
+  const bool goes_out = request.first_byte.has_value() && e.streamed && !request.stream;
+  if (request.first_byte.has_value() && !goes_out) return;
+  if (!goes_out) request.first_byte = now_;
   request.stream = request.stream || e.streamed;
   // A stream that has begun is not cut off: what the client has would be wasted.
   if (request.started()) requests_.SetTimer(*place, std::nullopt);

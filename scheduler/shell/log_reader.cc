@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "common/asio/timer.h"
+#include "common/base/limits.h"
 #include "common/wire/codec.h"
 
 namespace allot::scheduler {
@@ -12,7 +13,8 @@ namespace {
 constexpr uint32_t kPieceBytesMax = 256 << 10, kPieceBytesMin = 16 << 10;
 // Heartbeats wait behind what a node has to say, so all its readers share so much of it at a time.
 constexpr uint32_t kNodeBytes = 512 << 10;
-constexpr size_t kBacklogBytes = 1 << 20;  // not yet taken by the client
+// On their way to all clients together; with more streams than that has least pieces for, so many.
+constexpr uint32_t kAllBytes = limits::kApiLogBytes.value;
 constexpr Duration kAnswerTimeout = std::chrono::seconds(15);
 constexpr int kTriesMax = 2;  // a question or its answer may be lost once
 constexpr Duration kNotYet = std::chrono::milliseconds(200);
@@ -21,12 +23,14 @@ constexpr Duration kDrain = std::chrono::milliseconds(50);
 }  // namespace
 
 struct LogReader::Stream {
-  Stream(boost::asio::io_context& loop, What w, http::ResponderPtr r)
-      : what(w), responder(std::move(r)), timer(loop) {}
+  Stream(boost::asio::io_context& loop, What w, std::string s, http::ResponderPtr r)
+      : what(w), sender(std::move(s)), responder(std::move(r)), timer(loop) {}
   const What what;
+  const std::string sender;
   const http::ResponderPtr responder;
   int64_t offset = 0;
   bool follow = false, started = false, over = false;
+  bool waits_for_room = false;
   uint64_t ticket = 0;
   std::string node;  // asked last
   TaskKey key;       // fixed once found: a later attempt is another log
@@ -43,14 +47,26 @@ LogReader::LogReader(boost::asio::io_context& loop, Pipeline& pipeline, Peers& p
 
 LogReader::~LogReader() { peers_.OnLog(nullptr); }
 
-void LogReader::Start(What what, int64_t offset, bool follow, http::ResponderPtr responder) {
-  auto stream = std::make_shared<Stream>(loop_, what, std::move(responder));
+size_t LogReader::streams(const std::string& sender) const {
+  const auto it = of_sender_.find(sender);
+  return it == of_sender_.end() ? 0 : it->second;
+}
+
+void LogReader::Start(What what, int64_t offset, bool follow, std::string sender,
+                      http::ResponderPtr responder) {
+  auto stream = std::make_shared<Stream>(loop_, what, std::move(sender), std::move(responder));
+  ++of_sender_[stream->sender];
   stream->offset = offset;
   stream->follow = follow;
   stream->ticket = ++last_ticket_;
   streams_[stream->ticket] = stream;
   stream->responder->OnClientGone([this, weak = std::weak_ptr(stream)] {
     if (const auto stream = weak.lock()) Finish(stream);
+  });
+  stream->responder->OnRoom([this, weak = std::weak_ptr(stream)] {
+    const auto stream = weak.lock();
+    if (stream == nullptr || !stream->waits_for_room || stream->responder->Backlog() > 0) return;
+    Ask(stream);
   });
   Ask(stream);
 }
@@ -122,7 +138,8 @@ Status LogReader::Reachable(NodeId id, std::string* name) const {
 
 void LogReader::Ask(const std::shared_ptr<Stream>& stream) {
   if (stream->over) return;
-  if (stream->responder->Backlog() > kBacklogBytes) return AskAfter(stream, kDrain);
+  stream->waits_for_room = stream->responder->Backlog() > 0;
+  if (stream->waits_for_room) return;
   What what = stream->what;
   if (stream->key.attempt.valid()) std::get<TaskLog>(what).attempt = stream->key.attempt;
   StatusOr<Place> place = Find(what);
@@ -149,8 +166,9 @@ void LogReader::Ask(const std::shared_ptr<Stream>& stream) {
   const auto readers = std::count_if(streams_.begin(), streams_.end(), [&](const auto& entry) {
     return entry.second->node == place->node;
   });
-  question.set_length_max(
-      std::clamp(kNodeBytes / static_cast<uint32_t>(readers), kPieceBytesMin, kPieceBytesMax));
+  const uint32_t share = std::min(kNodeBytes / static_cast<uint32_t>(readers),
+                                  kAllBytes / static_cast<uint32_t>(streams_.size()));
+  question.set_length_max(std::clamp(share, kPieceBytesMin, kPieceBytesMax));
   question.set_wait(stream->follow);
   if (!peers_.Ask(place->node, question)) {
     return Fail(stream, Unavailable("node {} is not connected just now; its logs are not reachable",
@@ -211,7 +229,8 @@ void LogReader::Fail(const std::shared_ptr<Stream>& stream, const Status& why) {
 }
 
 void LogReader::Finish(const std::shared_ptr<Stream>& stream) {
-  stream->over = true;
+  if (std::exchange(stream->over, true)) return;
+  if (const auto of = of_sender_.find(stream->sender); --of->second == 0) of_sender_.erase(of);
   stream->timer.Stop();
   streams_.erase(stream->ticket);
 }

@@ -2,7 +2,8 @@
 // whoever asked.
 //
 // One question is under way per stream; the next leaves when the last piece has been taken by the
-// client, so a slow client holds back nothing but itself. Loop thread only.
+// client, so a slow client holds back nothing but itself, and a stream costs one piece at most, all
+// of them together kAllBytes. Loop thread only.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -30,8 +31,11 @@ class LogReader {
 
   // Answers 404, 412 or 503 where there is nothing to stream. With `follow` it waits for a task
   // that has not started and ends when the task has ended and all was sent.
-  void Start(What what, int64_t offset, bool follow, http::ResponderPtr responder);
+  // `sender`: whose share of all streams it counts in.
+  void Start(What what, int64_t offset, bool follow, std::string sender,
+             http::ResponderPtr responder);
   size_t streams() const { return streams_.size(); }
+  size_t streams(const std::string& sender) const;
 
  private:
   struct Stream;
@@ -58,6 +62,7 @@ class LogReader {
   History& history_;
   uint64_t last_ticket_ = 0;
   absl::flat_hash_map<uint64_t, std::shared_ptr<Stream>> streams_;  // by ticket of its question
+  absl::flat_hash_map<std::string, size_t> of_sender_;
 };
 
 }  // namespace allot::scheduler

@@ -139,6 +139,12 @@ inline const Row kGaps{"allotrope_link_gaps_total", "Envelopes missing in a peer
                        Kind::kCounter};
 inline const Row kHttpRequests{"allotrope_http_requests_total", "Requests by route and code.",
                                Kind::kCounter};
+inline const Row kHttpTurned{"allotrope_http_turned_away_total",
+                             "Connections, requests and answers that a budget of the HTTP server "
+                             "ended, by which (docs/limits.md).",
+                             Kind::kCounter};
+inline const Row kHttpAnswers{"allotrope_http_answers_bytes",
+                              "Answers that clients have not taken yet.", Kind::kGauge};
 inline const Row kTokensStale{"allotrope_tokens_stale",
                               "1 while the tokens file cannot be used and the tokens read before "
                               "stay valid.",

@@ -142,6 +142,9 @@ void Metrics::Take(const Sample& sample) {
   registry.GetGauge(rows::kTerm).Set(static_cast<double>(state.term().value()));
   registry.GetGauge(rows::kGateways).Set(static_cast<double>(sample.gateways));
   registry.GetGauge(rows::kHttpConnections).Set(static_cast<double>(sample.http_connections));
+  registry.GetGauge(rows::kHttpAnswers).Set(static_cast<double>(sample.http_answers_bytes));
+  for (const auto& [why, count] : sample.http_turned)
+    mirror_.Follow(rows::kHttpTurned, {{"reason", why}}, count);
   registry.GetGauge(rows::kJournalWaiting).Set(static_cast<double>(sample.journal_waiting));
   registry.GetGauge(rows::kDegraded).Set(sample.degraded ? 1 : 0);
   registry.GetGauge(rows::kClockOffset)

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "common/metrics/metrics.h"
+#include "common/metrics/mirror.h"
 #include "common/transport/context.h"
 #include "scheduler/core/core.h"
 #include "scheduler/shell/census.h"
@@ -48,12 +49,15 @@ class Metrics {
     size_t gateways = 0, http_connections = 0, journal_waiting = 0;
     bool degraded = false, tokens_stale = false;
     Duration clock_offset{};
+    size_t http_answers_bytes = 0;
+    std::vector<std::pair<std::string, uint64_t>> http_turned = {};  // by reason
   };
   // Brings every gauge up to date; then registry.Text() is the answer to a scrape.
   void Take(const Sample& sample);
 
  private:
   struct Families;
+  metrics::Mirror mirror_{registry};
   void TakeDevices(const ClusterState& state);
   void TakeQuarantines(const ClusterState& state);
   void TakeReplicas(const Core& core);

@@ -21,6 +21,13 @@ Status ToCoreOptions(const config::Scheduler& config, CoreOptions* core) {
   RETURN_IF_ERROR(config::TakeDuration("acknowledge_within", config.acknowledge_within(),
                                        &core->acknowledge_within));
   if (config.pending_jobs_max() != 0) core->pending_jobs_max = config.pending_jobs_max();
+  Bytes specs = static_cast<Bytes>(core->spec_bytes_max),
+        of_tenant = static_cast<Bytes>(core->spec_bytes_of_tenant_max);
+  RETURN_IF_ERROR(config::TakeBytes("specs_max", config.specs_max(), &specs));
+  RETURN_IF_ERROR(
+      config::TakeBytes("specs_per_tenant_max", config.specs_per_tenant_max(), &of_tenant));
+  core->spec_bytes_max = static_cast<uint64_t>(specs);
+  core->spec_bytes_of_tenant_max = static_cast<uint64_t>(of_tenant);
   config::TakeText(config.checkpoint_root(), &core->checkpoint_root);
   if (config.task_port_min() != 0) {
     core->task_port_min = static_cast<uint16_t>(config.task_port_min());
@@ -66,14 +73,19 @@ StatusOr<Shell::Options> ToShellOptions(const config::Scheduler& config) {
   options.allow_file = config.allow_file();
   options.tokens_file = config.tokens_file();
   options.local = config.local();
+  options.open = config.auth() == "none";
+  if (config.connections_max() != 0) options.connections_max = config.connections_max();
+  if (config.connections_per_address_max() != 0)
+    options.connections_per_address_max = config.connections_per_address_max();
+  RETURN_IF_ERROR(
+      config::TakeBytes("answers_max", config.answers_max(), &options.answers_bytes_max));
   options.pipeline.state_dir = config.state_dir();
   RETURN_IF_ERROR(
       config::TakeDuration("history_kept", config.history_kept(), &options.pipeline.history_kept));
   RETURN_IF_ERROR(ToCoreOptions(config, &options.pipeline.core));
   ASSIGN_OR_RETURN(options.keys, transport::LoadKeyFile(config.key_file()));
   RETURN_IF_ERROR(transport::LoadAllowFile(config.allow_file()).status());
-  RETURN_IF_ERROR(
-      auth::Tokens::Load({.file = options.tokens_file, .local = options.local}).status());
+  RETURN_IF_ERROR(auth::Tokens::Load({.file = options.tokens_file, .open = options.open}).status());
   if (!config.policy_file().empty()) {
     ASSIGN_OR_RETURN(Policy policy, LoadPolicyFile(config.policy_file()));
     options.pipeline.first_policy = std::make_shared<const Policy>(std::move(policy));

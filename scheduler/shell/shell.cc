@@ -8,6 +8,11 @@
 #include "scheduler/shell/api/api.h"
 
 namespace allot::scheduler {
+namespace {
+
+constexpr size_t kBodiesBytesMax = limits::kApiBodiesBytes.value;
+
+}  // namespace
 
 // Members are destroyed from the last to the first: whoever calls goes before what it calls.
 struct Shell::Impl {
@@ -28,14 +33,14 @@ struct Shell::Impl {
   std::unique_ptr<Peers> peers;
   std::unique_ptr<LogReader> logs;
   std::unique_ptr<Waiters> waiters;
+  std::unique_ptr<Lists> lists;
   std::optional<Services> services;
   std::optional<Api> api;
   std::unique_ptr<http::Server> server;
 };
 
 Status Shell::Impl::Open() {
-  ASSIGN_OR_RETURN(tokens,
-                   auth::Tokens::Load({.file = options.tokens_file, .local = options.local}));
+  ASSIGN_OR_RETURN(tokens, auth::Tokens::Load({.file = options.tokens_file, .open = options.open}));
   ASSIGN_OR_RETURN(pipeline, Pipeline::Open(loop, options.pipeline, metrics));
   ASSIGN_OR_RETURN(history, History::Open(options.pipeline.state_dir));
   ASSIGN_OR_RETURN(context, transport::Context::Create({.allow_file = options.allow_file}));
@@ -48,6 +53,7 @@ Status Shell::Impl::Open() {
                                  .own_host = options.own_host}));
   logs = std::make_unique<LogReader>(loop, *pipeline, *peers, *history);
   waiters = std::make_unique<Waiters>(loop, *pipeline);
+  lists = std::make_unique<Lists>(loop, *pipeline);
   RETURN_IF_ERROR(OpenHttp());
   return Begin();
 }
@@ -57,7 +63,13 @@ Status Shell::Impl::OpenHttp() {
                    http::Server::Listen(
                        loop,
                        {.listen = options.http_listen,
-                        .refuse = [this](const http::Request& head) { return api->Refuse(head); }},
+                        .body_bytes_max = limits::kApiBodyBytes.value,
+                        .bodies_bytes_max = kBodiesBytesMax,
+                        .answers_bytes_max = static_cast<size_t>(options.answers_bytes_max),
+                        .refuse = [this](const http::Request& head) { return api->Refuse(head); },
+                        .connections_max = options.connections_max,
+                        .connections_per_address_max = options.connections_per_address_max,
+                        .loopback_names = options.local},
                        [this](http::Request request, http::ResponderPtr responder) {
                          api->Handle(std::move(request), std::move(responder));
                        }));
@@ -67,15 +79,15 @@ Status Shell::Impl::OpenHttp() {
       .history = *history,
       .waiters = *waiters,
       .logs = *logs,
+      .lists = *lists,
       .tokens = *tokens,
       .metrics = metrics,
       .metrics_text = [this] { return MetricsText(); },
       .name = options.name,
       .started = pipeline->Now(),
       .http_address = Advertised(server->address(), options.http_advertise, options.own_host),
-      .local = options.local,
       .limits = options.limits});
-  api.emplace(*services);
+  api.emplace(loop, *services);
   return absl::OkStatus();
 }
 
@@ -103,7 +115,9 @@ std::string Shell::Impl::MetricsText() {
                 .journal_waiting = pipeline->waiting_records(),
                 .degraded = pipeline->degraded().has_value(),
                 .tokens_stale = !tokens->Reload().ok(),
-                .clock_offset = pipeline->ClockOffset()});
+                .clock_offset = pipeline->ClockOffset(),
+                .http_answers_bytes = server->answers_bytes(),
+                .http_turned = http::TurnedAway(*server)});
   return metrics.registry.Text();
 }
 

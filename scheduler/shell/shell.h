@@ -28,8 +28,13 @@ class Shell {
     std::string own_host;                // in place of a wildcard, where others are told of us
     transport::KeyPair keys;
     std::string allow_file;
-    std::string tokens_file;  // may be empty only with `local`
-    bool local = false;
+    std::string tokens_file;  // may be empty only with `open`
+    bool local = false;       // on loopback, for loopback's names only
+    bool open = false;        // no tokens needed; only with `local`
+    size_t connections_max = limits::kHttpConnections.value;  // of the API
+    size_t connections_per_address_max = limits::kHttpConnectionsOfAddress.value;
+    Bytes answers_bytes_max =
+        limits::kHttpAnswersBytes.value;  // that clients of the API have not taken
     ApiLimits limits;
   };
 

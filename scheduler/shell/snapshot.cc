@@ -124,6 +124,7 @@ void EncodeJobState(const JobState& job, pb::JobState* out) {
   }
   if (job.outcome) out->set_outcome(static_cast<int32_t>(*job.outcome));
   out->set_code(job.code);
+  out->set_spec_cut(job.spec_cut);
 }
 
 StatusOr<JobState> DecodeJobState(const pb::JobState& in) {
@@ -148,6 +149,7 @@ StatusOr<JobState> DecodeJobState(const pb::JobState& in) {
   job.not_before = FromMicros(in.not_before());
   for (const uint32_t node : in.unfit_nodes()) job.unfit_nodes.emplace_back(node);
   job.node_faults = in.node_faults();
+  job.spec_cut = in.spec_cut();
   if (in.has_failed_rank()) job.failed_rank = in.failed_rank();
   job.tasks.reserve(in.tasks_size());
   for (const auto& part : in.tasks()) {

@@ -23,9 +23,21 @@ Pipeline::Action Waiters::PrepareReply(const Reply& reply) {
   };
 }
 
-void Waiters::UntilEnd(JobId job, http::ResponderPtr responder, Duration timeout,
-                       RenderJob render) {
+size_t Waiters::waiting(const std::string& sender) const {
+  const auto it = of_sender_.find(sender);
+  return it == of_sender_.end() ? 0 : it->second;
+}
+
+void Waiters::Left(const Waiter& waiter) {
+  --waiting_;
+  if (const auto of = of_sender_.find(waiter.sender); --of->second == 0) of_sender_.erase(of);
+}
+
+void Waiters::UntilEnd(JobId job, std::string sender, http::ResponderPtr responder,
+                       Duration timeout, RenderJob render) {
   auto waiter = std::make_shared<Waiter>();
+  ++of_sender_[sender];
+  waiter->sender = std::move(sender);
   waiter->responder = std::move(responder);
   waiter->render = std::move(render);
   waiter->timer = std::make_unique<Timer>(loop_);
@@ -49,7 +61,7 @@ bool Waiters::Forget(JobId job, const Waiter* waiter) {
   const auto it = jobs_.find(job);
   if (it == jobs_.end()) return false;
   const size_t found = std::erase_if(it->second, [&](const auto& w) { return w.get() == waiter; });
-  waiting_ -= found;
+  if (found != 0) Left(*waiter);
   if (it->second.empty()) jobs_.erase(it);
   return found != 0;
 }
@@ -59,7 +71,7 @@ Pipeline::Action Waiters::PrepareJobEnded(JobId job) {
   if (it == jobs_.end()) return {};
   std::vector<std::shared_ptr<Waiter>> ended = std::move(it->second);
   jobs_.erase(it);
-  waiting_ -= ended.size();
+  for (const auto& waiter : ended) Left(*waiter);
   std::vector<http::Response> responses;
   for (const auto& waiter : ended) {
     waiter->timer->Stop();

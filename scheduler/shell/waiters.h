@@ -30,8 +30,11 @@ class Waiters {
   size_t expected() const { return static_cast<size_t>(unsent_.use_count()) - 1; }
 
   // Answers when the job ends, or after `timeout` with what there is to say then.
-  void UntilEnd(JobId job, http::ResponderPtr responder, Duration timeout, RenderJob render);
+  // `sender`: whose share of all who wait it counts in.
+  void UntilEnd(JobId job, std::string sender, http::ResponderPtr responder, Duration timeout,
+                RenderJob render);
   size_t waiting() const { return waiting_; }
+  size_t waiting(const std::string& sender) const;
 
   // For Pipeline::Outside.
   Pipeline::Action PrepareReply(const Reply& reply);
@@ -44,6 +47,7 @@ class Waiters {
     std::shared_ptr<const char> unsent;  // counts; goes along with the answer until it is sent
   };
   struct Waiter {
+    std::string sender;
     http::ResponderPtr responder;
     RenderJob render;
     std::unique_ptr<Timer> timer;
@@ -56,7 +60,10 @@ class Waiters {
   const std::shared_ptr<const char> unsent_ = std::make_shared<const char>();
   absl::flat_hash_map<ReplyToken, Expected> expected_;
   absl::flat_hash_map<JobId, std::vector<std::shared_ptr<Waiter>>> jobs_;
+  void Left(const Waiter& waiter);
+
   size_t waiting_ = 0;
+  absl::flat_hash_map<std::string, size_t> of_sender_;
 };
 
 }  // namespace allot::scheduler

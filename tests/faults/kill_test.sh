@@ -31,7 +31,8 @@ until_true() {
 
 "$allot" local up --dir "$work/cluster" >/dev/null
 field() { sed -n "s/^$2: *[\"']\?\([^\"']*\)[\"']\?$/\1/p" "$1/addresses.yaml"; }
-export ALLOT_SERVER=http://$(field "$work/cluster/scheduler" http)
+environment=$("$allot" local env --dir "$work/cluster")
+eval "$environment"
 mapfile -t agents < <(for folder in "$work"/cluster/nodes/*/addresses.yaml; do dirname "$folder"; done)
 [ ${#agents[@]} -eq 3 ] || fail "expected three agents, found ${#agents[@]}"
 
@@ -78,7 +79,7 @@ submit_all() {
     body=$(jq -n --arg script "sleep 0.$((i % 5)); echo \$ALLOT_JOB_ID >>'$work/completed'" \
       '{command: ["/bin/sh", "-c", $script], resources: {cpus: "0.1", memory: "8MiB"}}')
     # The key makes it safe to ask again where the answer was lost.
-    until id=$(curl -fsS -H "Idempotency-Key: short-$i" -H 'Content-Type: application/json' -d "$body" \
+    until id=$(curl -fsS -H "Authorization: Bearer $ALLOT_TOKEN" -H "Idempotency-Key: short-$i" -H 'Content-Type: application/json' -d "$body" \
       "http://$(field "$work/cluster/scheduler" http)/v1/jobs" 2>>"$work/submit.log" | jq -er .job.id); do pause 0.1; done
     echo "$id" >>"$work/acknowledged"
     pause 0.1

@@ -1,13 +1,21 @@
 // Who may speak: bearer tokens of people, keys of programs, and what the command line refuses.
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
 #include <regex>
 
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/read_until.hpp>
+#include <boost/asio/write.hpp>
+
 #include "client/local/files.h"
 #include "client/local/processes.h"
+#include "client/local/token.h"
 #include "common/http/client.h"
 #include "common/json/json.h"
 #include "tests/integration/cluster_fixture.h"
@@ -58,6 +66,20 @@ class Access : public ClusterTest {
     const auto answer = (*client)->Fetch(request);
     EXPECT_TRUE(answer.ok()) << method << " " << path << ": " << answer.status();
     return answer.ok() ? *answer : http::ClientResponse{};
+  }
+  // The first line of what is answered to a GET with these headers.
+  std::string Raw(const std::string& address, const std::string& path, const std::string& headers) {
+    boost::asio::io_context loop;
+    boost::asio::ip::tcp::socket socket(loop);
+    const size_t colon = address.rfind(':');
+    socket.connect({boost::asio::ip::make_address(address.substr(0, colon)),
+                    static_cast<uint16_t>(std::stoi(address.substr(colon + 1)))});
+    boost::asio::write(socket, boost::asio::buffer("GET " + path + " HTTP/1.1\r\n" + headers +
+                                                   "\r\nConnection: close\r\n\r\n"));
+    std::string answer;
+    boost::system::error_code ignored;
+    boost::asio::read_until(socket, boost::asio::dynamic_buffer(answer), "\r\n", ignored);
+    return answer.substr(0, answer.find("\r\n"));
   }
   std::string TokenOf(const std::string& role) const {
     std::string token = Read(role);
@@ -241,6 +263,98 @@ TEST_F(Access, AnInterruptedLocalUpLeavesNoProcess) {
   ASSERT_EQ(waitpid(*allot, &ended, 0), *allot);
   EXPECT_TRUE(local::FindProcesses(dir).empty());
   EXPECT_EQ(WIFEXITED(ended) ? WEXITSTATUS(ended) : -1, 130) << Read("interrupted.log");
+}
+
+// Loopback is shared by all users of a machine, and so is what web pages reach.
+TEST_F(Access, ALocalClusterIsItsOwnersAlone) {
+  Up({{"one", true, {}}});
+  url_ = "http://" + addresses().http;
+  gateway_ = gateway_url();
+  for (const std::string& authorization : {std::string(), std::string("Bearer nobody")}) {
+    EXPECT_EQ(Ask(url_, "POST", "/v1/jobs", authorization).status, 401);
+    EXPECT_EQ(Ask(url_, "GET", "/v1/jobs", authorization).status, 401);
+    EXPECT_EQ(Ask(url_, "GET", "/metrics", authorization).status, 401);
+    EXPECT_EQ(Ask(gateway_, "POST", "/v1/completions", authorization).status, 401);
+    EXPECT_EQ(Ask(gateway_, "GET", "/v1/models", authorization).status, 401);
+  }
+  EXPECT_EQ(Ask(url_, "GET", "/healthz", "").status, 200);
+  const std::string mine = "Bearer " + token();
+  EXPECT_EQ(Ask(url_, "GET", "/v1/jobs", mine).status, 200);
+  EXPECT_EQ(Ask(gateway_, "GET", "/v1/models", mine).status, 200);
+  // `allot` finds it: by the folder, by the address of a cluster whose folder is another.
+  const auto allot = [&](const std::vector<std::string>& args) {
+    return RunProgram(Program("allot"), args, {"ALLOT_SERVER=", "ALLOT_TOKEN="}, folder());
+  };
+  EXPECT_EQ(allot({"jobs", "--server", url_}).code, 0);
+  EXPECT_EQ(allot({"local", "token", "--dir", folder() + "/cluster"}).out, token() + "\n");
+  const std::string environment = allot({"local", "env", "--dir", folder() + "/cluster"}).out;
+  EXPECT_THAT(environment, HasSubstr("export ALLOT_TOKEN=" + token() + "\n"));
+  std::filesystem::create_directory_symlink(folder() + "/cluster", folder() + "/.allotrope");
+  EXPECT_EQ(allot({"jobs"}).code, 0);
+  // A second start keeps it.
+  EXPECT_EQ(cluster().Down() > 0, true);
+  Up({{"one", true, {}}});
+  EXPECT_EQ("Bearer " + token(), mine);
+}
+
+TEST_F(Access, ALocalClusterIsNoOtherUsers) {
+  if (getuid() != 0) return;  // Only root can be somebody else.
+  Up({{"one", true, {}}});
+  ASSERT_EQ(chmod(folder().c_str(), 0755), 0);
+  const auto as_nobody = [&](std::vector<std::string> args) {
+    args.insert(args.begin(), {"--reuid=65534", "--regid=65534", "--clear-groups", "--"});
+    return RunProgram("/usr/bin/setpriv", args, {"ALLOT_SERVER=", "ALLOT_TOKEN="}, folder());
+  };
+  EXPECT_EQ(as_nobody({"/bin/cat", local::TokenFile(folder() + "/cluster")}).code, 1);
+  EXPECT_EQ(as_nobody({"/bin/cat", folder() + "/cluster/tokens.yaml"}).code, 1);
+  const CommandResult denied = as_nobody(
+      {Program("allot"), "submit", "--server", "http://" + addresses().http, "--", "/bin/true"});
+  EXPECT_EQ(denied.code, 3) << denied.out << denied.err;
+  EXPECT_EQ(api().Jobs({})->view.jobs.size(), 0u);
+}
+
+// Once somebody else has the port of a cluster that is down, he is not told the token.
+TEST_F(Access, ATokenIsNotSentToAnotherUsersSocket) {
+  if (getuid() != 0) return;  // Only root can be somebody else.
+  ASSERT_TRUE(cluster().Configure({}).ok());
+  const local::Layout& layout = cluster().layout();
+  // The owner is nobody, and root listens at its address: root may. And the other way round.
+  const CommandResult bound = RunProgram(
+      "/usr/bin/setpriv",
+      {"--reuid=65534", "--regid=65534", "--clear-groups", "--", "/usr/bin/python3", "-c",
+       "import socket,os,sys\n"
+       "s=socket.create_server(('127.0.0.1',0))\n"
+       "if os.fork(): print(s.getsockname()[1]); sys.exit()\n"
+       "os.close(1); os.close(2); s.settimeout(100)\n"
+       "try:\n  s.accept()\nexcept OSError: pass"},
+      {}, "/");
+  ASSERT_EQ(bound.code, 0) << bound.err;
+  const std::string address = "127.0.0.1:" + bound.out.substr(0, bound.out.find('\n'));
+  ASSERT_TRUE(layout.WriteSchedulerConfig({.http = address}).ok());
+  const auto refused = local::TokenFor(layout.folder(), "http://" + address);
+  EXPECT_EQ(refused.status().code(), StatusCode::kFailedPrecondition) << refused.status();
+  EXPECT_THAT(MessageOf(refused.status()), HasSubstr("belongs to user 65534"));
+  ASSERT_EQ(chown(local::TokenFile(layout.folder()).c_str(), 65534, 65534), 0);
+  EXPECT_EQ(*local::TokenFor(layout.folder(), "http://" + address), *cluster().Token());
+  // That ends the process.
+  (void)http::BlockingClient::Create("http://" + address, "").value()->Fetch({.target = "/"});
+}
+
+TEST_F(Access, NoServerOfALocalClusterAnswersToANameOfSomebodyElse) {
+  Up({{"one", true, {}}});
+  const std::string agent = local::ReadAddresses(cluster().layout().NodeState("one"))->http;
+  for (const std::string& address : {addresses().http, addresses().gateway_http, agent}) {
+    for (const char* path : {"/metrics", "/v1/jobs", "/v1/models"}) {
+      EXPECT_THAT(Raw(address, path, "Host: evil.example"), HasSubstr(" 403 ")) << address << path;
+      EXPECT_THAT(Raw(address, path, "Host: localhost\r\nOrigin: http://evil.example"),
+                  HasSubstr(" 403 "))
+          << address << path;
+    }
+    EXPECT_THAT(Raw(address, "/healthz", "Host: localhost\r\nOrigin: http://127.0.0.1:3000"),
+                HasSubstr(" 200 "))
+        << address;
+  }
+  EXPECT_THAT(Raw(agent, "/metrics", "Host: 127.0.0.1"), HasSubstr(" 200 "));
 }
 
 TEST_F(Access, LocalUpAndDownLeaveNoProcess) {

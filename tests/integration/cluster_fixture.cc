@@ -132,7 +132,8 @@ void ClusterTest::Up(std::vector<local::AgentSpec> agents, const std::string& po
   const auto up = cluster_->Up(options);
   ASSERT_TRUE(up.ok()) << up.status();
   addresses_ = *up;
-  auto api = client::Api::Connect({"http://" + addresses_.http, ""});
+  token_ = *cluster_->Token();
+  auto api = client::Api::Connect({"http://" + addresses_.http, token_});
   ASSERT_TRUE(api.ok()) << api.status();
   api_ = *std::move(api);
 }
@@ -141,7 +142,7 @@ void ClusterTest::Deploy(const std::string& deployment, const std::string& model
   const std::string file = Write("deployment.yaml", deployment);
   const CommandResult result = Allot({"deploy", file, "--wait", "--timeout", "100s"});
   ASSERT_EQ(result.code, 0) << result.out << result.err;
-  const auto client = *http::BlockingClient::Create(gateway_url(), "");
+  const auto client = *http::BlockingClient::Create(gateway_url(), token_);
   http::ClientRequest request;
   request.method = "POST";
   request.target = "/v1/completions";
@@ -159,7 +160,7 @@ client::Api& ClusterTest::api() { return *api_; }
 
 CommandResult ClusterTest::Allot(const std::vector<std::string>& args) const {
   return RunProgram(Program("allot"), args,
-                    {"ALLOT_SERVER=http://" + addresses_.http, "ALLOT_TOKEN="}, folder_);
+                    {"ALLOT_SERVER=http://" + addresses_.http, "ALLOT_TOKEN=" + token_}, folder_);
 }
 
 std::string ClusterTest::Ok(const std::vector<std::string>& args) const {

@@ -53,6 +53,8 @@ class ClusterTest : public ::testing::Test {
   // Until every task runs; its view then.
   client::JobView AwaitRunning(const std::string& id);
   const client::local::Addresses& addresses() const { return addresses_; }
+  // Of the cluster's owner, with which api() and Allot() ask too.
+  const std::string& token() const { return token_; }
   std::string gateway_url() const { return "http://" + addresses_.gateway_http; }
 
   void KillScheduler();  // -9, and gone
@@ -71,6 +73,7 @@ class ClusterTest : public ::testing::Test {
   std::string folder_;
   std::unique_ptr<client::local::Cluster> cluster_;
   client::local::Addresses addresses_;
+  std::string token_;
   std::unique_ptr<client::Api> api_;
 };
 

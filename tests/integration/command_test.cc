@@ -153,7 +153,8 @@ TEST_F(CommandOnACluster, JoinsThroughTheProgramThatJoins) {
 TEST_F(CommandOnACluster, WaitSurvivesARestartFromItsFirstLookOn) {
   Up({{"host", true, {}}});
   const std::string job = Ok({"submit", "--cpus", "0.1", "--", "/usr/bin/tail", "-f", "/dev/null"});
-  const std::vector<std::string> here = {"ALLOT_SERVER=http://" + addresses().http, "ALLOT_TOKEN="};
+  const std::vector<std::string> here = {"ALLOT_SERVER=http://" + addresses().http,
+                                         "ALLOT_TOKEN=" + token()};
   KillScheduler();
   // Started while nobody listens: they may look at once, or only when it is back.
   CommandResult waited, explained;

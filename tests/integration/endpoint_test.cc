@@ -35,8 +35,7 @@ class Endpoints : public ClusterTest, public ::testing::WithParamInterface<bool>
         .certificate = https ? &certificate_ : nullptr, .token = kToken, .prefix = "/openai"});
     Up({{"host", true, {}}});
     Write("ca.pem", authority_.certificate());
-    const std::string token = Write("token", std::string(kToken) + "\n");
-    chmod(token.c_str(), 0600);
+    chmod(Write("token", std::string(kToken) + "\n").c_str(), 0600);
     KillAgent("host");
     const std::string path = cluster().layout().AgentConfig("host");
     std::ofstream config(path, std::ios::app);
@@ -47,14 +46,14 @@ class Endpoints : public ClusterTest, public ::testing::WithParamInterface<bool>
            << "}\n";
     config.close();
     StartAgent("host");
-    client_ = *http::BlockingClient::Create(gateway_url(), "");
+    client_ = *http::BlockingClient::Create(gateway_url(), token());
   }
   http::ClientRequest RequestFor(const std::string& prompt, bool stream, int tokens) const {
     http::ClientRequest request;
     request.method = "POST";
     request.target = "/v1/completions";
     request.headers = {{"Content-Type", "application/json"},
-                       {"Authorization", "Bearer the-clients-own"}};
+                       {"Authorization", "Bearer " + token()}};
     request.body = json::serialize(json::object{
         {"model", "words"}, {"prompt", prompt}, {"max_tokens", tokens}, {"stream", stream}});
     return request;
@@ -95,7 +94,7 @@ TEST_P(Endpoints, ADeploymentIsServedThroughOne) {
   EXPECT_EQ(seen.path, "/openai/v1/completions");
   EXPECT_EQ(seen.model, "far-model");
   EXPECT_EQ(seen.authorization, std::string("Bearer ") + kToken);
-  EXPECT_EQ(seen.body.find("the-clients-own"), std::string::npos);
+  EXPECT_EQ(seen.body.find(token()), std::string::npos);
 
   // A stream, event by event.
   std::string text;

@@ -30,7 +30,7 @@ class GatewayProgram : public ClusterTest {
         fmt::format("name: gw1\nstate_dir: gw1\nscheduler: {}\n"
                     "scheduler_public_key: \"{}\"\nlisten: tcp://127.0.0.1:0\n"
                     "http_listen: 127.0.0.1:0\nkey_file: gw1.key\nallow_file: {}\n"
-                    "local: true\n",
+                    "local: true\nauth: none\n",
                     addresses().endpoint, addresses().public_key, layout.File("allow.yaml")));
   }
 };

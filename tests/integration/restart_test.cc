@@ -94,8 +94,9 @@ TEST_F(Restart, AWaitSurvivesTheScheduler) {
   // Through a file, so that it can be seen that the follower is on.
   CommandResult followed;
   std::thread waiter([&] {
-    followed = RunProgram("/bin/sh", {"-c", Program("allot") + " logs -f " + id + " > followed"},
-                          {"ALLOT_SERVER=http://" + addresses().http}, folder());
+    followed =
+        RunProgram("/bin/sh", {"-c", Program("allot") + " logs -f " + id + " > followed"},
+                   {"ALLOT_SERVER=http://" + addresses().http, "ALLOT_TOKEN=" + token()}, folder());
   });
   EXPECT_TRUE(Until([&] { return Read("followed") == "begun\n"; }));
   KillScheduler();

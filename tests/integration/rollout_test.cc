@@ -130,9 +130,9 @@ TEST_F(Rollouts, WaitingOutlastsASlowStartAndTheScheduler) {
 TEST_F(Rollouts, StreamsUnderAnUpdateAScaleDownAndAnUndeployEndWhole) {
   constexpr int kStreams = 12, kEvents = 400;
   Up();
-  const auto client = *http::BlockingClient::Create(gateway_url(), "");
+  const auto client = *http::BlockingClient::Create(gateway_url(), token());
   const auto in_flight = [&] {
-    const auto gateway = client::Api::Connect({gateway_url(), ""});
+    const auto gateway = client::Api::Connect({gateway_url(), token()});
     const auto deployments = (*gateway)->GatewayDeployments();
     return deployments.ok() && !deployments->view.empty() ? deployments->view[0].in_flight : -1;
   };
@@ -142,7 +142,7 @@ TEST_F(Rollouts, StreamsUnderAnUpdateAScaleDownAndAnUndeployEndWhole) {
     std::vector<std::thread> streams;
     for (int i = 0; i < kStreams; ++i)
       streams.emplace_back([&] {
-        const auto stream = http::BlockingClient::Create(gateway_url(), "");
+        const auto stream = http::BlockingClient::Create(gateway_url(), token());
         http::ClientRequest request;
         request.method = "POST";
         request.target = "/v1/completions";

@@ -34,7 +34,7 @@ class Serving : public ClusterTest {
                             "  - {device: {kind: ASIC}, concurrency: 2}\n"
                             "objective: {end_to_end: 20s}\n",
                         "tiny-words");
-    client_ = *http::BlockingClient::Create(gateway_url(), "");
+    client_ = *http::BlockingClient::Create(gateway_url(), token());
   }
   http::ClientRequest RequestFor(const std::string& prompt, bool stream, int tokens = 3) const {
     http::ClientRequest request;
@@ -49,7 +49,7 @@ class Serving : public ClusterTest {
     return client_->Fetch(RequestFor(prompt, stream));
   }
   int64_t InFlight() {
-    const auto gateway = client::Api::Connect({gateway_url(), ""});
+    const auto gateway = client::Api::Connect({gateway_url(), token()});
     const auto deployments = (*gateway)->GatewayDeployments();
     return deployments.ok() && !deployments->view.empty() ? deployments->view[0].in_flight : -1;
   }
@@ -131,7 +131,7 @@ class WorseReplica : public Serving {
     std::vector<std::thread> clients;
     for (int i = 0; i < 8; ++i)
       clients.emplace_back([&] {
-        const auto client = http::BlockingClient::Create(gateway_url(), "");
+        const auto client = http::BlockingClient::Create(gateway_url(), token());
         http::ClientRequest request = RequestFor("x", false);
         request.body = json::serialize(json::object{{"model", name}, {"prompt", "x"}});
         while (left.fetch_sub(1) > 0) {

@@ -32,7 +32,7 @@ class Strangers : public ClusterTest {
   double Metric(const std::string& name, const std::string& label, const std::string& value,
                 bool of_gateway = false) {
     const auto api =
-        client::Api::Connect({of_gateway ? gateway_url() : "http://" + addresses().http, ""});
+        client::Api::Connect({of_gateway ? gateway_url() : "http://" + addresses().http, token()});
     const auto text = (*api)->Fetch({.target = "/metrics"});
     EXPECT_TRUE(text.ok()) << text.status();
     const std::string row = name + "{" + label + "=\"" + value + "\"} ";

@@ -11,7 +11,7 @@ if (!gateway || !model || !(count > 0)) {
   console.error('usage: node disconnect_test.mjs http://HOST:PORT MODEL TIMES');
   process.exit(2);
 }
-const client = new OpenAI({baseURL: `${gateway}/v1`, apiKey: 'none', maxRetries: 0});
+const client = new OpenAI({baseURL: `${gateway}/v1`, apiKey: process.env.ALLOT_TOKEN ?? 'none', maxRetries: 0});
 
 async function inFlight() {
   const answer = await (await fetch(`${gateway}/allot/v1/deployments`)).json();

@@ -13,7 +13,8 @@ class OpenAi : public ClusterTest {
   // Runs a script of this folder against the gateway; what it printed, shown as well.
   std::string Node(const std::string& script, std::vector<std::string> args) {
     args.insert(args.begin(), {ALLOT_SOURCE_DIR "/tests/openai/" + script, gateway_url()});
-    const CommandResult result = RunProgram(ALLOT_NODE, args, {"NODE_OPTIONS="}, folder());
+    const CommandResult result =
+        RunProgram(ALLOT_NODE, args, {"NODE_OPTIONS=", "ALLOT_TOKEN=" + token()}, folder());
     EXPECT_EQ(result.code, 0) << script << "\n" << result.out << result.err;
     std::cout << result.out;
     return result.out;

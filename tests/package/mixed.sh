@@ -49,7 +49,7 @@ ended() { [ "$(job "$1" .job.phase)" = finished ]; }
 pids_of() { job "$1" '[.job.tasks[].pid] | join(" ")'; }
 alive() { [ "$("$client" nodes --json | jq '[.nodes[] | select(.alive)] | length')" = "$1" ]; }
 log_is() { [ "$("$client" logs --task 0 "$1")" = "$2" ]; }
-stream() { curl -fsSN -m 20 -H 'Content-Type: application/json' -d '{"model": "talk", "prompt": "x", "stream": true}' "http://$(field "$work/gateway" http)/v1/completions"; }
+stream() { curl -fsSN -m 20 -H "Authorization: Bearer $ALLOT_TOKEN" -H 'Content-Type: application/json' -d '{"model": "talk", "prompt": "x", "stream": true}' "http://$(field "$work/gateway" http)/v1/completions"; }
 streams() { [ "$(stream | grep -c '^data: ')" = 5 ]; }
 # What a client's request gets: a head, then pieces, a moment apart.
 server='$s = IO::Socket::INET->new(Listen => 64, LocalAddr => "127.0.0.1", LocalPort => $ARGV[0], ReuseAddr => 1) or die; $| = 1;
@@ -75,13 +75,15 @@ run() {
   printf 'peers: []\n' >allow.yaml
   "$client" keys enroll allow.yaml --name gw --role gateway --key-file gateway.key >/dev/null
   for name in n1 n2; do "$client" keys enroll allow.yaml --name $name --role agent --key-file $name.key >/dev/null; done
-  scheduler_yaml() { printf 'state_dir: scheduler\nlisten: %s\nhttp_listen: %s\nkey_file: scheduler.key\nallow_file: allow.yaml\nlocal: true\ncheckpoint_root: checkpoints\n' "$1" "$2" >scheduler.yaml; }
+  scheduler_yaml() { printf 'state_dir: scheduler\nlisten: %s\nhttp_listen: %s\nkey_file: scheduler.key\nallow_file: allow.yaml\ntokens_file: tokens.yaml\nlocal: true\ncheckpoint_root: checkpoints\n' "$1" "$2" >scheduler.yaml; }
+  ALLOT_TOKEN=$("$client" keys token tokens.yaml --name owner --role admin)
+  export ALLOT_TOKEN
   scheduler_yaml tcp://127.0.0.1:0 127.0.0.1:0
   start scheduler "$scheduler/allot-scheduler" scheduler
   local endpoint=$(field scheduler endpoint) key=$(field scheduler public_key)
   scheduler_yaml "$endpoint" "$(field scheduler http)"  # found again after a restart
   export ALLOT_SERVER=http://$(field scheduler http)
-  gateway_yaml() { printf "name: gw\nstate_dir: gateway\nscheduler: %s\nscheduler_public_key: '%s'\nkey_file: gateway.key\nallow_file: allow.yaml\nlocal: true\nlisten: %s\nhttp_listen: %s\n" "$endpoint" "$key" "$1" "$2" >gateway.yaml; }
+  gateway_yaml() { printf "name: gw\nstate_dir: gateway\nscheduler: %s\nscheduler_public_key: '%s'\nkey_file: gateway.key\nallow_file: allow.yaml\ntokens_file: tokens.yaml\nlocal: true\nlisten: %s\nhttp_listen: %s\n" "$endpoint" "$key" "$1" "$2" >gateway.yaml; }
   gateway_yaml tcp://127.0.0.1:0 127.0.0.1:0
   start gateway "$gateway/allot-gateway" gateway
   gateway_yaml "$(field gateway endpoint)" "$(field gateway http)"

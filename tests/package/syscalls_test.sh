@@ -54,11 +54,11 @@ for name in scheduler gateway agent; do "$bin/allot" keys new $name.key >/dev/nu
 printf 'peers: []\n' >allow.yaml
 "$bin/allot" keys enroll allow.yaml --name gw --role gateway --key-file gateway.key >/dev/null
 "$bin/allot" keys enroll allow.yaml --name n1 --role agent --key-file agent.key >/dev/null
-printf 'state_dir: scheduler\nlisten: tcp://127.0.0.1:0\nhttp_listen: 127.0.0.1:0\nkey_file: scheduler.key\nallow_file: allow.yaml\nlocal: true\ncheckpoint_root: checkpoints\n' >scheduler.yaml
+printf 'state_dir: scheduler\nlisten: tcp://127.0.0.1:0\nhttp_listen: 127.0.0.1:0\nkey_file: scheduler.key\nallow_file: allow.yaml\nlocal: true\nauth: none\ncheckpoint_root: checkpoints\n' >scheduler.yaml
 watched scheduler allot-scheduler
 common="scheduler: $(field scheduler endpoint)
 scheduler_public_key: '$(field scheduler public_key)'"
-printf 'name: gw\nstate_dir: gateway\nkey_file: gateway.key\nallow_file: allow.yaml\nlocal: true\nlisten: tcp://127.0.0.1:0\nhttp_listen: 127.0.0.1:0\n%s\n' "$common" >gateway.yaml
+printf 'name: gw\nstate_dir: gateway\nkey_file: gateway.key\nallow_file: allow.yaml\nlocal: true\nauth: none\nlisten: tcp://127.0.0.1:0\nhttp_listen: 127.0.0.1:0\n%s\n' "$common" >gateway.yaml
 watched gateway allot-gateway
 printf 'name: n1\nstate_dir: agent\nkey_file: agent.key\naddress: 127.0.0.1\nhttp_listen: 127.0.0.1:0\nisolation: {cgroups: false}\nusers: {separation: off}\n%s\n' "$common" >agent.yaml
 "$bin/allot-agent" --config agent.yaml >agent.log 2>&1 &

@@ -25,7 +25,8 @@ mkfifo "$work/never"
 
 "$bin/allot" local up --dir "$work/cluster"
 address() { sed -n "s/^$1: *[\"']\?\([^\"']*\)[\"']\?$/\1/p" "$work/cluster/scheduler/addresses.yaml"; }
-export ALLOT_SERVER=http://$(address http)
+environment=$("$bin/allot" local env --dir "$work/cluster")
+eval "$environment"
 gateway=http://$(address gateway_http)
 
 # Something of everything: a job that runs, one that waits, one that failed, a deployment, requests.
@@ -58,7 +59,8 @@ Y
 "$bin/allot" policy show | grep -q 'cluster 100kW'
 "$bin/allot" top | grep -q '^power .* leased of 100kW'
 
-sed -e "s|http://127.0.0.1:7401|$ALLOT_SERVER|" -e 's/: [0-9]*s$/: 1s/' "$source/dashboards/prometheus.yml" >"$work/prometheus.yml"
+sed -e "s|http://127.0.0.1:7401|$ALLOT_SERVER|" -e 's/: [0-9]*s$/: 1s/' \
+  -e "s|# authorization: {type: Bearer, credentials_file: .*}|authorization: {type: Bearer, credentials_file: $work/cluster/keys/owner.token}|" "$source/dashboards/prometheus.yml" >"$work/prometheus.yml"
 prometheus --config.file="$work/prometheus.yml" --storage.tsdb.path="$work/data" --web.listen-address=127.0.0.1:0 >"$work/prometheus.log" 2>&1 &
 prometheus_pid=$!
 listening() { prometheus_at=http://$(sed -n 's/.*"Listening on" address=//p' "$work/prometheus.log"); [ "$prometheus_at" != http:// ]; }

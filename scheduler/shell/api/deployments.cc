@@ -25,18 +25,6 @@ http::Response Answer(const Services& services, std::string_view name) {
   });
 }
 
-StatusOr<DeploymentSpec> SpecOf(const Call& call) {
-  config::Deployment body;
-  RETURN_IF_ERROR(BindBody(call.request, &body));
-  if (body.name() != call.arg()) {
-    return InvalidArgument("the body's name is \"{}\", the address says \"{}\"; make them the same",
-                           body.name(), call.arg());
-  }
-  ASSIGN_OR_RETURN(DeploymentSpec spec, config::ToDeploymentSpec(body));
-  ASSIGN_OR_RETURN(spec.tenant, TenantFor(call, "deploy", body.tenant()));
-  return spec;
-}
-
 // A token that is bound to a tenant leaves what others have alone.
 Status CheckOwner(const Services& services, const Call& call) {
   const DeploymentState* deployment = Find(services, call.arg());
@@ -51,12 +39,26 @@ Status CheckOwner(const Services& services, const Call& call) {
 
 }  // namespace
 
+Status ReadDeployment(Call& call) {
+  config::Deployment body;
+  RETURN_IF_ERROR(BindBody(call.request, &body));
+  if (body.name() != call.arg()) {
+    return InvalidArgument("the body's name is \"{}\", the address says \"{}\"; make them the same",
+                           body.name(), call.arg());
+  }
+  ASSIGN_OR_RETURN(DeploymentSpec spec, config::ToDeploymentSpec(body));
+  ASSIGN_OR_RETURN(spec.tenant, TenantFor(call, "deploy", body.tenant()));
+  DeploymentApplied event{.spec = std::make_shared<const DeploymentSpec>(std::move(spec))};
+  RETURN_IF_ERROR(CheckStorable(event));
+  call.asked = std::move(event.spec);
+  return absl::OkStatus();
+}
+
 void PutDeployment(Services& services, Call& call) {
-  StatusOr<DeploymentSpec> spec = SpecOf(call);
-  if (!spec.ok()) return Refuse(call, spec.status());
   if (Status owner = CheckOwner(services, call); !owner.ok()) return Refuse(call, owner);
-  DeploymentApplied event{.spec = std::make_shared<const DeploymentSpec>(*std::move(spec)),
-                          .user = call.principal.name};
+  DeploymentApplied event{
+      .spec = std::get<std::shared_ptr<const DeploymentSpec>>(std::move(call.asked)),
+      .user = call.principal.name};
   const auto render = [&services, name = event.spec->name](const Reply&) {
     return Answer(services, name);
   };
@@ -64,15 +66,17 @@ void PutDeployment(Services& services, Call& call) {
 }
 
 void ListDeployments(Services& services, Call& call) {
-  AnswerJson(services, call, [&](JsonWriter& json) {
+  const auto next = [&services, last = std::optional<std::string>()](JsonWriter& json) mutable {
     const Core& core = services.pipeline.core();
-    json.Key("deployments").Array([&] {
-      for (const auto& [name, deployment] : core.state().deployments()) {
-        // Reasons take a look at every node for each: they are told of one deployment at a time.
-        RenderDeployment(core, services.peers.cuts(), deployment, WaitDetail::kCounts, json);
-      }
-    });
-  });
+    const auto& all = core.state().deployments();
+    const auto it = last ? all.upper_bound(*last) : all.begin();
+    if (it == all.end()) return false;
+    last = it->first;
+    // Reasons take a look at every node for each: they are told of one deployment at a time.
+    RenderDeployment(core, services.peers.cuts(), it->second, WaitDetail::kCounts, json);
+    return true;
+  };
+  services.lists.Answer(call.responder, "deployments", next);
 }
 
 void GetDeployment(Services& services, Call& call) {

@@ -14,6 +14,8 @@ namespace {
 constexpr size_t kIdempotencyKeyMax = 255;
 constexpr int64_t kPageMax = 1'000, kPageDefault = 100;
 constexpr size_t kScanMax = 20'000;  // jobs looked at for one page
+// A page ends with the job that goes beyond.
+constexpr size_t kPageBytes = limits::kApiPageBytes.value;
 
 // The job as it is now, from the core or, if it ended long ago, from the history.
 StatusOr<http::Response> JobAnswer(Services& services, JobId id, int status) {
@@ -37,14 +39,6 @@ StatusOr<http::Response> JobAnswer(Services& services, JobId id, int status) {
 http::Response JobAnswerOrError(Services& services, JobId id, int status) {
   StatusOr<http::Response> answer = JobAnswer(services, id, status);
   return answer.ok() ? *std::move(answer) : http::ErrorResponse(answer.status());
-}
-
-StatusOr<JobSpec> SpecOf(const Call& call) {
-  config::Job body;
-  RETURN_IF_ERROR(BindBody(call.request, &body));
-  ASSIGN_OR_RETURN(JobSpec spec, config::ToJobSpec(body));
-  ASSIGN_OR_RETURN(spec.tenant, TenantFor(call, "submit", body.tenant()));
-  return spec;
 }
 
 // Bytes of a header may be anything, and this one is kept with the job. Empty: none was sent.
@@ -138,11 +132,21 @@ StatusOr<Filter> FilterOf(const http::Request& request) {
 
 }  // namespace
 
+Status ReadJob(Call& call) {
+  config::Job body;
+  RETURN_IF_ERROR(BindBody(call.request, &body));
+  ASSIGN_OR_RETURN(JobSpec spec, config::ToJobSpec(body));
+  ASSIGN_OR_RETURN(spec.tenant, TenantFor(call, "submit", body.tenant()));
+  JobSubmitted event{.spec = std::make_shared<const JobSpec>(std::move(spec)),
+                     .user = call.principal.name};
+  RETURN_IF_ERROR(CheckStorable(event));
+  call.asked = std::move(event.spec);
+  return absl::OkStatus();
+}
+
 void SubmitJob(Services& services, Call& call) {
-  StatusOr<JobSpec> spec = SpecOf(call);
-  if (!spec.ok()) return Refuse(call, spec.status());
   JobSubmitted event;
-  event.spec = std::make_shared<const JobSpec>(*std::move(spec));
+  event.spec = std::get<std::shared_ptr<const JobSpec>>(std::move(call.asked));
   event.user = call.principal.name;
   const StatusOr<std::string> key = IdempotencyKeyOf(call);
   if (!key.ok()) return Refuse(call, key.status());
@@ -154,7 +158,12 @@ void SubmitJob(Services& services, Call& call) {
       old = services.history.Find(reply.job);
       if (old.ok()) job = &*old;
     }
-    if (job != nullptr && job->spec != spec && *job->spec != *spec) {
+    // Of a finished one the same is kept as would be of this.
+    uint64_t cut = 0;
+    const JobSpecPtr asked = job != nullptr && job->phase == JobPhase::kFinished
+                                 ? ClusterState::KeptOf(spec, &cut)
+                                 : spec;
+    if (job != nullptr && job->spec != asked && *job->spec != *asked) {
       return http::ErrorResponse(
           AlreadyExists("this Idempotency-Key was used for another job ({})", ToString(reply.job)));
     }
@@ -192,7 +201,12 @@ void ListJobs(Services& services, Call& call) {
   AnswerJson(services, call, [&](JsonWriter& json) {
     const Time now = services.pipeline.Now();
     json.Key("jobs").Array([&] {
-      for (const JobState* job : page.jobs) RenderJob(core, now, *job, json);
+      for (const JobState* job : page.jobs) {
+        RenderJob(core, now, *job, json);
+        if (json.size() < kPageBytes || job == page.jobs.back()) continue;
+        page.next = job->id;
+        break;
+      }
     });
     if (page.next.valid()) json.Field("next", ToString(page.next));
   });
@@ -237,7 +251,15 @@ void WaitForJob(Services& services, Call& call) {
     return Refuse(call, Unavailable("{} callers wait for jobs; ask again in a second",
                                     services.waiters.waiting()));
   }
-  services.waiters.UntilEnd(*id, call.responder,
+  const std::string sender = call.Sender();
+  if (const size_t its = services.waiters.waiting(sender);
+      its >= services.limits.waits_of_sender_max) {
+    return Refuse(call,
+                  ResourceExhausted("{} callers of {} wait for jobs, which is its share of {}; "
+                                    "ask again in a second",
+                                    its, sender, services.limits.waits_max));
+  }
+  services.waiters.UntilEnd(*id, sender, call.responder,
                             Duration(static_cast<int64_t>(std::llround(seconds * 1e6))),
                             [&services, id = *id] { return JobAnswerOrError(services, id, 200); });
 }

@@ -75,6 +75,7 @@ class JsonWriter {
   }
 
   std::string Take() { return std::move(out_); }
+  size_t size() const { return out_.size(); }
 
  private:
   void Comma() {

@@ -15,7 +15,15 @@ void Stream(Services& services, Call& call, LogReader::What what) {
     return Refuse(call,
                   Unavailable("{} log streams are open; close some", services.logs.streams()));
   }
-  services.logs.Start(what, *offset, *follow == 1, call.responder);
+  const std::string sender = call.Sender();
+  if (const size_t its = services.logs.streams(sender);
+      its >= services.limits.streams_of_sender_max) {
+    return Refuse(call,
+                  ResourceExhausted("{} log streams of {} are open, which is its share of {}; "
+                                    "close some",
+                                    its, sender, services.limits.streams_max));
+  }
+  services.logs.Start(what, *offset, *follow == 1, sender, call.responder);
 }
 
 }  // namespace

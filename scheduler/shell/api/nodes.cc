@@ -41,24 +41,26 @@ void SetDrain(Services& services, Call& call, bool drain) {
 }  // namespace
 
 void ListNodes(Services& services, Call& call) {
-  AnswerJson(services, call, [&](JsonWriter& json) {
-    const Core& core = services.pipeline.core();
-    json.Key("nodes").Array([&] {
-      for (const NodeState& node : core.state().nodes()) {
-        RenderNode(core, services.peers.cuts(), services.pipeline.Now(), node, json);
-      }
-    });
-  });
+  services.lists.Answer(
+      call.responder, "nodes", [&services, next = size_t{0}](JsonWriter& json) mutable {
+        const Core& core = services.pipeline.core();
+        const std::vector<NodeState>& nodes = core.state().nodes();
+        if (next == nodes.size()) return false;
+        RenderNode(core, services.peers.cuts(), services.pipeline.Now(), nodes[next++], json);
+        return true;
+      });
 }
 
 void ListDevices(Services& services, Call& call) {
-  AnswerJson(services, call, [&](JsonWriter& json) {
-    const Core& core = services.pipeline.core();
-    json.Key("devices").Array([&] {
-      for (const NodeState& node : core.state().nodes())
-        RenderDevices(core, services.pipeline.Now(), node, json);
-    });
-  });
+  services.lists.Answer(call.responder, "devices",
+                        [&services, next = size_t{0}](JsonWriter& json) mutable {
+                          const Core& core = services.pipeline.core();
+                          const std::vector<NodeState>& nodes = core.state().nodes();
+                          while (next < nodes.size() && nodes[next].info->devices.empty()) ++next;
+                          if (next == nodes.size()) return false;
+                          RenderDevices(core, services.pipeline.Now(), nodes[next++], json);
+                          return true;
+                        });
 }
 
 void DrainNode(Services& services, Call& call) { SetDrain(services, call, true); }

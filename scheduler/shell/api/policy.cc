@@ -8,12 +8,6 @@
 namespace allot::scheduler::api {
 namespace {
 
-StatusOr<Policy> PolicyOf(const Call& call) {
-  config::Policy body;
-  RETURN_IF_ERROR(BindBody(call.request, &body));
-  return CheckedPolicy(body);
-}
-
 void Render(const Policy& policy, JsonWriter& json) {
   json.Key("policy").Object([&] { RenderPolicy(policy, json); });
   json.Field("yaml", PolicyYaml(policy));
@@ -26,10 +20,18 @@ void GetPolicy(Services& services, Call& call) {
              [&](JsonWriter& json) { Render(*services.pipeline.core().state().policy(), json); });
 }
 
+Status ReadPolicy(Call& call) {
+  config::Policy body;
+  RETURN_IF_ERROR(BindBody(call.request, &body));
+  ASSIGN_OR_RETURN(Policy policy, CheckedPolicy(body));
+  PolicyApplied event{.policy = std::make_shared<const Policy>(std::move(policy))};
+  RETURN_IF_ERROR(CheckStorable(event));
+  call.asked = std::move(event.policy);
+  return absl::OkStatus();
+}
+
 void PutPolicy(Services& services, Call& call) {
-  StatusOr<Policy> policy = PolicyOf(call);
-  if (!policy.ok()) return Refuse(call, policy.status());
-  PolicyApplied event{.policy = std::make_shared<const Policy>(*std::move(policy))};
+  PolicyApplied event{.policy = std::get<std::shared_ptr<const Policy>>(std::move(call.asked))};
   Decide(
       services, call,
       [&services](const Reply&) {
@@ -40,9 +42,8 @@ void PutPolicy(Services& services, Call& call) {
       std::move(event));
 }
 
+// Read already, and so checked.
 void CheckPolicy(Services&, Call& call) {
-  const StatusOr<Policy> policy = PolicyOf(call);
-  if (!policy.ok()) return Refuse(call, policy.status());
   call.responder->Send(JsonResponse(200, [](JsonWriter& json) { json.Field("ok", true); }));
 }
 

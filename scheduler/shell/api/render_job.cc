@@ -135,6 +135,7 @@ void RenderJob(const Core& core, Time now, const JobState& job, JsonWriter& json
     json.Key("command").Array([&] {
       for (const std::string& word : job.spec->command) json.Value(word);
     });
+    if (job.spec_cut > 0) json.Field("spec_bytes_dropped", job.spec_cut);
     if (const std::string message = MessageOfJob(job); !message.empty()) {
       json.Field("message", message);
     }

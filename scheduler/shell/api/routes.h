@@ -25,6 +25,9 @@ struct Route {
   std::string_view body = "";    // schema of the request's body, "" for none
   std::string_view answer = "";  // schema of the JSON answer, "" for text
   std::vector<Parameter> query = {};
+  // Of routes with a body: reads it, before `handle`, on any thread. Touches the call alone, and of
+  // that what is not its responder.
+  Status (*read)(Call&) = nullptr;
 };
 
 const std::vector<Route>& Routes();
@@ -38,6 +41,10 @@ Match FindRoute(std::string_view method, std::string_view path);
 
 // Handlers, by file. Each answers the call exactly once, now or later.
 namespace api {
+Status ReadJob(Call&);         // jobs.cc
+Status ReadDeployment(Call&);  // deployments.cc
+Status ReadPolicy(Call&);      // policy.cc
+
 void SubmitJob(Services&, Call&);  // jobs.cc
 void ListJobs(Services&, Call&);
 void GetJob(Services&, Call&);

@@ -39,7 +39,7 @@ const char kAnswerSchemas[] = R"json({
   "price_usd_per_hour": {"type": "number"}, "cost_usd": {"type": "number"},
   "energy_joules": {"type": "number"},
   "energy_source": {"type": "string", "enum": ["measured", "modelled"]},
-  "command": {"type": "array", "items": {"type": "string"}}, "message": {"type": "string"},
+  "command": {"type": "array", "items": {"type": "string"}}, "spec_bytes_dropped": {"type": "integer"}, "message": {"type": "string"},
   "emulated": {"type": "boolean"},
   "tasks": {"type": "array", "items": {"$ref": "#/components/schemas/TaskState"}}}},
 "JobAnswer": {"type": "object", "properties": {"version": {"type": "integer"},

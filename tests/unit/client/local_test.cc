@@ -9,6 +9,7 @@
 #include "client/local/cluster.h"
 #include "client/local/files.h"
 #include "client/local/processes.h"
+#include "client/local/token.h"
 #include "client/policy_file.h"
 #include "client/tokens.h"
 #include "common/auth/tokens.h"
@@ -77,6 +78,8 @@ TEST(LocalCluster, ItsConfigsPassTheProgramsOwnChecks) {
   EXPECT_TRUE(status.ok()) << status;
   EXPECT_TRUE(scheduler.local());
   EXPECT_EQ(scheduler.state_dir(), layout.SchedulerState());
+  EXPECT_EQ(scheduler.tokens_file(), layout.File("tokens.yaml"));
+  EXPECT_EQ(scheduler.auth(), "");
   const auto agents = layout.LoadAgents();
   ASSERT_TRUE(agents.ok()) << agents.status();
   EXPECT_EQ(agents->size(), 3u);
@@ -98,6 +101,59 @@ TEST(LocalCluster, ConfiguringTwiceKeepsItsKeys) {
   const auto before = ReadFile(cluster.layout().File("keys/scheduler.key"));
   ASSERT_TRUE(cluster.Configure({}).ok());
   EXPECT_EQ(*before, *ReadFile(cluster.layout().File("keys/scheduler.key")));
+}
+
+// Everybody on a machine reaches its loopback, so a file says who is the cluster's owner.
+TEST(LocalCluster, ItsTokenIsItsOwnersAlone) {
+  const TemporaryFolder folder;
+  Cluster cluster(folder.path(), [](const std::string&) {});
+  ASSERT_TRUE(cluster.Configure({}).ok());
+  struct stat file {};
+  ASSERT_EQ(stat(TokenFile(folder.path()).c_str(), &file), 0);
+  EXPECT_EQ(file.st_mode & 0777u, 0600u);
+  const std::string token = *cluster.Token();
+  auto tokens = auth::Tokens::Load({.file = cluster.layout().File("tokens.yaml")});
+  ASSERT_TRUE(tokens.ok()) << tokens.status();
+  const auto owner = (*tokens)->Authenticate("Bearer " + token);
+  ASSERT_TRUE(owner.ok()) << owner.status();
+  EXPECT_EQ(owner->name, "local");
+  EXPECT_EQ(owner->role, auth::Role::kAdmin);
+  EXPECT_FALSE((*tokens)->Authenticate("").ok());
+  // It stays, and where one of the two files is lost both are made anew.
+  ASSERT_TRUE(cluster.Configure({}).ok());
+  EXPECT_EQ(*cluster.Token(), token);
+  ASSERT_EQ(remove(cluster.layout().File("tokens.yaml").c_str()), 0);
+  ASSERT_TRUE(cluster.Configure({}).ok());
+  EXPECT_NE(*cluster.Token(), token);
+  EXPECT_TRUE((*tokens)->Authenticate("Bearer " + *cluster.Token()).ok());
+  EXPECT_FALSE((*tokens)->Authenticate("Bearer " + token).ok());
+}
+
+TEST(LocalCluster, ItsTokenGoesToItsOwnAddressOnly) {
+  const TemporaryFolder folder;
+  Cluster cluster(folder.path(), [](const std::string&) {});
+  ASSERT_TRUE(cluster.Configure({}).ok());  // with the default ports, where nobody may listen
+  const std::string token = *cluster.Token();
+  EXPECT_EQ(*TokenFor(folder.path(), "http://127.0.0.1:7402"), "");
+  EXPECT_EQ(*TokenFor(folder.path(), "http://head:7401"), "");
+  EXPECT_EQ(*TokenFor(folder.path(), "http://127.0.0.1:7401.evil.example"), "");
+  EXPECT_EQ(*TokenFor(folder.path() + "/nowhere", "http://127.0.0.1:7401"), "");
+  const auto here = TokenFor(folder.path(), "http://localhost:7401/");
+  EXPECT_EQ(here.value_or(token), token);  // An error: somebody else's program is there just now.
+}
+
+TEST(LocalCluster, ListenersAreTheirUsers) {
+  const std::string table =
+      "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout\n"
+      "   0: 0100007F:1CE9 0100007F:9C40 01 00000000:00000000 00:00000000 00000000   999        0\n"
+      "   1: 0100007F:1CE9 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0\n"
+      "   2: 0100007F:1CEA 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0\n"
+      "   3: 0100007F:1CEB 00000000:0000 0A 00000000:00000000 00:00000000";
+  EXPECT_EQ(ListenerOf(table, 7401), 1000u);
+  EXPECT_EQ(ListenerOf(table, 7402), 0u);
+  EXPECT_EQ(ListenerOf(table, 7403), std::nullopt);
+  EXPECT_EQ(ListenerOf(table, 7404), std::nullopt);
+  EXPECT_EQ(ListenerOf("", 7401), std::nullopt);
 }
 
 // Two people's clusters on one machine, or two tests': the first gang of each has a port of its

@@ -22,10 +22,11 @@ TEST(BindChecked, PutsThePlaceBeforeWhatDoesNotGoTogether) {
       "f.yaml:3:3: peers[1]: the name \"a\" is here twice");
   EXPECT_EQ(list.peers_size(), 0) << "nothing of a bad file is used";
   Scheduler scheduler;
-  EXPECT_THAT(MessageOf(BindChecked("state_dir: s\nkey_file: k\nallow_file: a\nlocal: true\n"
-                                    "gateway:\n  http_listen: 0.0.0.0:1\n",
-                                    "f.yaml", &scheduler)),
-              testing::StartsWith("f.yaml:6:16: gateway.http_listen is \"0.0.0.0:1\""));
+  EXPECT_THAT(MessageOf(BindChecked(
+                  "state_dir: s\nkey_file: k\nallow_file: a\ntokens_file: t\nlocal: true\n"
+                  "gateway:\n  http_listen: 0.0.0.0:1\n",
+                  "f.yaml", &scheduler)),
+              testing::StartsWith("f.yaml:7:16: gateway.http_listen is \"0.0.0.0:1\""));
   // A key that is missing has no place, so the map it is missing from is named.
   EXPECT_THAT(
       MessageOf(BindChecked("state_dir: s\nkey_file: k\nallow_file: a\n", "f.yaml", &scheduler)),
@@ -36,38 +37,52 @@ const std::string kKey(40, 'k');
 
 TEST(CheckScheduler, SaysWhatDoesNotGoTogether) {
   const std::string start = "{state_dir: s, key_file: k, allow_file: a, ";
+  const std::string kNoTokens =
+      "tokens_file is missing; the API asks for tokens, which `allot keys token` makes. On a "
+      "machine of yours alone local: true with auth: none does without, and then everybody on it "
+      "runs jobs as this scheduler's nodes do";
   const std::pair<std::string, std::string> rows[] = {
-      {start + "local: true}", ""},
+      {start + "local: true, auth: none}", ""},
       {start + "tokens_file: t, listen: 'tcp://0.0.0.0:7400', http_listen: '[::]:7401'}", ""},
-      {start + "local: true, gateway: {listen: 'tcp://127.0.0.1:0'}}", ""},
-      {start + "}",
-       "tokens_file is missing; without local: true the API needs tokens, which `allot keys token` "
-       "makes"},
-      {start + "local: true, http_listen: '0.0.0.0:7401'}",
+      {start + "local: true, auth: none, gateway: {listen: 'tcp://127.0.0.1:0'}}", ""},
+      {start + "local: true, tokens_file: t}", ""},
+      {start + "}", kNoTokens},
+      // Loopback is everybody's on this machine: that nobody needs a token is to be said.
+      {start + "local: true}", kNoTokens},
+      {start + "local: true, auth: tokens}", kNoTokens},
+      {start + "auth: none}",
+       "auth is none without local: true; only on loopback may everybody come in, so give "
+       "tokens_file or set local: true"},
+      {start + "tokens_file: t, auth: none}",
+       "auth is none without local: true; only on loopback may everybody come in, so give "
+       "tokens_file or set local: true"},
+      {start + "local: true, tokens_file: t, gateway: {auth: none}}",
+       "gateway.auth is set; leave it out, this gateway is inside the scheduler"},
+      {start + "local: true, auth: none, http_listen: '0.0.0.0:7401'}",
        "http_listen is \"0.0.0.0:7401\" with local: true; a local cluster listens on loopback "
        "only, "
        "so use 127.0.0.1 or set tokens_file and local: false"},
-      {start + "local: true, http_listen: '127.evil.example:7401'}",
+      {start + "local: true, auth: none, http_listen: '127.evil.example:7401'}",
        "http_listen is \"127.evil.example:7401\" with local: true; a local cluster listens on "
        "loopback only, so use 127.0.0.1 or set tokens_file and local: false"},
-      {start + "local: true, listen: '127.0.0.1:7400'}",
+      {start + "local: true, auth: none, listen: '127.0.0.1:7400'}",
        "listen is \"127.0.0.1:7400\"; write it like tcp://127.0.0.1:7400"},
-      {start + "local: true, http_listen: '127.0.0.1'}",
+      {start + "local: true, auth: none, http_listen: '127.0.0.1'}",
        "http_listen is \"127.0.0.1\"; write it like 127.0.0.1:7400"},
-      {start + "local: true, http_listen: '127.0.0.1:99999'}",
+      {start + "local: true, auth: none, http_listen: '127.0.0.1:99999'}",
        "http_listen is \"127.0.0.1:99999\"; a port is 65535 at most"},
-      {start + "local: true, lease: 2s}",
+      {start + "local: true, auth: none, lease: 2s}",
        "lease is 2s and heartbeat_every 1s; a lease below three heartbeats takes one lost message "
        "for a lost node"},
-      {start + "local: true, task_port_min: 3000, task_port_max: 2000}",
+      {start + "local: true, auth: none, task_port_min: 3000, task_port_max: 2000}",
        "task_port_min is 3000, above task_port_max 2000; the range has no port"},
-      {start + "local: true, task_port_min: 30000}",
+      {start + "local: true, auth: none, task_port_min: 30000}",
        "task_port_min is 30000, above task_port_max 29999; the range has no port"},
-      {start + "local: true, task_port_max: 19999}",
+      {start + "local: true, auth: none, task_port_max: 19999}",
        "task_port_min is 20000, above task_port_max 19999; the range has no port"},
-      {start + "local: true, gateway: {name: g}}",
+      {start + "local: true, auth: none, gateway: {name: g}}",
        "gateway.name is set; leave it out, this gateway is inside the scheduler"},
-      {start + "local: true, advertise: 'tcp://head:7400'}", ""},
+      {start + "local: true, auth: none, advertise: 'tcp://head:7400'}", ""},
   };
   for (const auto& [text, message] : rows) EXPECT_EQ(Checked<Scheduler>(text), message);
 }

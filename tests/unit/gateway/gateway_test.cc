@@ -500,7 +500,7 @@ TEST(GatewayTokens, NothingButHealthAnswersWithoutOne) {
                    "- {name: writer, sha256: " +
                    auth::Sha256Hex("w") + ", role: user, tenant: red}\n");
   Harness h([&](Options& options) {
-    options.local = false;
+    options.local = options.open = false;
     options.tokens_file = folder.File("tokens.yaml");
   });
   h.AddReplica(1, "n1");
@@ -538,7 +538,7 @@ TEST(GatewayStart, RefusesToServeTheWorldWithoutTokens) {
 // Without a file of its own nobody has a token until the scheduler tells whose are good.
 TEST(GatewayStart, LetsNobodyInBeforeItKnowsWhom) {
   Harness h([](Options& options) {
-    options.local = false;
+    options.local = options.open = false;
     options.allow_file.clear();
   });
   h.AddReplica(1, "n1", 1);
@@ -575,7 +575,7 @@ TEST(GatewayStart, LetsNobodyInBeforeItKnowsWhom) {
 TEST(GatewayStart, TellsWhereItIs) {
   const auto told = [](const std::function<void(Options&)>& adjust) {
     Harness h([&](Options& options) {
-      options.local = false;
+      options.local = options.open = false;
       options.listen = "tcp://0.0.0.0:0";
       options.http_listen = "0.0.0.0:0";
       adjust(options);

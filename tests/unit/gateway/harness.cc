@@ -179,7 +179,7 @@ Harness::Harness(const std::function<void(Options&)>& adjust) {
   options.allow_file = folder.File("allow.yaml");
   options.schedulers = {scheduler->endpoint()};
   options.scheduler_public_key = keys_["scheduler"].public_key;
-  options.local = true;
+  options.open = true;
   options.seed = 1;
   options.hello_every = std::chrono::milliseconds(20);
   options.agent_silence_max = std::chrono::hours(1);

@@ -287,6 +287,89 @@ TEST_F(Links, CreditFollowsAClientThatReads) {
   EXPECT_GT(agent.taken, 23u << 20) << "and all of it is acknowledged as it comes";
 }
 
+// To hold it whole for the sake of another try is what memory cannot pay.
+TEST_F(Links, ALongAnswerGoesOutAsItComes) {
+  Serve();
+  Agent agent(h, "n1");
+  agent.Link();
+  const auto answer = h.Post("/v1/completions", kPrompt);
+  ASSERT_TRUE(h.Until([&] { return !agent.requests.empty(); }));
+  const uint64_t request = agent.requests[0].request();
+  agent.Head(request, std::string(600 << 10, 'x'), "text/plain");
+  agent.Chunk(request, std::string(400 << 10, 'x'), false);
+  for (int i = 0; i < 50; ++i) h.Turn();
+  EXPECT_EQ(answer->status, 0) << "up to a MiB it is held";
+  agent.Chunk(request, std::string(100 << 10, 'x'), false);
+  ASSERT_TRUE(h.Until([&] { return answer->body.size() == 1'100u << 10; }));
+  EXPECT_EQ(answer->status, 200);
+  EXPECT_EQ(answer->headers["x-allot-node"], "n1");
+  agent.Chunk(request, "the end", true);
+  h.Done(answer);
+  EXPECT_TRUE(answer->ended.ok()) << answer->ended;
+  EXPECT_TRUE(answer->body.ends_with("the end"));
+}
+
+TEST_F(Links, OfALongAnswerThatHasBegunThereIsNoOtherTry) {
+  Serve();
+  Agent agent(h, "n1"), other(h, "n2");
+  h.AddReplica(2, "n2");
+  h.SendRoutes();
+  agent.Link();
+  other.Link();
+  const auto answer = h.Post("/v1/completions", kPrompt);
+  ASSERT_TRUE(h.Until([&] { return agent.requests.size() + other.requests.size() == 1; }));
+  Agent& asked = agent.requests.empty() ? other : agent;
+  const uint64_t request = asked.requests[0].request();
+  asked.Head(request, std::string(1'100 << 10, 'x'), "text/plain");
+  ASSERT_TRUE(h.Until([&] { return answer->body.size() == 1'100u << 10; }));
+  wire::Envelope envelope;
+  envelope.add_messages()->mutable_response_failed()->set_request(request);
+  asked.Send(std::move(envelope));
+  h.Done(answer);
+  EXPECT_FALSE(answer->ended.ok()) << "it is seen to be cut";
+  EXPECT_EQ(agent.requests.size() + other.requests.size(), 1u);
+}
+
+// Each keeps to its own window: together they would be too much.
+TEST(LinksTogether, OfManyAnswersEachIsGrantedLittle) {
+  Harness h([](Options& options) { options.answers_bytes_max = 600 << 10; });
+  h.AddReplica(1, "n1", 1, 64);
+  h.SendRoutes();
+  Agent agent(h, "n1");
+  agent.Link();
+  std::vector<std::shared_ptr<Answer>> answers;
+  std::vector<uint64_t> windows;
+  for (size_t i = 0; i < 6; ++i) {
+    answers.push_back(h.Post("/v1/completions", i < 4 ? kStreamPrompt : kPrompt));
+    ASSERT_TRUE(h.Until([&] { return agent.requests.size() == i + 1; }));
+    windows.push_back(agent.requests.back().window());
+  }
+  constexpr uint64_t kFull = 256 << 10, kLeast = 16 << 10;
+  EXPECT_THAT(windows, ::testing::ElementsAre(kFull, kFull, kFull, kLeast, kLeast, kLeast));
+  EXPECT_THAT(h.Get("/metrics")->body,
+              HasSubstr(fmt::format("allotrope_gateway_answers_bytes {}", 3 * kFull + 3 * kLeast)));
+  // What is not streamed is not held, and all of them end: each is granted more as it is taken.
+  constexpr uint64_t kWhole = 300 << 10;
+  std::vector<uint64_t> sent(6);
+  for (size_t i = 0; i < 6; ++i)
+    agent.Head(agent.requests[i].request(), std::string(1'000, 'x'), "text/plain"), sent[i] = 1'000;
+  ASSERT_TRUE(h.Until([&] {
+    bool all = true;
+    for (size_t i = 0; i < 6; ++i) {
+      const uint64_t request = agent.requests[i].request();
+      for (; sent[i] < kWhole && sent[i] + 4'000 <= agent.granted[request]; sent[i] += 4'000)
+        agent.Chunk(request, std::string(4'000, 'x'), false);
+      all &= sent[i] >= kWhole;
+    }
+    return all;
+  }));
+  for (size_t i = 0; i < 6; ++i) {
+    agent.Chunk(agent.requests[i].request(), "", true);
+    EXPECT_EQ(h.Done(answers[i])->body.size(), sent[i]);
+  }
+  EXPECT_THAT(h.Get("/metrics")->body, HasSubstr("allotrope_gateway_answers_bytes 0"));
+}
+
 TEST_F(Links, OddBytesInAnAnswersHeaderGoThrough) {
   Serve();
   Agent agent(h, "n1");

@@ -640,7 +640,7 @@ TEST(GatewayPriority, IsForTheTenantOfTheDeployment) {
                    ", role: user, tenant: blue}\n- {name: any, sha256: " + auth::Sha256Hex("a") +
                    ", role: user}\n");
   Harness h([&](Options& options) {
-    options.local = false;
+    options.local = options.open = false;
     options.tokens_file = folder.File("tokens.yaml");
   });
   h.AddReplica(1, "n1");

@@ -70,8 +70,8 @@ TEST(Tokens, ABrokenEditIsLoggedOnceAndAMendedOneToo) {
   EXPECT_EQ(log.Count("tokens read again"), 1);
 }
 
-TEST(Tokens, ALocalClusterNeedsNone) {
-  auto tokens = Tokens::Load({.local = true});
+TEST(Tokens, AnOpenClusterNeedsNone) {
+  auto tokens = Tokens::Load({.open = true});
   ASSERT_TRUE(tokens.ok());
   EXPECT_EQ((*tokens)->Authenticate("")->role, Role::kAdmin);
   EXPECT_EQ((*tokens)->Authenticate("Bearer sk-whatever")->name, "local");

@@ -34,10 +34,13 @@ inline bool RunUntil(boost::asio::io_context& loop, const std::function<bool()>&
 // Bytes in, bytes out, nothing understood.
 class RawClient {
  public:
-  RawClient(boost::asio::io_context& loop, const std::string& address)
+  RawClient(boost::asio::io_context& loop, const std::string& address,
+            const std::string& from = "127.0.0.1")
       : loop_(loop), state_(std::make_shared<State>(loop)) {
     const size_t colon = address.rfind(':');
     const auto port = static_cast<uint16_t>(std::stoi(address.substr(colon + 1)));
+    state_->socket.open(boost::asio::ip::tcp::v4());
+    state_->socket.bind({boost::asio::ip::make_address(from), 0});
     state_->socket.connect({boost::asio::ip::make_address("127.0.0.1"), port});
     Read(state_);
   }

@@ -354,6 +354,140 @@ TEST_F(HttpLimits, ClientThatTakesNothingIsGivenUp) {
   }));
 }
 
+// Clients that each keep to every bound of their own: only together are they too many.
+TEST_F(HttpLimits, AnswersThatNobodyTakesAreBoundedTogether) {
+  constexpr size_t kAnswer = 24 << 20, kMost = 64 << 20;
+  Serve(
+      [this](Request request, ResponderPtr responder) {
+        requests_.push_back(std::move(request));
+        responder->Send(Response{.body = std::string(kAnswer, 'x')});
+      },
+      {.answers_bytes_max = kMost});
+  std::vector<std::unique_ptr<RawClient>> deaf;
+  for (size_t i = 0; i < 10; ++i) {
+    deaf.push_back(Connect());
+    deaf.back()->StopReading();
+    deaf.back()->Send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    ASSERT_TRUE(Until([&] { return requests_.size() == i + 1; }));
+    EXPECT_LE(server_->answers_bytes(), kMost);
+  }
+  EXPECT_EQ(server_->turned(Turned::kAnswers), 8u);
+  auto told = Connect();
+  told->Send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+  ASSERT_TRUE(told->Await("wait for clients that do not take them"));
+  EXPECT_THAT(told->received(), testing::StartsWith("HTTP/1.1 503 "));
+  EXPECT_THAT(told->received(), HasSubstr("Retry-After: "));
+  // One of them goes: there is room again, to the last byte.
+  for (auto& client : deaf) client->Close();
+  ASSERT_TRUE(Until([&] { return server_->connections() == 1; }));
+  EXPECT_EQ(server_->answers_bytes(), 0u);
+  told->Forget();
+  told->Send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+  EXPECT_TRUE(Until([&] { return told->received().size() > kAnswer; }));
+}
+
+TEST_F(HttpLimits, SmallAnswersAreSentWhateverOthersDoNotTake) {
+  Serve(
+      [](Request request, ResponderPtr responder) {
+        responder->Send(Response{.body = std::string(request.path == "/big" ? 24 << 20 : 16, 'x')});
+      },
+      {.answers_bytes_max = 1 << 20});
+  auto deaf = Connect(), other = Connect();
+  deaf->StopReading();
+  deaf->Send("GET /big HTTP/1.1\r\nHost: x\r\n\r\n");
+  ASSERT_TRUE(Until([&] { return server_->answers_bytes() > 0; })) << "one alone always fits";
+  other->Send("GET /big HTTP/1.1\r\nHost: x\r\n\r\n");
+  ASSERT_TRUE(other->Await("HTTP/1.1 503 "));
+  other->Send("GET /small HTTP/1.1\r\nHost: x\r\n\r\n");
+  EXPECT_TRUE(other->Await("\r\n\r\nxxxxxxxxxxxxxxxx"));
+}
+
+TEST_F(HttpLimits, ClientThatTakesTooLittleIsCutOff) {
+  EXPECT_TRUE(AtSomePace([&](std::chrono::milliseconds pace) {
+    // Nobody is as fast as this asks, and the first is as slow as it likes.
+    Serve(
+        [](Request, ResponderPtr responder) {
+          responder->Send(Response{.body = std::string(64 << 20, 'x')});
+        },
+        {.answers_bytes_max = 1 << 30, .idle_timeout = pace, .write_rate_min = size_t{1} << 40});
+    auto client = Connect();
+    client->Send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    if (!Until([&] { return client->received().size() > 1 << 20 || client->ended(); }))
+      return false;
+    const bool began = client->received().size() > 1 << 20;
+    client->StopReading();
+    EXPECT_TRUE(Until([&] {
+      client->ResumeReading();  // a little at a time
+      loop_.run_one_for(std::chrono::milliseconds(1));
+      client->StopReading();
+      return server_->connections() == 0;
+    }));
+    return began && server_->turned(Turned::kSlowReader) == 1;
+  }));
+}
+
+TEST_F(HttpLimits, ConnectionsOfOneAddressOverTheCapAreTold) {
+  ServeEcho({.connections_max = 10, .connections_per_address_max = 2});
+  auto a = Connect(), b = Connect();
+  ASSERT_TRUE(Until([&] { return server_->connections() == 2; }));
+  auto c = Connect();
+  ASSERT_TRUE(c->AwaitEnd());
+  EXPECT_THAT(c->received(), testing::StartsWith("HTTP/1.1 503 "));
+  EXPECT_THAT(c->received(), HasSubstr("from your address"));
+  EXPECT_EQ(server_->turned(Turned::kConnectionsOfAddress), 1u);
+  c->Close();
+  // Another address is not theirs to fill.
+  RawClient far(loop_, server_->address(), "127.0.0.2");
+  far.Send("GET /far HTTP/1.1\r\nHost: x\r\n\r\n");
+  EXPECT_TRUE(far.Await("/far|"));
+  a->Close();
+  ASSERT_TRUE(Until([&] { return server_->connections() == 2; }));
+  auto d = Connect();
+  d->Send("GET /d HTTP/1.1\r\nHost: x\r\n\r\n");
+  EXPECT_TRUE(d->Await("/d|"));
+}
+
+// A page of evil.example whose name is resolved to 127.0.0.1 speaks to us as to itself.
+TEST_F(HttpLimits, OnLoopbackNamesOfOthersAreRefusedBeforeAnythingIsDone) {
+  bool asked = false;
+  ServeEcho({.refuse = [&](const Request&) -> std::optional<Response> {
+               asked = true;
+               return std::nullopt;
+             },
+             .loopback_names = true,
+             .cors_origins = {"https://chat.example"}});
+  const std::pair<const char*, int> cases[] = {
+      {"Host: 127.0.0.1:7401", 200},
+      {"Host: localhost", 200},
+      {"Host: [::1]:1", 200},
+      {"Host: evil.example", 403},
+      {"Host: 127.0.0.1.evil.example", 403},
+      {"Host: 10.0.0.1", 403},
+      {"Host: localhost\r\nOrigin: http://localhost:3000", 200},
+      {"Host: localhost\r\nOrigin: https://chat.example", 200},
+      {"Host: localhost\r\nOrigin: https://evil.example", 403},
+      {"Host: localhost\r\nOrigin: null", 403},
+  };
+  uint64_t refused = 0;
+  for (const auto& [headers, status] : cases) {
+    for (const std::string& rest :
+         {std::string("\r\n"), std::string("Content-Length: 2\r\n\r\n")}) {
+      auto client = Connect();
+      asked = false;
+      requests_.clear();
+      client->Send(fmt::format("{} / HTTP/1.1\r\n{}\r\n{}", rest.size() > 2 ? "POST" : "GET",
+                               headers, rest));
+      if (status == 200 && rest.size() > 2) client->Send("ab");
+      ASSERT_TRUE(client->Await(fmt::format("HTTP/1.1 {} ", status))) << headers;
+      EXPECT_EQ(requests_.size(), status == 200 ? 1u : 0u) << headers;
+      if (status == 403) {
+        EXPECT_FALSE(asked) << headers;
+        EXPECT_EQ(server_->turned(Turned::kForeignName), ++refused) << headers;
+      }
+    }
+  }
+}
+
 TEST_F(HttpLimits, ClientThatPipelinesWithoutReadingIsHeldBack) {
   Serve([this](Request request, ResponderPtr responder) {
     requests_.push_back(std::move(request));

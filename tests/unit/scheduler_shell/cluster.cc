@@ -40,7 +40,7 @@ Shell::Options Cluster::Options() const {
   options.keys = keys_;
   options.allow_file = folder_ / "allow.yaml";
   options.tokens_file = local_ ? "" : folder_ / "tokens.yaml";
-  options.local = local_;
+  options.local = options.open = local_;
   options.limits = limits;
   options.pipeline.journal.retry_min = std::chrono::milliseconds(5);
   if (adjust) adjust(options);

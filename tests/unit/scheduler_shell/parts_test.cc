@@ -309,17 +309,19 @@ TEST(Settings, AreCheckedBeforeAnythingIsOpened) {
   };
   const std::string files = "state_dir: state\nkey_file: s.key\nallow_file: allow.yaml\n";
   EXPECT_THAT(MessageOf(load(files)), HasSubstr("tokens_file"));
-  EXPECT_THAT(MessageOf(load(files + "local: true\nhttp_listen: 0.0.0.0:1\n")),
+  EXPECT_THAT(MessageOf(load(files + "local: true\nauth: none\nhttp_listen: 0.0.0.0:1\n")),
               HasSubstr("loopback"));
-  EXPECT_THAT(MessageOf(load(files + "local: true\n")), HasSubstr("s.key"));
+  EXPECT_THAT(MessageOf(load(files + "local: true\nauth: none\n")), HasSubstr("s.key"));
   ASSERT_TRUE(transport::SaveKeyFile(folder / "s.key", transport::NewKeyPair()).ok());
-  EXPECT_THAT(MessageOf(load(files + "local: true\n")), HasSubstr("allow.yaml"));
+  EXPECT_THAT(MessageOf(load(files + "local: true\nauth: none\n")), HasSubstr("allow.yaml"));
   ASSERT_TRUE(
       transport::EnrollPeer(folder / "allow.yaml",
                             {.name = "n1", .public_key = transport::NewKeyPair().public_key}, true)
           .ok());
-  EXPECT_TRUE(load(files + "local: true\n").ok()) << load(files + "local: true\n");
-  EXPECT_THAT(MessageOf(load(files + "local: true\npolicy_file: p.yaml\n")), HasSubstr("p.yaml"));
+  EXPECT_TRUE(load(files + "local: true\nauth: none\n").ok())
+      << load(files + "local: true\nauth: none\n");
+  EXPECT_THAT(MessageOf(load(files + "local: true\nauth: none\npolicy_file: p.yaml\n")),
+              HasSubstr("p.yaml"));
 }
 
 TEST(Settings, AWildcardIsDialledOnLoopback) {

@@ -47,7 +47,7 @@ JobSpec MakeJob(uint32_t tasks, uint32_t gpus) {
   JobSpec spec;
   spec.tasks = tasks;
   spec.command = {"/bin/true", "\"quoted\"", "π"};
-  spec.environment["KEY"] = "value";
+  spec.environment = {{"KEY", "value"}};
   if (gpus > 0) spec.devices.push_back({.kind = DeviceKind::kGpu, .count = gpus});
   return spec;
 }
