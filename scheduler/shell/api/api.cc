@@ -221,6 +221,38 @@ StatusOr<JobId> JobOf(const Call& call) {
   return *id;
 }
 
+Status MayJob(const Services& services, const Call& call, auth::Action action, JobId id) {
+  std::string tenant;
+  if (const JobState* job = services.pipeline.core().state().FindJob(id); job != nullptr) {
+    tenant = job->spec->tenant;
+  } else if (!call.principal.tenant.empty()) {  // Whoever is bound to none may see any.
+    const StatusOr<JobState> old = services.history.Find(id);
+    if (!old.ok()) return absl::OkStatus();
+    tenant = old->spec->tenant;
+  }
+  return auth::Decide(call.principal, action, {auth::Kind::kJob, tenant, ToString(id)});
+}
+
+Status MayDeployment(const Services& services, const Call& call, auth::Action action,
+                     std::string_view name) {
+  const auto& deployments = services.pipeline.core().state().deployments();
+  const auto it = deployments.find(std::string(name));
+  if (it == deployments.end()) return absl::OkStatus();
+  const std::string who = fmt::format("deployment \"{}\"", name);
+  return auth::Decide(call.principal, action,
+                      {auth::Kind::kDeployment, it->second.spec->tenant, who});
+}
+
+Status MayReplica(const Services& services, const Call& call, auth::Action action, ReplicaId id) {
+  const ClusterState& state = services.pipeline.core().state();
+  const auto it = state.replicas().find(state.Named(id));
+  if (it == state.replicas().end()) return absl::OkStatus();
+  return auth::Decide(
+      call.principal, action,
+      {auth::Kind::kDeployment, state.deployments().at(it->second.deployment).spec->tenant,
+       ToString(id)});
+}
+
 StatusOr<std::string> TenantFor(const Call& call, std::string_view verb, std::string_view asked) {
   const std::string& bound = call.principal.tenant;
   if (!bound.empty() && !asked.empty() && asked != bound) {

@@ -3,6 +3,7 @@
 // Loop thread only. Every answer that tells durable state leaves after it is durable.
 #pragma once
 
+#include "common/auth/authorizer.h"
 #include "common/http/overload.h"
 #include "google/protobuf/message.h"
 #include "scheduler/shell/api/body_worker.h"
@@ -59,6 +60,13 @@ StatusOr<int64_t> QueryInteger(const http::Request& request, std::string_view na
                                int64_t most, int64_t otherwise);
 
 StatusOr<JobId> JobOf(const Call& call);
+
+// Whether whoever calls may do that to a job, a deployment or a replica (common/auth/authorizer.h).
+// OK where there is none of that name: the handler says so itself.
+Status MayJob(const Services& services, const Call& call, auth::Action action, JobId id);
+Status MayDeployment(const Services& services, const Call& call, auth::Action action,
+                     std::string_view name);
+Status MayReplica(const Services& services, const Call& call, auth::Action action, ReplicaId id);
 
 // Whose what is asked for shall be: `asked` if the body names a tenant, else the one the token is
 // bound to, else "default". PermissionDenied where the token is bound to another than `asked`.

@@ -37,6 +37,9 @@ void Health(Services& services, Call& call) {
 }
 
 void GetMetrics(Services& services, Call& call) {
+  if (Status may = auth::Decide(call.principal, auth::Action::kSee, {auth::Kind::kMetrics});
+      !may.ok())
+    return Refuse(call, may);
   call.responder->Send({.body = services.metrics_text(),
                         .content_type = "text/plain; version=0.0.4; charset=utf-8"});
 }

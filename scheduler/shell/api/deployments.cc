@@ -25,16 +25,17 @@ http::Response Answer(const Services& services, std::string_view name) {
   });
 }
 
-// A token that is bound to a tenant leaves what others have alone.
-Status CheckOwner(const Services& services, const Call& call) {
+// Names are the whole cluster's, so whoever takes one that is taken has to hear of it.
+Status CheckNameIsFree(const Services& services, const Call& call) {
   const DeploymentState* deployment = Find(services, call.arg());
   const std::string& bound = call.principal.tenant;
   if (deployment == nullptr || bound.empty() || deployment->spec->tenant == bound) {
     return absl::OkStatus();
   }
   return PermissionDenied(
-      "deployment \"{}\" belongs to tenant {}; the token of {} may work for {} only", call.arg(),
-      deployment->spec->tenant, call.principal.name, bound);
+      "the name \"{}\" is taken by a deployment of another tenant; the token of {} may work for {} "
+      "only: take another name",
+      call.arg(), call.principal.name, bound);
 }
 
 }  // namespace
@@ -55,7 +56,7 @@ Status ReadDeployment(Call& call) {
 }
 
 void PutDeployment(Services& services, Call& call) {
-  if (Status owner = CheckOwner(services, call); !owner.ok()) return Refuse(call, owner);
+  if (Status free = CheckNameIsFree(services, call); !free.ok()) return Refuse(call, free);
   DeploymentApplied event{
       .spec = std::get<std::shared_ptr<const DeploymentSpec>>(std::move(call.asked)),
       .user = call.principal.name};
@@ -66,10 +67,14 @@ void PutDeployment(Services& services, Call& call) {
 }
 
 void ListDeployments(Services& services, Call& call) {
-  const auto next = [&services, last = std::optional<std::string>()](JsonWriter& json) mutable {
+  const auto next = [&services, asker = call.principal,
+                     last = std::optional<std::string>()](JsonWriter& json) mutable {
     const Core& core = services.pipeline.core();
     const auto& all = core.state().deployments();
-    const auto it = last ? all.upper_bound(*last) : all.begin();
+    auto it = last ? all.upper_bound(*last) : all.begin();
+    while (it != all.end() &&
+           !auth::Sees(asker, {auth::Kind::kDeployment, it->second.spec->tenant}))
+      ++it;
     if (it == all.end()) return false;
     last = it->first;
     // Reasons take a look at every node for each: they are told of one deployment at a time.
@@ -80,6 +85,8 @@ void ListDeployments(Services& services, Call& call) {
 }
 
 void GetDeployment(Services& services, Call& call) {
+  if (Status may = MayDeployment(services, call, auth::Action::kSee, call.arg()); !may.ok())
+    return Refuse(call, may);
   const DeploymentState* deployment = Find(services, call.arg());
   if (deployment == nullptr) {
     return Refuse(call, NotFound("there is no deployment \"{}\"; `allot deployments` lists them",
@@ -92,7 +99,8 @@ void GetDeployment(Services& services, Call& call) {
 }
 
 void DeleteDeployment(Services& services, Call& call) {
-  if (Status owner = CheckOwner(services, call); !owner.ok()) return Refuse(call, owner);
+  if (Status may = MayDeployment(services, call, auth::Action::kChange, call.arg()); !may.ok())
+    return Refuse(call, may);
   const std::string name(call.arg());
   Decide(
       services, call,

@@ -69,12 +69,14 @@ struct Page {
 };
 
 struct Filter {
+  const auth::Principal* asker = nullptr;
   std::optional<JobPhase> phase;
   std::string_view tenant;
   JobId before;  // exclusive; invalid: from the newest
   size_t limit = kPageDefault;
   bool Takes(const JobState& job) const {
-    return (!phase || job.phase == *phase) && (tenant.empty() || job.spec->tenant == tenant);
+    return (!phase || job.phase == *phase) && (tenant.empty() || job.spec->tenant == tenant) &&
+           auth::Sees(*asker, {auth::Kind::kJob, job.spec->tenant});
   }
 };
 
@@ -111,8 +113,10 @@ Page PageOfAll(const ClusterState& state, const Filter& filter) {
   return page;
 }
 
-StatusOr<Filter> FilterOf(const http::Request& request) {
+StatusOr<Filter> FilterOf(const Call& call) {
+  const http::Request& request = call.request;
   Filter filter;
+  filter.asker = &call.principal;
   ASSIGN_OR_RETURN(const int64_t limit, QueryInteger(request, "limit", 1, kPageMax, kPageDefault));
   filter.limit = static_cast<size_t>(limit);
   filter.tenant = request.Query("tenant");
@@ -175,6 +179,8 @@ void SubmitJob(Services& services, Call& call) {
 void GetJob(Services& services, Call& call) {
   const StatusOr<JobId> id = JobOf(call);
   if (!id.ok()) return Refuse(call, id.status());
+  if (Status may = MayJob(services, call, auth::Action::kSee, *id); !may.ok())
+    return Refuse(call, may);
   if (services.pipeline.degraded()) return Refuse(call, services.pipeline.Accepting());
   services.pipeline.WhenDurable(
       [responder = call.responder, response = JobAnswerOrError(services, *id, 200)]() mutable {
@@ -183,7 +189,7 @@ void GetJob(Services& services, Call& call) {
 }
 
 void ListJobs(Services& services, Call& call) {
-  const StatusOr<Filter> filter = FilterOf(call.request);
+  const StatusOr<Filter> filter = FilterOf(call);
   if (!filter.ok()) return Refuse(call, filter.status());
   const Core& core = services.pipeline.core();
   const JobCensus& census = services.pipeline.census();
@@ -215,14 +221,9 @@ void ListJobs(Services& services, Call& call) {
 void CancelJob(Services& services, Call& call) {
   const StatusOr<JobId> id = JobOf(call);
   if (!id.ok()) return Refuse(call, id.status());
+  if (Status may = MayJob(services, call, auth::Action::kChange, *id); !may.ok())
+    return Refuse(call, may);
   const JobState* job = services.pipeline.core().state().FindJob(*id);
-  if (job != nullptr && !call.principal.tenant.empty() &&
-      job->spec->tenant != call.principal.tenant) {
-    return Refuse(call,
-                  PermissionDenied("{} belongs to tenant {}; the token of {} may work for {} only",
-                                   ToString(*id), job->spec->tenant, call.principal.name,
-                                   call.principal.tenant));
-  }
   if (job == nullptr) {  // Long finished, or never there: either way there is nothing to cancel.
     return GetJob(services, call);
   }
@@ -243,6 +244,8 @@ void WaitForJob(Services& services, Call& call) {
       return Refuse(call, InvalidArgument("timeout_seconds is \"{}\"; give 0 to 600", text));
     }
   }
+  if (Status may = MayJob(services, call, auth::Action::kSee, *id); !may.ok())
+    return Refuse(call, may);
   const JobState* job = services.pipeline.core().state().FindJob(*id);
   if (job == nullptr || job->phase == JobPhase::kFinished || seconds == 0) {
     return GetJob(services, call);
@@ -267,6 +270,8 @@ void WaitForJob(Services& services, Call& call) {
 void ExplainJob(Services& services, Call& call) {
   const StatusOr<JobId> id = JobOf(call);
   if (!id.ok()) return Refuse(call, id.status());
+  if (Status may = MayJob(services, call, auth::Action::kSee, *id); !may.ok())
+    return Refuse(call, may);
   const StatusOr<JobExplanation> explanation =
       services.pipeline.core().ExplainJob(services.pipeline.Now(), *id);
   if (!explanation.ok()) return Refuse(call, explanation.status());

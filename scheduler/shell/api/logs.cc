@@ -31,6 +31,8 @@ void Stream(Services& services, Call& call, LogReader::What what) {
 void JobLogs(Services& services, Call& call) {
   const StatusOr<JobId> id = JobOf(call);
   if (!id.ok()) return Refuse(call, id.status());
+  if (Status may = MayJob(services, call, auth::Action::kSee, *id); !may.ok())
+    return Refuse(call, may);
   const StatusOr<int64_t> task = QueryInteger(call.request, "task", 0, 4095, 0);
   if (!task.ok()) return Refuse(call, task.status());
   const StatusOr<int64_t> attempt =
@@ -47,6 +49,8 @@ void ReplicaLogs(Services& services, Call& call) {
     return Refuse(call,
                   InvalidArgument("\"{}\" is no replica; give one like replica-3", call.arg()));
   }
+  if (Status may = MayReplica(services, call, auth::Action::kSee, *id); !may.ok())
+    return Refuse(call, may);
   Stream(services, call, *id);
 }
 

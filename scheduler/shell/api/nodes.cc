@@ -6,8 +6,8 @@ namespace {
 
 // Answers with the node, and with the device if the query names one.
 Waiters::RenderReply ShowNode(Services& services, const std::string& name,
-                              const std::string& device) {
-  return [&services, name, device](const Reply&) {
+                              const std::string& device, const auth::Principal& asker) {
+  return [&services, name, device, asker](const Reply&) {
     return JsonResponse(200, [&](JsonWriter& json) {
       const Core& core = services.pipeline.core();
       const NodeState& node = *core.state().FindNode(name);
@@ -17,7 +17,7 @@ Waiters::RenderReply ShowNode(Services& services, const std::string& name,
       for (size_t i = 0; i < devices.size(); ++i) {
         if (devices[i].id != device || device.empty()) continue;
         json.Key("device");
-        RenderDevice(core, services.pipeline.Now(), node, i, json);
+        RenderDevice(core, services.pipeline.Now(), node, i, asker, json);
       }
     });
   };
@@ -26,14 +26,18 @@ Waiters::RenderReply ShowNode(Services& services, const std::string& name,
 void SetDrain(Services& services, Call& call, bool drain) {
   const std::string name(call.arg());
   const std::string device(call.request.Query("device"));
+  if (Status may =
+          auth::Decide(call.principal, auth::Action::kChange, {auth::Kind::kNode, "", name});
+      !may.ok())
+    return Refuse(call, may);
   if (services.pipeline.core().state().FindNode(name) == nullptr) {
     return Refuse(call, NotFound("there is no node \"{}\"; `allot nodes` lists them", name));
   }
   if (device.empty()) {
-    return Decide(services, call, ShowNode(services, name, ""),
+    return Decide(services, call, ShowNode(services, name, "", call.principal),
                   NodeDrainRequested{.node = name, .drain = drain});
   }
-  Decide(services, call, ShowNode(services, name, device),
+  Decide(services, call, ShowNode(services, name, device, call.principal),
          DeviceServiceRequested{
              .node = name, .device = device, .in_service = !drain, .user = call.principal.name});
 }
@@ -53,12 +57,13 @@ void ListNodes(Services& services, Call& call) {
 
 void ListDevices(Services& services, Call& call) {
   services.lists.Answer(call.responder, "devices",
-                        [&services, next = size_t{0}](JsonWriter& json) mutable {
+                        [&services, asker = call.principal,
+                         next = size_t{0}](JsonWriter& json) mutable {
                           const Core& core = services.pipeline.core();
                           const std::vector<NodeState>& nodes = core.state().nodes();
                           while (next < nodes.size() && nodes[next].info->devices.empty()) ++next;
                           if (next == nodes.size()) return false;
-                          RenderDevices(core, services.pipeline.Now(), nodes[next++], json);
+                          RenderDevices(core, services.pipeline.Now(), nodes[next++], asker, json);
                           return true;
                         });
 }

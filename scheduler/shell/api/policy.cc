@@ -31,6 +31,9 @@ Status ReadPolicy(Call& call) {
 }
 
 void PutPolicy(Services& services, Call& call) {
+  if (Status may = auth::Decide(call.principal, auth::Action::kChange, {auth::Kind::kPolicy});
+      !may.ok())
+    return Refuse(call, may);
   PolicyApplied event{.policy = std::get<std::shared_ptr<const Policy>>(std::move(call.asked))};
   Decide(
       services, call,

@@ -2,6 +2,7 @@
 // core's state and the time.
 #pragma once
 
+#include "common/auth/authorizer.h"
 #include "scheduler/core/core.h"
 #include "scheduler/shell/api/json_writer.h"
 #include "scheduler/shell/cuts.h"
@@ -11,10 +12,11 @@ namespace allot::scheduler {
 void RenderJob(const Core& core, Time now, const JobState& job, JsonWriter& json);
 void RenderNode(const Core& core, const Cuts& cuts, Time now, const NodeState& node,
                 JsonWriter& json);
-void RenderDevices(const Core& core, Time now, const NodeState& node,
+// What uses a device is told by name to whoever may see it.
+void RenderDevices(const Core& core, Time now, const NodeState& node, const auth::Principal& asker,
                    JsonWriter& json);  // array elements
 void RenderDevice(const Core& core, Time now, const NodeState& node, size_t position,
-                  JsonWriter& json);
+                  const auth::Principal& asker, JsonWriter& json);
 void RenderDeployment(const Core& core, const Cuts& cuts, const DeploymentState& deployment,
                       WaitDetail detail, JsonWriter& json);
 // Which gateways do not reach the node, if any: a member of the object that is open.

@@ -9,23 +9,32 @@
 namespace allot::scheduler {
 namespace {
 
-// Who holds each accelerator of a node, by position.
-std::vector<std::string> Holders(const ClusterState& state, const NodeState& node) {
+// Who holds each accelerator of a node, by position: that it is held is everybody's to know, by what
+// is its tenant's.
+std::vector<std::string> Holders(const ClusterState& state, const NodeState& node,
+                                 const auth::Principal& asker) {
   std::vector<std::string> holders(node.info->devices.size());
-  const auto hold = [&](const DeviceSet& devices, const std::string& who) {
+  const auto hold = [&](const DeviceSet& devices, auth::Kind kind, const std::string& tenant,
+                        const std::string& who) {
+    const bool told = auth::Sees(asker, {kind, tenant});
     devices.ForEach([&](uint32_t i) {
-      if (i < holders.size()) holders[i] = who;
+      if (i < holders.size()) holders[i] = told ? who : "another tenant";
     });
   };
   for (const TaskKey& key : node.tasks) {
     const JobState* job = state.FindJob(key.task.job);
     if (job != nullptr && key.task.index < job->tasks.size()) {
-      hold(job->tasks[key.task.index].placement.devices, ToString(key.task));
+      hold(job->tasks[key.task.index].placement.devices, auth::Kind::kJob, job->spec->tenant,
+           ToString(key.task));
     }
   }
   for (const ReplicaId id : node.replicas) {
     const auto it = state.replicas().find(id);
-    if (it != state.replicas().end()) hold(it->second.placement.devices, ToString(id));
+    if (it == state.replicas().end()) continue;
+    const auto deployment = state.deployments().find(it->second.deployment);
+    hold(it->second.placement.devices, auth::Kind::kDeployment,
+         deployment == state.deployments().end() ? "" : deployment->second.spec->tenant,
+         ToString(id));
   }
   return holders;
 }
@@ -182,14 +191,15 @@ void RenderNode(const Core& core, const Cuts& cuts, Time now, const NodeState& n
   });
 }
 
-void RenderDevices(const Core& core, Time now, const NodeState& node, JsonWriter& json) {
-  const std::vector<std::string> holders = Holders(core.state(), node);
+void RenderDevices(const Core& core, Time now, const NodeState& node, const auth::Principal& asker,
+                   JsonWriter& json) {
+  const std::vector<std::string> holders = Holders(core.state(), node, asker);
   for (size_t i = 0; i < holders.size(); ++i) RenderDevice(core, now, node, i, holders[i], json);
 }
 
 void RenderDevice(const Core& core, Time now, const NodeState& node, size_t position,
-                  JsonWriter& json) {
-  RenderDevice(core, now, node, position, Holders(core.state(), node)[position], json);
+                  const auth::Principal& asker, JsonWriter& json) {
+  RenderDevice(core, now, node, position, Holders(core.state(), node, asker)[position], json);
 }
 
 }  // namespace allot::scheduler
