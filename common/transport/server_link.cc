@@ -36,6 +36,7 @@ constexpr size_t kTurnPeers = 16;
 constexpr int64_t kRefusalWork = 4'000;
 // What arrives while a pause begins is charged as well, and a peer may mend its ways.
 constexpr Duration kPauseMax = std::chrono::seconds(5);
+constexpr Duration kPauseStep = std::chrono::milliseconds(100);
 // libzmq may still have messages of a connection that is over.
 constexpr Duration kKeptAfterEnd = std::chrono::seconds(30);
 
@@ -144,6 +145,7 @@ class ServerLink::Impl : public std::enable_shared_from_this<ServerLink::Impl> {
     std::string name;
     Role role = Role::kAgent;
     TokenBucket work{limits::kPeerWorkPerSecond, limits::kPeerWorkBurst};
+    Duration paused_until{};  // as the gate was told
     struct Waiting {
       Turns turns;
       uint64_t wire_bytes;
@@ -246,8 +248,12 @@ class ServerLink::Impl : public std::enable_shared_from_this<ServerLink::Impl> {
     const Duration now = Now();
     sender.work.Charge(now, work, kPauseMax);
     const Duration pause = sender.work.Until(now);
-    if (pause > Duration(0) && sender.arrival.connection != 0)
-      gate_->Pause(sender.arrival.connection, pause);
+    // Not for each of a thousand messages that were on their way.
+    if (pause == Duration(0) || sender.arrival.connection == 0 ||
+        now + pause < sender.paused_until + kPauseStep)
+      return;
+    sender.paused_until = now + pause;
+    gate_->Pause(sender.arrival.connection, pause);
   }
 
   // The connection that the message came over, as it was when it was first heard of.

@@ -12,6 +12,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
 
 #include "common/http/server.h"
 #include "common/transport/link.h"
@@ -676,8 +677,10 @@ TEST(GatewayLinks, EndWithWhatTheyHoldWheneverTheLoopStops) {
     ASSERT_TRUE(context.ok()) << context.status();
     auto links = std::make_unique<GatewayLinks>(
         loop, **context, GatewayLinks::Options{.node = "n1", .keys = transport::NewKeyPair()});
-    links->SetGateways({{fmt::format("tcp://127.0.0.1:{}", held.local_endpoint().port()),
-                         transport::NewKeyPair().public_key}});
+    const std::vector<GatewayAddress> nobody = {
+        {fmt::format("tcp://127.0.0.1:{}", held.local_endpoint().port()),
+         transport::NewKeyPair().public_key}};
+    links->SetGateways(nobody);
     for (int i = 0; i < handlers; ++i) loop.run_one_for(std::chrono::milliseconds(50));
     links.reset();
     context->reset();  // CHECKs that no link is left; what is posted is so still.
