@@ -14,7 +14,8 @@ if (!gateway || !model || !(count > 0)) {
 const client = new OpenAI({baseURL: `${gateway}/v1`, apiKey: process.env.ALLOT_TOKEN ?? 'none', maxRetries: 0});
 
 async function inFlight() {
-  const answer = await (await fetch(`${gateway}/allot/v1/deployments`)).json();
+  const headers = {authorization: `Bearer ${process.env.ALLOT_TOKEN ?? 'none'}`};
+  const answer = await (await fetch(`${gateway}/allot/v1/deployments`, {headers})).json();
   return answer.deployments.find(d => d.name === model).in_flight;
 }
 // Asks again until it is so; each question is a whole round trip, and the deadline only bounds a failure.
