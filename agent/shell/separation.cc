@@ -195,6 +195,16 @@ Status Separation::Apply(const Asker& asker, const EnvironmentBase& node,
   return absl::OkStatus();
 }
 
+namespace {
+// "job-17", or "job-17." and the life of the store that accepted it.
+bool IsOf(const std::string& name, JobId job) {
+  const std::string number = ToString(job);
+  if (name == number) return true;
+  return name.starts_with(number + ".") &&
+         ParseIncarnation(std::string_view(name).substr(number.size() + 1)).has_value();
+}
+}  // namespace
+
 Status Separation::MakeCheckpointFolder(const TaskKey& key, bool named, const ProcessFiles& files,
                                         ProcessSpec* spec) const {
   const fs::path folder = files.checkpoint_dir;
@@ -219,7 +229,7 @@ Status Separation::MakeCheckpointFolder(const TaskKey& key, bool named, const Pr
   // Of an attempt that ran as somebody else: under an earlier build, or another `users`. Only a
   // folder that has the job's name is surely the job's.
   if (!made && lstat(folder.c_str(), &info) == 0 && S_ISDIR(info.st_mode) &&
-      info.st_uid != spec->as->uid && folder.filename() == ToString(key.task.job))
+      info.st_uid != spec->as->uid && IsOf(folder.filename().string(), key.task.job))
     RETURN_IF_ERROR(GiveFolder(folder.string(), spec->as->uid, spec->as->gid));
   return absl::OkStatus();
 }
