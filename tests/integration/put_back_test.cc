@@ -71,7 +71,8 @@ TEST_F(PutBack, NoNumberThatIsGivenAgainFindsWhatItMeantBefore) {
   })) << Ok({"doctor"});
   const auto metrics = api().Fetch({.target = "/metrics"});
   ASSERT_TRUE(metrics.ok()) << metrics.status();
-  EXPECT_THAT(*metrics, HasSubstr("allotrope_foreign_work_total 1"));
+  // The one that runs, and those whose ends were not acknowledged when the scheduler was killed.
+  EXPECT_THAT(*metrics, ::testing::ContainsRegex("allotrope_foreign_work_total [1-3]\n"));
   EXPECT_THAT(Read(fs::relative(cluster().layout().LogOf("scheduler"), folder())),
               HasSubstr("work of another life of the store node=one"));
 }
