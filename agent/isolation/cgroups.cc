@@ -14,24 +14,12 @@
 #include <sstream>
 #include <thread>
 
+#include "agent/isolation/group_files.h"
+
 namespace allot::agent {
 namespace {
 
-constexpr int64_t kCpuPeriodMicros = 100'000;
 constexpr size_t kFiltersKept = 256;
-
-// Opened with O_CREAT, which a real cgroup refuses for a file it does not have, and which lets a
-// test look at what was written into a plain folder.
-Status Write(const std::string& path, std::string_view text) {
-  const Fd fd(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
-  if (!fd.valid()) return ErrnoStatus(errno, fmt::format("cannot open {}", path));
-  return WriteAll(fd.get(), text, path);
-}
-
-std::string ReadOr(const std::string& path, std::string otherwise) {
-  auto content = ReadWholeFile(path);
-  return content.ok() ? *std::move(content) : std::move(otherwise);
-}
 
 bool Has(const std::string& words, std::string_view word) {
   std::istringstream in(words);
@@ -42,7 +30,7 @@ bool Has(const std::string& words, std::string_view word) {
 
 // Where cgroup v2 is mounted: alone, or beside v1 ("unified").
 std::optional<std::string> MountPoint(const std::string& mounts) {
-  std::istringstream in(ReadOr(mounts, ""));
+  std::istringstream in(ReadGroupFileOr(mounts, ""));
   for (std::string line; std::getline(in, line);) {
     std::istringstream words(line);
     std::string device, point, type;
@@ -53,7 +41,7 @@ std::optional<std::string> MountPoint(const std::string& mounts) {
 
 // Our own cgroup: the line "0::/path".
 std::optional<std::string> OwnPath(const std::string& self) {
-  std::istringstream in(ReadOr(self, ""));
+  std::istringstream in(ReadGroupFileOr(self, ""));
   for (std::string line; std::getline(in, line);)
     if (line.rfind("0::/", 0) == 0) return line.substr(3);
   return std::nullopt;
@@ -141,7 +129,7 @@ std::unique_ptr<Cgroups> Cgroups::Open(const Options& options) {
     // A group with processes of its own hands no controllers to the groups below it.
     if (mkdir((base + "/agent").c_str(), 0755) != 0 && errno != EEXIST)
       return without(fmt::format("cannot make {}/agent: {}", base, strerror(errno)));
-    if (const Status moved = Write(base + "/agent/cgroup.procs", "0"); !moved.ok())
+    if (const Status moved = WriteGroupFile(base + "/agent/cgroup.procs", "0"); !moved.ok())
       return without(MessageOf(moved));
   }
 
@@ -156,14 +144,15 @@ std::unique_ptr<Cgroups> Cgroups::Open(const Options& options) {
     std::vector<std::string> chain = {base, base + "/tasks"};
     if (root) chain.insert(chain.begin(), *mount);
     for (const std::string& folder : chain) {
-      if (!Has(ReadOr(folder + "/cgroup.controllers", ""), controller)) {
+      if (!Has(ReadGroupFileOr(folder + "/cgroup.controllers", ""), controller)) {
         can.losses.push_back(
             fmt::format("{} limits: {} has no {} controller (cgroup v1 has it, "
                         "or it is not delegated)",
                         controller, folder, controller));
         return;
       }
-      const Status on = Write(folder + "/cgroup.subtree_control", fmt::format("+{}", controller));
+      const Status on =
+          WriteGroupFile(folder + "/cgroup.subtree_control", fmt::format("+{}", controller));
       if (!on.ok()) {
         can.losses.push_back(fmt::format("{} limits: {}", controller, MessageOf(on)));
         return;
@@ -214,18 +203,19 @@ StatusOr<Fd> Cgroups::Create(const std::string& id, const CgroupLimits& limits,
     return ErrnoStatus(errno, fmt::format("cannot make the cgroup {}", path));
   auto fill = [&]() -> StatusOr<Fd> {
     if (abilities_.cpu) {
-      RETURN_IF_ERROR(Write(path + "/cpu.weight", fmt::format("{}", WeightOf(limits.cpus))));
+      RETURN_IF_ERROR(
+          WriteGroupFile(path + "/cpu.weight", fmt::format("{}", WeightOf(limits.cpus))));
       if (limits.cpus_hard && limits.cpus > 0)
-        RETURN_IF_ERROR(Write(
+        RETURN_IF_ERROR(WriteGroupFile(
             path + "/cpu.max",
             fmt::format("{} {}", std::llround(limits.cpus * kCpuPeriodMicros), kCpuPeriodMicros)));
     }
     if (abilities_.memory && limits.memory) {
-      RETURN_IF_ERROR(Write(path + "/memory.max", fmt::format("{}", *limits.memory)));
-      RETURN_IF_ERROR(Write(path + "/memory.oom.group", "1"));
+      RETURN_IF_ERROR(WriteGroupFile(path + "/memory.max", fmt::format("{}", *limits.memory)));
+      RETURN_IF_ERROR(WriteGroupFile(path + "/memory.oom.group", "1"));
     }
     if (abilities_.pids && limits.pids)
-      RETURN_IF_ERROR(Write(path + "/pids.max", fmt::format("{}", *limits.pids)));
+      RETURN_IF_ERROR(WriteGroupFile(path + "/pids.max", fmt::format("{}", *limits.pids)));
     Fd folder(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!folder.valid()) return ErrnoStatus(errno, fmt::format("cannot open {}", path));
     if (abilities_.devices) RETURN_IF_ERROR(Filter(folder.get(), devices));
@@ -237,12 +227,12 @@ StatusOr<Fd> Cgroups::Create(const std::string& id, const CgroupLimits& limits,
 }
 
 void Cgroups::Kill(const std::string& id) {
-  if (abilities_.kill) (void)Write(PathOf(id) + "/cgroup.kill", "1");
+  if (abilities_.kill) (void)WriteGroupFile(PathOf(id) + "/cgroup.kill", "1");
 }
 
 int64_t Cgroups::OutOfMemoryKills(const std::string& id) const {
   if (!abilities_.memory) return 0;
-  std::istringstream in(ReadOr(PathOf(id) + "/memory.events", ""));
+  std::istringstream in(ReadGroupFileOr(PathOf(id) + "/memory.events", ""));
   int64_t count = 0;
   for (std::string name; in >> name >> count;)
     if (name == "oom_kill") return count;

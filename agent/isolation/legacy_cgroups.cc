@@ -13,24 +13,12 @@
 #include <set>
 #include <sstream>
 
+#include "agent/isolation/group_files.h"
+
 namespace allot::agent {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr int64_t kCpuPeriodMicros = 100'000;
-
-// With O_CREAT for tests, as in cgroups.cc.
-Status Write(const std::string& path, std::string_view text) {
-  const Fd fd(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
-  if (!fd.valid()) return ErrnoStatus(errno, fmt::format("cannot open {}", path));
-  return WriteAll(fd.get(), text, path);
-}
-
-std::string ReadOr(const std::string& path, std::string otherwise) {
-  auto content = ReadWholeFile(path);
-  return content.ok() ? *std::move(content) : std::move(otherwise);
-}
 
 bool HasWord(const std::string& words, std::string_view word) {  // separated by commas
   std::istringstream in(words);
@@ -40,7 +28,7 @@ bool HasWord(const std::string& words, std::string_view word) {  // separated by
 }
 
 std::optional<std::string> MountOf(const std::string& mounts, const std::string& controller) {
-  std::istringstream in(ReadOr(mounts, ""));
+  std::istringstream in(ReadGroupFileOr(mounts, ""));
   for (std::string line; std::getline(in, line);) {
     std::istringstream words(line);
     std::string device, point, type, options;
@@ -53,7 +41,7 @@ std::optional<std::string> MountOf(const std::string& mounts, const std::string&
 
 // Of the lines "4:memory:/path".
 std::string OwnPath(const std::string& self, const std::string& controller) {
-  std::istringstream in(ReadOr(self, ""));
+  std::istringstream in(ReadGroupFileOr(self, ""));
   for (std::string line; std::getline(in, line);) {
     const size_t first = line.find(':'), second = line.find(':', first + 1);
     if (second != line.npos && HasWord(line.substr(first + 1, second - first - 1), controller))
@@ -79,7 +67,7 @@ void RemoveAbandoned(const fs::path& parent, const std::string& prefix) {
 
 std::set<pid_t> ProcessesIn(const std::string& folder) {
   std::set<pid_t> pids;
-  std::istringstream in(ReadOr(folder + "/cgroup.procs", ""));
+  std::istringstream in(ReadGroupFileOr(folder + "/cgroup.procs", ""));
   for (pid_t pid = 0; in >> pid;)
     if (pid > 1) pids.insert(pid);
   return pids;
@@ -136,27 +124,30 @@ Status LegacyCgroups::Fill(const std::string& id, const CgroupLimits& limits,
   if (abilities_.cpu) {
     const std::string path = PathOf("cpu", id);
     const auto shares = std::clamp<int64_t>(std::llround(limits.cpus * 1024), 2, 262'144);
-    RETURN_IF_ERROR(Write(path + "/cpu.shares", fmt::format("{}", shares)));
+    RETURN_IF_ERROR(WriteGroupFile(path + "/cpu.shares", fmt::format("{}", shares)));
     if (limits.cpus_hard && limits.cpus > 0) {
-      RETURN_IF_ERROR(Write(path + "/cpu.cfs_period_us", fmt::format("{}", kCpuPeriodMicros)));
-      RETURN_IF_ERROR(Write(path + "/cpu.cfs_quota_us",
-                            fmt::format("{}", std::llround(limits.cpus * kCpuPeriodMicros))));
+      RETURN_IF_ERROR(
+          WriteGroupFile(path + "/cpu.cfs_period_us", fmt::format("{}", kCpuPeriodMicros)));
+      RETURN_IF_ERROR(
+          WriteGroupFile(path + "/cpu.cfs_quota_us",
+                         fmt::format("{}", std::llround(limits.cpus * kCpuPeriodMicros))));
     }
   }
   if (abilities_.memory && limits.memory) {
     const std::string path = PathOf("memory", id), bytes = fmt::format("{}", *limits.memory);
-    RETURN_IF_ERROR(Write(path + "/memory.limit_in_bytes", bytes));
+    RETURN_IF_ERROR(WriteGroupFile(path + "/memory.limit_in_bytes", bytes));
     // Of memory and swap together, where swap is counted; it may not be less than the first.
     const std::string both = path + "/memory.memsw.limit_in_bytes";
-    if (access(both.c_str(), F_OK) == 0) RETURN_IF_ERROR(Write(both, bytes));
+    if (access(both.c_str(), F_OK) == 0) RETURN_IF_ERROR(WriteGroupFile(both, bytes));
   }
   if (abilities_.pids && limits.pids)
-    RETURN_IF_ERROR(Write(PathOf("pids", id) + "/pids.max", fmt::format("{}", *limits.pids)));
+    RETURN_IF_ERROR(
+        WriteGroupFile(PathOf("pids", id) + "/pids.max", fmt::format("{}", *limits.pids)));
   if (abilities_.devices) {
     const std::string path = PathOf("devices", id);
-    RETURN_IF_ERROR(Write(path + "/devices.deny", "a"));
+    RETURN_IF_ERROR(WriteGroupFile(path + "/devices.deny", "a"));
     for (const DeviceRule& rule : devices)
-      RETURN_IF_ERROR(Write(path + "/devices.allow", LegacyRule(rule)));
+      RETURN_IF_ERROR(WriteGroupFile(path + "/devices.allow", LegacyRule(rule)));
   }
   return absl::OkStatus();
 }
@@ -187,15 +178,15 @@ StatusOr<std::vector<std::string>> LegacyCgroups::Create(const std::string& id,
 
 void LegacyCgroups::Kill(const std::string& id) {
   const bool holds = trees_.contains("freezer");
-  if (holds) (void)Write(PathOf("freezer", id) + "/freezer.state", "FROZEN");
+  if (holds) (void)WriteGroupFile(PathOf("freezer", id) + "/freezer.state", "FROZEN");
   for (const auto& [controller, tree] : trees_)
     for (const pid_t pid : ProcessesIn(PathOf(controller, id))) kill(pid, SIGKILL);
-  if (holds) (void)Write(PathOf("freezer", id) + "/freezer.state", "THAWED");
+  if (holds) (void)WriteGroupFile(PathOf("freezer", id) + "/freezer.state", "THAWED");
 }
 
 int64_t LegacyCgroups::OutOfMemoryKills(const std::string& id) const {
   if (!abilities_.memory) return 0;
-  std::istringstream in(ReadOr(PathOf("memory", id) + "/memory.oom_control", ""));
+  std::istringstream in(ReadGroupFileOr(PathOf("memory", id) + "/memory.oom_control", ""));
   int64_t count = 0;
   for (std::string name; in >> name >> count;)
     if (name == "oom_kill") return count;
