@@ -114,8 +114,16 @@ std::string WhyFailed(const ProcessLaunch& launch, std::string_view step, int er
   const std::string* work_dir = nullptr;
   const std::vector<std::string>* words = CommandOf(launch, &work_dir);
   if (step == "log") return fmt::format("cannot write the log of the process: {}", strerror(error));
+  if (step == "work_dir" && work_dir->empty())
+    return fmt::format("cannot enter its scratch folder: {}", strerror(error));
   if (step == "work_dir")
     return fmt::format("cannot enter the work_dir {}: {}", *work_dir, strerror(error));
+  if (step == "start")
+    return fmt::format(
+        "it did not run within a minute: {}the program \"{}\" does not answer; is a file server "
+        "away?",
+        work_dir->empty() ? "" : fmt::format("its work_dir {} or ", *work_dir),
+        words->empty() ? "" : words->front());
   if (step == "cgroup")
     return fmt::format("cannot start a process in its cgroup: {}", strerror(error));
   const std::string command = words->empty() ? "" : words->front();
@@ -123,9 +131,14 @@ std::string WhyFailed(const ProcessLaunch& launch, std::string_view step, int er
                      WhyNotRun(command, step, error, interpreter));
 }
 
-// A path or program that is named wrongly is so on every node. A log or a cgroup is ours.
-ExitCause CauseOf(std::string_view step, int error) {
-  const bool ours = step == "log" || step == "cgroup";
+// A path or program that is named wrongly is so on every node. What the agent makes for a process
+// is ours.
+ExitCause CauseOf(const ProcessLaunch& launch, std::string_view step, int error) {
+  const std::string* work_dir = nullptr;
+  (void)CommandOf(launch, &work_dir);
+  // Without a work_dir it is the scratch folder, which we have made.
+  const bool ours = step == "log" || step == "cgroup" || step == "start" ||
+                    (step == "work_dir" && work_dir->empty());
   return ours || OfTheMachine(error) ? ExitCause::kNotStarted : ExitCause::kTask;
 }
 
@@ -173,7 +186,7 @@ void ParseSupervisorLines(std::string_view lines, ProcessRecord* record) {
       exit.code = CodeOf(step, error);
       exit.started = exit.finished;
       exit.message = WhyFailed(record->launch, step, error, TakeWord(&line));
-      exit.cause = CauseOf(step, error);
+      exit.cause = CauseOf(record->launch, step, error);
       record->exit = std::move(exit);
     }
   }

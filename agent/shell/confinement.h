@@ -34,6 +34,8 @@ class Confinement {
   // `instance`: of the agent's state folder, so that agents of one host do not meet.
   static std::unique_ptr<Confinement> Open(const Options& options, const std::string& instance);
 
+  // SIGKILL to all of it, at once and whatever becomes of its supervisor; where there are groups.
+  void Kill(const ProcessId& id) { groups_->Kill(id); }
   const CgroupAbilities& abilities() const { return groups_->abilities(); }
   // What the host, or the config, does not let us keep apart: for the log and the node's answer.
   std::vector<std::string> losses() const;

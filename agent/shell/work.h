@@ -18,6 +18,7 @@
 #include "agent/core/events.h"
 #include "agent/devices/endpoint/endpoint.h"
 #include "agent/runtime/environment.h"
+#include "agent/runtime/errands.h"
 #include "agent/runtime/model_server.h"
 #include "agent/runtime/process_runtime.h"
 #include "agent/runtime/progress.h"
@@ -49,6 +50,13 @@ class Work {
   void Perform(const ForgetReplica& command);
 
   void SetDevices(std::vector<Device> devices, std::vector<DeviceGroup> groups);
+  // Of each log, on disk; and what is to stay free there. For what starts from now on.
+  void SetLogLimits(Bytes log_max, Bytes free_min) {
+    log_max_ = log_max;
+    log_free_min_ = free_min;
+  }
+  // Called with why nothing of the agent's own could be made for a process.
+  void OnNodeFault(std::function<void(const Status&)> told) { node_fault_ = std::move(told); }
   void SetNetwork(Environment network) { environment_.network = std::move(network); }
   // Whether a log of a process that runs is larger on disk than `most`.
   bool AnyLogAbove(Bytes most) const;
@@ -63,7 +71,7 @@ class Work {
 
   // For logs: the process that wrote last, and whether it may write more.
   ProcessId LastOf(ReplicaId id) const;
-  bool Alive(const ProcessId& id) const { return alive_.contains(id); }
+  bool Alive(const ProcessId& id) const { return alive_.contains(id) || preparing_.contains(id); }
   size_t tasks_alive() const { return alive_.size() - replicas_alive(); }
   size_t replicas_alive() const;
   const ProcessRuntime::Counters& counters() const { return runtime_->counters(); }
@@ -86,6 +94,7 @@ class Work {
 
   Work(boost::asio::io_context& loop, StateFolder& folder, EnvironmentBase environment,
        std::unique_ptr<Confinement> confinement, Emit emit);
+  void KillWhatLostItsSupervisor(const StateFolder::Scan& scan);
   void OnRunning(const ProcessId& id, int64_t pid, Time at);
   void OnExited(const ProcessId& id, TaskExit exit);
   void AddTask(const TaskKey& key, const TaskLaunch& launch, bool running);
@@ -95,7 +104,13 @@ class Work {
   // In a group of its own; the group goes again if it cannot be started.
   Status SpawnConfined(ProcessSpec spec, const Resources& resources,
                        const std::vector<std::string>& devices);
-  Status TrySpawn(const SpawnTask& command);
+  // Checkpoint folders that users name may be on a file server that does not answer. Those on the
+  // mount of the state folder, without a link on the way, are none.
+  StatusOr<Fd> MakeNear(const std::string& folder);
+  void Prepare(const SpawnTask& command);
+  Status TrySpawn(const SpawnTask& command, const std::string& checkpoint_dir, bool empty);
+  void Spawn(const SpawnTask& command, const StatusOr<std::string>& checkpoint_dir, bool empty);
+  void Failed(const SpawnTask& command, const Status& status);
   void TellOfLostCheckpoint(const SpawnTask& command, const std::string& folder);
   StatusOr<uint16_t> TrySpawn(const SpawnReplica& command);
   void ForgetStart(ReplicaId id, uint32_t start);
@@ -116,6 +131,12 @@ class Work {
   std::map<ReplicaId, uint32_t> last_start_;
   std::map<ReplicaId, HealthCheck> health_;
   EnergyMeter energy_;
+  std::map<ProcessId, uint64_t> preparing_;  // tasks whose folders are looked at, and which time
+  uint64_t prepared_ = 0;
+  MountNames mounts_;
+  Errands errands_;
+  Bytes log_max_ = kGiB, log_free_min_ = 0;
+  std::function<void(const Status&)> node_fault_ = [](const Status&) {};
   std::set<ProcessId> unwanted_;  // starts of a replica that a later one has replaced
   std::unique_ptr<ProcessRuntime> runtime_;
   HealthProber prober_;

@@ -133,17 +133,30 @@ TEST(ProcessRecords, WhoseFaultItIsThatAProcessCouldNotBeStarted) {
       {"failed work_dir 13 5", 127, ExitCause::kTask},
       {"failed work_dir 116 5", 127, ExitCause::kNotStarted},  // ESTALE
       {"failed work_dir 107 5", 127, ExitCause::kNotStarted},  // ENOTCONN
+      {"failed start 110 5", 127, ExitCause::kNotStarted},
       {"failed tomorrow 2 5", 127, ExitCause::kTask},
   };
   for (const auto& row : rows) {
     ProcessRecord record;
     StartTask task;
     task.launch.command = {"train"};
+    task.launch.work_dir = "/work";
     record.launch.what = task;
     ParseSupervisorLines(std::string("starting\n") + row.line + "\n", &record);
     ASSERT_TRUE(record.exit) << row.line;
     EXPECT_EQ(record.exit->code, row.code) << row.line;
     EXPECT_EQ(record.exit->cause, row.cause) << row.line;
+  }
+}
+
+// Without a work_dir of its own a process is in its scratch folder, which the agent has made.
+TEST(ProcessRecords, AScratchFolderThatIsGoneIsTheNodesFault) {
+  for (const int error : {ENOENT, EACCES, ENOTDIR, ELOOP}) {
+    ProcessRecord record;
+    record.launch.what = StartTask{};
+    ParseSupervisorLines(fmt::format("starting\nfailed work_dir {} 5\n", error), &record);
+    EXPECT_EQ(record.exit->cause, ExitCause::kNotStarted) << error;
+    EXPECT_TRUE(record.exit->message.starts_with("cannot enter its scratch folder"));
   }
 }
 
