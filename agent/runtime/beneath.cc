@@ -126,7 +126,7 @@ StatusOr<Fd> OpenRegular(int at, const std::string& folder, std::string_view nam
                               info.st_nlink);
   // The very file that was looked at, whatever stands at its name by now. A lease that a process
   // holds on it is not waited for.
-  Fd fd(open(fmt::format("/proc/self/fd/{}", found.get()).c_str(),
+  Fd fd(open(fmt::format("/proc/thread-self/fd/{}", found.get()).c_str(),
              (flags & ~(O_CREAT | O_EXCL)) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   if (!fd.valid()) return Refused(errno, path);
   return fd;

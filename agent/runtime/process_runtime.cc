@@ -308,8 +308,8 @@ void ProcessRuntime::Impl::Gone(const ProcessId& id) {
   process.enforce.Stop();
   boost::system::error_code ignored;
   process.supervisor.close(ignored);
-  // A moment at most: its descriptors, and with them the lock, are closed when it is all but gone.
-  if (process.child_pid > 0) waitpid(process.child_pid, nullptr, 0);
+  // Not waited for: one that is traced is its tracer's until that ends. ReapOrphans takes it then.
+  if (process.child_pid > 0) waitpid(process.child_pid, nullptr, WNOHANG);
   if (process.supervisor_pid > 0) RemoveOwnSupervisor(process.supervisor_pid);
   ProcessRecord record;
   if (content.ok())

@@ -28,7 +28,7 @@ void FallToUs();
 // an errno; what it starts is known before anybody looks for strays.
 int StartOwnSupervisor(pid_t* pid, const std::function<int(pid_t*)>& start);
 void AddOwnSupervisor(int64_t pid);     // that an agent before us has started
-void RemoveOwnSupervisor(int64_t pid);  // gone, and waited for if it was our child
+void RemoveOwnSupervisor(int64_t pid);  // gone
 // Whether orphans are known for ours by being our children: the init of a container has those of
 // everybody.
 bool OrphansAreOurs();

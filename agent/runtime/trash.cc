@@ -63,7 +63,7 @@ class Trash {
   // A mount is somebody else's folder or file at that name, which is looked up in a folder we hold
   // open.
   static void Detach(int folder, const std::string& name) {
-    const std::string path = fmt::format("/proc/self/fd/{}/{}", folder, name);
+    const std::string path = fmt::format("/proc/thread-self/fd/{}/{}", folder, name);
     for (int i = 0; i < kMountsMax; ++i)
       if (umount2(path.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) != 0) return;
   }
@@ -93,7 +93,7 @@ class Trash {
     Fd folder(openat(fd_.get(), name.c_str(), flags));
     // Without permissions on its own folder a task keeps us out, where we are not root.
     const Fd found(openat(fd_.get(), name.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-    if (found.valid()) chmod(fmt::format("/proc/self/fd/{}", found.get()).c_str(), 0700);
+    if (found.valid()) chmod(fmt::format("/proc/thread-self/fd/{}", found.get()).c_str(), 0700);
     if (!folder.valid()) folder = Fd(openat(fd_.get(), name.c_str(), flags));
     return folder;
   }
@@ -110,7 +110,7 @@ class Trash {
       // One that may not be written to may not be moved either: its ".." would change.
       const Fd inner(openat(folder, name.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
       if (!inner.valid()) continue;
-      if (geteuid() != 0) chmod(fmt::format("/proc/self/fd/{}", inner.get()).c_str(), 0700);
+      if (geteuid() != 0) chmod(fmt::format("/proc/thread-self/fd/{}", inner.get()).c_str(), 0700);
       // A mount that was not detached cannot be moved, so it is never entered.
       while (renameat2(folder, name.c_str(), fd_.get(), fmt::format("{}.up", ++moved_).c_str(),
                        RENAME_NOREPLACE) != 0 &&

@@ -115,6 +115,29 @@ TEST_F(Enforcement, OneThatTracesItsSupervisorEnds) {
   EXPECT_FALSE(Runs(life.pids[id]));
 }
 
+// A tracer keeps what it has killed from whose child it is: nobody waits for that one.
+TEST_F(Enforcement, OneThatTracesAndKillsItsSupervisorHoldsNobodyUp) {
+  if (access("/usr/bin/python3", X_OK) != 0) return;  // No python3 to trace with.
+  Life life(state_.path(), soon_);
+  const ProcessId id =
+      life.Run(Key(1), {"/usr/bin/python3", "-c",
+                        "import ctypes,os,sys,time\n"
+                        "s=os.getppid()\n"
+                        "if os.fork()==0:\n"
+                        "  os.setsid()\n"
+                        "  print(os.getpid(),flush=True)\n"
+                        "  while not os.path.exists(sys.argv[1]): time.sleep(.01)\n"
+                        "  ctypes.CDLL(None).ptrace(0x4206,s,None,None)\n"  // PTRACE_SEIZE
+                        "  os.kill(s,9)\n"
+                        "time.sleep(1000)\n",
+                        go_});
+  life.SupervisorOf(id);
+  AwaitPids(life, id, 1);
+  Go();
+  EXPECT_EQ(life.ExitOf(id).cause, ExitCause::kSupervisorLost);
+  EXPECT_FALSE(Runs(Pids(life, id)[0]));
+}
+
 // As root could: the supervisor and the process in a group that is frozen.
 TEST_F(Enforcement, OneThatIsFrozenEnds) {
   struct Freezer {
