@@ -12,6 +12,7 @@ namespace {
 
 constexpr Duration kClearPause = std::chrono::milliseconds(20);
 constexpr Duration kEnforcePauseMax = std::chrono::seconds(30);
+constexpr int kRoundsMax = 50, kQuietRounds = 3;
 constexpr int kEnforceGently = 2;  // times, before the supervisor itself is killed
 constexpr Duration kLookBelowEvery = std::chrono::seconds(2);
 constexpr Duration kEnvironmentPatience = std::chrono::seconds(5);
@@ -139,12 +140,12 @@ void ProcessRuntime::Impl::Enforce(const ProcessId& id) {
   if (stopped && !process.killing && times <= kEnforceGently) return Wake(process.supervisor_pid);
   process.killing = true;
   bool below = false;
-  const ProcessTable table = ProcessTable::Look();
-  for (const int64_t pid : table.DescendantsOf(process.supervisor_pid)) {
-    const ProcessFacts& facts = table.all().at(pid);
-    if (!facts.Runs() || process.too_slow) continue;
-    KillProcess({pid, facts.began});
-    below = true;
+  // Again while there is something new: it may fork as fast as we look.
+  for (int round = 0, quiet = 0; round < kRoundsMax && quiet < kQuietRounds; ++round) {
+    if (process.too_slow) break;
+    const bool killed = !KillTrees(ChildrenNow(process.supervisor_pid)).empty();
+    below |= killed;
+    quiet = killed ? 0 : quiet + 1;
   }
   Wake(process.supervisor_pid);
   // One that waits for what takes long to die does what it should.

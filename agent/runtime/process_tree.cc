@@ -16,6 +16,8 @@
 namespace allot::agent {
 namespace {
 
+constexpr size_t kTreeMax = 100'000;
+
 // Where hierarchies of cgroups that can freeze are mounted: v2 ("") and v1's "freezer".
 std::string MountOfFreezer(bool v2) {
   const StatusOr<std::string> mounts = ReadWholeFile("/proc/self/mounts");
@@ -130,9 +132,40 @@ void KillProcess(const ProcessIdentity& process) {
   const Fd pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
   const std::optional<ProcessFacts> facts = FactsOf(pid);
   if (!facts || facts->began != process.began) return;
-  ThawProcess(pid);
   if (!pidfd.valid() || syscall(SYS_pidfd_send_signal, pidfd.get(), SIGKILL, nullptr, 0) != 0)
     kill(pid, SIGKILL);
+  ThawProcess(pid);
+}
+
+std::vector<int64_t> ChildrenNow(int64_t pid) {
+  std::vector<int64_t> children;
+  const std::string tasks = fmt::format("/proc/{}/task", pid);
+  DIR* folder = opendir(tasks.c_str());
+  if (folder == nullptr) return children;
+  while (const dirent* entry = readdir(folder)) {
+    if (entry->d_name[0] == '.') continue;
+    const StatusOr<std::string> list =
+        ReadWholeFile(fmt::format("{}/{}/children", tasks, entry->d_name));
+    if (!list.ok()) continue;
+    std::istringstream in(*list);
+    for (int64_t child = 0; in >> child;) children.push_back(child);
+  }
+  closedir(folder);
+  return children;
+}
+
+std::set<ProcessIdentity> KillTrees(std::vector<int64_t> pids) {
+  std::set<ProcessIdentity> killed;
+  for (size_t i = 0; i < pids.size() && i < kTreeMax; ++i) {
+    const std::optional<ProcessFacts> facts = FactsOf(pids[i]);
+    if (!facts || pids[i] <= 1 || pids[i] == getpid()) continue;
+    // Before it is killed: then they are another's.
+    const std::vector<int64_t> below = ChildrenNow(pids[i]);
+    if (facts->Runs() && killed.insert({pids[i], facts->began}).second)
+      KillProcess({pids[i], facts->began});
+    pids.insert(pids.end(), below.begin(), below.end());
+  }
+  return killed;
 }
 
 void Wake(int64_t pid) {

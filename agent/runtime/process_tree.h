@@ -49,6 +49,12 @@ class ProcessTable {
   std::map<int64_t, std::vector<int64_t>> children_;
 };
 
+// The children of a process right now, as the kernel lists them: a moment's work, where a table takes
+// milliseconds, in which one that forks and ends again and again is another already.
+std::vector<int64_t> ChildrenNow(int64_t pid);
+// SIGKILL to each of `pids` and what is below it, as soon as it is found; returns those that ran.
+std::set<ProcessIdentity> KillTrees(std::vector<int64_t> pids);
+
 // SIGKILL to that process and no other. Wakes a frozen one where its cgroup lets us: under cgroup
 // v1 a frozen process does not even die.
 void KillProcess(const ProcessIdentity& process);

@@ -19,6 +19,7 @@
 namespace allot::agent {
 namespace {
 
+constexpr int kOrphanRoundsMax = 50;
 constexpr int kRoundsMax = 16;  // of looking for what was forked while we looked
 constexpr Duration kClockTolerance = std::chrono::seconds(1);
 constexpr auto kStraysPause = std::chrono::milliseconds(10);
@@ -185,7 +186,31 @@ bool Strays::Kill() {
       fresh |= found_.insert(identity).second;
       KillProcess(identity);
     }
+    quiet &= KillOrphans();
     if (!fresh) break;
+  }
+  return quiet;
+}
+
+// What falls to us while we look, and may be another process before a table is read.
+bool Strays::KillOrphans() {
+  if (!OrphansAreOurs()) return true;
+  const int64_t our_session = getsid(0);
+  bool quiet = true;
+  for (int round = 0; round < kOrphanRoundsMax; ++round) {
+    std::vector<int64_t> orphans = ChildrenNow(getpid());
+    const std::set<int64_t> own = OwnPids();
+    std::erase_if(orphans, [&](int64_t pid) {
+      if (own.contains(pid)) return true;
+      const auto facts = FactsOf(pid);
+      return facts && (facts->parent != getpid() || facts->session == our_session);
+    });
+    // One that has ended may have left another, which was not listed yet.
+    if (orphans.empty()) break;
+    for (const int64_t pid : orphans) waitpid(static_cast<pid_t>(pid), nullptr, WNOHANG);
+    const std::set<ProcessIdentity> killed = KillTrees(std::move(orphans));
+    quiet &= killed.empty();
+    found_.insert(killed.begin(), killed.end());
   }
   return quiet;
 }

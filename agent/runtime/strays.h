@@ -54,6 +54,8 @@ class Strays {
   size_t found() const { return found_.size(); }
 
  private:
+  bool KillOrphans();
+
   const int64_t supervisor_pid_;
   const Time started_;
   const std::set<ProcessIdentity> seen_;

@@ -265,6 +265,28 @@ TEST_F(Enforcement, NothingOutlivesAKilledSupervisorWithoutASessionOrAnEnvironme
   for (const int64_t pid : Pids(life, id)) EXPECT_FALSE(Runs(pid)) << pid;
 }
 
+// Always another process, in another session, by the time one has looked.
+TEST_F(Enforcement, OneThatIsAlwaysAnotherIsCaught) {
+  Life life(state_.path(), soon_);
+  const std::string hop = state_.path() + "/hop";
+  WriteText(hop, "#!/bin/sh\nsetsid \"$0\" &\n");
+  fs::permissions(hop, fs::perms::owner_all);
+  const ProcessId stopped = life.Shell(Key(1), hop + "; while :; do kill -STOP $PPID; done");
+  const ProcessId killed = life.Shell(Key(2), hop + "; sleep 0.2; kill -KILL $PPID; sleep 999");
+  EXPECT_EQ(life.ExitOf(killed).cause, ExitCause::kSupervisorLost);
+  life.PidOf(stopped);
+  life.runtime().Signal(stopped, SIGKILL);
+  EXPECT_EQ(life.ExitOf(stopped).signal, SIGKILL);
+  const auto hops = [&] {
+    size_t count = 0;
+    const ProcessTable table = ProcessTable::Look();
+    for (const auto& [pid, facts] : table.all())
+      count += facts.Runs() && facts.name == "hop" ? 1 : 0;
+    return count;
+  };
+  EXPECT_EQ(hops(), 0u);
+}
+
 TEST_F(Enforcement, OtherProcessesAreLeftAloneMeanwhile) {
   Life life(state_.path(), soon_);
   const ProcessId lost = life.Shell(Key(1), std::string(kHidden) + "wait");
