@@ -138,11 +138,11 @@ std::string WriteAgentConfig(const std::string& folder, const ClusterFiles& file
   if (auto saved = transport::SaveKeyFile(key_file, files.agents.at(name)); !saved.ok())
     Die(std::string(saved.message().data(), saved.message().size()));
   fs::create_directories(folder + "/" + name);
-  WriteFile(config,
-            fmt::format("name: {}\nstate_dir: {}/{}\nscheduler: {}\nscheduler_public_key: "
-                        "'{}'\nkey_file: {}\naddress: 127.0.0.1\nlogging: {{level: warn}}\n{}",
-                        name, folder, name, scheduler_endpoint, files.scheduler_keys.public_key,
-                        key_file, extra));
+  WriteFile(config, fmt::format("name: {}\nstate_dir: {}/{}\nscheduler: {}\nscheduler_public_key: "
+                                "'{}'\nkey_file: {}\naddress: 127.0.0.1\nlogging: {{level: warn}}\n"
+                                "users: {{separation: off}}\n{}",
+                                name, folder, name, scheduler_endpoint,
+                                files.scheduler_keys.public_key, key_file, extra));
   return config;
 }
 

@@ -106,6 +106,13 @@ class Examination {
     for (const std::string& why : node_.unfit)
       Problem("it can start nothing now: " + why,
               "make room or mend it on the node; it takes work again by itself");
+    if (node_.foreign) {
+      Notice(fmt::format("it holds work of another life of the store, which ends now: {} tasks and "
+                         "{} replicas of {}",
+                         node_.foreign->tasks, node_.foreign->replicas, node_.foreign->incarnation),
+             "nothing, if the store was restored or made anew; else look which scheduler the node "
+             "served before: docs/operations.md, Restore");
+    }
     if (node_.draining) Notice("it is draining", undrain + " takes it in again");
     if (node_.quarantine) Held("the node", *node_.quarantine, undrain);
   }

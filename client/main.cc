@@ -46,6 +46,7 @@ constexpr Group kGroups[] = {
     {" local ", AddLocal},
     {" load ", AddLoad},
     {" catalogue ", AddCatalogue},
+    {" backup restore ", AddStore},
     {" simulate version completion ", AddTools},
 };
 

@@ -143,6 +143,13 @@ std::optional<QuarantineView> QuarantineOf(const Fields& f) {
   return view;
 }
 
+std::optional<ForeignView> ForeignOf(const Fields& f) {
+  if (!f.Has("foreign")) return std::nullopt;
+  const Fields foreign = f.Object("foreign");
+  return ForeignView{foreign.Text("incarnation"), foreign.Text("at"), foreign.Count("tasks"),
+                     foreign.Count("replicas")};
+}
+
 NodeView NodeOf(const Fields& f) {
   NodeView n;
   n.name = f.Text("name");
@@ -161,6 +168,7 @@ NodeView NodeOf(const Fields& f) {
   n.devices_free = f.Count("devices_free");
   n.devices_quarantined = f.Count("devices_quarantined");
   n.quarantine = QuarantineOf(f);
+  n.foreign = ForeignOf(f);
   n.losses = f.Texts("losses");
   n.warnings = f.Texts("warnings");
   n.unfit = f.Texts("unfit");

@@ -50,6 +50,12 @@ struct QuarantineView {
   std::optional<double> until_seconds;
 };
 
+// What a node held, as it registered last, of a life of the store that the scheduler does not know.
+struct ForeignView {
+  std::string incarnation, at;
+  int64_t tasks = 0, replicas = 0;
+};
+
 struct NodeView {
   std::string name, address, version, isolation;
   bool alive = false, draining = false, emulated = false;
@@ -59,6 +65,7 @@ struct NodeView {
   int64_t devices_total = 0, devices_free = 0, tasks = 0, replicas = 0;
   int64_t devices_quarantined = 0;
   std::optional<QuarantineView> quarantine;  // of the node as a whole
+  std::optional<ForeignView> foreign;
   std::vector<std::string> losses, warnings;
   std::vector<std::string> unfit;         // why it can start nothing now
   std::vector<std::string> unreached_by;  // gateways that are not linked to it

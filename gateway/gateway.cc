@@ -150,6 +150,7 @@ class Gateway::Impl {
               Advertised(agents_->endpoint(), options_.advertise, host));
           hello.mutable_address()->set_public_key(options_.keys.public_key);
           hello.set_http_address(Advertised(server_->address(), options_.http_advertise, host));
+          hello.set_routes_incarnation(plane_->core().routes().incarnation.value());
           hello.set_routes_term(plane_->core().routes().term.value());
           hello.set_routes_version(plane_->core().routes().version);
           TellNodes(&hello);

@@ -182,6 +182,7 @@ void RequestPlane::Do(const router::Forward& forward) {
   wire::ForwardRequest request;
   request.set_request(exchange.wire_id);
   request.set_replica(forward.replica.value());
+  request.set_replica_incarnation(forward.replica.incarnation().value());
   request.set_method("POST");
   request.set_path(submission.path);
   for (const auto& [name, value] : submission.headers) {

@@ -117,6 +117,7 @@ void SchedulerLink::SayHello() {
 void SchedulerLink::Send(wire::Envelope envelope) {
   envelope.set_version(wire::kProtocolVersion);
   envelope.set_term(term_);
+  envelope.set_store(store_);
   envelope.set_sequence(++sequence_);
   link_->Send(envelope);
 }
@@ -124,6 +125,16 @@ void SchedulerLink::Send(wire::Envelope envelope) {
 void SchedulerLink::Receive(const transport::ClientLink::Incoming& in) {
   heard_ = clock_.Now();
   backoff_ = kBackoffMin;
+  // Terms are counted by the store; one that was restored counts them again.
+  if (in.envelope.store() != 0 && in.envelope.store() != store_) {
+    if (store_ != 0 && in.envelope.term() <= term_)
+      SPDLOG_WARN(
+          "the scheduler's store has gone back term={} before={} incarnation={:016x} "
+          "before={:016x}: it was restored or made anew, and its routes are taken as they are",
+          in.envelope.term(), term_, in.envelope.store(), store_);
+    store_ = in.envelope.store();
+    term_ = in.envelope.term();
+  }
   term_ = std::max(term_, in.envelope.term());
   for (const wire::Message& message : in.envelope.messages()) {
     if (message.has_admission()) lists_(message.admission());
@@ -143,7 +154,6 @@ void SchedulerLink::Receive(const transport::ClientLink::Incoming& in) {
       SPDLOG_WARN("route table refused: {}", MessageOf(table.status()));
       continue;
     }
-    term_ = std::max(term_, table->term.value());
     routes_(std::make_shared<const RouteTable>(*std::move(table)));
   }
 }

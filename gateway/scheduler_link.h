@@ -69,6 +69,7 @@ class SchedulerLink {
   bool connected_ = false;
   bool was_connected_ = false;
   Time heard_;
+  uint64_t store_ = 0;  // incarnation of the store of the scheduler that was heard last
   uint64_t sequence_ = 0, term_ = 0, reconnects_ = 0, dropped_garbage_ = 0;
   std::chrono::milliseconds backoff_;
   Timer timer_;

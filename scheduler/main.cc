@@ -22,6 +22,7 @@
 #include "gateway/settings.h"
 #include "scheduler/shell/settings.h"
 #include "scheduler/shell/shell.h"
+#include "scheduler/store_commands.h"
 
 namespace allot::scheduler {
 namespace {
@@ -32,7 +33,7 @@ constexpr char kHelp[] =
     "With a gateway section in its config one process is a whole head node.";
 constexpr char kFooter[] =
     "A config file:\n"
-    "  state_dir: state                   # journal, snapshots; back this up\n"
+    "  state_dir: state                   # journal, snapshots; `allot backup` copies it\n"
     "  listen: tcp://0.0.0.0:7400         # agents and gateways dial this\n"
     "  http_listen: 0.0.0.0:7401          # the API, for people and `allot`\n"
     "  key_file: scheduler.key            # allot keys new\n"
@@ -119,6 +120,11 @@ Status Run(const config::Scheduler& config) {
   const std::vector<std::string> advertise = options.advertise;
 
   boost::asio::io_context loop(1);
+  Status lost;
+  options.pipeline.lost = [&](const Status& why) {
+    lost = why;
+    loop.stop();
+  };
   ASSIGN_OR_RETURN(std::unique_ptr<Shell> shell, Shell::Start(loop, std::move(options)));
   std::vector<program::AddressesFile::Entry> addresses = {
       {"http", shell->http_address()}, {"endpoint", shell->endpoint()}, {"public_key", public_key}};
@@ -147,10 +153,12 @@ Status Run(const config::Scheduler& config) {
   spdlog::info("ready http={} endpoint={}", shell->http_address(), shell->endpoint());
   loop.run();
   gateway.reset();
+  if (!lost.ok()) return lost;
   return shell->Stop();
 }
 
 int Main(int argc, char** argv) {
+  if (const std::optional<int> done = RunStoreCommand(argc, argv)) return *done;
   CLI::App app(kHelp, kProgram);
   app.footer(kFooter);
   std::string file;

@@ -17,10 +17,23 @@ class Disk {
       durable_.push_back(record);
       fold_.Apply(record);
     }
+    batches_.push_back(durable_.size());
   }
   void TakeSnapshot() {
     snapshot_ = fold_;
     snapshot_covers_ = durable_.size();
+  }
+  size_t batches() const { return batches_.size(); }
+  // What it was after so many batches: a copy never holds a part of one.
+  void PutBack(size_t batches) {
+    batches_.resize(batches);
+    const size_t records = batches == 0 ? 0 : batches_.back();
+    durable_.resize(records, scheduler::Record(scheduler::TermBegun{}));
+    fold_ = scheduler::ClusterState();
+    for (const auto& record : durable_) fold_.Apply(record);
+    if (snapshot_covers_ <= records) return;
+    snapshot_.reset();
+    snapshot_covers_ = 0;
   }
   const std::vector<scheduler::Record>& records() const { return durable_; }
   // Every durable record folded, as a snapshot worker does it: apart from the core.
@@ -30,6 +43,7 @@ class Disk {
 
  private:
   std::vector<scheduler::Record> durable_;
+  std::vector<size_t> batches_;  // how many records there were at the end of each
   scheduler::ClusterState fold_;
   std::optional<scheduler::ClusterState> snapshot_;
   size_t snapshot_covers_ = 0;

@@ -2,7 +2,7 @@
 
 namespace allot::simulator {
 
-static_assert(static_cast<size_t>(Fault::kBlackHole) + 1 == kFaultKinds);
+static_assert(static_cast<size_t>(Fault::kStoreRestored) + 1 == kFaultKinds);
 
 std::string_view ToString(Fault fault) {
   constexpr std::array<std::string_view, kFaultKinds> kNames = {
@@ -12,7 +12,7 @@ std::string_view ToString(Fault fault) {
       "node_wipe",        "task_failure",  "task_ignores_term",  "spawn_failure",
       "replica_crash",    "replica_sick",  "device_change",      "clock_skew",
       "tick_jitter",      "gateway_crash", "gateway_link_break", "client_gone",
-      "scheduler_pause",  "black_hole"};
+      "scheduler_pause",  "black_hole",    "store_restored"};
   return kNames[static_cast<size_t>(fault)];
 }
 
@@ -47,10 +47,17 @@ StatusOr<FaultSet> FaultSet::Parse(std::string_view text) {
 }
 
 Faults::Faults(FaultSet allowed, Rng& rng) : rng_(rng) {
-  for (size_t i = 0; i < kFaultKinds; ++i) {
+  const auto strength = [](Rng& from) { return static_cast<uint32_t>(10 + from.Below(91)); };
+  // In a quarter of all seeds, and apart from the others: elsewhere seeds stay what they were before
+  // there was this kind.
+  Rng aside = rng_;
+  const bool restored = aside.OneIn(4);
+  if (restored && allowed.Has(Fault::kStoreRestored))
+    strength_[Index(Fault::kStoreRestored)] = strength(aside);
+  for (size_t i = 0; i < Index(Fault::kStoreRestored); ++i) {
     // Drawn also where it is not allowed, so that --faults changes as little else as possible.
-    const uint32_t strength = rng_.OneIn(3) ? 0 : static_cast<uint32_t>(10 + rng_.Below(91));
-    if (allowed.Has(static_cast<Fault>(i))) strength_[i] = strength;
+    const uint32_t drawn = rng_.OneIn(3) ? 0 : strength(rng_);
+    if (allowed.Has(static_cast<Fault>(i))) strength_[i] = drawn;
   }
 }
 

@@ -43,8 +43,9 @@ enum class Fault : uint8_t {
   kClientGone,
   kSchedulerPause,  // it stands still for a while: its messages wait unread, its timers are late
   kBlackHole,       // a device, or a node, fails each task within a second, for a while
+  kStoreRestored,   // at a crash the store is put back to what it was a while ago
 };
-inline constexpr size_t kFaultKinds = 26;
+inline constexpr size_t kFaultKinds = 27;
 std::string_view ToString(Fault fault);
 
 class FaultSet {

@@ -149,8 +149,9 @@ void GatewayHost::PlanTick() {
 
 void GatewayHost::Hello() {
   const RouteTable& table = core_->routes();
-  world_.network.Send(to_scheduler_, [this, term = table.term, version = table.version] {
-    world_.scheduler->GatewaySays(term, version);
+  world_.network.Send(to_scheduler_, [this, incarnation = table.incarnation, term = table.term,
+                                      version = table.version] {
+    world_.scheduler->GatewaySays(incarnation, term, version);
   });
   world_.loop.After(1s, [this, life = life_] {
     if (life == life_ && alive()) Hello();

@@ -75,7 +75,7 @@ void NodeHost::StartAgent() {
       found.port = process->second.port;
     } else if (process != replicas_.end()) {
       // The runtime ends a start it finds half done, before it says what it found.
-      world_.process_ledger.Ended(index_, ToString(id));
+      world_.process_ledger.Ended(index_, ProcessLedger::OwnerOf(id));
       replicas_.erase(process);
     }
     started.replicas.push_back(std::move(found));
@@ -97,7 +97,7 @@ void NodeHost::CrashAgent() {
       ++it;
       continue;
     }
-    world_.process_ledger.Ended(index_, ToString(it->first));
+    world_.process_ledger.Ended(index_, ProcessLedger::OwnerOf(it->first));
     it = tasks_.erase(it);
   }
 }
@@ -164,10 +164,11 @@ void NodeHost::Heal() {
   if (agent_alive()) Step(agent::DevicesChanged{info_.devices, info_.groups, {}});
 }
 
-void NodeHost::SchedulerSays(uint64_t connection, const SchedulerMessage* message) {
+void NodeHost::SchedulerSays(uint64_t connection, Incarnation incarnation,
+                             const SchedulerMessage* message) {
   if (!agent_alive() || !connected_ || connection != connection_ || cut_off()) return;
   if (message == nullptr) return Step(agent::SchedulerHeard{});
-  Step(agent::SchedulerSaid{*message});
+  Step(agent::SchedulerSaid{*message, incarnation});
 }
 
 void NodeHost::Step(const agent::Event& event) {
@@ -212,8 +213,9 @@ void NodeHost::Send(const AgentMessage& message) {
   if (cut_off()) return;
   auto shared = std::make_shared<const AgentMessage>(message);
   // On a connection that was dropped meanwhile a message may still arrive: it was on its way.
-  world_.network.Send(to_scheduler_, [this, connection = connection_, shared] {
-    if (!cut_off()) world_.scheduler->AgentSays(index_, connection, *shared);
+  world_.network.Send(to_scheduler_, [this, connection = connection_,
+                                      incarnation = core_->incarnation(), shared] {
+    if (!cut_off()) world_.scheduler->AgentSays(index_, connection, incarnation, *shared);
   });
 }
 
@@ -227,7 +229,7 @@ void NodeHost::Perform(const agent::Command& command) {
   } else if (const auto* signal = std::get_if<agent::SignalTask>(&command)) {
     SignalTask(signal->key, signal->signal);
   } else if (const auto* forget = std::get_if<agent::ForgetTask>(&command)) {
-    world_.process_ledger.Forgotten(index_, ToString(forget->key));
+    world_.process_ledger.Forgotten(index_, ProcessLedger::OwnerOf(forget->key));
     folders_.erase(forget->key);
   } else if (const auto* start = std::get_if<agent::SpawnReplica>(&command)) {
     SpawnReplica(start->id, start->start, start->launch);
@@ -236,7 +238,7 @@ void NodeHost::Perform(const agent::Command& command) {
   } else if (const auto* probe = std::get_if<agent::ProbeReplica>(&command)) {
     Probe(probe->id, probe->start);
   } else if (const auto* gone = std::get_if<agent::ForgetReplica>(&command)) {
-    world_.process_ledger.Forgotten(index_, ToString(gone->id));
+    world_.process_ledger.Forgotten(index_, ProcessLedger::OwnerOf(gone->id));
     replica_folders_.erase(gone->id);
     serving_.erase(gone->id);
   } else if (const auto* serving = std::get_if<agent::ReplicaServing>(&command)) {
@@ -260,7 +262,7 @@ void NodeHost::SpawnTask(const TaskKey& key, const TaskLaunch& launch) {
     const auto it = tasks_.find(key);
     if (it == tasks_.end() || it->second.number != number) return;
     if (!fails) return TaskUp(key, number);
-    world_.process_ledger.Ended(index_, ToString(key));
+    world_.process_ledger.Ended(index_, ProcessLedger::OwnerOf(key));
     tasks_.erase(it);
     folders_[key].exit = TaskExit{127, 0, "no such file", Clock(), Clock()};
     if (agent_alive()) Step(agent::TaskSpawnFailed{key, "no such file", ExitCause::kTask});
@@ -298,7 +300,7 @@ void NodeHost::TaskEnds(const TaskKey& key, uint64_t number, int32_t code, int32
   const auto it = tasks_.find(key);
   if (it == tasks_.end() || it->second.number != number) return;
   tasks_.erase(it);
-  world_.process_ledger.Ended(index_, ToString(key));
+  world_.process_ledger.Ended(index_, ProcessLedger::OwnerOf(key));
   TaskFolder& folder = folders_[key];
   folder.exit = TaskExit{code, signal, "", folder.started, Clock()};
   if (agent_alive()) Step(agent::TaskProcessExited{key, *folder.exit});
@@ -328,7 +330,7 @@ void NodeHost::SpawnReplica(ReplicaId id, uint32_t start, const ReplicaLaunch& l
     if (!fails) return ReplicaUp(id, number);
     const uint32_t failed = it->second.start;
     replicas_.erase(it);
-    world_.process_ledger.Ended(index_, ToString(id));
+    world_.process_ledger.Ended(index_, ProcessLedger::OwnerOf(id));
     if (agent_alive()) Step(agent::ReplicaSpawnFailed{id, failed, "no free port"});
   });
 }
@@ -347,7 +349,7 @@ void NodeHost::ReplicaEnds(ReplicaId id, uint64_t number, int32_t code, int32_t 
   if (it == replicas_.end() || it->second.number != number) return;
   const uint32_t start = it->second.start;
   replicas_.erase(it);
-  world_.process_ledger.Ended(index_, ToString(id));
+  world_.process_ledger.Ended(index_, ProcessLedger::OwnerOf(id));
   if (agent_alive())
     Step(agent::ReplicaProcessExited{id, start, TaskExit{code, signal, "", Clock(), Clock()}});
 }

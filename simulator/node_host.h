@@ -52,7 +52,7 @@ class NodeHost {
   void Heal();
 
   // ---- from the scheduler -------------------------------------------------------------------
-  void SchedulerSays(uint64_t connection,
+  void SchedulerSays(uint64_t connection, Incarnation incarnation,
                      const SchedulerMessage* message);  // null: the empty envelope
   void SchedulerDied();
 

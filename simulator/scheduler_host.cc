@@ -43,7 +43,8 @@ void SchedulerHost::Boot() {
             world_.findings);
   world_.acknowledged.CheckKept(core_->state());
   tick_at_.reset();
-  Step(scheduler::Restarted{});
+  // Of a generator of its own: what else a seed draws stays as it is.
+  Step(scheduler::Restarted{Incarnation(Rng(world_.seed ^ (life_ << 40)).Next() | 1)});
   Step(scheduler::GatewaysChanged{{{"tcp://gateway:7000", "key"}}});
 }
 
@@ -66,11 +67,21 @@ void SchedulerHost::Crash() {
   peers_.clear();
   answers_.clear();
   routes_.reset();
+  if (world_.faults.Strikes(Fault::kStoreRestored, 400)) PutBackStore();
   if (world_.rng.OneIn(2)) disk_.TakeSnapshot();
   for (auto& node : world_.nodes) node->SchedulerDied();
   world_.loop.After(world_.Between(10ms, world_.rng.OneIn(4) ? 30s : 3s), [this, life = life_] {
     if (life == life_) Boot();
   });
+}
+
+// At most half of what there is gets lost: people make backups.
+void SchedulerHost::PutBackStore() {
+  const size_t half = disk_.batches() / 2;
+  if (half == 0) return;
+  disk_.PutBack(half + world_.rng.Below(half));
+  ++put_backs_;
+  world_.PutBack(disk_.records(), disk_.fold());
 }
 
 void SchedulerHost::CrashSoon(bool while_syncing) {
@@ -110,32 +121,34 @@ bool SchedulerHost::Ask(const std::function<scheduler::Event(scheduler::ReplyTok
   return true;
 }
 
-void SchedulerHost::AgentSays(uint32_t node, uint64_t connection, const AgentMessage& message) {
+void SchedulerHost::AgentSays(uint32_t node, uint64_t connection, Incarnation incarnation,
+                              const AgentMessage& message) {
   if (!alive()) return;
   const std::string& name = world_.nodes[node]->name();
   if (const scheduler::NodeState* known = core_->state().FindNode(name);
       known != nullptr && known->alive && EpochIn(message) == known->epoch)
     world_.silence.Arrived(name, known->epoch, world_.now());
-  WhenRunning([this, node, connection, message] {
+  WhenRunning([this, node, connection, incarnation, message] {
     peers_[world_.nodes[node]->name()] = {node, connection};
-    Handle(node, message);
+    Handle(node, incarnation, message);
   });
 }
 
-void SchedulerHost::Handle(uint32_t node, const AgentMessage& message) {
+void SchedulerHost::Handle(uint32_t node, Incarnation incarnation, const AgentMessage& message) {
   const std::string& name = world_.nodes[node]->name();
   const scheduler::NodeState* known = core_->state().FindNode(name);
   const Epoch epoch = known == nullptr ? Epoch() : known->epoch;
-  Step(scheduler::AgentSaid{name, message});
+  Step(scheduler::AgentSaid{name, message, incarnation});
   CheckSchedulerFenced(epoch, message, effects_, world_.findings);
   if (alive() && std::holds_alternative<Heartbeat>(message)) SendToAgent(name, std::nullopt);
 }
 
-void SchedulerHost::GatewaySays(Term routes_term, uint64_t routes_version) {
+void SchedulerHost::GatewaySays(Incarnation incarnation, Term routes_term,
+                                uint64_t routes_version) {
   if (!alive()) return;
-  WhenRunning([this, routes_term, routes_version] {
+  WhenRunning([this, incarnation, routes_term, routes_version] {
     if (routes_ == nullptr) return;
-    if (routes_->term != routes_term || routes_->version != routes_version) SendRoutes();
+    if (routes_->incarnation != incarnation || routes_->term != routes_term || routes_->version != routes_version) SendRoutes();
   });
 }
 
@@ -206,6 +219,11 @@ void SchedulerHost::MakeDurable(const std::vector<scheduler::Record>& records) {
     world_.lease_ledger.Kept(record);
     world_.black_hole.Kept(record);
     world_.power_ledger.Kept(record);
+    const auto* exited = std::get_if<scheduler::TaskExited>(&record);
+    if (exited == nullptr || !exited->exit.succeeded()) continue;
+    const scheduler::JobState* job = disk_.fold().FindJob(exited->key.task.job);
+    if (job != nullptr && job->spec->runtime == TaskRuntime::kProcess)
+      world_.process_ledger.Succeeded(exited->key);
   }
   disk_.Append(records);
 }
@@ -226,7 +244,10 @@ void SchedulerHost::Perform(const scheduler::Command& command) {
     // It has left; what the person does next is another event.
     if (reply->status.ok() && reply->job.valid()) world_.acknowledged.Replied(reply->job, "");
     world_.loop.After(world_.network.Latency(),
-                      [answer = std::move(it->second), reply = *reply] { answer(reply); });
+                      [this, answer = std::move(it->second), reply = *reply, before = put_backs_] {
+                        // Whoever hears of a job that was lost since asks again.
+                        if (before == put_backs_) answer(reply);
+                      });
     answers_.erase(it);
   }
 }
@@ -253,8 +274,9 @@ void SchedulerHost::SendToAgent(const std::string& name, std::optional<Scheduler
   NodeHost* host = world_.nodes[node].get();
   if (host->cut_off()) return;
   auto shared = message ? std::make_shared<const SchedulerMessage>(std::move(*message)) : nullptr;
-  world_.network.Send(to_nodes_[node], [host, connection = connection, shared] {
-    host->SchedulerSays(connection, shared.get());
+  world_.network.Send(to_nodes_[node], [host, connection = connection,
+                                        incarnation = core_->state().incarnation(), shared] {
+    host->SchedulerSays(connection, incarnation, shared.get());
   });
 }
 

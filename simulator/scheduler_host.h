@@ -35,8 +35,9 @@ class SchedulerHost {
   // `make` gets the token to put into the event. False if nobody listens.
   bool Ask(const std::function<scheduler::Event(scheduler::ReplyToken)>& make, Answer answer);
   // What arrives over the network. `connection` is the agent's.
-  void AgentSays(uint32_t node, uint64_t connection, const AgentMessage& message);
-  void GatewaySays(Term routes_term, uint64_t routes_version);
+  void AgentSays(uint32_t node, uint64_t connection, Incarnation incarnation,
+                 const AgentMessage& message);
+  void GatewaySays(Incarnation incarnation, Term routes_term, uint64_t routes_version);
 
   const scheduler::Core& core() const { return *core_; }
   const Disk& disk() const { return disk_; }
@@ -51,12 +52,13 @@ class SchedulerHost {
   };
   // Does it now, or when the pause is over if this life lasts until then.
   void WhenRunning(std::function<void()> action);
-  void Handle(uint32_t node, const AgentMessage& message);
+  void Handle(uint32_t node, Incarnation incarnation, const AgentMessage& message);
   void Step(const scheduler::Event& event);
   void Keep(scheduler::Effects& effects);
   void StartSync();
   void Synced();
   void MakeDurable(const std::vector<scheduler::Record>& records);
+  void PutBackStore();
   void Perform(const scheduler::Command& command);
   void PlanTick();
   void SendToAgent(const std::string& name, std::optional<SchedulerMessage> message);
@@ -70,6 +72,7 @@ class SchedulerHost {
   std::optional<Batch> syncing_;
   bool crash_in_sync_ = false, crash_after_sync_ = false;
   uint64_t life_ = 0;  // what was begun in an earlier life does not come true
+  uint64_t put_backs_ = 0;
   bool paused_ = false;
   uint64_t pauses_ = 0;
   std::deque<std::function<void()>> unread_;  // what came during the pause

@@ -25,7 +25,8 @@ T& Pick(Rng& rng, std::vector<std::unique_ptr<T>>& items) {
 }  // namespace
 
 World::World(const WorldOptions& options)
-    : rng(options.seed),
+    : seed(options.seed),
+      rng(options.seed),
       faults(options.faults, rng),
       network(loop, rng, faults),
       options_(options),
@@ -176,6 +177,22 @@ void World::OpenBlackHole(NodeHost& node) {
     node.CloseBlackHole();
     black_hole.Closed();
   });
+}
+
+void World::PutBack(const std::vector<scheduler::Record>& journal,
+                    const scheduler::ClusterState& state) {
+  if (listening_) Say("disk", fmt::format("is put back to its first {} records", journal.size()));
+  job_ledger = JobLedger(findings);
+  lease_ledger = LeaseLedger(findings);
+  power_ledger = PowerLedger(findings);
+  for (const scheduler::Record& record : journal) {
+    job_ledger.Kept(record);
+    lease_ledger.Kept(record);
+    power_ledger.Kept(record);
+  }
+  black_hole.PutBack(journal);
+  acknowledged.PutBack(state);
+  silence.PutBack();
 }
 
 // When the last of what jobs have failed on will be on probation.

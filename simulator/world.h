@@ -57,6 +57,7 @@ class World {
   WorldResult Run();
 
   // ---- for the hosts ----------------------------------------------------------------------
+  const uint64_t seed;
   Loop loop;
   Rng rng;
   Findings findings;
@@ -71,6 +72,9 @@ class World {
   Silence silence{findings};
   BlackHole black_hole{findings};
   Promptness promptness{findings};
+  // The journal is this one again, whatever those that read it have read beyond it.
+  void PutBack(const std::vector<scheduler::Record>& journal,
+               const scheduler::ClusterState& state);
   std::unique_ptr<SchedulerHost> scheduler;
   std::vector<std::unique_ptr<NodeHost>> nodes;
   std::unique_ptr<GatewayHost> gateway;

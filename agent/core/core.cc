@@ -70,6 +70,7 @@ class Core::Impl {
   void Handle(const SchedulerHeard&, Effects&) { link_.Heard(now_); }
   void Handle(const SchedulerSaid& e, Effects& out) {
     link_.Heard(now_);
+    spoken_ = e.incarnation;
     std::visit([&](const auto& message) { Obey(message, out); }, e.message);
   }
   void Handle(const TaskSpawned& e, Effects& out) { tasks_.Spawned(now_, e, out); }
@@ -90,26 +91,38 @@ class Core::Impl {
       out.notes.emplace_back(StaleCommandRefused{welcome.epoch});
       return;
     }
-    link_.Welcomed(now_, welcome, out);
+    link_.Welcomed(now_, welcome, spoken_, out);
   }
   void Obey(const Refuse& refuse, Effects& out) { link_.Refused(now_, refuse, out); }
-  void Obey(const StartTask& m, Effects& out) {
-    if (Current(m.epoch, out)) tasks_.Start(now_, m, out);
+  void Obey(StartTask m, Effects& out) {
+    if (!Current(m.epoch, out)) return;
+    m.key = tasks_.Named(m.key);
+    tasks_.Start(now_, m, out);
   }
-  void Obey(const StopTask& m, Effects& out) {
-    if (Current(m.epoch, out)) tasks_.Stop(now_, m, out);
+  void Obey(StopTask m, Effects& out) {
+    if (!Current(m.epoch, out)) return;
+    m.key = tasks_.Named(m.key);
+    tasks_.Stop(now_, m, out);
   }
-  void Obey(const AckTasks& m, Effects& out) {
-    if (Current(m.epoch, out)) tasks_.Acknowledge(m, out);
+  void Obey(AckTasks m, Effects& out) {
+    if (!Current(m.epoch, out)) return;
+    for (TaskKey& key : m.keys) key = tasks_.Named(key);
+    tasks_.Acknowledge(m, out);
   }
-  void Obey(const StartReplica& m, Effects& out) {
-    if (Current(m.epoch, out)) replicas_.Start(now_, m, out);
+  void Obey(StartReplica m, Effects& out) {
+    if (!Current(m.epoch, out)) return;
+    m.id = replicas_.Named(m.id);
+    replicas_.Start(now_, m, out);
   }
-  void Obey(const StopReplica& m, Effects& out) {
-    if (Current(m.epoch, out)) replicas_.Stop(now_, m, out);
+  void Obey(StopReplica m, Effects& out) {
+    if (!Current(m.epoch, out)) return;
+    m.id = replicas_.Named(m.id);
+    replicas_.Stop(now_, m, out);
   }
   bool Current(Epoch epoch, Effects& out) {
-    if (link_.registered() && epoch == link_.epoch()) return true;
+    // Epochs are counted by the store, so those of another life of it say nothing.
+    if (link_.registered() && epoch == link_.epoch() && spoken_ == link_.incarnation())
+      return true;
     out.notes.emplace_back(StaleCommandRefused{epoch});
     return false;
   }
@@ -120,6 +133,7 @@ class Core::Impl {
     message.info = info_;
     message.tasks = tasks_.Statuses();
     message.replicas = replicas_.Statuses();
+    message.incarnations = true;
     out.commands.emplace_back(SendToScheduler{AgentMessage{std::move(message)}});
   }
 
@@ -144,6 +158,7 @@ class Core::Impl {
 
   Time now_;
   NodeInfo info_;
+  Incarnation spoken_;  // of the message at hand
   std::vector<DeviceTelemetry> telemetry_;  // not yet told
   DeviceGuard devices_;
   TaskMachine tasks_;
@@ -157,6 +172,7 @@ Core::~Core() = default;
 void Core::Step(Time now, const Event& event, Effects& out) { impl_->Step(now, event, out); }
 std::optional<Time> Core::NextWakeup() const { return impl_->NextWakeup(); }
 Epoch Core::epoch() const { return impl_->link().epoch(); }
+Incarnation Core::incarnation() const { return impl_->link().incarnation(); }
 bool Core::registered() const { return impl_->link().registered(); }
 std::vector<TaskStatus> Core::Tasks() const { return impl_->tasks().Statuses(); }
 std::vector<ReplicaStatus> Core::Replicas() const { return impl_->replicas().Statuses(); }

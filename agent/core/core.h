@@ -38,6 +38,7 @@ class Core {
   std::optional<Time> NextWakeup() const;
 
   Epoch epoch() const;              // invalid until welcomed
+  Incarnation incarnation() const;  // of the store that is obeyed, or was last
   bool registered() const;
   // What the node holds, ordered; for `allot-agent` status, metrics and checkers.
   std::vector<TaskStatus> Tasks() const;

@@ -5,11 +5,13 @@
 namespace allot::agent {
 
 ProcessId ProcessOf(const TaskKey& key) {
-  return fmt::format("job-{}.{}.{}", key.task.job.value(), key.task.index, key.attempt.value());
+  return fmt::format("job-{}.{}.{}{}", key.task.job.value(), key.task.index, key.attempt.value(),
+                     Suffix(key.attempt.incarnation(), "."));
 }
 
 ProcessId ProcessOf(ReplicaId replica, uint32_t start) {
-  return fmt::format("replica-{}.{}", replica.value(), start);
+  return fmt::format("replica-{}.{}{}", replica.value(), start,
+                     Suffix(replica.incarnation(), "."));
 }
 
 }  // namespace allot::agent

@@ -11,7 +11,8 @@
 namespace allot::agent {
 
 // A process the runtime runs under a supervisor. Task processes are "job-17.0.1" (job, rank,
-// attempt), replica processes "replica-3.2" (replica, start number).
+// attempt), replica processes "replica-3.2" (replica, start number), each followed by the store's
+// incarnation in which the attempt's or the replica's number was given: "job-17.0.1.00c0ffee00c0ffee".
 using ProcessId = std::string;
 ProcessId ProcessOf(const TaskKey& key);
 ProcessId ProcessOf(ReplicaId replica, uint32_t start);
@@ -45,7 +46,8 @@ struct FitnessChanged { std::vector<std::string> unfit; };
 struct AddressFound {  // where the node is reached, or where its metrics are: if new, registers anew
   std::string address, metrics_address;
 };
-struct SchedulerSaid { SchedulerMessage message; };
+// incarnation: of its store, as the envelope says; none: not said, by a build that knows of none.
+struct SchedulerSaid { SchedulerMessage message; Incarnation incarnation = {}; };
 struct SchedulerHeard {};               // an envelope without messages: it is there, nothing more
 struct LinkUp {};                       // a connection stands (after start or reconnect)
 struct LinkDown {};

@@ -31,11 +31,12 @@ void LinkMachine::Down(Time now) {
 
 void LinkMachine::Heard(Time now) { silent_at_ = now + options_.scheduler_silence_max; }
 
-void LinkMachine::Welcomed(Time now, const Welcome& welcome, Effects& out) {
+void LinkMachine::Welcomed(Time now, const Welcome& welcome, Incarnation incarnation,
+                           Effects& out) {
   if (welcome.registration != registration_) return;
   // Said again: the registration was repeated, or the gateways have changed. Another epoch for
   // the same number means that ours is over, and our next message will be told so.
-  const bool again = registered() && welcome.epoch == epoch_;
+  const bool again = registered() && welcome.epoch == epoch_ && incarnation == incarnation_;
   if (!again && state_ != State::kRegistering) return;
   heartbeat_every_ = std::max(welcome.heartbeat_every, Duration(std::chrono::milliseconds(1)));
   if (gateways_ != welcome.gateways || gateway_keys_ != welcome.gateway_keys) {
@@ -46,6 +47,7 @@ void LinkMachine::Welcomed(Time now, const Welcome& welcome, Effects& out) {
   if (again) return;
   state_ = State::kRegistered;
   epoch_ = welcome.epoch;
+  incarnation_ = incarnation;
   backoff_ = options_.reconnect_backoff_min;
   heartbeat_at_ = now + heartbeat_every_;
 }

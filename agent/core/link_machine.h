@@ -24,7 +24,8 @@ class LinkMachine {
   void Up(Time now);
   void Down(Time now);
   void Heard(Time now);
-  void Welcomed(Time now, const Welcome& welcome, Effects& out);
+  // incarnation: of the store whose scheduler says so.
+  void Welcomed(Time now, const Welcome& welcome, Incarnation incarnation, Effects& out);
   void Refused(Time now, const Refuse& refuse, Effects& out);
   void BeginAnew(Time now);  // what the node is has changed
 
@@ -36,6 +37,8 @@ class LinkMachine {
 
   bool registered() const { return state_ == State::kRegistered; }
   Epoch epoch() const { return registered() ? epoch_ : Epoch(); }
+  // Of the store that is obeyed.
+  Incarnation incarnation() const { return incarnation_; }
   uint64_t registration() const { return registration_; }
   Duration heartbeat_every() const { return heartbeat_every_; }
 
@@ -49,6 +52,7 @@ class LinkMachine {
   State state_ = State::kIdle;
   uint64_t registration_ = 0;
   Epoch epoch_;
+  Incarnation incarnation_;
   Duration heartbeat_every_ = std::chrono::seconds(1);
   Duration backoff_{};                                   // of the next Reconnect
   Time silent_at_;                                       // when silence has lasted too long

@@ -66,6 +66,12 @@ void ReplicaMachine::Start(Time, const StartReplica& command, Effects& out) {
   replica.message = "waits for what used its devices before to end";
 }
 
+ReplicaId ReplicaMachine::Named(ReplicaId id) const {
+  if (id.incarnation().valid()) return id;
+  const auto it = replicas_.lower_bound(id);
+  return it != replicas_.end() && it->first.value() == id.value() ? it->first : id;
+}
+
 void ReplicaMachine::Proceed(ReplicaId id, Effects& out) {
   Replica& replica = replicas_.at(id);
   replica.message.clear();

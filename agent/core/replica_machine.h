@@ -38,6 +38,7 @@ class ReplicaMachine {
   void Found(Time now, const FoundReplica& found, Effects& out);
   void Start(Time now, const StartReplica& command, Effects& out);
   void Stop(Time now, const StopReplica& command, Effects& out);
+  ReplicaId Named(ReplicaId id) const;  // see TaskMachine
   void Proceed(ReplicaId id, Effects& out);  // its devices are free now
 
   void Spawned(Time now, const ReplicaSpawned& event, Effects& out);

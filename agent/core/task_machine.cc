@@ -238,6 +238,15 @@ void TaskMachine::DropStaleRepeats() {
   }
 }
 
+TaskKey TaskMachine::Named(const TaskKey& key) const {
+  if (key.attempt.incarnation().valid()) return key;
+  const auto it = tasks_.lower_bound(key);  // that of none comes first
+  if (it == tasks_.end() || it->first.task != key.task ||
+      it->first.attempt.value() != key.attempt.value())
+    return key;
+  return it->first;
+}
+
 TaskMachine::Task* TaskMachine::Find(const TaskKey& key) {
   const auto it = tasks_.find(key);
   return it == tasks_.end() ? nullptr : &it->second;

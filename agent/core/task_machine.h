@@ -27,6 +27,8 @@ class TaskMachine {
   void Start(Time now, const StartTask& command, Effects& out);
   void Stop(Time now, const StopTask& command, Effects& out);
   void Acknowledge(const AckTasks& command, Effects& out);
+  // The key by which the node has it: a scheduler that knows of no incarnations leaves that out.
+  TaskKey Named(const TaskKey& key) const;
   void Proceed(const TaskKey& key, Effects& out);  // its devices are free now
 
   void Spawned(Time now, const TaskSpawned& event, Effects& out);

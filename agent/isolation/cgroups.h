@@ -4,8 +4,8 @@
 //   <base>/tasks/<process id>    base: the agent's own cgroup, which systemd delegates, or
 //   <base>/agent                 /allotrope where the agent is in the root cgroup
 //
-// Where the host allows only less (cgroup v1, no root, no BPF), less is done, and `losses` says
-// what: the node shows it. Nothing here blocks; not thread-safe.
+// Where the host allows only less (no root, no BPF, controllers that are v1's), less is done, and
+// `losses` says what; legacy_cgroups.h makes up for v1's. Nothing here blocks; not thread-safe.
 #pragma once
 
 #include <map>

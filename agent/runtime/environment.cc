@@ -44,16 +44,18 @@ void AddVisible(const EnvironmentBase& base, const std::vector<const Device*>& l
 
 // Where a task finds the endpoints that it leased, each once, in the order of its devices. The
 // token itself stays in its file: an environment is shown by ps and kept in crash reports.
-void AddEndpoints(const EnvironmentBase& base, const std::vector<const Device*>& leased,
-                  Environment* out) {
+void AddEndpoints(const EnvironmentBase& base, const ProcessFiles& own,
+                  const std::vector<const Device*>& leased, Environment* out) {
+  const auto& tokens =
+      own.endpoint_token_files.empty() ? base.endpoint_token_files : own.endpoint_token_files;
   std::vector<std::string> urls, files;
   for (const Device* device : leased) {
     if (device->endpoint.empty() ||
         std::find(urls.begin(), urls.end(), device->endpoint) != urls.end())
       continue;
     urls.push_back(device->endpoint);
-    const auto file = base.endpoint_token_files.find(device->id);
-    files.push_back(file == base.endpoint_token_files.end() ? "" : file->second);
+    const auto file = tokens.find(device->id);
+    files.push_back(file == tokens.end() ? "" : file->second);
   }
   if (urls.empty()) return;
   (*out)["ALLOT_ENDPOINT_URL"] = fmt::format("{}", fmt::join(urls, ","));
@@ -61,8 +63,8 @@ void AddEndpoints(const EnvironmentBase& base, const std::vector<const Device*>&
     (*out)["ALLOT_ENDPOINT_TOKEN_FILE"] = fmt::format("{}", fmt::join(files, ","));
 }
 
-void AddDevices(const EnvironmentBase& base, const std::vector<std::string>& ids,
-                Environment* out) {
+void AddDevices(const EnvironmentBase& base, const ProcessFiles& files,
+                const std::vector<std::string>& ids, Environment* out) {
   const std::vector<const Device*> leased = Leased(base, ids);
   std::vector<std::string> models;
   bool emulated = false;
@@ -80,14 +82,16 @@ void AddDevices(const EnvironmentBase& base, const std::vector<std::string>& ids
     for (const auto& [name, value] : device->environment) (*out)[name] = value;
   if (base.join)
     for (const auto& [name, value] : base.join(leased, base.groups)) (*out)[name] = value;
-  AddEndpoints(base, leased, out);
+  AddEndpoints(base, files, leased, out);
 }
 
 Environment Base(const EnvironmentBase& base, const Resources& resources,
                  const std::map<std::string, std::string>& user, const ProcessFiles& files) {
   Environment out;
   out["PATH"] = base.path;
-  out["HOME"] = base.home;
+  out["HOME"] = files.home.empty() ? base.home : files.home;
+  if (!files.user.empty()) out["USER"] = out["LOGNAME"] = files.user;
+  if (!files.shell.empty()) out["SHELL"] = files.shell;
   out["LANG"] = "C.UTF-8";
   out["TMPDIR"] = files.scratch;
   // Numeric libraries start a thread per core of the machine unless told what their share is.
@@ -130,7 +134,7 @@ Environment TaskEnvironment(const EnvironmentBase& base, const TaskKey& key,
   out["ALLOT_CHECKPOINT_DIR"] = files.checkpoint_dir;
   out["ALLOT_PROGRESS_FILE"] = files.progress_file;
   out["ALLOT_PREEMPTION_NOTICE_FILE"] = files.preemption_notice_file;
-  AddDevices(base, launch.device_ids, &out);
+  AddDevices(base, files, launch.device_ids, &out);
   return out;
 }
 
@@ -143,7 +147,7 @@ Environment ReplicaEnvironment(const EnvironmentBase& base, ReplicaId id,
   out["ALLOT_MODEL"] = launch.model;
   out["ALLOT_CONCURRENCY"] = std::to_string(launch.concurrency);
   out["ALLOT_PORT"] = out["PORT"] = std::to_string(port);
-  AddDevices(base, launch.device_ids, &out);
+  AddDevices(base, files, launch.device_ids, &out);
   return out;
 }
 

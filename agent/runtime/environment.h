@@ -40,6 +40,9 @@ struct ProcessFiles {
   std::string scratch;         // TMPDIR
   std::string checkpoint_dir;  // tasks only
   std::string progress_file, preemption_notice_file;
+  // Of the person it runs as; empty: the base's home, and nothing is said of the others.
+  std::string home, user, shell;
+  std::map<std::string, std::string> endpoint_token_files;  // where that person can read them
 };
 // Set for every process to ProcessFiles::scratch, which no other process ever has: strays.h.
 inline constexpr const char* kScratchVariable = "ALLOT_SCRATCH_DIR";

@@ -109,35 +109,68 @@ std::string WhyNotRun(const std::string& command, std::string_view step, int err
   }
 }
 
+// What a person's rights do not reach is not explained by the path alone. `user` is "UID:GID".
+std::string WhyNotReached(int error, std::string_view user) {
+  const std::string_view uid = user.substr(0, user.find(':'));
+  if (uid.empty() || (error != EACCES && error != EPERM)) return strerror(error);
+  return fmt::format(
+      "{} for the user it runs as (uid {}); open it to that user, or see `users` in the agent's "
+      "config",
+      strerror(error), uid);
+}
+
+// `detail`: the interpreter, or the user.
 std::string WhyFailed(const ProcessLaunch& launch, std::string_view step, int error,
-                      std::string_view interpreter) {
+                      std::string_view detail) {
   const std::string* work_dir = nullptr;
   const std::vector<std::string>* words = CommandOf(launch, &work_dir);
   if (step == "log") return fmt::format("cannot write the log of the process: {}", strerror(error));
   if (step == "work_dir" && work_dir->empty())
     return fmt::format("cannot enter its scratch folder: {}", strerror(error));
   if (step == "work_dir")
-    return fmt::format("cannot enter the work_dir {}: {}", *work_dir, strerror(error));
-  if (step == "start")
+    return fmt::format("cannot enter the work_dir {}: {}", *work_dir, WhyNotReached(error, detail));
+  if (step == "start") {
+    const auto* task = std::get_if<StartTask>(&launch.what);
+    std::string what;
+    if (task != nullptr && task->launch.checkpoint_dir_named)
+      what += fmt::format("its checkpoint_dir {} or ", task->launch.checkpoint_dir);
+    if (!work_dir->empty()) what += fmt::format("its work_dir {} or ", *work_dir);
     return fmt::format(
         "it did not run within a minute: {}the program \"{}\" does not answer; is a file server "
         "away?",
-        work_dir->empty() ? "" : fmt::format("its work_dir {} or ", *work_dir),
-        words->empty() ? "" : words->front());
+        what, words->empty() ? "" : words->front());
+  }
+  if (step == "checkpoint_dir") {
+    const auto* task = std::get_if<StartTask>(&launch.what);
+    return fmt::format("cannot make the checkpoint_dir {}: {}",
+                       task != nullptr ? task->launch.checkpoint_dir : "",
+                       WhyNotReached(error, detail));
+  }
+  if (step == "user")
+    return fmt::format("cannot become the user it is to run as ({}): {}", detail, strerror(error));
+  if (step == "tmp") return fmt::format("cannot give it a /tmp of its own: {}", strerror(error));
+  if (step == "limits") return fmt::format("cannot set its limits: {}", strerror(error));
   if (step == "cgroup")
     return fmt::format("cannot start a process in its cgroup: {}", strerror(error));
   const std::string command = words->empty() ? "" : words->front();
   return fmt::format("cannot run \"{}\": {}", command,
-                     WhyNotRun(command, step, error, interpreter));
+                     step == "command" && error == EACCES && !detail.empty()
+                         ? WhyNotReached(error, detail)
+                         : WhyNotRun(command, step, error, detail));
 }
 
-// A path or program that is named wrongly is so on every node. What the agent makes for a process
+// A path or program that is named wrongly is so on every node. What the agent sets up for a process
 // is ours.
 ExitCause CauseOf(const ProcessLaunch& launch, std::string_view step, int error) {
   const std::string* work_dir = nullptr;
   (void)CommandOf(launch, &work_dir);
-  // Without a work_dir it is the scratch folder, which we have made.
-  const bool ours = step == "log" || step == "cgroup" || step == "start" ||
+  const auto* task = std::get_if<StartTask>(&launch.what);
+  // Without a work_dir it is the scratch folder, which we have made. A checkpoint_dir that the job
+  // has not named is the cluster's.
+  const bool clusters =
+      step == "checkpoint_dir" && task != nullptr && !task->launch.checkpoint_dir_named;
+  const bool ours = clusters || step == "log" || step == "cgroup" || step == "tmp" ||
+                    step == "limits" || step == "user" || step == "start" ||
                     (step == "work_dir" && work_dir->empty());
   return ours || OfTheMachine(error) ? ExitCause::kNotStarted : ExitCause::kTask;
 }
@@ -227,6 +260,15 @@ TaskExit SupervisorKilled(const ProcessRecord& record, Time now) {
   return exit;
 }
 
+namespace {
+// What is left of a process's name after its numbers: nothing, or the incarnation of those.
+std::optional<Incarnation> IncarnationAt(const char* from, const char* end) {
+  if (from == end) return Incarnation();
+  if (*from != '.') return std::nullopt;
+  return ParseIncarnation({from + 1, end});
+}
+}  // namespace
+
 std::optional<TaskKey> TaskOfProcess(std::string_view id) {
   const size_t first = id.find('.');
   if (first == id.npos) return std::nullopt;
@@ -237,8 +279,10 @@ std::optional<TaskKey> TaskOfProcess(std::string_view id) {
   const auto [dot, error] = std::from_chars(rest.data(), end, index);
   if (!job || error != std::errc() || dot == end || *dot != '.') return std::nullopt;
   const auto [stop, error2] = std::from_chars(dot + 1, end, attempt);
-  if (error2 != std::errc() || stop != end || attempt == 0) return std::nullopt;
-  return TaskKey{{*job, index}, Attempt(attempt)};
+  if (error2 != std::errc() || attempt == 0) return std::nullopt;
+  const std::optional<Incarnation> incarnation = IncarnationAt(stop, end);
+  if (!incarnation) return std::nullopt;
+  return TaskKey{{*job, index}, Attempt(attempt, *incarnation)};
 }
 
 std::optional<ReplicaStart> ReplicaOfProcess(std::string_view id) {
@@ -248,8 +292,10 @@ std::optional<ReplicaStart> ReplicaOfProcess(std::string_view id) {
   uint32_t start = 0;
   const char* end = id.data() + id.size();
   const auto [stop, error] = std::from_chars(id.data() + dot + 1, end, start);
-  if (!replica || error != std::errc() || stop != end) return std::nullopt;
-  return ReplicaStart{*replica, start};
+  if (!replica || error != std::errc()) return std::nullopt;
+  const std::optional<Incarnation> incarnation = IncarnationAt(stop, end);
+  if (!incarnation) return std::nullopt;
+  return ReplicaStart{ReplicaId(replica->value(), *incarnation), start};
 }
 
 }  // namespace allot::agent

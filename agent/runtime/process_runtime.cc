@@ -53,6 +53,25 @@ std::vector<char*> Pointers(const std::vector<std::string>& words) {
   return pointers;
 }
 
+// The words of protocol.h, SETUP, with their number; nothing where there is nothing to say.
+std::vector<std::string> SetupWords(const ProcessSpec& spec, const std::string& scratch) {
+  std::vector<std::string> words;
+  for (const std::string& procs : spec.join) words.push_back("join=" + procs);
+  for (const ProcessLimit& limit : spec.limits)
+    words.push_back(fmt::format("limit={}:{}:{}", limit.resource, limit.soft, limit.hard));
+  if (spec.umask) words.push_back(fmt::format("umask={}", *spec.umask));
+  if (const auto& as = spec.as) {
+    words.push_back(fmt::format("user={}:{}", as->uid, as->gid));
+    if (!as->groups.empty()) words.push_back(fmt::format("groups={}", fmt::join(as->groups, ":")));
+    if (as->capabilities != 0) words.push_back(fmt::format("capabilities={}", as->capabilities));
+    if (as->own_tmp) words.push_back("tmp=" + scratch);
+    if (as->hide_others) words.push_back("hide=1");
+    if (!as->make_folder.empty()) words.push_back("folder=" + as->make_folder);
+  }
+  if (!words.empty()) words.insert(words.begin(), fmt::format("+{}", words.size()));
+  return words;
+}
+
 class SpawnActions {
  public:
   SpawnActions() { posix_spawn_file_actions_init(&actions_); }
@@ -116,8 +135,11 @@ StatusOr<pid_t> ProcessRuntime::Impl::StartSupervisor(const ProcessSpec& spec, u
       "allot-supervisor", spec.id,
       fmt::format("{}:{}:{}:{}:{}", token, FileLimitBeforeRaise(), spec.cgroup >= 0 ? 1 : 0,
                   spec.log_max, spec.log_free_min),
-      folder_.LogOf(spec.id), work_dir};
-  CHECK(argv.size() == supervisor::kArgvStart);
+      folder_.LogOf(spec.id)};
+  const std::vector<std::string> setup = SetupWords(spec, folder_.ScratchOf(spec.id));
+  argv.insert(argv.end(), setup.begin(), setup.end());
+  argv.push_back(work_dir);
+  CHECK(argv.size() == supervisor::kArgvStart + setup.size());
   argv.insert(argv.end(), spec.argv.begin(), spec.argv.end());
   SpawnActions actions;
   for (const int fd : {0, 1, 2}) actions.Dup(null_.get(), fd);
@@ -141,6 +163,26 @@ StatusOr<pid_t> ProcessRuntime::Impl::StartSupervisor(const ProcessSpec& spec, u
   return pid;
 }
 
+// Puts into the new folder what is to be there, and gives it to whom it is for; that last: until
+// then nobody else may change what is in it.
+Status ProcessRuntime::Impl::GiveScratch(const ProcessSpec& spec, const std::string& scratch) {
+  if (!spec.as && spec.files.empty()) return absl::OkStatus();
+  const Fd folder(open(scratch.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!folder.valid()) return ErrnoStatus(errno, fmt::format("cannot open {}", scratch));
+  for (const auto& [name, content] : spec.files) {
+    const std::string path = fmt::format("{}/{}", scratch, name);
+    const Fd file(
+        openat(folder.get(), name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0400));
+    if (!file.valid()) return ErrnoStatus(errno, fmt::format("cannot create {}", path));
+    RETURN_IF_ERROR(WriteAll(file.get(), content, path));
+    if (spec.as && fchown(file.get(), spec.as->uid, spec.as->gid) != 0)
+      return ErrnoStatus(errno, fmt::format("cannot give {} to its user", path));
+  }
+  if (spec.as && fchown(folder.get(), spec.as->uid, spec.as->gid) != 0)
+    return ErrnoStatus(errno, fmt::format("cannot give {} to its user", scratch));
+  return absl::OkStatus();
+}
+
 Status ProcessRuntime::Impl::Spawn(const ProcessSpec& spec) {
   const auto failed = [this](Status status) {
     ++counters_.spawn_failures;
@@ -161,6 +203,7 @@ Status ProcessRuntime::Impl::Spawn(const ProcessSpec& spec) {
   const std::string scratch = folder_.ScratchOf(spec.id);
   Status status = folder_.MakeScratch(spec.id);
   if (absl::IsNotFound(status) && folder_.MakeFolders().ok()) status = folder_.MakeScratch(spec.id);
+  if (status.ok()) status = GiveScratch(spec, scratch);
   StatusOr<pid_t> pid = 0;
   if (status.ok()) {
     pid = StartSupervisor(spec, last_token_ + 1, record->get(),

@@ -15,6 +15,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,13 +26,34 @@
 
 namespace allot::agent {
 
+// Who a process runs as, and what it has of the system for itself. The supervisor's child sees to
+// it (agent/supervisor/setup.h).
+struct RunAs {
+  uint32_t uid = 0, gid = 0;  // neither is ever 0
+  std::vector<uint32_t> groups;
+  uint64_t capabilities = 0;  // bits; none by default
+  bool own_tmp = false;       // its scratch folder is its /tmp and /var/tmp
+  bool hide_others = false;   // other users' processes are not in its /proc
+  std::string make_folder;    // absolute; made by it, not by us: it may be anywhere
+};
+struct ProcessLimit {
+  int resource = 0;  // RLIMIT_…
+  uint64_t soft = 0, hard = 0;
+};
+
 struct ProcessSpec {
   ProcessId id;
   ProcessLaunch launch;  // kept in the record
   std::vector<std::string> argv;
   std::vector<std::string> environment;  // complete, "NAME=value"
   std::string work_dir;                  // empty: the process's scratch folder
-  int cgroup = -1;         // open folder of the cgroup to be born in; only needed during Spawn
+  int cgroup = -1;  // open folder of the cgroup to be born in; only needed during Spawn
+  std::vector<std::string> join;  // files of cgroup v1 to write itself into
+  std::optional<RunAs> as;        // absent: as the agent
+  std::optional<uint32_t> umask;
+  std::vector<ProcessLimit> limits;
+  // Put into its scratch folder before it starts, readable by it alone: name, content.
+  std::vector<std::pair<std::string, std::string>> files;
   Bytes log_max = kGiB;    // of its log, on disk
   Bytes log_free_min = 0;  // to stay free where logs are; below it logs give way
 };

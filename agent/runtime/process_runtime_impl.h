@@ -97,6 +97,7 @@ class ProcessRuntime::Impl : public std::enable_shared_from_this<Impl> {
   };
 
   StatusOr<Fd> WriteRecord(const ProcessSpec& spec);
+  static Status GiveScratch(const ProcessSpec& spec, const std::string& scratch);
   StatusOr<pid_t> StartSupervisor(const ProcessSpec& spec, uint64_t token, int record_fd,
                                   const std::string& work_dir);
   bool Watch(const ProcessId& id, Process& process, Fd pidfd);

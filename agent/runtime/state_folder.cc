@@ -25,11 +25,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// With what others may do there: come to what is theirs, and nothing else. State that was made
-// when tasks had the agent's user is opened for them at the start (OpenTheWay).
-constexpr std::pair<const char*, int> kFolders[] = {{"processes", 0750},   {"scratch", 0711},
-                                                    {"checkpoints", 0711}, {"logs", 0750},
-                                                    {"garbage", 0700},     {"trash", 0700}};
+// People whose work runs here go through the first to what is theirs, and see nothing on the way.
+struct Folder {
+  const char* name;
+  int mode;
+};
+constexpr Folder kFolders[] = {{"", 0711},           {"/scratch", 0711}, {"/checkpoints", 0711},
+                               {"/processes", 0700}, {"/logs", 0700},    {"/garbage", 0700},
+                               {"/trash", 0700}};
 constexpr size_t kRecordBytesMax = 16 << 20;
 constexpr int kMountsMax = 100;  // on top of each other
 
@@ -110,15 +113,6 @@ Status CheckHome(const std::string& state_dir, const std::string& home) {
   return absl::OkStatus();
 }
 
-// Each only gets more open by what it takes to come to a folder below whose name one knows.
-void OpenTheWay(const std::string& state_dir) {
-  for (const std::string& path : {state_dir, state_dir + "/scratch", state_dir + "/checkpoints"}) {
-    struct stat info {};
-    if (stat(path.c_str(), &info) == 0 && (info.st_mode & S_IXOTH) == 0)
-      (void)chmod(path.c_str(), (info.st_mode & 07777) | S_IXGRP | S_IXOTH);
-  }
-}
-
 // Letters, digits and dashes; anything else is not a boot id, and none is known.
 std::string ReadBootId(const std::string& path) {
   const StatusOr<std::string> content = ReadWholeFile(path, 4096);
@@ -168,10 +162,19 @@ StateFolder::StateFolder(std::string path, Fd lock)
 StateFolder::~StateFolder() = default;
 
 Status StateFolder::MakeAllFolders() {
-  RETURN_IF_ERROR(MakeFolder(path_, 0711));
-  for (const auto& [folder, mode] : kFolders)
-    RETURN_IF_ERROR(MakeFolder(fmt::format("{}/{}", path_, folder), mode));
+  for (const Folder& folder : kFolders)
+    RETURN_IF_ERROR(MakeFolder(path_ + folder.name, folder.mode));
   return absl::OkStatus();
+}
+
+// An earlier build made them for our group to read, and packages made the first for us alone. One
+// that somebody has put elsewhere by a link is his to open.
+void StateFolder::SetModes() const {
+  for (const Folder& folder : kFolders) {
+    const int links = *folder.name == '\0' ? 0 : O_NOFOLLOW;
+    const Fd fd(open((path_ + folder.name).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | links));
+    if (fd.valid()) (void)!fchmod(fd.get(), static_cast<mode_t>(folder.mode));
+  }
 }
 
 // With the folder went its lock: another agent may take what stands there now, and an agent after
@@ -246,7 +249,7 @@ StatusOr<std::unique_ptr<StateFolder>> StateFolder::Open(const std::string& path
   (void)WriteAll(lock.get(), fmt::format("{}\n", getpid()), lock_path);
   std::unique_ptr<StateFolder> state(new StateFolder(absolute, std::move(lock)));
   RETURN_IF_ERROR(state->MakeAllFolders());
-  OpenTheWay(absolute);
+  state->SetModes();
   state->boot_id_ = ReadBootId(boot_id_file);
   ASSIGN_OR_RETURN(state->instance_, ReadOrMakeInstance(absolute + "/instance"));
   ASSIGN_OR_RETURN(state->boot_, CountBoot(absolute + "/boot"));

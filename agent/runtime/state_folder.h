@@ -11,13 +11,15 @@
 //   gateways                those last named by the scheduler (agent/shell/gateway_memory.h)
 //   energy/<id>             first readings of the energy counters of its devices
 //                           (agent/shell/energy.h)
+//   users                   which user ids tenants have here (people.h)
+//   homes/<uid>/            home folders of those ids
 //   garbage/                what could not be understood, set aside
 //   trash/                  scratch folders on their way out, emptied by a thread
 //
-// scratch/<id> and checkpoints/<job> are the tasks', who may do with them what they like, and the
-// only ones that others than the agent's user can come to: all else is read and written by the
-// agent and its supervisors alone, wherever tasks run as somebody else. What is theirs is opened by
-// beneath.h, and nothing of the agent's stands there.
+// Only the way to scratch, homes and checkpoints is open to others. scratch/<id>, homes/<uid> and
+// checkpoints/<job> belong to whoever the process runs as, who may do with them what he likes; all
+// else is the agent's alone, and is read and written by it and its supervisors. What is theirs is
+// opened by beneath.h, and nothing of the agent's stands there.
 //
 // Belongs to the loop's thread. Local file system expected: locks decide who is alive.
 #pragma once
@@ -59,11 +61,13 @@ class StateFolder {
   Status MakeFolders();
   // Makes the process's scratch folder anew: whatever had its name goes.
   Status MakeScratch(const ProcessId& id);
-  // That of a job which names no checkpoint folder; `empty`: whether it is.
+  // That of a job which names no checkpoint folder, where tasks run as the agent's user;
+  // `empty`: whether it is. Else: checkpoints.h.
   StatusOr<std::string> MakeCheckpointFolder(const std::string& job, bool* empty);
 
   std::string RecordOf(const ProcessId& id) const { return path_ + "/processes/" + id; }
   std::string ScratchOf(const ProcessId& id) const { return path_ + "/scratch/" + id; }
+  std::string CheckpointsOf(const std::string& job) const { return path_ + "/checkpoints/" + job; }
   std::string LogFolder() const { return path_ + "/logs"; }
   static std::string LogName(const ProcessId& id) { return id + ".log"; }
   std::string LogOf(const ProcessId& id) const { return LogFolder() + "/" + LogName(id); }
@@ -89,6 +93,7 @@ class StateFolder {
 
  private:
   class Janitor;
+  void SetModes() const;
   StateFolder(std::string path, Fd lock);
   Status MakeAllFolders();
   Status TakeAgain();

@@ -108,7 +108,7 @@ class Agent::Impl {
   void ClearHealth() { inventory_->ClearHealth(); }
 
  private:
-  Status Describe(const Confinement& confinement, NodeInfo* info);
+  Status Describe(const Confinement& confinement, const Separation& separation, NodeInfo* info);
   Status Listen();
   std::string Metrics(const std::string& address) const;
   void LookForAddress();
@@ -154,7 +154,8 @@ class Agent::Impl {
   std::vector<Interface> interfaces_;  // of this host when it was last looked for our address
 };
 
-Status Agent::Impl::Describe(const Confinement& confinement, NodeInfo* info) {
+Status Agent::Impl::Describe(const Confinement& confinement, const Separation& separation,
+                             NodeInfo* info) {
   std::shared_ptr<const Host> host = Host::Live();
   if (!options_.machine.empty()) {
     ASSIGN_OR_RETURN(host, Host::Recorded(options_.machine));
@@ -175,6 +176,7 @@ Status Agent::Impl::Describe(const Confinement& confinement, NodeInfo* info) {
   info->groups = discovery.groups;
   info->warnings = Shown(discovery.warnings);
   info->losses = confinement.losses();
+  for (std::string& loss : separation.losses()) info->losses.push_back(std::move(loss));
   for (const FoundDevice& found : discovery.devices)
     SPDLOG_INFO("device id={} kind={} model={} emulated={} isolation={} source=\"{}\"",
                 found.device.id, ToString(found.device.kind), found.device.model,
@@ -272,18 +274,22 @@ Status Agent::Impl::Start() {
   ASSIGN_OR_RETURN(folder_, StateFolder::Open(options_.state_dir, options_.boot_id_file));
   AgentStarted started;
   started.info.boot_id = folder_->boot_id();
-  fitness_ = std::make_unique<Fitness>(*folder_, options_.supervisor, options_.disk_free_min);
+  std::unique_ptr<Confinement> confinement =
+      Confinement::Open(options_.isolation, folder_->instance());
+  std::optional<int64_t> processes_max;
+  if (!confinement->abilities().pids) processes_max = options_.isolation.pids_max;
+  auto separation = std::make_unique<Separation>(options_.users, *folder_, processes_max);
+  fitness_ = std::make_unique<Fitness>(*folder_, options_.supervisor, options_.disk_free_min,
+                                       [s = separation.get()] { return s->refusal(); });
   (void)fitness_->Look();
   started.info.unfit = fitness_->unfit();
   Warn(fitness_->unfit());
-  std::unique_ptr<Confinement> confinement =
-      Confinement::Open(options_.isolation, folder_->instance());
   if (const std::string& base = confinement->abilities().held_by_another; !base.empty())
     return FailedPrecondition(
         "another agent runs with the state of state_dir {0} (it holds {1}): one of the two folders "
         "is a copy. Stop that agent, or remove everything in {0} to make this a node of its own",
         folder_->path(), base);
-  RETURN_IF_ERROR(Describe(*confinement, &started.info));
+  RETURN_IF_ERROR(Describe(*confinement, *separation, &started.info));
   metrics_.SetDevices(options_.name, kVersion, started.info.devices);
   metrics_.SetEndpoints(endpoints_);
   RETURN_IF_ERROR(Listen());
@@ -298,9 +304,9 @@ Status Agent::Impl::Start() {
   environment.visible_variables = HidingVariables();
   environment.node_name = options_.name;
   if (const char* home = getenv("HOME"); home != nullptr) environment.home = home;
-  ASSIGN_OR_RETURN(
-      work_, Work::Create(loop_, *folder_, options_.supervisor, std::move(environment),
-                          std::move(confinement), [this](Event event) { Feed(std::move(event)); }));
+  ASSIGN_OR_RETURN(work_, Work::Create(loop_, *folder_, options_.supervisor, std::move(environment),
+                                       std::move(confinement), std::move(separation),
+                                       [this](Event event) { Feed(std::move(event)); }));
   work_->SetLogLimits(options_.log_max, options_.disk_free_min);
   work_->OnNodeFault([this](const Status&) { fitness_->Doubt(); });
   LookForNetwork();
@@ -327,14 +333,15 @@ Status Agent::Impl::Start() {
     logs_->DropReaders();
     Feed(LinkDown{});
   };
-  handlers.said = [this](SchedulerMessage message) {
+  handlers.said = [this](SchedulerMessage message, Incarnation incarnation) {
     silences_ = 0;
-    Feed(SchedulerSaid{std::move(message)});
+    Feed(SchedulerSaid{std::move(message), incarnation});
   };
   handlers.heard = [this] {
     silences_ = 0;
     Feed(SchedulerHeard{});
   };
+  handlers.obeyed = [this] { return core_->incarnation(); };
   handlers.read_log = [this](const wire::ReadLog& question) { logs_->Read(question); };
   scheduler_ = std::make_unique<SchedulerLink>(
       loop_, *context_,

@@ -13,6 +13,7 @@
 
 #include "agent/core/events.h"
 #include "agent/isolation/cgroups.h"
+#include "agent/isolation/legacy_cgroups.h"
 
 namespace allot::agent {
 
@@ -22,6 +23,9 @@ namespace allot::agent {
 StatusOr<std::vector<DeviceRule>> RulesOfLease(
     const std::vector<Device>& node, const std::vector<std::string>& leased,
     const std::function<StatusOr<DeviceRule>(const std::string& path)>& rule = RuleOf);
+
+// What v1 adds to v2, and what neither can, each loss once and by name.
+CgroupAbilities Joined(const CgroupAbilities& v2, const CgroupAbilities& v1);
 
 class Confinement {
  public:
@@ -35,31 +39,41 @@ class Confinement {
   static std::unique_ptr<Confinement> Open(const Options& options, const std::string& instance);
 
   // SIGKILL to all of it, at once and whatever becomes of its supervisor; where there are groups.
-  void Kill(const ProcessId& id) { groups_->Kill(id); }
-  const CgroupAbilities& abilities() const { return groups_->abilities(); }
+  void Kill(const ProcessId& id);
+  const CgroupAbilities& abilities() const { return abilities_; }  // of v2 and v1 together
   // What the host, or the config, does not let us keep apart: for the log and the node's answer.
   std::vector<std::string> losses() const;
 
-  // The group for a new process, to be born in; see Cgroups::Create. `node` holds the devices
-  // that `leased` names. A device file that is not there is an error: the device is gone.
-  StatusOr<Fd> Enter(const ProcessId& id, const Resources& resources,
-                     const std::vector<Device>& node, const std::vector<std::string>& leased);
+  struct Place {
+    Fd group;                       // to be born in; see Cgroups::Create
+    std::vector<std::string> join;  // to write itself into; see LegacyCgroups::Create
+  };
+  // The groups for a new process. `node` holds the devices that `leased` names. A device file that
+  // is not there is an error: the device is gone.
+  StatusOr<Place> Enter(const ProcessId& id, const Resources& resources,
+                        const std::vector<Device>& node, const std::vector<std::string>& leased);
   // Why the kernel ended it, if it did: for want of memory. Before Leave.
   std::string WhyKilled(const ProcessId& id, const Resources& resources) const;
   // The process has ended: what is left of it is killed, and the group goes.
   void Leave(const ProcessId& id);
   // Groups of processes that are not in `alive` leave.
   void LeaveAllBut(const std::set<ProcessId>& alive);
-  // Takes away what Leave could not; now and then.
+  // Takes away what Leave could not, and ends what outgrew its memory as a whole; now and then.
   void Sweep();
 
  private:
-  Confinement(Options options, std::unique_ptr<Cgroups> groups);
+  Confinement(Options options, std::unique_ptr<Cgroups> groups,
+              std::unique_ptr<LegacyCgroups> legacy);
+  int64_t OutOfMemoryKills(const ProcessId& id) const;
+  bool Remove(const ProcessId& id);
 
   const Options options_;
   std::unique_ptr<Cgroups> groups_;
+  std::unique_ptr<LegacyCgroups> legacy_;
+  CgroupAbilities abilities_;
   std::vector<DeviceRule> always_;
   std::set<ProcessId> leaving_;
+  std::set<ProcessId> watched_;  // whose memory is limited by v1, which kills one process only
 };
 
 }  // namespace allot::agent

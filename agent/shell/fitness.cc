@@ -22,10 +22,12 @@ Status TryToWrite(const std::string& folder) {
 
 }  // namespace
 
-Fitness::Fitness(StateFolder& folder, std::string supervisor, Bytes disk_free_min)
+Fitness::Fitness(StateFolder& folder, std::string supervisor, Bytes disk_free_min,
+                 std::function<std::string()> refusal)
     : folder_(folder),
       supervisor_(std::move(supervisor)),
       logs_(folder.path() + "/logs"),
+      refusal_(std::move(refusal)),
       state_disk_(folder.path(), disk_free_min),
       log_disk_(logs_, disk_free_min) {}
 
@@ -53,6 +55,7 @@ bool Fitness::Look() {
   // An upgrade that failed half-way.
   if (access(supervisor_.c_str(), X_OK) != 0)
     unfit.push_back(fmt::format("supervisor: {} cannot be run: {}", supervisor_, strerror(errno)));
+  if (std::string why = refusal_(); !why.empty()) unfit.push_back(std::move(why));
   if (unfit == unfit_) return false;
   unfit_ = std::move(unfit);
   return true;

@@ -97,13 +97,13 @@ void Forwards::DropArriving(std::map<uint64_t, Arriving>::iterator it) {
 
 void Forwards::Forth(const wire::ForwardRequest& request, std::string body) {
   const uint64_t id = request.request();
-  const ReplicaServer* server = replicas_.Find(ReplicaId(request.replica()));
+  const ReplicaId replica =
+      replicas_.Named(ReplicaId(request.replica(), Incarnation(request.replica_incarnation())));
+  const ReplicaServer* server = replicas_.Find(replica);
   if (server == nullptr)
-    return Refuse(id,
-                  fmt::format("replica-{} does not serve on {}", request.replica(), options_.node));
+    return Refuse(id, fmt::format("{} does not serve on {}", ToString(replica), options_.node));
   Forward& forward = forwards_[id];
-  if (options_.traffic != nullptr)
-    forward.traffic = options_.traffic->Begin(ReplicaId(request.replica()));
+  if (options_.traffic != nullptr) forward.traffic = options_.traffic->Begin(replica);
   ++counters_.forwarded;
   ++counters_.in_flight;
   sender_.Open(

@@ -34,6 +34,12 @@ void ServingReplicas::Set(const ReplicaServing& serving,
   concurrency(server, serving.concurrency);
 }
 
+ReplicaId ServingReplicas::Named(ReplicaId id) const {
+  if (id.incarnation().valid()) return id;
+  const auto it = servers_.lower_bound(id);  // that of none comes first
+  return it != servers_.end() && it->first.value() == id.value() ? it->first : id;
+}
+
 const ReplicaServer* ServingReplicas::Find(ReplicaId id) const {
   const auto it = servers_.find(id);
   return it == servers_.end() ? nullptr : &it->second;

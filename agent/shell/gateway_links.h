@@ -40,6 +40,8 @@ class ServingReplicas {
  public:
   explicit ServingReplicas(boost::asio::io_context& loop) : loop_(loop) {}
   void Set(const ReplicaServing& serving, std::shared_ptr<const EndpointLease> endpoint);
+  // A gateway that knows of no incarnations leaves that out; then it is the replica of that number.
+  ReplicaId Named(ReplicaId id) const;
   // Null if the replica does not serve here.
   const ReplicaServer* Find(ReplicaId id) const;
 

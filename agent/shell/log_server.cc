@@ -33,7 +33,7 @@ bool LogServer::TryAnswer(const wire::ReadLog& question, bool last_chance) {
   chunk.set_offset(std::max<int64_t>(question.offset(), 0));
   ProcessId id;
   if (question.replica() != 0) {
-    const ReplicaId replica(question.replica());
+    const ReplicaId replica(question.replica(), Incarnation(question.replica_incarnation()));
     if (const auto remote = work_.RemoteOf(replica); remote != nullptr) {
       chunk.set_error(fmt::format("{} is served by {}, which keeps its logs to itself",
                                   ToString(replica), ToString(remote->endpoint->url)));

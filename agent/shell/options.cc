@@ -1,5 +1,9 @@
 #include "agent/shell/options.h"
 
+#include <charconv>
+
+#include <sys/resource.h>
+
 #include "agent/runtime/files.h"
 #include "agent/runtime/process_runtime.h"
 #include "common/auth/tokens.h"
@@ -10,6 +14,76 @@ namespace allot::agent {
 StatusOr<config::Agent> LoadConfig(const std::string& path) {
   return config::LoadChecked<config::Agent>(path);
 }
+
+namespace {
+
+constexpr uint64_t kUnlimited = ~uint64_t{0};  // RLIM64_INFINITY
+
+StatusOr<uint64_t> ParseLimit(std::string_view key, const std::string& text) {
+  if (text == "unlimited") return kUnlimited;
+  const StatusOr<Bytes> bytes = config::ParseBytes(text);
+  if (!bytes.ok() || *bytes < 0)
+    return InvalidArgument("users.limits.{} is \"{}\"; give a size like 64MiB, or unlimited", key,
+                           text);
+  return static_cast<uint64_t>(*bytes);
+}
+
+StatusOr<uint32_t> ParseUmask(const std::string& text) {
+  uint32_t umask = 0;
+  const char* end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, umask, 8);
+  if (error != std::errc() || rest != end || umask > 0777)
+    return InvalidArgument("users.umask is \"{}\"; give three octal digits in quotes, like \"027\"",
+                           text);
+  return umask;
+}
+
+StatusOr<Separation::Options> ToSeparation(const config::AgentUsers& users) {
+  Separation::Options options;
+  People::Options& people = options.people;
+  people.separation = users.separation() == "off"        ? People::Separation::kOff
+                      : users.separation() == "required" ? People::Separation::kRequired
+                                                         : People::Separation::kAuto;
+  people.tenants = {users.tenants().begin(), users.tenants().end()};
+  people.tokens = {users.tokens().begin(), users.tokens().end()};
+  people.default_user = users.default_user();
+  if (users.range().has_from()) people.range_from = static_cast<uint32_t>(users.range().from());
+  if (users.range().has_count()) people.range_count = static_cast<uint32_t>(users.range().count());
+  if (uint64_t{people.range_from} + people.range_count > 4'294'967'294u)
+    return InvalidArgument("users.range goes beyond 4294967293, the last user id there is");
+  people.groups = {users.groups().begin(), users.groups().end()};
+  for (const std::string& name : users.capabilities()) {
+    const std::optional<int> number = CapabilityOf(name);
+    if (!number)
+      return InvalidArgument("users.capabilities: there is no \"{}\"; see capabilities(7)", name);
+    options.capabilities |= uint64_t{1} << *number;
+  }
+  if (!users.umask().empty()) {
+    ASSIGN_OR_RETURN(options.umask, ParseUmask(users.umask()));
+  }
+  options.private_tmp = !users.has_private_tmp() || users.private_tmp();
+  const config::AgentUserLimits& limits = users.limits();
+  const bool apart = people.separation != People::Separation::kOff;
+  const auto add = [&](int resource, uint64_t most) {
+    options.limits.push_back({resource, most, most});
+  };
+  if (apart || !limits.core().empty()) {
+    ASSIGN_OR_RETURN(const uint64_t core,
+                     ParseLimit("core", limits.core().empty() ? "0B" : limits.core()));
+    add(RLIMIT_CORE, core);
+  }
+  if (apart || !limits.memlock().empty()) {
+    ASSIGN_OR_RETURN(
+        const uint64_t memlock,
+        ParseLimit("memlock", limits.memlock().empty() ? "unlimited" : limits.memlock()));
+    add(RLIMIT_MEMLOCK, memlock);
+  }
+  if (limits.has_files()) add(RLIMIT_NOFILE, static_cast<uint64_t>(limits.files()));
+  if (limits.has_processes()) add(RLIMIT_NPROC, static_cast<uint64_t>(limits.processes()));
+  return options;
+}
+
+}  // namespace
 
 StatusOr<AgentOptions> ToAgentOptions(const config::Agent& config) {
   AgentOptions options;
@@ -61,6 +135,7 @@ StatusOr<AgentOptions> ToAgentOptions(const config::Agent& config) {
   options.isolation.cpus_hard = isolation.cpu() == "limit";
   if (isolation.has_pids()) options.isolation.pids_max = isolation.pids();
   options.isolation.devices = {isolation.devices().begin(), isolation.devices().end()};
+  ASSIGN_OR_RETURN(options.users, ToSeparation(config.users()));
   ASSIGN_OR_RETURN(options.supervisor, FindSupervisor());
   return options;
 }

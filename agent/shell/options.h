@@ -6,6 +6,7 @@
 
 #include "agent/devices/health/rules.h"
 #include "agent/shell/confinement.h"
+#include "agent/shell/separation.h"
 #include "common/base/status.h"
 #include "common/base/units.h"
 #include "common/catalogue/catalogue.h"
@@ -31,6 +32,7 @@ struct AgentOptions {
   std::optional<Bytes> offer_memory;
   std::map<std::string, std::string> labels;
   Confinement::Options isolation;
+  Separation::Options users;  // people are not kept apart unless it says so
   Duration telemetry_every = std::chrono::seconds(5), logs_kept = std::chrono::hours(168);
   Bytes log_max = kGiB, disk_free_min = 256 * kMiB;
   std::string boot_id_file = "/proc/sys/kernel/random/boot_id";  // tests give another

@@ -119,6 +119,7 @@ void SchedulerLink::ProvePath() {
 void SchedulerLink::SendNow(wire::Envelope envelope) {
   envelope.set_version(wire::kProtocolVersion);
   envelope.set_term(term_);
+  envelope.set_store(handlers_.obeyed().value());
   envelope.set_sequence(++sent_);
   if (!link_ || !link_->Send(envelope)) ++counters_.undelivered;
 }
@@ -131,6 +132,18 @@ void SchedulerLink::Lost(const std::string& why) {
 
 void SchedulerLink::Receive(transport::ClientLink::Incoming in) {
   const wire::Envelope& envelope = in.envelope;
+  // Terms are counted by the store, so they order schedulers of one life of it only. Whoever has this
+  // scheduler's key and opened the store anew is the one to obey: it has no other way to be heard
+  // after the store was restored, and it welcomes nobody before that is durable.
+  if (envelope.store() != 0 && envelope.store() != store_) {
+    if (store_ != 0 && envelope.term() <= term_)
+      SPDLOG_WARN(
+          "the scheduler's store has gone back term={} before={} incarnation={:016x} "
+          "before={:016x}: it was restored or made anew, and work that it does not know is ended",
+          envelope.term(), term_, envelope.store(), store_);
+    store_ = envelope.store();
+    term_ = envelope.term();
+  }
   if (envelope.term() < term_) {
     ++counters_.refused_terms;
     if (!std::exchange(said_term_, true))
@@ -168,7 +181,7 @@ void SchedulerLink::Receive(transport::ClientLink::Incoming in) {
       continue;
     }
     said = true;
-    handlers_.said(*std::move(decoded));
+    handlers_.said(*std::move(decoded), Incarnation(envelope.store()));
   }
   if (!said) handlers_.heard();
 }

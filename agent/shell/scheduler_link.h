@@ -33,9 +33,10 @@ class SchedulerLink {
   struct Handlers {
     std::function<void()> up;
     std::function<void(const std::string& why)> down;
-    std::function<void(SchedulerMessage)> said;
+    std::function<void(SchedulerMessage, Incarnation)> said;  // of the store of whoever says it
     std::function<void()> heard;  // an envelope without a message of ours
     std::function<void(const wire::ReadLog&)> read_log;
+    std::function<Incarnation()> obeyed = [] { return Incarnation(); };  // goes into every envelope
   };
   struct Counters {
     uint64_t dials = 0, envelopes_in = 0, envelopes_out = 0, bytes_in = 0, bytes_out = 0;
@@ -86,7 +87,8 @@ class SchedulerLink {
   bool connected_ = false;
   Rng rng_;  // nonces
   bool up_ = false;
-  uint64_t term_ = 0, sent_ = 0, received_ = 0;
+  uint64_t term_ = 0, store_ = 0;  // of the scheduler that was heard last
+  uint64_t sent_ = 0, received_ = 0;
   Counters counters_;
   wire::Envelope outbox_;
   size_t outbox_bytes_ = 0;  // of log data: the only large thing

@@ -44,11 +44,13 @@ bool SupervisorWasKilled(const FoundProcess& found) {
 }  // namespace
 
 Work::Work(boost::asio::io_context& loop, StateFolder& folder, EnvironmentBase environment,
-           std::unique_ptr<Confinement> confinement, Emit emit)
+           std::unique_ptr<Confinement> confinement, std::unique_ptr<Separation> separation,
+           Emit emit)
     : loop_(loop),
       folder_(folder),
       environment_(std::move(environment)),
       confinement_(std::move(confinement)),
+      separation_(std::move(separation)),
       emit_(std::move(emit)),
       errands_(loop),
       prober_(loop),
@@ -58,9 +60,10 @@ Work::Work(boost::asio::io_context& loop, StateFolder& folder, EnvironmentBase e
 
 StatusOr<std::unique_ptr<Work>> Work::Create(boost::asio::io_context& loop, StateFolder& folder,
                                              std::string supervisor, EnvironmentBase environment,
-                                             std::unique_ptr<Confinement> confinement, Emit emit) {
-  std::unique_ptr<Work> work(
-      new Work(loop, folder, std::move(environment), std::move(confinement), std::move(emit)));
+                                             std::unique_ptr<Confinement> confinement,
+                                             std::unique_ptr<Separation> separation, Emit emit) {
+  std::unique_ptr<Work> work(new Work(loop, folder, std::move(environment), std::move(confinement),
+                                      std::move(separation), std::move(emit)));
   ProcessHandlers handlers;
   handlers.running = [w = work.get()](const ProcessId& id, int64_t pid, Time at) {
     w->OnRunning(id, pid, at);
@@ -212,10 +215,12 @@ void Work::AddTask(const TaskKey& key, const TaskLaunch& launch, bool running) {
 
 Status Work::SpawnConfined(ProcessSpec spec, const Resources& resources,
                            const std::vector<std::string>& devices) {
-  StatusOr<Fd> group = confinement_->Enter(spec.id, resources, environment_.devices, devices);
+  StatusOr<Confinement::Place> place =
+      confinement_->Enter(spec.id, resources, environment_.devices, devices);
   // Whatever is wrong with a cgroup or a device file is the node's, and no fault of the command.
-  if (!group.ok()) return Unavailable("{}", MessageOf(group.status()));
-  spec.cgroup = group->get();
+  if (!place.ok()) return Unavailable("{}", MessageOf(place.status()));
+  spec.cgroup = place->group.get();
+  spec.join = std::move(place->join);
   spec.log_max = log_max_;
   spec.log_free_min = log_free_min_;
   const Status spawned = runtime_->Spawn(spec);
@@ -234,56 +239,63 @@ void Work::TellOfLostCheckpoint(const SpawnTask& command, const std::string& fol
   SPDLOG_WARN("no checkpoint task={} attempt={} folder={}", ToString(command.key),
               command.key.attempt.value(), folder);
   const std::string log = StateFolder::LogName(ProcessOf(command.key));
-  const StatusOr<Fd> fd = OpenFileBeneath(folder_.LogFolder(), log, O_WRONLY | O_CREAT | O_APPEND);
+  const StatusOr<Fd> fd =
+      OpenFileBeneath(folder_.LogFolder(), log, O_WRONLY | O_CREAT | O_APPEND, 0600);
   if (fd.ok()) (void)WriteAll(fd->get(), text, log);
 }
 
-StatusOr<Fd> Work::MakeNear(const std::string& folder) {
-  const std::string mount = mounts_.Of(folder);
-  const size_t skip = mount == "/" ? 1 : mount.size() + 1;
-  if (mount != mounts_.Of(folder_.path()) || folder.size() <= skip)
-    return FailedPrecondition("{} is elsewhere", folder);
-  return MakeFoldersBeneath(mount, std::string_view(folder).substr(skip));
+Status Work::Separate(const Separation::Asker& asker, const std::vector<std::string>& leased,
+                      ProcessFiles* files, ProcessSpec* spec) {
+  const ProcessFiles files_before = *files;
+  const ProcessSpec spec_before = *spec;
+  Status status = separation_->Apply(asker, environment_, leased, files, spec);
+  if (!absl::IsNotFound(status) || !folder_.MakeFolders().ok()) return status;
+  *files = files_before;
+  *spec = spec_before;
+  return separation_->Apply(asker, environment_, leased, files, spec);
 }
 
-void Work::Prepare(const SpawnTask& command) {
-  const ProcessId id = ProcessOf(command.key);
-  const std::string& folder = command.launch.checkpoint_dir;
+StatusOr<Work::TaskStart> Work::StartOf(const SpawnTask& command) {
+  TaskStart start;
+  auto& [files, spec, checkpoints] = start;
+  const TaskLaunch& launch = command.launch;
+  spec.id = ProcessOf(command.key);
+  spec.launch.what = StartTask{{}, command.key, launch};
+  spec.argv = launch.command;
+  spec.work_dir = launch.work_dir;
+  files = FilesOf(spec.id);
+  files.checkpoint_dir = launch.checkpoint_dir.empty()
+                             ? folder_.CheckpointsOf(ToString(command.key.task.job))
+                             : launch.checkpoint_dir;
+  RETURN_IF_ERROR(Separate({launch.tenant, launch.user}, launch.device_ids, &files, &spec));
+  checkpoints = Separation::CheckpointsOf(command.key.task.job, launch.checkpoint_dir_named,
+                                          files.checkpoint_dir, &spec);
+  return start;
+}
+
+Status Work::PrepareNear(const CheckpointFolder& folder, bool* empty) {
+  const std::string mount = mounts_.Of(folder.path);
+  if (mount != mounts_.Of(folder_.path()))
+    return FailedPrecondition("{} is elsewhere", folder.path);
+  return PrepareCheckpointsNear(folder, mount, empty);
+}
+
+void Work::Prepare(const SpawnTask& command, TaskStart start) {
+  const ProcessId id = start.spec.id;
   const uint64_t turn = ++prepared_;
   preparing_[id] = turn;
   auto empty = std::make_shared<bool>(false);
+  const CheckpointFolder folder = start.checkpoints;
   errands_.Run(
-      mounts_.Of(folder), fmt::format("the checkpoint folder {}", folder), kCheckpointPatience,
-      [folder, empty]() -> Status {
-        std::error_code error;
-        std::filesystem::create_directories(folder, error);
-        if (error)
-          return ErrnoStatus(error.value(),
-                             fmt::format("cannot create the checkpoint folder {}", folder));
-        *empty = std::filesystem::is_empty(folder, error);
-        return absl::OkStatus();
-      },
-      [this, command, id, turn, empty](const Status& status) {
-        const auto it = preparing_.find(id);
+      mounts_.Of(folder.path), fmt::format("the checkpoint folder {}", folder.path),
+      kCheckpointPatience, [folder, empty] { return PrepareCheckpoints(folder, empty.get()); },
+      [this, command, start = std::move(start), turn, empty](const Status& status) {
+        const auto it = preparing_.find(start.spec.id);
         if (it == preparing_.end() || it->second != turn) return;  // Stopped meanwhile.
         preparing_.erase(it);
         if (!status.ok()) return Failed(command, status);
-        Spawn(command, command.launch.checkpoint_dir, *empty);
+        Spawn(command, start, *empty);
       });
-}
-
-Status Work::TrySpawn(const SpawnTask& command, const std::string& checkpoint_dir, bool empty) {
-  const ProcessId id = ProcessOf(command.key);
-  ProcessFiles files = FilesOf(id);
-  files.checkpoint_dir = checkpoint_dir;
-  if (command.key.attempt.value() > 1 && empty) TellOfLostCheckpoint(command, checkpoint_dir);
-  ProcessSpec spec;
-  spec.id = id;
-  spec.launch.what = StartTask{{}, command.key, command.launch};
-  spec.argv = command.launch.command;
-  spec.environment = ToStrings(TaskEnvironment(environment_, command.key, command.launch, files));
-  spec.work_dir = command.launch.work_dir;
-  return SpawnConfined(std::move(spec), command.launch.resources, command.launch.device_ids);
 }
 
 void Work::Failed(const SpawnTask& command, const Status& status) {
@@ -291,10 +303,12 @@ void Work::Failed(const SpawnTask& command, const Status& status) {
   emit_(TaskSpawnFailed{command.key, MessageOf(status), CauseOf(status)});
 }
 
-void Work::Spawn(const SpawnTask& command, const StatusOr<std::string>& checkpoint_dir,
-                 bool empty) {
+void Work::Spawn(const SpawnTask& command, TaskStart start, bool empty) {
+  auto& [files, spec, checkpoints] = start;
+  if (command.key.attempt.value() > 1 && empty) TellOfLostCheckpoint(command, checkpoints.path);
+  spec.environment = ToStrings(TaskEnvironment(environment_, command.key, command.launch, files));
   const Status status =
-      checkpoint_dir.ok() ? TrySpawn(command, *checkpoint_dir, empty) : checkpoint_dir.status();
+      SpawnConfined(std::move(spec), command.launch.resources, command.launch.device_ids);
   if (!status.ok()) {
     if (CauseOf(status) == ExitCause::kNotStarted) node_fault_(status);
     return Failed(command, status);
@@ -303,16 +317,24 @@ void Work::Spawn(const SpawnTask& command, const StatusOr<std::string>& checkpoi
 }
 
 void Work::Perform(const SpawnTask& command) {
+  StatusOr<TaskStart> start = StartOf(command);
+  Status status = start.status();
   bool empty = false;
-  if (const std::string& named = command.launch.checkpoint_dir; !named.empty()) {
-    StatusOr<Fd> near = MakeNear(named);
-    // Whatever is not plain is looked at where it may take its time.
-    if (absl::IsFailedPrecondition(near.status())) return Prepare(command);
-    if (near.ok()) empty = IsEmptyFolder(*std::move(near));
-    return Spawn(command, near.ok() ? StatusOr<std::string>(named) : near.status(), empty);
+  if (status.ok()) {
+    const CheckpointFolder& folder = start->checkpoints;
+    // What the task makes itself is only looked at for what is said of later attempts.
+    const bool unlooked = folder.as && !folder.clusters && command.key.attempt.value() == 1;
+    if (command.launch.checkpoint_dir.empty() && !folder.as) {
+      status = folder_.MakeCheckpointFolder(ToString(command.key.task.job), &empty).status();
+    } else if (!unlooked) {
+      status = PrepareNear(folder, &empty);
+      // Whatever is not plain is looked at where it may take its time.
+      if (absl::IsFailedPrecondition(status)) return Prepare(command, *std::move(start));
+    }
   }
-  const auto folder = folder_.MakeCheckpointFolder(ToString(command.key.task.job), &empty);
-  Spawn(command, folder, empty);
+  if (status.ok()) return Spawn(command, *std::move(start), empty);
+  if (CauseOf(status) == ExitCause::kNotStarted) node_fault_(status);
+  Failed(command, status);
 }
 
 void Work::Perform(const SignalTask& command) {
@@ -369,9 +391,12 @@ StatusOr<uint16_t> Work::TrySpawn(const SpawnReplica& command) {
   spec.launch.what = StartReplica{{}, command.id, command.launch};
   spec.launch.port = port;
   spec.argv = ReplacePort(command.launch.command, port);
-  spec.environment = ToStrings(
-      ReplicaEnvironment(environment_, command.id, command.launch, port, FilesOf(spec.id)));
   spec.work_dir = command.launch.work_dir;
+  ProcessFiles files = FilesOf(spec.id);
+  RETURN_IF_ERROR(Separate({command.launch.tenant, command.launch.user}, command.launch.device_ids,
+                           &files, &spec));
+  spec.environment =
+      ToStrings(ReplicaEnvironment(environment_, command.id, command.launch, port, files));
   RETURN_IF_ERROR(
       SpawnConfined(std::move(spec), command.launch.resources, command.launch.device_ids));
   return port;

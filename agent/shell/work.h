@@ -17,6 +17,7 @@
 
 #include "agent/core/events.h"
 #include "agent/devices/endpoint/endpoint.h"
+#include "agent/runtime/checkpoints.h"
 #include "agent/runtime/environment.h"
 #include "agent/runtime/errands.h"
 #include "agent/runtime/model_server.h"
@@ -25,6 +26,7 @@
 #include "agent/runtime/state_folder.h"
 #include "agent/shell/confinement.h"
 #include "agent/shell/energy.h"
+#include "agent/shell/separation.h"
 #include "common/asio/timer.h"
 
 namespace allot::agent {
@@ -35,7 +37,7 @@ class Work {
   static StatusOr<std::unique_ptr<Work>> Create(boost::asio::io_context& loop, StateFolder& folder,
                                                 std::string supervisor, EnvironmentBase environment,
                                                 std::unique_ptr<Confinement> confinement,
-                                                Emit emit);
+                                                std::unique_ptr<Separation> separation, Emit emit);
 
   // Fills in the tasks and replicas that earlier lives left, and watches those that still run.
   // Once, before any command. Returns warnings for the log.
@@ -93,7 +95,7 @@ class Work {
   };
 
   Work(boost::asio::io_context& loop, StateFolder& folder, EnvironmentBase environment,
-       std::unique_ptr<Confinement> confinement, Emit emit);
+       std::unique_ptr<Confinement> confinement, std::unique_ptr<Separation> separation, Emit emit);
   void KillWhatLostItsSupervisor(const StateFolder::Scan& scan);
   void OnRunning(const ProcessId& id, int64_t pid, Time at);
   void OnExited(const ProcessId& id, TaskExit exit);
@@ -104,13 +106,22 @@ class Work {
   // In a group of its own; the group goes again if it cannot be started.
   Status SpawnConfined(ProcessSpec spec, const Resources& resources,
                        const std::vector<std::string>& devices);
-  // Checkpoint folders that users name may be on a file server that does not answer. Those on the
-  // mount of the state folder, without a link on the way, are none.
-  StatusOr<Fd> MakeNear(const std::string& folder);
-  void Prepare(const SpawnTask& command);
-  Status TrySpawn(const SpawnTask& command, const std::string& checkpoint_dir, bool empty);
-  void Spawn(const SpawnTask& command, const StatusOr<std::string>& checkpoint_dir, bool empty);
+  // What a task is started with, before its checkpoint folder is looked at.
+  struct TaskStart {
+    ProcessFiles files;
+    ProcessSpec spec;
+    CheckpointFolder checkpoints;
+  };
+  StatusOr<TaskStart> StartOf(const SpawnTask& command);
+  // A checkpoint folder may be on a file server that does not answer. One on the mount of the state
+  // folder, without a link on the way, is not; `empty` then. FailedPrecondition: it may be.
+  Status PrepareNear(const CheckpointFolder& folder, bool* empty);
+  void Prepare(const SpawnTask& command, TaskStart start);
+  void Spawn(const SpawnTask& command, TaskStart start, bool empty);
   void Failed(const SpawnTask& command, const Status& status);
+  // Who it runs as; makes again what somebody has removed for that.
+  Status Separate(const Separation::Asker& asker, const std::vector<std::string>& leased,
+                  ProcessFiles* files, ProcessSpec* spec);
   void TellOfLostCheckpoint(const SpawnTask& command, const std::string& folder);
   StatusOr<uint16_t> TrySpawn(const SpawnReplica& command);
   void ForgetStart(ReplicaId id, uint32_t start);
@@ -124,6 +135,7 @@ class Work {
   StateFolder& folder_;
   EnvironmentBase environment_;
   std::unique_ptr<Confinement> confinement_;
+  std::unique_ptr<Separation> separation_;
   Emit emit_;
   std::map<ProcessId, AliveProcess> alive_;
   EndpointDirectory endpoints_;

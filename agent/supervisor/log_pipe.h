@@ -63,12 +63,18 @@ class LogPipe {
       return error;
     read_ = ends[0];
     sys::Call(SYS_fcntl, read_, F_SETFL, O_NONBLOCK);
-    // So that /dev/stdout can be opened, whoever the process runs as: no other has a way to it.
+    // So that /dev/stdout can be opened, whoever the process becomes: no other has a way to it.
     sys::Call(SYS_fchmod, ends[1], 0622);
     for (int fd = 1; fd <= 2; ++fd)
       if (const long error = sys::Call(SYS_dup3, ends[1], fd, 0); error < 0) return error;
     sys::Call(SYS_close, ends[1]);
     return 0;
+  }
+  // So that the user whose process it becomes, and nobody else, can open /dev/stdout. The log stays
+  // ours. Before LeaveWriting; -errno.
+  long GiveWriting(long uid, long gid) {
+    if (const long error = sys::Call(SYS_fchmod, 1, 0200); error < 0) return error;
+    return sys::Call(SYS_fchown, 1, uid, gid);
   }
   // Once the process has it.
   void LeaveWriting() {
@@ -101,7 +107,7 @@ class LogPipe {
   // What stands at its name may be anything; only a file of one name is written to.
   long OpenLog(long flags) {
     const long fd = sys::Call(SYS_openat, AT_FDCWD, sys::Word(path_),
-                              flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0640);
+                              flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0600);
     if (fd < 0) return fd;
     struct stat info;
     if (sys::Call(SYS_fstat, fd, sys::Word(&info)) == 0 && S_ISREG(info.st_mode) &&

@@ -16,6 +16,7 @@
 
 #include "agent/supervisor/log_pipe.h"
 #include "agent/supervisor/protocol.h"
+#include "agent/supervisor/setup.h"
 #include "agent/supervisor/sys.h"
 
 // The compiler may call these even where no C library is.
@@ -128,7 +129,8 @@ const char* PathOf(char** environment) {
 
 // What of an exec's ENOENT is not the program's own absence: protocol.h, `interpreter`.
 struct Refusal {
-  volatile long error = 0;         // of exec; the child writes it into our memory
+  volatile long error = 0;         // of exec or before; the child writes it into our memory
+  const char* step = "command";    // what failed
   volatile bool found = false;     // the program is there, what it asks to be run by is not
   volatile bool carriage = false;  // and its name ends in a carriage return
   char interpreter[kLineMax / 2] = "";
@@ -199,17 +201,20 @@ long Execute(char** argv, char** environment, Refusal* refusal) {
 struct Launch {
   char** argv;
   char** environment;
+  const char* work_dir;
+  Setup setup;
   Refusal refusal;
 };
 
 int RunChild(void* argument) {
   auto* launch = static_cast<Launch*>(argument);
   sys::Call(SYS_setpgid, 0, 0);
-  // If someone kills the supervisor, the process must not run on unwatched.
-  sys::Call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
+  Refusal& refusal = launch->refusal;
+  refusal.error = Prepare(launch->setup, launch->work_dir, &refusal.step);
+  if (refusal.error < 0) sys::Exit(127);
   const SignalMask none = 0;
   sys::Call(SYS_rt_sigprocmask, SIG_SETMASK, sys::Word(&none), 0, sizeof none);
-  launch->refusal.error = Execute(launch->argv, launch->environment, &launch->refusal);
+  refusal.error = Execute(launch->argv, launch->environment, &refusal);
   sys::Exit(127);
 }
 
@@ -287,7 +292,12 @@ bool KillLeftovers() {
 }
 
 int Supervise(int argc, char** argv, char** environment) {
-  if (argc <= kArgvStart) {
+  // What comes before the working folder, which is absolute: protocol.h, SETUP.
+  Setup setup;
+  const bool has_setup = argc > 4 && argv[4][0] == '+';
+  if (has_setup) setup = {argv + 5, static_cast<int>(ParseNumber(argv[4] + 1))};
+  const int start = kArgvStart + (has_setup ? 1 + setup.count : 0);
+  if (argc <= start || setup.count < 0) {
     static const char usage[] =
         "allot-supervisor is started by allot-agent, once for each process it runs.\n";
     sys::Call(SYS_write, 2, sys::Word(usage), sizeof usage - 1);
@@ -302,16 +312,20 @@ int Supervise(int argc, char** argv, char** environment) {
 
   LogPipe log(Part(argv[2], 3), Part(argv[2], 4));
   if (const long error = log.Open(argv[3]); error < 0) Fail("log", error);
+  if (const char* user = setup.Find("user=")) {
+    const auto uid = static_cast<long>(TakeNumber(&user));
+    const auto gid = static_cast<long>(TakeNumber(&user));
+    if (const long error = log.GiveWriting(uid, gid); error < 0) Fail("log", error);
+  }
   const SignalMask wanted = Bit(SIGCHLD) | Bit(SIGTERM) | Bit(SIGINT) | Bit(kForwardSignal);
   const long signals =
       sys::Call(SYS_signalfd4, -1, sys::Word(&wanted), sizeof wanted, SFD_CLOEXEC | SFD_NONBLOCK);
   if (signals < 0) Fail("log", signals);
-  if (const long error = sys::Call(SYS_chdir, sys::Word(argv[4])); error < 0)
-    Fail("work_dir", error);
+  sys::Call(SYS_chdir, sys::Word("/"));
 
   LimitFiles(Part(argv[2], 1));
   alignas(16) static char stack[8192];
-  Launch launch{argv + kArgvStart, environment, {}};
+  Launch launch{argv + start, environment, argv[start - 1], setup, {}};
   const int64_t started = NowMicros();
   const long pid =
       sys::Spawn(RunChild, &launch, stack, sizeof stack, last_fd == kCgroupFd ? kCgroupFd : -1);
@@ -321,7 +335,10 @@ int Supervise(int argc, char** argv, char** environment) {
   const Refusal& refusal = launch.refusal;
   if (refusal.found)
     Fail(refusal.carriage ? "crlf" : "interpreter", refusal.error, refusal.interpreter);
-  if (refusal.error != 0) Fail("command", refusal.error);
+  if (refusal.error != 0) {
+    const char* user = setup.Find("user=");
+    Fail(refusal.step, refusal.error, user == nullptr ? "" : user);
+  }
 
   if (!Line().Add("running").Add(sys::Call(SYS_getpid)).Add(pid).Add(started).Append()) {
     // Nobody would find it again.

@@ -1,9 +1,21 @@
 // What an agent and the supervisor of one process agree on. Plain C++, no libraries.
 //
-// Command line:  allot-supervisor PROCESS_ID TOKEN:FILES:CGROUP:LOG_MAX:FREE_MIN LOG_PATH WORK_DIR
-//                ARGV…
+// Command line:  allot-supervisor PROCESS_ID TOKEN:FILES:CGROUP:LOG_MAX:FREE_MIN LOG_PATH [SETUP]
+//                WORK_DIR ARGV…
 //                FILES is the process's limit of open files (soft); the agent's own is higher.
 //                LOG_MAX, FREE_MIN: bytes (log_pipe.h); absent or 0: 1 GiB, and none.
+//                SETUP is "+N" and N words, in any order; numbers are decimal. A supervisor that
+//                does not know it takes "+N" for the working folder and starts nothing.
+//                  user=UID:GID       who the process runs as, without any way to more: no
+//                                     capability, no set-user-id program
+//                  groups=GID:…       its supplementary groups; left out: none
+//                  capabilities=BITS  that it has all the same
+//                  umask=BITS
+//                  limit=RESOURCE:SOFT:HARD   of setrlimit, by its number; several
+//                  tmp=FOLDER         what it finds as /tmp and /var/tmp
+//                  hide=1             others' processes are not in its /proc
+//                  join=FILE          a cgroup.procs (cgroup v1) to write itself into; several
+//                  folder=FOLDER      made by the process itself, with what is above it
 // Environment:   the process's own, complete.
 // Descriptors:   0 /dev/null, kReportFd a pipe to the agent (O_NONBLOCK), kRecordFd the process's
 //                record, open for appending and locked with flock(LOCK_EX). The lock lives as long
@@ -16,7 +28,8 @@
 //   starting
 //   running <supervisor pid> <pid> <started, µs since 1970>
 //   exit <code> <signal> <started> <finished> <clean: 0 or 1>
-//   failed <log | work_dir | cgroup | command | interpreter | crlf> <errno> <when> [<interpreter>]
+//   failed <step> <errno> <when> [<interpreter, or the user as UID:GID>]
+//     step: log, cgroup, tmp, limits, user, checkpoint_dir, work_dir, command, interpreter, crlf
 // The agent appends `exit` for a supervisor that it had to kill, and `failed start` for one that
 // got nowhere. interpreter, crlf: the command is there, and what its first line (or its format)
 // asks to be run by is not; crlf where that line ends in a carriage return. An agent that does not
@@ -35,7 +48,7 @@ inline constexpr int kRecordFd = 4;
 inline constexpr int kCgroupFd = 5;
 inline constexpr int kForwardSignal =
     40;                               // a real-time one: those are queued, none swallows another
-inline constexpr int kArgvStart = 5;  // where the user's argument vector begins in ours
+inline constexpr int kArgvStart = 5;  // where the user's argument vector begins without a setup
 inline constexpr int kLineMax = 128;  // bytes of a line; four at most
 
 // Written to kReportFd once the process runs: less than PIPE_BUF, so never interleaved. Only a

@@ -27,6 +27,7 @@ void AddEnrol(CLI::App& app, Session& session);    // node, gateway, user
 void AddLocal(CLI::App& app, Session& session);
 void AddLoad(CLI::App& app, Session& session);
 void AddCatalogue(CLI::App& app, Session& session);
+void AddStore(CLI::App& app, Session& session);  // backup, restore
 void AddTools(CLI::App& app, Session& session);  // simulate, version, completion
 
 // A subcommand with its one-line description and an example shown under --help.

@@ -154,7 +154,7 @@ StatusOr<InitResult> InitCluster(const Places& places, const InitOptions& option
   RETURN_IF_ERROR(draft.Folder(places.config, 0755));
   RETURN_IF_ERROR(draft.Folder(places.state, 0755));
   RETURN_IF_ERROR(draft.Folder(state, 0700));
-  RETURN_IF_ERROR(draft.Folder(places.state + "/checkpoints", 0755));
+  RETURN_IF_ERROR(draft.Folder(places.state + "/checkpoints", 0711));
   if (fresh) {
     ASSIGN_OR_RETURN(const Ports ports, ChoosePorts(options));
     RETURN_IF_ERROR(draft.File(config, SchedulerYaml(places, ports), 0644));

@@ -220,7 +220,9 @@ Status Layout::WriteAgentConfig(const AgentSpec& agent,
   // The Z85 alphabet has characters that mean something to YAML, but no single quote.
   text += fmt::format(
       "name: {}\nstate_dir: ../nodes/{}\nscheduler: {}\nscheduler_public_key: '{}'\n"
-      "key_file: ../keys/{}.key\naddress: 127.0.0.1\nhttp_listen: 127.0.0.1:0\n",
+      "key_file: ../keys/{}.key\naddress: 127.0.0.1\nhttp_listen: 127.0.0.1:0\n"
+      // One person's cluster, whose work is to find that person's files.
+      "users: {{separation: off}}\n",
       agent.name, agent.name, scheduler_endpoint, scheduler.public_key, agent.name);
   if (!agent.host) {
     text += "devices:\n  cpu: false\n  nvidia: false\n  emulated:\n";

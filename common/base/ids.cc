@@ -27,12 +27,24 @@ std::string ToString(const TaskKey& k) {
   return fmt::format("job-{}/{}#{}", k.task.job.value(), k.task.index, k.attempt.value());
 }
 
+std::string ToString(Incarnation incarnation) {
+  return incarnation.valid() ? fmt::format("{:016x}", incarnation.value()) : "none";
+}
+std::string Suffix(Incarnation incarnation, std::string_view before) {
+  return incarnation.valid() ? fmt::format("{}{:016x}", before, incarnation.value()) : "";
+}
+
 std::optional<JobId> ParseJobId(std::string_view text) {
   if (auto v = ParseNumber<uint64_t>(text, "job-", 10)) return JobId(*v);
   return std::nullopt;
 }
 std::optional<ReplicaId> ParseReplicaId(std::string_view text) {
   if (auto v = ParseNumber<uint64_t>(text, "replica-", 10)) return ReplicaId(*v);
+  return std::nullopt;
+}
+std::optional<Incarnation> ParseIncarnation(std::string_view text) {
+  if (text.size() != 16) return std::nullopt;
+  if (auto v = ParseNumber<uint64_t>(text, "", 16)) return Incarnation(*v);
   return std::nullopt;
 }
 std::optional<RequestId> ParseRequestId(std::string_view text) {

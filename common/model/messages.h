@@ -65,6 +65,8 @@ struct TaskLaunch {
   std::vector<std::string> peer_addresses;  // by rank
   Duration grace = std::chrono::seconds(10);
   TaskRuntime runtime = TaskRuntime::kProcess;
+  std::string user;                 // whose token submitted it; empty: not told
+  bool checkpoint_dir_named = false;  // by the job; else it is the cluster's, and the agent makes it
   bool operator==(const TaskLaunch&) const = default;
 };
 
@@ -79,6 +81,7 @@ struct ReplicaLaunch {
   HealthCheck health;
   Duration grace = std::chrono::seconds(10);
   uint32_t concurrency = 4;
+  std::string tenant, user;  // whose it is, and whose token deployed it; empty: not told
   bool operator==(const ReplicaLaunch&) const = default;
 };
 
@@ -91,6 +94,8 @@ struct RegisterNode {
   NodeInfo info;
   std::vector<TaskStatus> tasks;  // everything the node still holds, acknowledged or not
   std::vector<ReplicaStatus> replicas;
+  // It keeps the incarnation of each name; else it says none, whatever it was told.
+  bool incarnations = false;
   bool operator==(const RegisterNode&) const = default;
 };
 
@@ -217,8 +222,10 @@ struct RouteDeployment {
   bool operator==(const RouteDeployment&) const = default;
 };
 
-// The whole table each time; gateways keep the highest (term, version).
+// The whole table each time; gateways keep the highest (term, version) of an incarnation, and the
+// table of another one whatever its numbers are: a store that was restored counts them again.
 struct RouteTable {
+  Incarnation incarnation = {};  // none: not said
   Term term;
   uint64_t version = 0;
   std::string policy_name;

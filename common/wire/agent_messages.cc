@@ -7,6 +7,7 @@ namespace {
 void Fill(const allot::RegisterNode& in, Message* out) {
   RegisterNode* to = out->mutable_register_node();
   to->set_registration(in.registration);
+  to->set_incarnations(in.incarnations);
   Encode(in.info, to->mutable_info());
   EncodeAll(in.tasks, to->mutable_tasks());
   EncodeAll(in.replicas, to->mutable_replicas());
@@ -34,6 +35,7 @@ void Fill(const allot::ReplicaReport& in, Message* out) {
 StatusOr<AgentMessage> Take(const RegisterNode& in) {
   allot::RegisterNode message;
   message.registration = in.registration();
+  message.incarnations = in.incarnations();
   if (!in.has_info()) return InvalidArgument("register_node has no info");
   ASSIGN_OR_RETURN(message.info, Decode(in.info()));
   RETURN_IF_ERROR(DecodeAll(in.tasks(), &message.tasks));

@@ -21,6 +21,8 @@ void Encode(const allot::TaskLaunch& launch, TaskLaunch* out) {
   EncodeStrings(launch.peer_addresses, out->mutable_peer_addresses());
   out->set_grace(launch.grace.count());
   out->set_runtime(static_cast<int32_t>(launch.runtime));
+  out->set_user(ReplaceInvalidUtf8(launch.user));
+  out->set_checkpoint_dir_named(launch.checkpoint_dir_named);
 }
 
 StatusOr<allot::TaskLaunch> Decode(const TaskLaunch& in) {
@@ -42,6 +44,8 @@ StatusOr<allot::TaskLaunch> Decode(const TaskLaunch& in) {
   launch.peer_addresses = DecodeStrings(in.peer_addresses());
   ASSIGN_OR_RETURN(launch.grace, DecodeDuration("launch.grace", in.grace()));
   ASSIGN_OR_RETURN(launch.runtime, DecodeEnum("launch.runtime", in.runtime(), TaskRuntime::kNoop));
+  launch.user = in.user();
+  launch.checkpoint_dir_named = in.checkpoint_dir_named();
   return launch;
 }
 
@@ -57,6 +61,8 @@ void Encode(const allot::ReplicaLaunch& launch, ReplicaLaunch* out) {
   Encode(launch.health, out->mutable_health());
   out->set_grace(launch.grace.count());
   out->set_concurrency(launch.concurrency);
+  out->set_tenant(ReplaceInvalidUtf8(launch.tenant));
+  out->set_user(ReplaceInvalidUtf8(launch.user));
 }
 
 StatusOr<allot::ReplicaLaunch> Decode(const ReplicaLaunch& in) {
@@ -72,6 +78,8 @@ StatusOr<allot::ReplicaLaunch> Decode(const ReplicaLaunch& in) {
   ASSIGN_OR_RETURN(launch.health, Decode(in.health()));
   ASSIGN_OR_RETURN(launch.grace, DecodeDuration("launch.grace", in.grace()));
   launch.concurrency = in.concurrency();
+  launch.tenant = in.tenant();
+  launch.user = in.user();
   return launch;
 }
 

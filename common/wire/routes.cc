@@ -6,6 +6,7 @@ namespace allot::wire {
 void Encode(const allot::RouteReplica& replica, RouteReplica* out) {
   out->Clear();
   out->set_id(replica.id.value());
+  out->set_incarnation(replica.id.incarnation().value());
   out->set_node(ReplaceInvalidUtf8(replica.node));
   out->set_kind(static_cast<int32_t>(replica.kind));
   out->set_device_model(ReplaceInvalidUtf8(replica.device_model));
@@ -21,7 +22,7 @@ void Encode(const allot::RouteReplica& replica, RouteReplica* out) {
 StatusOr<allot::RouteReplica> Decode(const RouteReplica& in) {
   allot::RouteReplica replica;
   if (in.id() == 0) return InvalidArgument("route to a replica without id");
-  replica.id = ReplicaId(in.id());
+  replica.id = ReplicaId(in.id(), Incarnation(in.incarnation()));
   replica.node = in.node();
   ASSIGN_OR_RETURN(replica.kind, DecodeEnum("replica.kind", in.kind(), DeviceKind::kAsic));
   replica.device_model = in.device_model();
@@ -69,6 +70,7 @@ StatusOr<allot::RouteDeployment> Decode(const RouteDeployment& in) {
 void Encode(const allot::RouteTable& table, RouteTable* out) {
   out->Clear();
   out->set_term(table.term.value());
+  out->set_incarnation(table.incarnation.value());
   out->set_version(table.version);
   out->set_policy_name(ReplaceInvalidUtf8(table.policy_name));
   out->set_routing_algorithm(ReplaceInvalidUtf8(table.routing_algorithm));
@@ -81,6 +83,7 @@ void Encode(const allot::RouteTable& table, RouteTable* out) {
 StatusOr<allot::RouteTable> Decode(const RouteTable& in) {
   allot::RouteTable table;
   table.term = Term(in.term());
+  table.incarnation = Incarnation(in.incarnation());
   table.version = in.version();
   table.policy_name = in.policy_name();
   table.routing_algorithm = in.routing_algorithm();

@@ -56,6 +56,7 @@ void Fill(const allot::StartReplica& in, Message* out) {
   StartReplica* to = out->mutable_start_replica();
   to->set_epoch(in.epoch.value());
   to->set_id(in.id.value());
+  to->set_incarnation(in.id.incarnation().value());
   wire::Encode(in.launch, to->mutable_launch());
 }
 
@@ -63,6 +64,7 @@ void Fill(const allot::StopReplica& in, Message* out) {
   StopReplica* to = out->mutable_stop_replica();
   to->set_epoch(in.epoch.value());
   to->set_id(in.id.value());
+  to->set_incarnation(in.id.incarnation().value());
   to->set_grace(in.grace.count());
   to->set_drain(in.drain.count());
 }
@@ -124,7 +126,7 @@ StatusOr<SchedulerMessage> Take(const AckTasks& in) {
 }
 
 StatusOr<SchedulerMessage> Take(const StartReplica& in) {
-  allot::StartReplica message{.epoch = Epoch(in.epoch()), .id = ReplicaId(in.id())};
+  allot::StartReplica message{.epoch = Epoch(in.epoch()), .id = ReplicaId(in.id(), Incarnation(in.incarnation()))};
   if (!message.id.valid()) return InvalidArgument("start_replica has no id");
   if (!in.has_launch()) return InvalidArgument("start_replica has no launch");
   ASSIGN_OR_RETURN(message.launch, Decode(in.launch()));
@@ -132,7 +134,7 @@ StatusOr<SchedulerMessage> Take(const StartReplica& in) {
 }
 
 StatusOr<SchedulerMessage> Take(const StopReplica& in) {
-  allot::StopReplica message{.epoch = Epoch(in.epoch()), .id = ReplicaId(in.id())};
+  allot::StopReplica message{.epoch = Epoch(in.epoch()), .id = ReplicaId(in.id(), Incarnation(in.incarnation()))};
   if (!message.id.valid()) return InvalidArgument("stop_replica has no id");
   ASSIGN_OR_RETURN(message.grace, DecodeDuration("stop_replica.grace", in.grace()));
   ASSIGN_OR_RETURN(message.drain, DecodeDuration("stop_replica.drain", in.drain()));

@@ -10,13 +10,15 @@ void Encode(const allot::TaskKey& key, TaskKey* out) {
   out->set_job(key.task.job.value());
   out->set_index(key.task.index);
   out->set_attempt(key.attempt.value());
+  out->set_incarnation(key.attempt.incarnation().value());
 }
 
 StatusOr<allot::TaskKey> Decode(const TaskKey& in) {
   if (in.job() == 0) return InvalidArgument("task key has no job");
   if (in.attempt() == 0) return InvalidArgument("task key of job-{} has no attempt", in.job());
   RETURN_IF_ERROR(CheckRange<uint32_t>("task index", in.index(), 0, kTasksMax - 1));
-  return allot::TaskKey{{JobId(in.job()), in.index()}, Attempt(in.attempt())};
+  return allot::TaskKey{{JobId(in.job()), in.index()},
+                        Attempt(in.attempt(), Incarnation(in.incarnation()))};
 }
 
 void Encode(const allot::TaskExit& exit, TaskExit* out) {
@@ -83,6 +85,7 @@ StatusOr<allot::TaskStatus> Decode(const TaskStatus& in) {
 void Encode(const allot::ReplicaStatus& status, ReplicaStatus* out) {
   out->Clear();
   out->set_id(status.id.value());
+  out->set_incarnation(status.id.incarnation().value());
   const bool draining = status.phase == ReplicaPhase::kDraining;
   out->set_phase(static_cast<int32_t>(draining ? ReplicaPhase::kStopping : status.phase));
   out->set_draining(draining);
@@ -94,7 +97,7 @@ void Encode(const allot::ReplicaStatus& status, ReplicaStatus* out) {
 StatusOr<allot::ReplicaStatus> Decode(const ReplicaStatus& in) {
   allot::ReplicaStatus status;
   if (in.id() == 0) return InvalidArgument("replica status has no id");
-  status.id = ReplicaId(in.id());
+  status.id = ReplicaId(in.id(), Incarnation(in.incarnation()));
   ASSIGN_OR_RETURN(status.phase, DecodeEnum("replica phase", in.phase(), ReplicaPhase::kGone));
   if (status.phase == ReplicaPhase::kStopping && in.draining())
     status.phase = ReplicaPhase::kDraining;

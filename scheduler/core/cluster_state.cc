@@ -124,6 +124,37 @@ std::string ClusterState::KeyOwner(const JobSpec& spec, const std::string& user)
   return spec.tenant + '\n' + user;
 }
 
+bool ClusterState::Gave(const TaskKey& key) const {
+  const Incarnation incarnation = key.attempt.incarnation();
+  if (incarnation.valid() && !Knows(incarnation)) return false;
+  if (key.task.job > last_job_) return false;
+  const JobState* job = FindJob(key.task.job);
+  if (job == nullptr) return true;
+  if (key.attempt.value() > job->attempt.value()) return false;
+  // An attempt that is not remembered is found as it was asked for, without an incarnation.
+  const Attempt known = allot::scheduler::Named(*job, Attempt(key.attempt.value()));
+  return !known.incarnation().valid() || known.incarnation() == incarnation;
+}
+
+bool ClusterState::Gave(ReplicaId id) const {
+  return (!id.incarnation().valid() || Knows(id.incarnation())) &&
+         id.value() <= last_replica_.value();
+}
+
+Attempt Named(const JobState& job, Attempt attempt) {
+  if (attempt.incarnation().valid()) return attempt;
+  if (job.attempt.value() == attempt.value()) return job.attempt;
+  for (const EarlierAttempt& earlier : job.earlier)
+    if (earlier.attempt.value() == attempt.value()) return earlier.attempt;
+  return attempt;
+}
+
+ReplicaId ClusterState::Named(ReplicaId id) const {
+  if (id.incarnation().valid()) return id;
+  const auto it = replicas_.lower_bound(id);  // that of none comes first
+  return it != replicas_.end() && it->first.value() == id.value() ? it->first : id;
+}
+
 JobState& ClusterState::MutableJob(JobId id) {
   const auto it = jobs_.find(id);
   CHECK(it != jobs_.end());
@@ -136,10 +167,27 @@ NodeState& ClusterState::MutableNode(NodeId id) {
 }
 
 void ClusterState::Apply(const Record& record) {
-  std::visit([this](const auto& r) { Fold(r); }, record);
+  std::visit(
+      [this](const auto& r) {
+        Fold(r);
+        newest_ = std::max(newest_, r.at);
+      },
+      record);
 }
 
-void ClusterState::Fold(const TermBegun& r) { term_ = r.term; }
+void ClusterState::Fold(const TermBegun& r) {
+  term_ = r.term;
+  trust_ = r.trust;
+  if (r.at < newest_) TurnBack(r.at);
+  if (!r.incarnation.valid()) return;
+  lineage_.push_back(r.incarnation);
+  if (lineage_.size() > kLineageKept) lineage_.pop_front();
+}
+
+bool ClusterState::Knows(Incarnation incarnation) const {
+  return std::find(lineage_.rbegin(), lineage_.rend(), incarnation) != lineage_.rend();
+}
+
 void ClusterState::Fold(const PolicySet& r) { policy_ = r.policy; }
 
 void ClusterState::Fold(const NodeRegistered& r) {
@@ -230,24 +278,58 @@ void ClusterState::Fold(const DeviceCleared& r) {
 void ClusterState::Fold(const JobAccepted& r) {
   JobState& job = jobs_.emplace_hint(jobs_.end(), r.job, JobState{})->second;
   job.id = r.job;
+  job.incarnation = incarnation();
   job.spec = r.spec;
   job.user = r.user;
   job.idempotency_key = r.idempotency_key;
   job.submitted = job.queued = r.at;
-  last_job_ = std::max(last_job_, r.job);
+  if (r.job > last_job_) {
+    numbers_skipped_ += r.job.value() - last_job_.value() - 1;
+    last_job_ = r.job;
+  }
   LapseKeys(r.at);
   if (!r.idempotency_key.empty())
     idempotency_[OwnedKey(KeyOwner(*r.spec, r.user), r.idempotency_key)] = r.job;
 }
 
 void ClusterState::LapseKeys(Time now) {
-  while (!forgotten_keys_.empty() && (forgotten_keys_.front().finished + kKeyLife <= now ||
+  // By a clock that may be years ahead all would lapse at once.
+  const bool doubted = trust_.doubted != Time() && now - trust_.doubted < kKeyLife;
+  while (!forgotten_keys_.empty() &&
+         ((!doubted && forgotten_keys_.front().finished + kKeyLife <= now) ||
                                       forgotten_keys_.size() > kForgottenKeysMax)) {
     const ForgottenKey& oldest = forgotten_keys_.front();
     const auto it = idempotency_.find(OwnedKey(oldest.owner, oldest.key));
     if (it != idempotency_.end() && it->second == oldest.job) idempotency_.erase(it);
     forgotten_keys_.pop_front();
   }
+}
+
+// What was then said to be later has happened by now; what is due later is due after as long as it
+// was. Times stay in the order they had.
+void ClusterState::TurnBack(Time now) {
+  const Duration by = newest_ - now;
+  const auto past = [now](Time& t) { t = std::min(t, now); };
+  const auto due = [by](Time& t) {
+    if (t != Time() && t != kTimeMax) t -= by;
+  };
+  for (NodeState& node : nodes_) {
+    past(node.since);
+    for (auto& [device, quarantine] : node.quarantines) {
+      past(quarantine.since);
+      due(quarantine.until);
+    }
+  }
+  for (auto& [id, job] : jobs_) {
+    for (Time* t : {&job.submitted, &job.queued, &job.placed, &job.finished}) past(*t);
+    due(job.not_before);
+    if (job.stopping) past(job.stopping->at);
+    for (TaskState& task : job.tasks) past(task.started);
+  }
+  for (auto& [id, replica] : replicas_) past(replica.placed);
+  for (auto& [name, deployment] : deployments_) past(deployment.created);
+  for (ForgottenKey& key : forgotten_keys_) past(key.finished);
+  newest_ = now;
 }
 
 void ClusterState::ForgetOldestJob() {
@@ -361,6 +443,7 @@ void ClusterState::Fold(const DeploymentSet& r) {
   if (fresh) deployment.created = r.at;
   deployment.spec = r.spec;
   deployment.generation = r.generation;
+  deployment.user = r.user;
   deployment.stopping = false;
 }
 

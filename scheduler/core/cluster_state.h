@@ -34,6 +34,7 @@ struct EarlierAttempt {
 
 struct JobState {
   JobId id;
+  Incarnation incarnation;  // that accepted it
   JobSpecPtr spec;
   std::string user, idempotency_key;
   JobPhase phase = JobPhase::kPending;
@@ -78,6 +79,7 @@ struct DeploymentState {
   bool stopping = false;
   std::vector<ReplicaId> replicas;  // in order of id
   Time created;                     // set for the first time since it was last removed
+  std::string user;                 // who set it last; empty: from before it was kept
 };
 
 // The idempotency key of a finished job that is not kept any more. `owner` is empty where a build
@@ -128,11 +130,21 @@ struct NodeState {
   }
 };
 
+// The attempt of that job by whose number it is asked for; as given if it is not remembered.
+Attempt Named(const JobState& job, Attempt attempt);
+
 class ClusterState {
  public:
   void Apply(const Record& record);
 
   Term term() const { return term_; }
+  // Of this life of the store, and whether one is of it or of an earlier one that led to it.
+  Incarnation incarnation() const { return lineage_.empty() ? Incarnation() : lineage_.back(); }
+  bool Knows(Incarnation incarnation) const;
+  // Whether this store gave that name, as far as it remembers: else it is of a life of the store that
+  // was lost when it was put back, or of another store. What was forgotten since was given.
+  bool Gave(const TaskKey& key) const;
+  bool Gave(ReplicaId id) const;
   const PolicyPtr& policy() const { return policy_; }             // never null
   const std::vector<NodeState>& nodes() const { return nodes_; }  // index = NodeId.value() - 1
   const NodeState* FindNode(NodeId id) const;
@@ -145,8 +157,12 @@ class ClusterState {
   const std::map<JobId, JobState>& jobs() const { return jobs_; }
   const std::map<std::string, DeploymentState>& deployments() const { return deployments_; }
   const std::map<ReplicaId, ReplicaState>& replicas() const { return replicas_; }
+  // The replica by whose number it is asked for; as given if there is none.
+  ReplicaId Named(ReplicaId id) const;
   JobId last_job() const { return last_job_; }
   ReplicaId last_replica() const { return last_replica_; }
+  // Jobs ever accepted. Less than the last number where some were skipped (Restarted).
+  uint64_t jobs_accepted() const { return last_job_.value() - numbers_skipped_; }
   // The highest generation of any deployment that was removed. New ones begin above it, so that a
   // name that comes back never has a generation that somebody may still know it by.
   uint64_t generations_gone() const { return generations_gone_; }
@@ -166,6 +182,13 @@ class ClusterState {
   // node's faults until then are forgotten.
   static constexpr size_t kUnfitNodesKept = 8;
   static constexpr Duration kFaultsForgottenAfter = std::chrono::minutes(10);
+
+  // Of the newest record. Where a term begins before it, its times are turned back to that.
+  Time newest() const { return newest_; }
+  TimeTrust trust() const { return trust_; }
+  // Lives that led to this one: as many as an agent might come back from, and few enough to look
+  // through.
+  static constexpr size_t kLineageKept = 1'024;
 
   // A number over everything durable, the same for equal states (checkers, tests).
   uint64_t Fingerprint() const;
@@ -197,6 +220,7 @@ class ClusterState {
   void Fold(const ReplicaGone& r);
   void ForgetOldestJob();
   void LapseKeys(Time now);
+  void TurnBack(Time now);
   void MoveLeases(NodeState& node, const NodeInfo& before);
   void ComputeFree(NodeState& node);
 
@@ -208,6 +232,7 @@ class ClusterState {
   friend struct StateCodec;  // common/wire cannot see us; scheduler/shell/snapshot.cc writes and
                              // reads all fields
   Term term_;
+  std::deque<Incarnation> lineage_;  // the last ones, oldest first
   PolicyPtr policy_ = std::make_shared<Policy>();
   std::vector<NodeState> nodes_;
   absl::flat_hash_map<std::string, NodeId> node_names_;
@@ -220,6 +245,9 @@ class ClusterState {
   JobId last_job_;
   ReplicaId last_replica_;
   uint64_t generations_gone_ = 0;
+  uint64_t numbers_skipped_ = 0;  // up to last_job_
+  Time newest_;
+  TimeTrust trust_;
 };
 
 }  // namespace allot::scheduler

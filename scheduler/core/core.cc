@@ -81,13 +81,17 @@ class Core::Impl {
     unfinished = more;
   }
 
-  void On(const Restarted&, Effects& out) {
+  void On(const Restarted& e, Effects& out) {
     CHECK(!started);
     started = true;
+    ledger.CountFrom(e.jobs_from, e.replicas_from);
+    // First of all: it may turn times back, from which the rest is derived.
+    ledger.Remember(TermBegun{ledger.now, Term(ledger.state().term().value() + 1), e.incarnation,
+                              e.trust},
+                    out);
     ledger.Rebuild();
     quarantine.Rebuild();
     nodes.WatchAll();
-    ledger.Remember(TermBegun{ledger.now, Term(ledger.state().term().value() + 1)}, out);
   }
   void On(const ClockTicked&, Effects&) {}
   void On(const JobSubmitted& e, Effects& out) { jobs.Submit(e, out); }
@@ -96,7 +100,7 @@ class Core::Impl {
   void On(const DeploymentDeleteRequested& e, Effects& out) { deployments.Delete(e, out); }
   void On(const NodeDrainRequested& e, Effects& out) { nodes.Drain(e, out); }
   void On(const DeviceServiceRequested& e, Effects& out) { quarantine.Request(e, out); }
-  void On(const AgentSaid& e, Effects& out) { nodes.Heard(e.node, e.message, out); }
+  void On(const AgentSaid& e, Effects& out) { nodes.Heard(e, out); }
   void On(const GatewaysChanged& e, Effects& out) {
     if (e.gateways == ledger.gateways && e.keys == ledger.gateway_keys) return;
     ledger.gateways = e.gateways;

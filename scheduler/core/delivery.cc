@@ -1,5 +1,7 @@
 #include "scheduler/core/delivery.h"
 
+#include "scheduler/core/checkpoints.h"
+
 namespace allot::scheduler {
 namespace {
 
@@ -34,7 +36,7 @@ TaskLaunch Delivery::LaunchOf(const JobState& job, uint32_t rank, const NodeStat
   launch.environment = spec.environment;
   launch.work_dir = spec.work_dir;
   launch.checkpoint_dir = spec.checkpoint_dir.empty()
-                              ? ledger_.options().checkpoint_root + "/" + ToString(job.id)
+                              ? CheckpointsOf(ledger_.options().checkpoint_root, job)
                               : spec.checkpoint_dir;
   launch.resources = LeasedOf(spec.resources, job.tasks[rank].placement);
   launch.device_ids = DeviceIds(node, job.tasks[rank].placement.devices);
@@ -46,11 +48,14 @@ TaskLaunch Delivery::LaunchOf(const JobState& job, uint32_t rank, const NodeStat
   launch.main_address = launch.peer_addresses.front();
   launch.grace = spec.grace;
   launch.runtime = spec.runtime;
+  launch.user = job.user;
+  launch.checkpoint_dir_named = !spec.checkpoint_dir.empty();
   return launch;
 }
 
 ReplicaLaunch Delivery::LaunchOf(const ReplicaState& replica, const NodeState& node) const {
-  const DeploymentSpec& spec = *ledger_.state().deployments().at(replica.deployment).spec;
+  const DeploymentState& deployment = ledger_.state().deployments().at(replica.deployment);
+  const DeploymentSpec& spec = *deployment.spec;
   ReplicaLaunch launch;
   launch.deployment = spec.name;
   launch.model = spec.model.empty() ? spec.name : spec.model;
@@ -62,6 +67,8 @@ ReplicaLaunch Delivery::LaunchOf(const ReplicaState& replica, const NodeState& n
   launch.health = spec.health;
   launch.grace = spec.grace;
   launch.concurrency = replica.concurrency;
+  launch.tenant = spec.tenant;
+  launch.user = deployment.user;
   return launch;
 }
 

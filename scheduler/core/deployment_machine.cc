@@ -57,7 +57,7 @@ void DeploymentMachine::Apply(const DeploymentApplied& event, Effects& out) {
     generation = before.generation + (same ? 0 : 1);
     ForgetShort(event.spec->name);
   }
-  ledger_.Remember(DeploymentSet{ledger_.now, event.spec, generation}, out);
+  ledger_.Remember(DeploymentSet{ledger_.now, event.spec, generation, event.user}, out);
   Answer(event.token, absl::OkStatus(), JobId(), out);
 }
 
@@ -90,10 +90,10 @@ void DeploymentMachine::ReplicaSaid(NodeId node, const ReplicaStatus& status, Ef
   const auto it = ledger_.state().replicas().find(status.id);
   const bool gone = status.phase == ReplicaPhase::kGone;
   if (it == ledger_.state().replicas().end() || it->second.placement.node != node) {
-    std::set<ReplicaId>& strays = ledger_.link(node).stray_replicas;
+    NodeLink& link = ledger_.link(node);
     if (gone) {
-      strays.erase(status.id);
-    } else if (strays.insert(status.id).second) {
+      link.Gone(status.id);
+    } else if (link.stray_replicas.insert(status.id).second) {
       delivery_.Push(Delivery::Kind::kStopStrayReplica, node, status.id);
     }
     return;
@@ -134,7 +134,7 @@ bool DeploymentMachine::Place(const DeploymentState& deployment, uint32_t group,
   }
   ReplicaPlaced record;
   record.at = ledger_.now;
-  record.replica = ReplicaId(ledger_.state().last_replica().value() + 1);
+  record.replica = ledger_.NextReplica();
   record.deployment = spec.name;
   record.generation = deployment.generation;
   record.group = group;

@@ -255,6 +255,10 @@ class Teller {
   std::string operator()(const RegistrationRefused& n) const {
     return fmt::format("RegistrationRefused {} {}: {}", n.node, ToString(n.reason), n.message);
   }
+  std::string operator()(const ForeignWork& n) const {
+    return fmt::format("ForeignWork {} incarnation={} tasks={} replicas={}", n.node,
+                       ToString(n.incarnation), n.tasks, n.replicas);
+  }
   std::string operator()(const TaskUnanswered& n) const {
     return fmt::format("TaskUnanswered {} {} after={}", n.node, Of(n.key), FormatDuration(n.after));
   }

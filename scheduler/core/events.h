@@ -25,9 +25,24 @@ using DeploymentSpecPtr = std::shared_ptr<const DeploymentSpec>;
 using NodeInfoPtr = std::shared_ptr<const NodeInfo>;
 using PolicyPtr = std::shared_ptr<const Policy>;
 
+// How far the times in the records are to be believed, whose clocks may have been wrong at a start;
+// see scheduler/shell/clock.h, which judges. The zero time: nothing is known.
+struct TimeTrust {
+  Time certain;  // it is no earlier than this
+  Time doubted;  // since then a clock is followed that may have been set far ahead
+  bool operator==(const TimeTrust&) const = default;
+};
+
 // ---- events ---------------------------------------------------------------------------------
 
-struct Restarted {};  // First event after replay (or on an empty store): a new term begins.
+// First event after replay (or on an empty store): a new term begins. `incarnation`: drawn at random by
+// the shell; names given from now on carry it. Numbers that are given from now on are at least these:
+// those below may be known outside from a life that the store has no record of. 0: as the store says.
+struct Restarted {
+  Incarnation incarnation = {};
+  uint64_t jobs_from = 0, replicas_from = 0;
+  TimeTrust trust = {};  // as TermBegun keeps it
+};
 struct ClockTicked {};
 struct JobSubmitted {
   ReplyToken token = 0;
@@ -36,7 +51,7 @@ struct JobSubmitted {
   std::string idempotency_key;   // non-empty: a second submission with it answers the first job
 };
 struct JobCancelRequested { ReplyToken token = 0; JobId job; std::string user; };
-struct DeploymentApplied { ReplyToken token = 0; DeploymentSpecPtr spec; };
+struct DeploymentApplied { ReplyToken token = 0; DeploymentSpecPtr spec; std::string user; };
 struct DeploymentDeleteRequested { ReplyToken token = 0; std::string name; };
 struct PolicyApplied { ReplyToken token = 0; PolicyPtr policy; };
 struct NodeDrainRequested { ReplyToken token = 0; std::string node; bool drain = true; };
@@ -44,7 +59,8 @@ struct NodeDrainRequested { ReplyToken token = 0; std::string node; bool drain =
 struct DeviceServiceRequested {
   ReplyToken token = 0; std::string node, device; bool in_service = false; std::string user;
 };
-struct AgentSaid { std::string node; AgentMessage message; };  // node: the name its key proves
+// node: the name its key proves; incarnation: that it obeys, as its envelope says; none: not said.
+struct AgentSaid { std::string node; AgentMessage message; Incarnation incarnation = {}; };
 // `keys`: of all that are enrolled as gateways, heard or not; absent: not known.
 struct GatewaysChanged { std::vector<GatewayAddress> gateways; std::optional<std::vector<std::string>> keys = std::nullopt; };
 
@@ -68,7 +84,9 @@ inline Resources LeasedOf(const Resources& asked, const TaskPlacement& placement
   return {asked.cpus, asked.memory_share ? placement.memory : asked.memory};
 }
 
-struct TermBegun { Time at; Term term; };
+// `at` before the newest record: the clock of the life before was ahead, and no time of it is later
+// than this (ClusterState::TurnBack).
+struct TermBegun { Time at; Term term; Incarnation incarnation = {}; TimeTrust trust = {}; };
 struct PolicySet { Time at; PolicyPtr policy; };
 struct NodeRegistered {
   Time at; NodeId node; Epoch epoch; uint64_t registration = 0;
@@ -124,7 +142,7 @@ struct JobFinished {
   int32_t code = 0;                     // what `allot wait` returns
   Cost cost;                            // of all attempts
 };
-struct DeploymentSet { Time at; DeploymentSpecPtr spec; uint64_t generation = 0; };
+struct DeploymentSet { Time at; DeploymentSpecPtr spec; uint64_t generation = 0; std::string user; };
 struct DeploymentRemoved { Time at; std::string name; };  // after its last replica is gone
 struct DeploymentStopping { Time at; std::string name; };
 struct ReplicaPlaced {
@@ -164,6 +182,13 @@ struct PlanningStopped { uint32_t placed = 0, tried = 0; bool more = false; };
 struct ReplicasPlanned { uint32_t placed = 0, searched = 0; bool more = false; };
 struct Stalled { Duration late{}; };                            // a step came later than it was due
 struct CutOff { Duration silent{}; };  // no node was heard for so long: leases stand still
+// It still holds work of a life of the store that this one does not know: of before it was restored
+// or emptied, or of another store. The work is ended.
+struct ForeignWork {
+  std::string node;
+  Incarnation incarnation;  // one of those it names
+  uint32_t tasks = 0, replicas = 0;
+};
 struct RegistrationRefused {
   std::string node;
   RefuseReason reason{};
@@ -175,7 +200,7 @@ struct TaskUnanswered {
   Duration after{};
 };  // and taken back
 using Note = std::variant<JobWaited, StaleRefused, PlanningStopped, ReplicasPlanned, Stalled,
-                          CutOff, RegistrationRefused, TaskUnanswered>;
+                          CutOff, RegistrationRefused, TaskUnanswered, ForeignWork>;
 
 struct Effects {
   std::vector<Record> records;

@@ -223,6 +223,11 @@ class Hasher {
     Signed(s.code);
     Number(s.cancelled ? 1 : 0);
   }
+  template <class Tag, class Rep>
+  void Add(NumberOfLife<Tag, Rep> id) {
+    Number(id.value());
+    Number(id.incarnation().value());
+  }
   void Add(const NodeState& node) {
     Number(node.id.value());
     Add(*node.info);
@@ -241,10 +246,10 @@ class Hasher {
     for (const TaskKey& key : node.tasks) {
       Number(key.task.job.value());
       Number(key.task.index);
-      Number(key.attempt.value());
+      Add(key.attempt);
     }
     Number(node.replicas.size());
-    for (const ReplicaId id : node.replicas) Number(id.value());
+    for (const ReplicaId id : node.replicas) Add(id);
     Number(node.quarantines.size());
     for (const auto& [device, quarantine] : node.quarantines) {
       Text(device);
@@ -257,12 +262,13 @@ class Hasher {
   }
   void Add(const JobState& job) {
     Number(job.id.value());
+    Number(job.incarnation.value());
     Add(*job.spec);
     Text(job.user);
     Text(job.idempotency_key);
     Number(static_cast<uint64_t>(job.phase));
     for (const Time t : {job.submitted, job.queued, job.placed, job.finished}) At(t);
-    Number(job.attempt.value());
+    Add(job.attempt);
     Number(job.failures);
     At(job.not_before);
     Number(job.node_faults);
@@ -280,7 +286,7 @@ class Hasher {
     }
     Number(job.earlier.size());
     for (const EarlierAttempt& earlier : job.earlier) {
-      Number(earlier.attempt.value());
+      Add(earlier.attempt);
       for (const NodeId node : earlier.nodes) Number(node.value());
       Number(earlier.abandoned.size());
       for (const uint32_t rank : earlier.abandoned) Number(rank);
@@ -296,7 +302,7 @@ class Hasher {
     Signed(job.code);
   }
   void Add(const ReplicaState& r) {
-    Number(r.id.value());
+    Add(r.id);
     Text(r.deployment);
     Number(r.generation);
     Number(r.group);
@@ -312,8 +318,9 @@ class Hasher {
     Number(d.generation);
     Number(d.stopping);
     At(d.created);
+    Text(d.user);
     Number(d.replicas.size());
-    for (const ReplicaId id : d.replicas) Number(id.value());
+    for (const ReplicaId id : d.replicas) Add(id);
   }
 
   uint64_t value() const { return state_; }
@@ -327,6 +334,8 @@ class Hasher {
 uint64_t ClusterState::Fingerprint() const {
   Hasher hash;
   hash.Number(term_.value());
+  hash.Number(lineage_.size());
+  for (const Incarnation life : lineage_) hash.Number(life.value());
   hash.Add(*policy_);
   hash.Number(nodes_.size());
   for (const NodeState& node : nodes_) hash.Add(node);
@@ -347,6 +356,10 @@ uint64_t ClusterState::Fingerprint() const {
   hash.Number(last_job_.value());
   hash.Number(last_replica_.value());
   hash.Number(generations_gone_);
+  hash.Number(numbers_skipped_);
+  hash.At(newest_);
+  hash.At(trust_.certain);
+  hash.At(trust_.doubted);
   return hash.value();
 }
 

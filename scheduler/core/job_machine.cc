@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "scheduler/core/answer.h"
+#include "scheduler/core/checkpoints.h"
 #include "scheduler/core/never.h"
 
 namespace allot::scheduler {
@@ -89,14 +90,15 @@ Status JobMachine::CheckCheckpoints(const JobSpec& spec) const {
         "leave it out",
         spec.checkpoint_dir);
   }
-  const std::optional<JobId> owner = ParseJobId(dir[root.size()]);
+  const std::optional<CheckpointOwner> owner = OwnerOfCheckpoints(dir[root.size()]);
   if (!owner) return absl::OkStatus();
-  const JobState* job = ledger_.state().FindJob(*owner);
+  const JobState* job = ledger_.state().FindJob(owner->job);
+  if (job != nullptr && job->incarnation != owner->incarnation) job = nullptr;  // Of another life.
   if (job != nullptr && job->spec->tenant == spec.tenant) return absl::OkStatus();
   return PermissionDenied(
       "checkpoint_dir {} is the folder of {}, which {}; copy what is needed to a folder of this "
       "job's own, or leave it out",
-      spec.checkpoint_dir, ToString(*owner),
+      spec.checkpoint_dir, ToString(owner->job),
       job != nullptr ? "is another tenant's" : "is not known to be this tenant's");
 }
 
@@ -124,7 +126,7 @@ void JobMachine::Submit(const JobSubmitted& event, Effects& out) {
           state.nodes().size(), WhatToAsk(ledger_, demand)));
     }
   }
-  const JobId id(state.last_job().value() + 1);
+  const JobId id = ledger_.NextJob();
   ledger_.Remember(JobAccepted{ledger_.now, id, event.spec, event.user, event.idempotency_key},
                    out);
   Answer(event.token, absl::OkStatus(), id, out);
@@ -232,12 +234,12 @@ bool JobMachine::TaskSaid(NodeId node, const TaskStatus& status, Effects& out) {
   if (!IsCurrent(node, key)) {
     // Of an attempt that is over for us, or told twice. Gone: it may be forgotten. Still there: it
     // must not be.
-    std::set<TaskKey>& strays = ledger_.link(node).stray_tasks;
+    NodeLink& link = ledger_.link(node);
     if (exited) {
-      strays.erase(key);
+      link.Gone(key);
       return true;
     }
-    if (strays.insert(key).second) delivery_.Push(Delivery::Kind::kStopStrayTask, node, key);
+    if (link.stray_tasks.insert(key).second) delivery_.Push(Delivery::Kind::kStopStrayTask, node, key);
     return false;
   }
   if (status.progress) ledger_.progress[key.task] = *status.progress;

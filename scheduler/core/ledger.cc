@@ -119,6 +119,8 @@ void Ledger::WatchTimeLimit(const JobState& job) {
     if (task.phase == TaskPhase::kAssigned) return;
     last = std::max(last, task.started);
   }
+  // By a clock that may be far ahead whatever runs has run for too long: its time begins anew.
+  last = std::max(last, state_.trust().doubted);
   const Time end = last + *job.spec->time_limit;
   if (time_limit_of_.try_emplace(job.id, end).second) time_limits_.insert({end, job.id});
 }

@@ -6,6 +6,7 @@
 // from the state, so no derived thing is ever written down.
 #pragma once
 
+#include <algorithm>
 #include <deque>
 #include <memory>
 #include <set>
@@ -32,10 +33,25 @@ struct NodeLink {
   Time lease_end;                 // on NodeMachine's listening clock
   bool ends_soon = false;         // as a look at the lease found; the next one may end it
   bool registered = false;        // in this term; until then nothing it says is believed
+  bool obeys = false;             // since its last registration, something was heard in that epoch
+  bool incarnations = false;      // it names them
   bool repeat_welcome = false;    // gateways changed since it registered
   std::set<TaskKey> stray_tasks;  // it has them and should not: stopped until they are gone
   std::set<ReplicaId> stray_replicas;
   std::map<ReplicaId, LostReplica> lost_replicas;  // while it is lost
+
+  void Gone(const TaskKey& stray) {
+    stray_tasks.erase(stray);
+    ForeignGone();
+  }
+  void Gone(ReplicaId stray) {
+    stray_replicas.erase(stray);
+    ForeignGone();
+  }
+  // What was foreign was stray; it is told for as long as there is any.
+  void ForeignGone() {
+    if (stray_tasks.empty() && stray_replicas.empty()) seen.foreign.reset();
+  }
 };
 
 class Ledger {
@@ -58,6 +74,16 @@ class Ledger {
   void ForgetReplica(const ReplicaGone& record, Effects& out);
   // Derives everything anew; once, before the first Remember.
   void Rebuild();
+  // The numbers of the next job and the next replica; see Restarted.
+  void CountFrom(uint64_t job, uint64_t replica) {
+    jobs_from_ = job;
+    replicas_from_ = replica;
+  }
+  JobId NextJob() const { return JobId(std::max(state_.last_job().value() + 1, jobs_from_)); }
+  ReplicaId NextReplica() const {
+    return ReplicaId(std::max(state_.last_replica().value() + 1, replicas_from_),
+                     state_.incarnation());
+  }
   // Prices that hold by hour of day: when the next ones begin, and how they are taken. What runs
   // keeps the price that it was placed at; what gateways are told follows the hour.
   const std::optional<Time>& prices_end() const { return prices_end_; }
@@ -171,6 +197,7 @@ class Ledger {
   absl::flat_hash_map<JobId, Time> time_limit_of_;
   std::vector<NodeLink> links_;
   std::optional<Time> prices_end_;
+  uint64_t jobs_from_ = 0, replicas_from_ = 0;
 };
 
 }  // namespace allot::scheduler

@@ -103,13 +103,24 @@ void NodeMachine::Hear(NodeLink& link) {
   link.ends_soon = false;
 }
 
-void NodeMachine::Heard(const std::string& name, const AgentMessage& message, Effects& out) {
+void NodeMachine::Heard(AgentSaid said, Effects& out) {
   LineIsWhole();
-  if (const auto* registration = std::get_if<RegisterNode>(&message))
+  const std::string& name = said.node;
+  AgentMessage& message = said.message;
+  if (const auto* registration = std::get_if<RegisterNode>(&message)) {
+    if (!registration->incarnations) Name(message);
     return Register(name, *registration, out);
+  }
   const NodeState* node = ledger_.state().FindNode(name);
   const Epoch epoch = EpochOf(message);
-  if (node == nullptr || !node->alive || node->epoch != epoch) {
+  // The store counts epochs, and one that was restored counts them again. A node that has not come to
+  // this life yet obeys one that led to it.
+  const NodeLink* known = node == nullptr ? nullptr : ledger_.FindLink(node->id);
+  const bool ours = !said.incarnation.valid() ||
+                    said.incarnation == ledger_.state().incarnation() ||
+                    ((known == nullptr || !known->registered) &&
+                     ledger_.state().Knows(said.incarnation));
+  if (node == nullptr || !node->alive || node->epoch != epoch || !ours) {
     out.commands.push_back(
         SendToAgent{name, Refuse{RefuseReason::kStaleEpoch, 0, epoch, "register anew"}});
     out.notes.push_back(StaleRefused{name});
@@ -117,6 +128,8 @@ void NodeMachine::Heard(const std::string& name, const AgentMessage& message, Ef
   }
   NodeLink& link = ledger_.link(node->id);
   Hear(link);
+  link.obeys = true;
+  if (!link.incarnations) Name(message);
   // After our own restart we have forgotten what the agent said before (which replicas are ready,
   // what it runs): it is alive, but has to tell everything once more.
   if (!link.registered) {
@@ -125,6 +138,43 @@ void NodeMachine::Heard(const std::string& name, const AgentMessage& message, Ef
     return;
   }
   std::visit([&](const auto& m) { Take(node->id, m, out); }, message);
+}
+
+void NodeMachine::Name(AgentMessage& message) const {
+  const ClusterState& state = ledger_.state();
+  const auto tasks = [&](std::vector<TaskStatus>& statuses) {
+    for (TaskStatus& status : statuses)
+      if (const JobState* job = state.FindJob(status.key.task.job); job != nullptr)
+        status.key.attempt = Named(*job, status.key.attempt);
+  };
+  const auto replicas = [&](std::vector<ReplicaStatus>& statuses) {
+    for (ReplicaStatus& status : statuses) status.id = state.Named(status.id);
+  };
+  std::visit(
+      [&](auto& m) {
+        if constexpr (requires { m.tasks; }) tasks(m.tasks);
+        if constexpr (requires { m.replicas; }) replicas(m.replicas);
+        if constexpr (requires { m.progress; }) tasks(m.progress);
+      },
+      message);
+}
+
+void NodeMachine::LookForForeign(NodeLink& link, const RegisterNode& message, Effects& out) {
+  ForeignWork found{message.info.name};
+  for (const TaskStatus& status : message.tasks) {
+    if (ledger_.state().Gave(status.key)) continue;
+    found.incarnation = std::max(found.incarnation, status.key.attempt.incarnation());
+    ++found.tasks;
+  }
+  for (const ReplicaStatus& status : message.replicas) {
+    if (ledger_.state().Gave(status.id)) continue;
+    found.incarnation = std::max(found.incarnation, status.id.incarnation());
+    ++found.replicas;
+  }
+  link.seen.foreign.reset();
+  if (found.tasks + found.replicas == 0) return;
+  link.seen.foreign = {found.incarnation, found.tasks, found.replicas, ledger_.now};
+  out.notes.emplace_back(std::move(found));
 }
 
 void NodeMachine::Register(const std::string& name, const RegisterNode& message, Effects& out) {
@@ -150,7 +200,7 @@ void NodeMachine::Register(const std::string& name, const RegisterNode& message,
       return refuse(RefuseReason::kStaleRegistration, "a later registration was seen");
     if (same && message.registration == known->registration && known->alive) {
       NodeLink& link = ledger_.link(known->id);
-      Hear(link);
+      if (link.obeys || !link.registered) Hear(link);
       // We died after it was kept, and with us what was to be said to the node next. Only a new
       // registration tells what the node lacks: this one may be an echo, with a list long out of
       // date.
@@ -176,12 +226,17 @@ void NodeMachine::Register(const std::string& name, const RegisterNode& message,
                                   std::make_shared<const NodeInfo>(message.info)},
                    out);
   NodeLink& link = ledger_.link(id);
-  Hear(link);
+  // Whoever only registers, again and again, is there and does not obey; its lease is for those who
+  // do.
+  if (!link.registered || link.obeys) Hear(link);
   link.registered = true;
+  link.obeys = false;
+  link.incarnations = message.incarnations;
   link.repeat_welcome = false;
   link.stray_tasks.clear();
   link.stray_replicas.clear();
   Watch(id, BeforeItEnds(link));
+  LookForForeign(link, message, out);
   const NodeState& node = *ledger_.state().FindNode(id);
   quarantine_.NodeChanged(id);
   Welcome(node, out);
@@ -190,6 +245,7 @@ void NodeMachine::Register(const std::string& name, const RegisterNode& message,
   quarantine_.Registering(true);
   Reconcile(node, message, rebooted, out);
   quarantine_.Registering(false);
+  ledger_.link(id).ForeignGone();
 }
 
 // Gateways may have reached the node all the time, so its replicas serve: ending them would cut
@@ -262,7 +318,11 @@ void NodeMachine::Reconcile(const NodeState& node, const RegisterNode& message, 
     const TaskState& task = job->tasks[key.task.index];
     if (task.abandoned || task.phase == TaskPhase::kExited) continue;
     const bool has = listed.contains(key);
-    if (!has && (task.phase == TaskPhase::kRunning || job->phase == JobPhase::kStopping)) {
+    // One of an earlier life of the store may never have arrived, or have run and been forgotten in a
+    // life that was lost when the store was put back: the same name must not run again.
+    const bool may_have_run = task.phase == TaskPhase::kRunning ||
+                              key.attempt.incarnation() != ledger_.state().incarnation();
+    if (!has && (may_have_run || job->phase == JobPhase::kStopping)) {
       // It ran and is gone; or it never arrived and need not any more.
       jobs_.Abandon(key, RequeueReason::kTaskLost, out);
       broken.insert(key.task.job);

@@ -37,7 +37,7 @@ class NodeMachine {
   // First in every step: `now` may be later than NextCheck asked for.
   void Woken(Time now, Effects& out);
   void WatchAll();  // at Restarted: every node that was alive has a lease from now
-  void Heard(const std::string& name, const AgentMessage& message, Effects& out);
+  void Heard(AgentSaid said, Effects& out);
   void Drain(const NodeDrainRequested& event, Effects& out);
   void TellGateways(Effects& out);
   void ExpireLeases(Effects& out);
@@ -53,6 +53,10 @@ class NodeMachine {
   // Of replicas that were given up with the node: those that it has all the while been running.
   void TakeBackReplicas(const NodeState& node, const std::vector<ReplicaStatus>& running,
                         Effects& out);
+  // What a node lists without incarnations, because its build knows of none, by its whole name.
+  void Name(AgentMessage& message) const;
+  // Notes what it holds of another life of the store, which ends like anything we do not know.
+  void LookForForeign(NodeLink& link, const RegisterNode& message, Effects& out);
   void Take(NodeId node, const Heartbeat& message, Effects& out);
   void Take(NodeId node, const TaskReport& message, Effects& out);
   void Take(NodeId node, const ReplicaReport& message, Effects& out);

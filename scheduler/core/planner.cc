@@ -223,7 +223,7 @@ void Planner::Place(const JobState& job, PlacementSearch::Found found, Effects& 
   JobPlaced record;
   record.at = ledger_.now;
   record.job = id;
-  record.attempt = Attempt(job.attempt.value() + 1);
+  record.attempt = Attempt(job.attempt.value() + 1, ledger_.state().incarnation());
   record.tasks = std::move(found.tasks);
   record.alternative = found.alternative;
   record.price = found.price;

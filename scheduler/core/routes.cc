@@ -67,6 +67,7 @@ std::optional<RouteDeployment> RouteKeeper::Build(const std::string& name) const
 std::shared_ptr<RouteTable> RouteKeeper::Head() const {
   const Policy& policy = *ledger_.state().policy();
   auto table = std::make_shared<RouteTable>();
+  table->incarnation = ledger_.state().incarnation();
   table->term = ledger_.state().term();
   table->version = table_->version;
   table->policy_name = policy.name;

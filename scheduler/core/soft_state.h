@@ -19,6 +19,13 @@ struct NodeSoftState {
     Time at;
   };
   std::optional<Unanswered> unanswered;
+  // What it held, as it registered last, of a life of the store that this one does not know.
+  struct Foreign {
+    Incarnation incarnation;
+    uint32_t tasks = 0, replicas = 0;
+    Time at;
+  };
+  std::optional<Foreign> foreign;
 };
 
 }  // namespace allot::scheduler

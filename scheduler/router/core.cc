@@ -67,7 +67,8 @@ std::vector<CandidateView> Core::Impl::Predictions(const std::string& name) {
 
 void Core::Impl::On(const RoutesReceived& e) {
   const RouteTable& old = fleet_.table();
-  if (e.table == nullptr ||
+  if (e.table == nullptr) return;
+  if (e.table->incarnation == old.incarnation &&
       std::tie(e.table->term, e.table->version) < std::tie(old.term, old.version))
     return;  // Overtaken by a newer one.
   MakePolicy(*e.table);

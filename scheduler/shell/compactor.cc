@@ -36,6 +36,8 @@ class SnapshotWriter {
     return pause_() ? absl::OkStatus() : absl::CancelledError("the scheduler stops");
   }
 
+  int64_t parts() const { return part_; }
+
  private:
   Database& db_;
   const int64_t generation_;
@@ -74,22 +76,24 @@ Status CompactStore(Database& db, int64_t upto, const CompactionOptions& options
     ASSIGN_OR_RETURN(
         const int64_t folded,
         ReadRecords(db, mark.seq, upto, [&state](const Record& record) { state.Apply(record); }));
-    mark = {.generation = mark.generation + 1, .seq = folded};
+    mark = {.generation = mark.generation + 1, .seq = folded, .parts = 0};
     SnapshotWriter writer(db, mark.generation, options, pause);
     RETURN_IF_ERROR(StateCodec::Write(
         state, [&writer](const records::SnapshotPart& part) { return writer.Add(part); }));
     RETURN_IF_ERROR(writer.Flush());
+    mark.parts = writer.parts();
   }
   {
-    ASSIGN_OR_RETURN(
-        Statement generation,
-        Statement::Prepare(db, "UPDATE meta SET value = ? WHERE key = 'snapshot_generation'"));
-    ASSIGN_OR_RETURN(
-        Statement seq,
-        Statement::Prepare(db, "UPDATE meta SET value = ? WHERE key = 'snapshot_seq'"));
+    ASSIGN_OR_RETURN(Statement set,
+                     Statement::Prepare(db, "INSERT OR REPLACE INTO meta VALUES (?1, ?2)"));
     ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(db));
-    RETURN_IF_ERROR(generation.Bind(1, mark.generation).Execute());
-    RETURN_IF_ERROR(seq.Bind(1, mark.seq).Execute());
+    for (const auto& [key, value] :
+         {std::pair<const char*, int64_t>{"snapshot_generation", mark.generation},
+          {"snapshot_seq", mark.seq},
+          {"snapshot_parts", *mark.parts},
+          {"snapshot_parts_of", mark.generation}}) {
+      RETURN_IF_ERROR(set.BindText(1, key).Bind(2, value).Execute());
+    }
     RETURN_IF_ERROR(transaction.Commit());
   }
   RETURN_IF_ERROR(DeleteAll(db, kDeleteFoldedRecords, mark.seq, options, pause));
@@ -100,9 +104,9 @@ StatusOr<std::unique_ptr<Compactor>> Compactor::Start(const std::string& state_d
                                                       CompactionOptions options,
                                                       Listener listener) {
   ASSIGN_OR_RETURN(std::unique_ptr<Database> db, Database::Open(StorePath(state_dir)));
-  // Nothing here has to survive a power cut: what is lost is lost from the end, in order, and the
-  // journal's next commit syncs the same file.
-  RETURN_IF_ERROR(db->Run("PRAGMA synchronous=NORMAL"));
+  // Synced as the journal is, though nothing here has to survive a power cut: so that at most one
+  // transaction of the write-ahead log is ever unsynced, and whatever lies before is damage where
+  // it does not fit (wal.h).
   ASSIGN_OR_RETURN(const SnapshotMark mark, ReadSnapshotMark(*db));
   return std::unique_ptr<Compactor>(
       new Compactor(std::move(db), options, std::move(listener), mark.seq));

@@ -1,6 +1,8 @@
 #include "scheduler/shell/journal.h"
 
 #include <sqlite3.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <limits>
@@ -17,6 +19,28 @@ namespace {
 constexpr int64_t kWalPagesMax = 16'384;  // 64 MiB
 constexpr int64_t kWalPagesStep = 4'096;
 
+// The files are gone, but as long as they are open all that was written is still to be had: it is
+// put into a file of its own beside them, once. What it says is why nothing more will be written.
+Status Rescue(const Status& lost, Database& db, int64_t last_seq) {
+  const std::string folder = db.path().substr(0, db.path().rfind('/'));
+  const std::string to = fmt::format("{}/rescued-{}.db", folder, last_seq);
+  struct stat info {};
+  if (stat(to.c_str(), &info) != 0) {
+    const mode_t before = umask(0077);
+    StatusOr<Statement> copy = Statement::Prepare(db, "VACUUM INTO ?");
+    const Status copied = copy.ok() ? copy->BindText(1, to).Execute() : copy.status();
+    umask(before);
+    if (!copied.ok()) {
+      unlink(to.c_str());
+      return lost;
+    }
+  }
+  return absl::DataLossError(
+      fmt::format("{}. All that was acknowledged is in {}: `allot restore {} --store {}` goes on "
+                  "with it",
+                  MessageOf(lost), to, to, folder));
+}
+
 int OnWal(void* pages, sqlite3*, const char*, int count) {
   *static_cast<int64_t*>(pages) = count;
   return SQLITE_OK;
@@ -27,9 +51,15 @@ int OnWal(void* pages, sqlite3*, const char*, int count) {
 StatusOr<std::unique_ptr<Journal>> Journal::Open(const std::string& state_dir) {
   std::unique_ptr<Journal> journal(new Journal);
   ASSIGN_OR_RETURN(journal->lock_, StoreLock::Take(state_dir));
+  ASSIGN_OR_RETURN(const StoreFound found, InspectStore(state_dir));
+  ASSIGN_OR_RETURN(const std::optional<MarkFacts> known, ReadMark(state_dir));
+  RETURN_IF_ERROR(CheckAgainstMark(state_dir, found, known));
+  // The mark before the store: whoever dies between leaves one that vouches for nothing yet.
+  if (!known) RETURN_IF_ERROR(ReplaceMark(state_dir, {.store = NewStoreId()}));
+  ASSIGN_OR_RETURN(journal->mark_, Mark::Open(state_dir));
   ASSIGN_OR_RETURN(journal->db_, Database::Open(StorePath(state_dir)));
   Database& db = *journal->db_;
-  RETURN_IF_ERROR(PrepareStore(db));
+  RETURN_IF_ERROR(PrepareStore(db, journal->mark_->facts().store));
   ASSIGN_OR_RETURN(journal->insert_record_,
                    Statement::Prepare(db, "INSERT INTO records VALUES (?, ?, ?)"));
   ASSIGN_OR_RETURN(journal->insert_history_,
@@ -43,10 +73,25 @@ StatusOr<std::unique_ptr<Journal>> Journal::Open(const std::string& state_dir) {
   journal->snapshot_seq_ = mark.seq;
   journal->last_seq_ = std::max(last, mark.seq);
   sqlite3_wal_hook(db.raw(), OnWal, &journal->wal_pages_);
+  RETURN_IF_ERROR(journal->mark_->Advance(journal->last_seq_, /*now=*/true));
+  journal->files_.emplace(state_dir);
   return journal;
 }
 
-Journal::~Journal() = default;
+Journal::~Journal() {
+  // Best effort: a lower bound is none the less right for being low.
+  if (mark_ != nullptr && files_ && files_->StillThere().ok())
+    (void)mark_->Advance(last_seq_, /*now=*/true);
+}
+
+Status Journal::Reserve(JobId job, ReplicaId replica) {
+  return mark_->Reserve(job.value(), replica.value());
+}
+
+Status Journal::LookAfter() {
+  if (Status lost = files_->StillThere(); !lost.ok()) return Rescue(lost, *db_, last_seq_);
+  return mark_->Advance(last_seq_);
+}
 
 Status Journal::Load(const std::function<void(ClusterState)>& snapshot,
                      const std::function<void(const Record&)>& record) {
@@ -59,6 +104,18 @@ Status Journal::Load(const std::function<void(ClusterState)>& snapshot,
 }
 
 Status Journal::Append(const std::vector<const JournalBatch*>& batches) {
+  if (Status lost = files_->StillThere(); !lost.ok()) return Rescue(lost, *db_, last_seq_);
+  JobId job;
+  ReplicaId replica;
+  for (const JournalBatch* batch : batches) {
+    for (const Record& record : batch->records) {
+      if (const auto* accepted = std::get_if<JobAccepted>(&record))
+        job = std::max(job, accepted->job);
+      if (const auto* placed = std::get_if<ReplicaPlaced>(&record))
+        replica = std::max(replica, placed->replica);
+    }
+  }
+  RETURN_IF_ERROR(Reserve(job, replica));
   ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*db_));
   int64_t seq = last_seq_, finished = 0;
   Time newest;
@@ -75,6 +132,10 @@ Status Journal::Append(const std::vector<const JournalBatch*>& batches) {
   RETURN_IF_ERROR(transaction.Commit());
   last_seq_ = seq;
   BoundWal();
+  // It may have gone into a file that nobody will find again.
+  if (Status lost = files_->StillThere(); !lost.ok()) return Rescue(lost, *db_, last_seq_);
+  // The commit stands whether or not the bound could be raised; the next one tries again.
+  (void)mark_->Advance(seq);
   return absl::OkStatus();
 }
 
@@ -98,8 +159,16 @@ Status Journal::AppendHistory(const JobState& job) {
 // In the transaction of the jobs that end, so it costs no sync of its own, and a store that gets
 // nothing new loses nothing.
 Status Journal::PruneHistory(Time newest, int64_t rows_max) {
-  if (history_kept_ == Duration::zero() || rows_max == 0) return absl::OkStatus();
+  if (history_kept_ == Duration::zero() || rows_max == 0 || newest < history_pruned_from_)
+    return absl::OkStatus();
   return prune_history_.Bind(1, ToMicros(newest - history_kept_)).Bind(2, rows_max).Execute();
+}
+
+Status Journal::TurnHistoryBack(Time now) {
+  ASSIGN_OR_RETURN(Statement turn, Statement::Prepare(*db_,
+                                                      "UPDATE history SET finished = ?1"
+                                                      " WHERE finished > ?1"));
+  return turn.Bind(1, ToMicros(now)).Execute();
 }
 
 void Journal::BoundWal() {
@@ -130,7 +199,8 @@ StatusOr<JobState> History::Find(JobId job) {
   if (!row) {
     find_.Reset();
     return NotFound(
-        "{} is not known; `allot jobs` lists jobs, and history_kept says how long finished ones are",
+        "{} is not known; `allot jobs` lists jobs, and history_kept says how long finished ones "
+        "are",
         ToString(job));
   }
   records::JobState parsed;

@@ -57,8 +57,16 @@ void JournalThread::Run() {
   std::unique_lock lock(mutex_);
   auto pause = options_.retry_min;
   for (;;) {
-    wake_.wait(lock, [this] { return stop_ || !queue_.empty() || !calls_.empty(); });
+    const bool woken = wake_.wait_for(lock, options_.look_after_every, [this] {
+      return stop_ || !queue_.empty() || !calls_.empty();
+    });
     if (stop_) return;
+    if (!woken) {
+      lock.unlock();
+      if (Status status = journal_->LookAfter(); !status.ok()) listener_.failed(status);
+      lock.lock();
+      continue;
+    }
     while (!calls_.empty()) {
       auto call = std::move(calls_.front());
       calls_.pop_front();

@@ -26,12 +26,14 @@ class JournalThread {
   struct Listener {
     // Every batch up to and including this ticket is on disk.
     std::function<void(uint64_t ticket, int64_t last_seq, int64_t wal_pages)> durable;
-    std::function<void(const Status& why)> failed;                  // will be tried again
+    // Will be tried again; DataLoss (the files are gone) will fail again.
+    std::function<void(const Status& why)> failed;
     std::function<void(double seconds, size_t records)> committed;  // for metrics
   };
   struct Options {
     size_t merge_records_max = 20'000;  // in one transaction
     std::chrono::milliseconds retry_min{200}, retry_max{5'000};
+    std::chrono::milliseconds look_after_every{1'000};  // while there is nothing to write
   };
 
   JournalThread(std::unique_ptr<Journal> journal, Options options, Listener listener);

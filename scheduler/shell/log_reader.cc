@@ -1,8 +1,10 @@
 #include "scheduler/shell/log_reader.h"
-#include "common/asio/timer.h"
 
 #include <algorithm>
 #include <utility>
+
+#include "common/asio/timer.h"
+#include "common/wire/codec.h"
 
 namespace allot::scheduler {
 namespace {
@@ -55,7 +57,7 @@ void LogReader::Start(What what, int64_t offset, bool follow, http::ResponderPtr
 
 StatusOr<LogReader::Place> LogReader::Find(const What& what) const {
   if (const auto* task = std::get_if<TaskLog>(&what)) return FindTask(*task);
-  const ReplicaId id = std::get<ReplicaId>(what);
+  const ReplicaId id = pipeline_.core().state().Named(std::get<ReplicaId>(what));
   const auto& replicas = pipeline_.core().state().replicas();
   const auto it = replicas.find(id);
   if (it == replicas.end())
@@ -77,12 +79,12 @@ StatusOr<LogReader::Place> LogReader::FindTaskOf(const JobState& job, const Task
   if (log.task.index >= job.spec->tasks) {
     return NotFound("{} has tasks 0 to {}", ToString(job.id), job.spec->tasks - 1);
   }
-  const Attempt attempt = log.attempt.valid() ? log.attempt : job.attempt;
-  if (attempt > job.attempt) {
+  const Attempt attempt = log.attempt.valid() ? Named(job, log.attempt) : job.attempt;
+  if (attempt.value() > job.attempt.value()) {
     return NotFound("{} has had {} attempts", ToString(job.id), job.attempt.value());
   }
   Place place{.key = {log.task, attempt}};
-  if (attempt < job.attempt) {
+  if (attempt != job.attempt) {
     for (const EarlierAttempt& earlier : job.earlier) {
       if (earlier.attempt != attempt) continue;
       RETURN_IF_ERROR(Reachable(earlier.nodes[log.task.index], &place.node));
@@ -139,10 +141,9 @@ void LogReader::Ask(const std::shared_ptr<Stream>& stream) {
   question.set_ticket(stream->ticket);
   if (place->replica.valid()) {
     question.set_replica(place->replica.value());
+    question.set_replica_incarnation(place->replica.incarnation().value());
   } else {
-    question.mutable_key()->set_job(place->key.task.job.value());
-    question.mutable_key()->set_index(place->key.task.index);
-    question.mutable_key()->set_attempt(place->key.attempt.value());
+    wire::Encode(place->key, question.mutable_key());
   }
   question.set_offset(stream->offset);
   const auto readers = std::count_if(streams_.begin(), streams_.end(), [&](const auto& entry) {

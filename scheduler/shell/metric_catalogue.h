@@ -103,6 +103,9 @@ inline const Row kJournalWaiting{"allotrope_journal_waiting_records", "Records n
 inline const Row kDegraded{"allotrope_degraded",
                            "1 while the journal cannot be written and nothing is accepted.",
                            Kind::kGauge};
+inline const Row kClockOffset{"allotrope_clock_offset_seconds",
+                              "How far the machine's clock is past the scheduler's: set meanwhile.",
+                              Kind::kGauge};
 inline const Row kCompactions{"allotrope_compactions_total", "Snapshots written.", Kind::kCounter};
 inline const Row kCompactionErrors{"allotrope_compaction_errors_total",
                                    "Snapshots or checkpoints that failed.", Kind::kCounter};
@@ -110,6 +113,10 @@ inline const Row kCompactionErrors{"allotrope_compaction_errors_total",
 // ---- links and HTTP -----------------------------------------------------------------------------
 inline const Row kStale{"allotrope_stale_messages_total", "Messages of an old epoch.",
                         Kind::kCounter};
+inline const Row kForeign{"allotrope_foreign_work_total",
+                          "Tasks and replicas that nodes still held of another life of the store, "
+                          "as they registered.",
+                          Kind::kCounter};
 inline const Row kRefused{"allotrope_link_refused_total",
                           "Connections and messages refused, by reason.", Kind::kCounter};
 inline const Row kConnections{"allotrope_link_connections_total",

@@ -51,6 +51,7 @@ Metrics::Metrics()
       placements(registry.GetCounter(rows::kPlacements)),
       nodes_lost(registry.GetCounter(rows::kNodesLost)),
       stale(registry.GetCounter(rows::kStale)),
+      foreign(registry.GetCounter(rows::kForeign)),
       gaps(registry.GetCounter(rows::kGaps)),
       stalled(registry.GetCounter(rows::kStalled)),
       journal_records(registry.GetCounter(rows::kJournalRecords)),
@@ -78,6 +79,8 @@ void Metrics::Observe(const Note& note) {
     job_wait.Observe(std::chrono::duration<double>(waited->wait).count());
   } else if (std::holds_alternative<StaleRefused>(note)) {
     stale.Add();
+  } else if (const auto* work = std::get_if<ForeignWork>(&note)) {
+    foreign.Add(work->tasks + work->replicas);
   } else if (const auto* stall = std::get_if<Stalled>(&note)) {
     stalled.Add(std::chrono::duration<double>(stall->late).count());
   }
@@ -138,6 +141,8 @@ void Metrics::Take(const Sample& sample) {
   registry.GetGauge(rows::kHttpConnections).Set(static_cast<double>(sample.http_connections));
   registry.GetGauge(rows::kJournalWaiting).Set(static_cast<double>(sample.journal_waiting));
   registry.GetGauge(rows::kDegraded).Set(sample.degraded ? 1 : 0);
+  registry.GetGauge(rows::kClockOffset)
+      .Set(std::chrono::duration<double>(sample.clock_offset).count());
   registry.GetGauge(rows::kTokensStale).Set(sample.tokens_stale ? 1 : 0);
   int64_t rate = 0;
   for (const auto& [id, phase] : sample.census.placed()) {

@@ -24,7 +24,7 @@ class Metrics {
   ~Metrics();
 
   metrics::Registry registry;  // before the handles
-  metrics::Counter &jobs_submitted, &placements, &nodes_lost, &stale, &gaps, &stalled;
+  metrics::Counter &jobs_submitted, &placements, &nodes_lost, &stale, &foreign, &gaps, &stalled;
   metrics::Counter &journal_records, &journal_errors, &compactions, &compaction_errors;
   metrics::Histogram &job_wait, &step, &commit;
 
@@ -45,6 +45,7 @@ class Metrics {
     const transport::LinkCounters* link = nullptr;
     size_t gateways = 0, http_connections = 0, journal_waiting = 0;
     bool degraded = false, tokens_stale = false;
+    Duration clock_offset{};
   };
   // Brings every gauge up to date; then registry.Text() is the answer to a scrape.
   void Take(const Sample& sample);

@@ -107,13 +107,14 @@ void Peers::OnIncoming(transport::ServerLink::Incoming incoming) {
     } else if (message.has_log_chunk()) {
       if (on_log_) on_log_(incoming.name, std::move(*message.mutable_log_chunk()));
     } else {
-      OnAgentMessage(incoming.peer, incoming.name, message);
+      OnAgentMessage(incoming, message);
     }
   }
 }
 
-void Peers::OnAgentMessage(const std::string& peer, const std::string& name,
+void Peers::OnAgentMessage(const transport::ServerLink::Incoming& incoming,
                            const wire::Message& in) {
+  const std::string &peer = incoming.peer, &name = incoming.name;
   StatusOr<AgentMessage> message = wire::DecodeAgentMessage(in);
   if (!message.ok()) {
     metrics_.Refused("garbage");
@@ -149,7 +150,7 @@ void Peers::OnAgentMessage(const std::string& peer, const std::string& name,
   }
   if (pipeline_.degraded() && !heartbeat) return;  // it will be said again; see Pipeline
   agents_.Speaks(name, peer);
-  pipeline_.Feed(AgentSaid{name, *std::move(message)});
+  pipeline_.Feed(AgentSaid{name, *std::move(message), Incarnation(incoming.envelope.store())});
   agents_.Spoke();
   if (heartbeat) {
     EnvelopeFor(peer);  // an empty one, if nothing else comes
@@ -201,7 +202,9 @@ void Peers::OnGatewayHello(const std::string& peer, const std::string& name,
   }
   const std::shared_ptr<const RouteTable> table = pipeline_.core().Routes();
   if (table == nullptr ||
-      (table->term.value() == hello.routes_term() && table->version == hello.routes_version())) {
+      ((hello.routes_incarnation() == 0 ||  // Not said: by a build that knows of none.
+        hello.routes_incarnation() == table->incarnation.value()) &&
+       table->term.value() == hello.routes_term() && table->version == hello.routes_version())) {
     EnvelopeFor(peer);
     FlushSoon();
     return;
@@ -333,6 +336,7 @@ Peers::Outgoing& Peers::EnvelopeFor(const std::string& peer) {
 void Peers::Send(Outgoing& outgoing) {
   outgoing.envelope.set_version(wire::kProtocolVersion);
   outgoing.envelope.set_term(pipeline_.core().state().term().value());
+  outgoing.envelope.set_store(pipeline_.core().state().incarnation().value());
   if (const auto it = links_.find(outgoing.peer); it != links_.end()) {
     outgoing.envelope.set_sequence(++it->second.sent);
   }

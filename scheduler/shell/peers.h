@@ -97,7 +97,7 @@ class Peers {
   void WatchAdmission();
   void OnProbe(const std::string& peer, const std::string& name, const wire::PathProbe& probe);
   bool Older(const std::string& peer, const std::string& than) const;
-  void OnAgentMessage(const std::string& peer, const std::string& name, const wire::Message& in);
+  void OnAgentMessage(const transport::ServerLink::Incoming& incoming, const wire::Message& in);
   void RefuseInfo(const std::string& peer, const wire::RegisterNode& in, const Status& why);
   void OnGatewayHello(const std::string& peer, const std::string& name,
                       const wire::GatewayHello& hello);

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <utility>
 
+#include "common/base/entropy.h"
 #include "common/base/logging.h"
 #include "scheduler/shell/record_codec.h"
 
@@ -13,7 +14,6 @@ StatusOr<std::unique_ptr<Pipeline>> Pipeline::Open(boost::asio::io_context& loop
                                                    Metrics& metrics) {
   std::unique_ptr<Pipeline> pipeline(new Pipeline(loop, std::move(options), metrics));
   ASSIGN_OR_RETURN(pipeline->store_, Journal::Open(pipeline->options_.state_dir));
-  pipeline->store_->KeepHistory(pipeline->options_.history_kept);
   RETURN_IF_ERROR(pipeline->Load());
   return pipeline;
 }
@@ -32,38 +32,68 @@ Pipeline::~Pipeline() {
 }
 
 Status Pipeline::Load() {
-  Time last;
   size_t records = 0;
-  RETURN_IF_ERROR(store_->Load(
-      [this, &last](ClusterState state) {
-        for (const NodeState& node : state.nodes()) last = std::max(last, node.since);
-        for (const auto& [id, job] : state.jobs()) {
-          last = std::max({last, job.submitted, job.placed, job.finished});
-        }
-        core_.Restore(std::move(state));
-      },
-      [this, &last, &records](const Record& record) {
-        last = std::max(last, std::visit([](const auto& r) { return r.at; }, record));
-        core_.Replay(record);
-        ++records;
-      }));
-  census_.Reset(core_.state());
-  clock_.emplace(last);
-  if (clock_->ahead() > std::chrono::seconds(1)) {
-    spdlog::warn(
-        "the newest record is {} ahead of this machine's clock; times shown stay ahead until the "
-        "scheduler was stopped for so long. Was the clock set wrong?",
-        FormatDuration(clock_->ahead()));
-  }
+  RETURN_IF_ERROR(store_->Load([this](ClusterState state) { core_.Restore(std::move(state)); },
+                               [this, &records](const Record& record) {
+                                 core_.Replay(record);
+                                 ++records;
+                               }));
+  const ClusterState& state = core_.state();
+  RETURN_IF_ERROR(store_->Reserve(state.last_job(), state.last_replica()));
+  census_.Reset(state);
+  const Time machine = options_.machine_clock();
+  start_ = StartOfTime(state.newest(), state.trust(), machine);
+  clock_.emplace(start_.at);
+  const Time doubted = start_.trust.doubted;
+  store_->KeepHistory(options_.history_kept, doubted == Time() ? doubted : doubted + kClockDoubt);
+  WarnOfClock(machine);
   spdlog::info("store loaded records={} snapshot_seq={} jobs={} nodes={}", records,
                store_->snapshot_seq(), core_.state().jobs().size(), core_.state().nodes().size());
   return absl::OkStatus();
 }
 
+void Pipeline::WarnOfClock(Time machine) const {
+  const std::string apart = FormatDuration(
+      Duration(std::abs((machine - core_.state().newest()).count()) / 1'000'000 * 1'000'000));
+  switch (start_.verdict) {
+    case ClockStart::Verdict::kFollowed:
+      break;
+    case ClockStart::Verdict::kHeld:
+      spdlog::warn(
+          "this machine's clock is {} behind the newest record, and behind what is certain: time "
+          "goes on from that record. Set the clock and restart the scheduler",
+          apart);
+      break;
+    case ClockStart::Verdict::kTurnedBack:
+      spdlog::warn(
+          "the newest record is {} ahead of this machine's clock: the clock was wrong when it was "
+          "written. Times of the future are taken for now. If it is this clock that is wrong, set "
+          "it "
+          "and restart the scheduler",
+          apart);
+      break;
+    case ClockStart::Verdict::kDoubted:
+      spdlog::warn(
+          "this machine's clock is {} past the newest record. If the scheduler was stopped for so "
+          "long, all is well; else set the clock and restart the scheduler. Until it has run for a "
+          "day, no history is removed, and time limits of what runs count from now",
+          apart);
+      break;
+  }
+}
+
 // The term goes into every envelope, so it is durable before there is anybody to talk to.
 Status Pipeline::BeginTerm() {
   const bool empty = !core_.state().term().valid();
-  core_.Step(Now(), Restarted{}, effects_);
+  const MarkFacts& mark = store_->marked();
+  if (start_.verdict == ClockStart::Verdict::kTurnedBack)
+    RETURN_IF_ERROR(store_->TurnHistoryBack(start_.at));
+  core_.Step(Now(),
+             Restarted{.incarnation = Incarnation(UniqueNumber()),
+                       .jobs_from = mark.jobs_from,
+                       .replicas_from = mark.replicas_from,
+                       .trust = start_.trust},
+             effects_);
   if (empty && options_.first_policy != nullptr) {
     const PolicyApplied first{.policy = options_.first_policy};
     RETURN_IF_ERROR(CheckStorable(first));
@@ -74,7 +104,8 @@ Status Pipeline::BeginTerm() {
   for (const Record& record : first.records) census_.Apply(record);
   RETURN_IF_ERROR(store_->Append({&first}));
   effects_.records.clear();
-  spdlog::info("term begun term={}", core_.state().term().value());
+  spdlog::info("term begun term={} incarnation={}", core_.state().term().value(),
+               ToString(core_.state().incarnation()));
   return absl::OkStatus();
 }
 
@@ -116,7 +147,10 @@ void Pipeline::StartJournal() {
                 metrics_.journal_errors.Add();
                 spdlog::error("the journal cannot be written; nothing is accepted until it can: {}",
                               MessageOf(why));
-                on_loop([why](Pipeline& self) { self.degraded_ = why; });
+                on_loop([why](Pipeline& self) {
+                  self.degraded_ = why;
+                  if (absl::IsDataLoss(why)) self.options_.lost(why);
+                });
               },
           .committed =
               [this](double seconds, size_t records) {

@@ -50,6 +50,9 @@ class Pipeline {
     Duration history_kept = std::chrono::hours(24 * 90);  // finished jobs, for look-ups
     PolicyPtr first_policy;                // applied when the store is empty; may be null
     size_t waiting_records_max = 200'000;  // not durable; beyond it new work is refused
+    std::function<Time()> machine_clock = MachineTime;
+    // The files of the store are gone (DataLoss): nothing will be durable any more. On the loop.
+    std::function<void(const Status& why)> lost = [](const Status&) {};
   };
 
   // Opens the store and loads it; changes nothing in it.
@@ -73,6 +76,8 @@ class Pipeline {
   const Core& core() const { return core_; }
   const JobCensus& census() const { return census_; }
   Time Now() const { return clock_->Now(); }
+  // How far the machine's clock is past ours: it was set since, or held at the start.
+  Duration ClockOffset() const { return options_.machine_clock() - Now(); }
   size_t waiting_records() const { return journal_->waiting_records(); }
   JournalThread& journal() { return *journal_; }
 
@@ -83,6 +88,7 @@ class Pipeline {
   };
   Pipeline(boost::asio::io_context& loop, Options options, Metrics& metrics);
   Status Load();
+  void WarnOfClock(Time machine) const;
   Status BeginTerm();
   Status StartCompactor();
   void StartJournal();
@@ -102,6 +108,7 @@ class Pipeline {
   Outside outside_;
   Core core_;
   JobCensus census_;
+  ClockStart start_;
   std::optional<ShellClock> clock_;
   Effects effects_;
   JournalBatch batch_;           // decided, not yet given to the journal

@@ -12,7 +12,13 @@ namespace pb = ::allot::records;
 struct Encoder {
   pb::Record* out;
 
-  void operator()(const TermBegun& r) { out->mutable_term_begun()->set_term(r.term.value()); }
+  void operator()(const TermBegun& r) {
+    auto* to = out->mutable_term_begun();
+    to->set_term(r.term.value());
+    to->set_incarnation(r.incarnation.value());
+    to->set_certain(ToMicros(r.trust.certain));
+    to->set_doubted(ToMicros(r.trust.doubted));
+  }
   void operator()(const PolicySet& r) {
     wire::Encode(*r.policy, out->mutable_policy_set()->mutable_policy());
   }
@@ -62,6 +68,7 @@ struct Encoder {
     auto* to = out->mutable_job_placed();
     to->set_job(r.job.value());
     to->set_attempt(r.attempt.value());
+    to->set_incarnation(r.attempt.incarnation().value());
     for (const TaskPlacement& task : r.tasks) EncodePlacement(task, to->add_tasks());
     to->set_alternative(r.alternative);
     to->set_price_micros_per_hour(r.price.micros_per_hour);
@@ -105,6 +112,7 @@ struct Encoder {
     auto* to = out->mutable_deployment_set();
     wire::Encode(*r.spec, to->mutable_spec());
     to->set_generation(r.generation);
+    to->set_user(r.user);
   }
   void operator()(const DeploymentRemoved& r) {
     out->mutable_deployment_removed()->set_name(r.name);
@@ -115,6 +123,7 @@ struct Encoder {
   void operator()(const ReplicaPlaced& r) {
     auto* to = out->mutable_replica_placed();
     to->set_replica(r.replica.value());
+    to->set_incarnation(r.replica.incarnation().value());
     to->set_deployment(r.deployment);
     to->set_generation(r.generation);
     to->set_group(r.group);
@@ -124,10 +133,14 @@ struct Encoder {
     to->set_concurrency(r.concurrency);
   }
   void operator()(const ReplicaStopping& r) {
-    out->mutable_replica_stopping()->set_replica(r.replica.value());
+    auto* to = out->mutable_replica_stopping();
+    to->set_replica(r.replica.value());
+    to->set_incarnation(r.replica.incarnation().value());
   }
   void operator()(const ReplicaGone& r) {
-    out->mutable_replica_gone()->set_replica(r.replica.value());
+    auto* to = out->mutable_replica_gone();
+    to->set_replica(r.replica.value());
+    to->set_incarnation(r.replica.incarnation().value());
   }
 };
 
@@ -139,9 +152,11 @@ StatusOr<NodeId> DecodeNodeId(uint32_t number) {
   if (number == 0) return InvalidArgument("a record names no node");
   return NodeId(number);
 }
-StatusOr<ReplicaId> DecodeReplicaId(uint64_t number) {
-  if (number == 0) return InvalidArgument("a record names no replica");
-  return ReplicaId(number);
+// Of any record that names one.
+template <class Message>
+StatusOr<ReplicaId> DecodeReplicaId(const Message& in) {
+  if (in.replica() == 0) return InvalidArgument("a record names no replica");
+  return ReplicaId(in.replica(), Incarnation(in.incarnation()));
 }
 
 // One function a kind keeps each readable; the switch below is only the table.
@@ -194,7 +209,7 @@ StatusOr<Record> From(Time at, const pb::JobAccepted& in) {
 StatusOr<Record> From(Time at, const pb::JobPlaced& in) {
   JobPlaced r{.at = at};
   ASSIGN_OR_RETURN(r.job, DecodeJobId(in.job()));
-  r.attempt = Attempt(in.attempt());
+  r.attempt = Attempt(in.attempt(), Incarnation(in.incarnation()));
   r.tasks.reserve(in.tasks_size());
   for (const auto& task : in.tasks()) {
     ASSIGN_OR_RETURN(TaskPlacement placement, DecodePlacement(task));
@@ -251,12 +266,12 @@ StatusOr<Record> From(Time at, const pb::JobFinished& in) {
 }
 StatusOr<Record> From(Time at, const pb::DeploymentSet& in) {
   ASSIGN_OR_RETURN(DeploymentSpec spec, wire::Decode(in.spec()));
-  return DeploymentSet{at, std::make_shared<const DeploymentSpec>(std::move(spec)),
-                       in.generation()};
+  return DeploymentSet{at, std::make_shared<const DeploymentSpec>(std::move(spec)), in.generation(),
+                       in.user()};
 }
 StatusOr<Record> From(Time at, const pb::ReplicaPlaced& in) {
   ReplicaPlaced r{.at = at};
-  ASSIGN_OR_RETURN(r.replica, DecodeReplicaId(in.replica()));
+  ASSIGN_OR_RETURN(r.replica, DecodeReplicaId(in));
   r.deployment = in.deployment();
   r.generation = in.generation();
   r.group = in.group();
@@ -267,11 +282,11 @@ StatusOr<Record> From(Time at, const pb::ReplicaPlaced& in) {
   return r;
 }
 StatusOr<Record> From(Time at, const pb::ReplicaStopping& in) {
-  ASSIGN_OR_RETURN(ReplicaId id, DecodeReplicaId(in.replica()));
+  ASSIGN_OR_RETURN(ReplicaId id, DecodeReplicaId(in));
   return ReplicaStopping{at, id};
 }
 StatusOr<Record> From(Time at, const pb::ReplicaGone& in) {
-  ASSIGN_OR_RETURN(ReplicaId id, DecodeReplicaId(in.replica()));
+  ASSIGN_OR_RETURN(ReplicaId id, DecodeReplicaId(in));
   return ReplicaGone{at, id};
 }
 
@@ -345,7 +360,11 @@ StatusOr<Record> DecodeRecord(const pb::Record& in) {
   const Time at = FromMicros(in.at());
   switch (in.kind_case()) {
     case pb::Record::kTermBegun:
-      return TermBegun{at, Term(in.term_begun().term())};
+      return TermBegun{
+          at,
+          Term(in.term_begun().term()),
+          Incarnation(in.term_begun().incarnation()),
+          {FromMicros(in.term_begun().certain()), FromMicros(in.term_begun().doubted())}};
     case pb::Record::kPolicySet:
       return From(at, in.policy_set());
     case pb::Record::kNodeRegistered:
@@ -406,8 +425,10 @@ Status CheckStorable(const Event& event) {
     });
   }
   if (const auto* asked = std::get_if<DeploymentApplied>(&event)) {
-    return CheckRereads(DeploymentSet{.spec = asked->spec},
-                        [&](const DeploymentSet& again) { return *again.spec == *asked->spec; });
+    return CheckRereads(DeploymentSet{.spec = asked->spec, .user = asked->user},
+                        [&](const DeploymentSet& again) {
+                          return *again.spec == *asked->spec && again.user == asked->user;
+                        });
   }
   if (const auto* asked = std::get_if<PolicyApplied>(&event)) {
     return CheckRereads(PolicySet{.policy = asked->policy},

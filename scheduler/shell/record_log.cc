@@ -71,6 +71,14 @@ struct Teller {
                                "leases stand still until one is heard",
                                FormatDuration(n.silent))};
   }
+  std::optional<LogLine> operator()(const ForeignWork& n) const {
+    return LogLine{
+        true,
+        fmt::format("work of another life of the store node={} incarnation={} tasks={} replicas={}: "
+                    "the store was restored or made anew, or the node served another; what this "
+                    "scheduler does not know is ended there",
+                    n.node, ToString(n.incarnation), n.tasks, n.replicas)};
+  }
   std::optional<LogLine> operator()(const TaskUnanswered& n) const {
     return LogLine{true, fmt::format("task taken back node={} task={}: the node is heard, but did "
                                      "not say within {} that it has it",

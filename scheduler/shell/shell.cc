@@ -101,7 +101,8 @@ std::string Shell::Impl::MetricsText() {
                 .http_connections = server->connections(),
                 .journal_waiting = pipeline->waiting_records(),
                 .degraded = pipeline->degraded().has_value(),
-                .tokens_stale = !tokens->Reload().ok()});
+                .tokens_stale = !tokens->Reload().ok(),
+                .clock_offset = pipeline->ClockOffset()});
   return metrics.registry.Text();
 }
 

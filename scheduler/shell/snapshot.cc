@@ -16,6 +16,25 @@ namespace pb = ::allot::records;
 constexpr uint32_t kSnapshotVersion = 1;
 constexpr int kKeysInPart = 500;
 
+// The numbers beside their incarnations; those are absent where a build wrote them that knew of none.
+template <class Message>
+void EncodeReplicas(const std::vector<ReplicaId>& replicas, Message* out) {
+  for (const ReplicaId id : replicas) {
+    out->add_replicas(id.value());
+    out->add_replica_incarnations(id.incarnation().value());
+  }
+}
+
+template <class Message>
+Status DecodeReplicas(const Message& in, std::vector<ReplicaId>* out) {
+  const int named = in.replica_incarnations_size();
+  if (named != 0 && named != in.replicas_size())
+    return InvalidArgument("{} replicas with {} incarnations", in.replicas_size(), named);
+  for (int i = 0; i < in.replicas_size(); ++i)
+    out->emplace_back(in.replicas(i), Incarnation(named == 0 ? 0 : in.replica_incarnations(i)));
+  return absl::OkStatus();
+}
+
 void EncodeNode(const NodeState& node, pb::NodeState* out) {
   out->set_id(node.id.value());
   wire::Encode(*node.info, out->mutable_info());
@@ -25,7 +44,7 @@ void EncodeNode(const NodeState& node, pb::NodeState* out) {
   out->set_draining(node.draining);
   out->set_since(ToMicros(node.since));
   for (const TaskKey& key : node.tasks) wire::Encode(key, out->add_tasks());
-  for (const ReplicaId id : node.replicas) out->add_replicas(id.value());
+  EncodeReplicas(node.replicas, out);
   for (const auto& [device, quarantine] : node.quarantines) {
     pb::Quarantine* to = out->add_quarantines();
     to->set_device(device);
@@ -64,6 +83,7 @@ StatusOr<TaskState> DecodeTask(const pb::TaskState& in) {
 
 void EncodeJobState(const JobState& job, pb::JobState* out) {
   out->set_id(job.id.value());
+  out->set_incarnation(job.incarnation.value());
   wire::Encode(*job.spec, out->mutable_spec());
   out->set_user(job.user);
   out->set_idempotency_key(job.idempotency_key);
@@ -73,6 +93,7 @@ void EncodeJobState(const JobState& job, pb::JobState* out) {
   out->set_placed(ToMicros(job.placed));
   out->set_finished(ToMicros(job.finished));
   out->set_attempt(job.attempt.value());
+  out->set_attempt_incarnation(job.attempt.incarnation().value());
   out->set_failures(job.failures);
   out->set_not_before(ToMicros(job.not_before));
   for (const NodeId node : job.unfit_nodes) out->add_unfit_nodes(node.value());
@@ -82,6 +103,7 @@ void EncodeJobState(const JobState& job, pb::JobState* out) {
   for (const EarlierAttempt& earlier : job.earlier) {
     auto* to = out->add_earlier();
     to->set_attempt(earlier.attempt.value());
+    to->set_incarnation(earlier.attempt.incarnation().value());
     for (const NodeId node : earlier.nodes) to->add_nodes(node.value());
     for (const uint32_t rank : earlier.abandoned) to->add_abandoned(rank);
   }
@@ -108,6 +130,7 @@ StatusOr<JobState> DecodeJobState(const pb::JobState& in) {
   JobState job;
   if (in.id() == 0) return InvalidArgument("a job without a number");
   job.id = JobId(in.id());
+  job.incarnation = Incarnation(in.incarnation());
   ASSIGN_OR_RETURN(JobSpec spec, wire::Decode(in.spec()));
   job.spec = std::make_shared<const JobSpec>(std::move(spec));
   job.user = in.user();
@@ -120,7 +143,7 @@ StatusOr<JobState> DecodeJobState(const pb::JobState& in) {
   job.queued = FromMicros(in.queued());
   job.placed = FromMicros(in.placed());
   job.finished = FromMicros(in.finished());
-  job.attempt = Attempt(in.attempt());
+  job.attempt = Attempt(in.attempt(), Incarnation(in.attempt_incarnation()));
   job.failures = in.failures();
   job.not_before = FromMicros(in.not_before());
   for (const uint32_t node : in.unfit_nodes()) job.unfit_nodes.emplace_back(node);
@@ -133,7 +156,7 @@ StatusOr<JobState> DecodeJobState(const pb::JobState& in) {
   }
   for (const auto& part : in.earlier()) {
     EarlierAttempt& earlier = job.earlier.emplace_back();
-    earlier.attempt = Attempt(part.attempt());
+    earlier.attempt = Attempt(part.attempt(), Incarnation(part.incarnation()));
     for (const uint32_t node : part.nodes()) earlier.nodes.emplace_back(node);
     for (const uint32_t rank : part.abandoned()) {
       if (rank >= static_cast<uint32_t>(part.nodes_size()))
@@ -178,6 +201,11 @@ Status StateCodec::Write(const ClusterState& state, const Sink& sink) {
   head->set_last_job(state.last_job_.value());
   head->set_last_replica(state.last_replica_.value());
   head->set_generations_gone(state.generations_gone_);
+  for (const Incarnation life : state.lineage_) head->add_lineage(life.value());
+  head->set_numbers_skipped(state.numbers_skipped_);
+  head->set_newest(ToMicros(state.newest_));
+  head->set_certain(ToMicros(state.trust_.certain));
+  head->set_doubted(ToMicros(state.trust_.doubted));
   for (const JobId id : state.finished_) head->add_finished(id.value());
   RETURN_IF_ERROR(sink(part));
   for (const NodeState& node : state.nodes_) {
@@ -208,14 +236,16 @@ Status StateCodec::Write(const ClusterState& state, const Sink& sink) {
     wire::Encode(*deployment.spec, out->mutable_spec());
     out->set_generation(deployment.generation);
     out->set_stopping(deployment.stopping);
-    for (const ReplicaId id : deployment.replicas) out->add_replicas(id.value());
+    EncodeReplicas(deployment.replicas, out);
     out->set_created(ToMicros(deployment.created));
+    out->set_user(deployment.user);
     RETURN_IF_ERROR(sink(part));
   }
   for (const auto& [id, replica] : state.replicas_) {
     part.Clear();
     auto* out = part.mutable_replica();
     out->set_id(id.value());
+    out->set_incarnation(id.incarnation().value());
     out->set_deployment(replica.deployment);
     out->set_generation(replica.generation);
     out->set_group(replica.group);
@@ -262,6 +292,10 @@ Status StateCodec::Reader::AddHead(const pb::SnapshotHead& in) {
   state_.last_job_ = JobId(in.last_job());
   state_.last_replica_ = ReplicaId(in.last_replica());
   state_.generations_gone_ = in.generations_gone();
+  for (const uint64_t life : in.lineage()) state_.lineage_.push_back(Incarnation(life));
+  state_.numbers_skipped_ = in.numbers_skipped();
+  state_.newest_ = FromMicros(in.newest());
+  state_.trust_ = {FromMicros(in.certain()), FromMicros(in.doubted())};
   for (const uint64_t id : in.finished()) state_.finished_.push_back(JobId(id));
   return absl::OkStatus();
 }
@@ -284,7 +318,7 @@ Status StateCodec::Reader::AddNode(const pb::NodeState& in) {
     ASSIGN_OR_RETURN(TaskKey task, wire::Decode(key));
     node.tasks.push_back(task);
   }
-  for (const uint64_t id : in.replicas()) node.replicas.push_back(ReplicaId(id));
+  RETURN_IF_ERROR(DecodeReplicas(in, &node.replicas));
   for (const pb::Quarantine& quarantine : in.quarantines())
     node.quarantines[quarantine.device()] = {FromMicros(quarantine.since()),
                                              FromMicros(quarantine.until()), quarantine.strikes(),
@@ -317,8 +351,9 @@ Status StateCodec::Reader::AddDeployment(const pb::DeploymentState& in) {
   deployment.spec = std::make_shared<const DeploymentSpec>(std::move(spec));
   deployment.generation = in.generation();
   deployment.stopping = in.stopping();
-  for (const uint64_t id : in.replicas()) deployment.replicas.push_back(ReplicaId(id));
+  RETURN_IF_ERROR(DecodeReplicas(in, &deployment.replicas));
   deployment.created = FromMicros(in.created());
+  deployment.user = in.user();
   const std::string name = deployment.spec->name;
   if (!state_.deployments_.emplace(name, std::move(deployment)).second) {
     return InvalidArgument("deployment {} is there twice", name);
@@ -329,7 +364,7 @@ Status StateCodec::Reader::AddDeployment(const pb::DeploymentState& in) {
 Status StateCodec::Reader::AddReplica(const pb::ReplicaState& in) {
   if (in.id() == 0) return InvalidArgument("a replica without a number");
   ReplicaState replica;
-  replica.id = ReplicaId(in.id());
+  replica.id = ReplicaId(in.id(), Incarnation(in.incarnation()));
   replica.deployment = in.deployment();
   replica.generation = in.generation();
   replica.group = in.group();
@@ -364,6 +399,12 @@ Status StateCodec::Reader::CheckReferences() const {
       }
     }
   }
+  for (const auto& [name, deployment] : state_.deployments_) {
+    for (const ReplicaId id : deployment.replicas) {
+      if (!state_.replicas_.contains(id))
+        return InvalidArgument("deployment {} has {}, which is not there", name, ToString(id));
+    }
+  }
   return absl::OkStatus();
 }
 
@@ -381,11 +422,22 @@ void StateCodec::Reader::DateDeployments() {
   }
 }
 
+// Nor does it say when its last record was: no earlier than any time in it.
+void StateCodec::Reader::DateNewest() {
+  if (state_.newest_ != Time()) return;
+  Time newest;
+  for (const NodeState& node : state_.nodes_) newest = std::max(newest, node.since);
+  for (const auto& [id, job] : state_.jobs_)
+    newest = std::max({newest, job.submitted, job.placed, job.finished});
+  state_.newest_ = newest;
+}
+
 StatusOr<ClusterState> StateCodec::Reader::Finish() {
   if (!head_) return InvalidArgument("the snapshot is empty");
   head_ = false;
   RETURN_IF_ERROR(CheckReferences());
   DateDeployments();
+  DateNewest();
   state_.RestoreDerived();  // names, keys and what nodes have free are not written
   return std::exchange(state_, ClusterState());
 }

@@ -34,6 +34,7 @@ struct StateCodec {
     Status AddReplica(const records::ReplicaState& in);
     Status CheckReferences() const;
     void DateDeployments();
+    void DateNewest();
     bool head_ = false;
     ClusterState state_;
   };

@@ -21,7 +21,10 @@ Status StatusOf(sqlite3* db, const std::string& path, std::string_view doing) {
       return Unavailable("{}: {} failed: {}; look at the disk of this folder", path, doing, what);
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
-      return Internal("{}: {} failed: {}; restore the folder from a backup", path, doing, what);
+      return Internal(
+          "{}: {} failed: {}; damaged from outside; restore a backup: `allot restore` "
+          "(docs/operations.md, Backup)",
+          path, doing, what);
     case SQLITE_CANTOPEN:
     case SQLITE_PERM:
     case SQLITE_READONLY:
@@ -52,6 +55,35 @@ StatusOr<std::unique_ptr<Database>> Database::Open(const std::string& path) {
       db->Run("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
               "PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-4096;"
               "PRAGMA foreign_keys=OFF; PRAGMA temp_store=MEMORY;"));
+  return db;
+}
+
+StatusOr<std::unique_ptr<Database>> Database::Inspect(const std::string& path) {
+  std::unique_ptr<Database> db(new Database(path));
+  if (sqlite3_open_v2(path.c_str(), &db->raw_,
+                      SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
+                      nullptr) != SQLITE_OK)
+    return db->ErrorHere("opening the store");
+  sqlite3_busy_timeout(db->raw_, kBusyTimeoutMs);
+  sqlite3_db_config(db->raw_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+  RETURN_IF_ERROR(db->Run("PRAGMA wal_autocheckpoint=0; PRAGMA temp_store=MEMORY;"));
+  return db;
+}
+
+StatusOr<std::unique_ptr<Database>> Database::OpenFrozen(const std::string& path) {
+  std::string uri = "file:";
+  for (const char c : path) {
+    if (c == '%' || c == '?' || c == '#')
+      uri += fmt::format("%{:02x}", c);
+    else
+      uri += c;
+  }
+  std::unique_ptr<Database> db(new Database(path));
+  if (sqlite3_open_v2(
+          (uri + "?immutable=1").c_str(), &db->raw_,
+          SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
+          nullptr) != SQLITE_OK)
+    return db->ErrorHere("opening it");
   return db;
 }
 
@@ -101,6 +133,12 @@ Statement& Statement::Bind(int position, int64_t value) {
   return *this;
 }
 
+Statement& Statement::BindText(int position, std::string_view text) {
+  sqlite3_bind_text64(raw_, position, text.empty() ? "" : text.data(), text.size(), SQLITE_STATIC,
+                      SQLITE_UTF8);
+  return *this;
+}
+
 Statement& Statement::Bind(int position, std::string_view blob) {
   // A null pointer would be stored as NULL.
   sqlite3_bind_blob64(raw_, position, blob.empty() ? "" : blob.data(), blob.size(), SQLITE_STATIC);
@@ -131,6 +169,8 @@ std::string_view Statement::Blob(int column) const {
   const void* data = sqlite3_column_blob(raw_, column);
   return {static_cast<const char*>(data), static_cast<size_t>(sqlite3_column_bytes(raw_, column))};
 }
+
+int Statement::columns() const { return sqlite3_column_count(raw_); }
 
 void Statement::Reset() { sqlite3_reset(raw_); }
 

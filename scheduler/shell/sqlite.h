@@ -22,6 +22,11 @@ class Database {
  public:
   // WAL, synchronous=FULL, busy timeout. Creates the file (mode 0600) if it is missing.
   static StatusOr<std::unique_ptr<Database>> Open(const std::string& path);
+  // To look at a file that is there: changes nothing in it or in its write-ahead log, not by
+  // closing either. Not for writing.
+  static StatusOr<std::unique_ptr<Database>> Inspect(const std::string& path);
+  // A file that nobody writes and that needs no log: nothing is made beside it.
+  static StatusOr<std::unique_ptr<Database>> OpenFrozen(const std::string& path);
   ~Database();
   Database(const Database&) = delete;
   Database& operator=(const Database&) = delete;
@@ -51,9 +56,11 @@ class Statement {
 
   Statement& Bind(int position, int64_t value);
   Statement& Bind(int position, std::string_view blob);
+  Statement& BindText(int position, std::string_view text);
   Status Execute();       // to the end, then ready for the next use
   StatusOr<bool> Step();  // true: a row is there
   int64_t Integer(int column) const;
+  int columns() const;
   std::string_view Blob(int column) const;  // until the next Step or Reset
   void Reset();
 

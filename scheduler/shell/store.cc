@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <boost/crc.hpp>
@@ -23,16 +24,42 @@ constexpr int64_t kChunk = 4'096;  // rows read in one transaction
 
 Status Damaged(const Database& db, std::string_view what, int64_t number, std::string_view why) {
   return Internal(
-      "{}: {} {} {}; the store was damaged from outside. Nothing was changed. Restore the state "
-      "folder from a backup (docs/operations.md, Backup)",
-      db.path(), what, number, why);
+      "{}: {} {} {}; the store was damaged from outside. Nothing was changed. Restore a backup: "
+      "`allot restore FILE --store {}` (docs/operations.md, Backup)",
+      db.path(), what, number, why, db.path().substr(0, db.path().rfind('/')));
 }
 
 }  // namespace
 
 std::string StorePath(const std::string& state_dir) { return state_dir + "/scheduler.db"; }
 
-Status PrepareStore(Database& db) {
+namespace {
+
+Status NameStore(Database& db, uint64_t store) {
+  ASSIGN_OR_RETURN(Statement insert,
+                   Statement::Prepare(db, "INSERT OR IGNORE INTO meta VALUES ('store', ?)"));
+  return insert.Bind(1, static_cast<int64_t>(store)).Execute();
+}
+
+}  // namespace
+
+void BelongAsFolder(const std::string& path) {
+  struct stat folder {};
+  if (geteuid() != 0 || stat(path.substr(0, path.rfind('/')).c_str(), &folder) != 0) return;
+  // What fails here is met, and told, by the user who cannot open it.
+  (void)!lchown(path.c_str(), folder.st_uid, folder.st_gid);
+}
+
+Status SyncFolder(const std::string& path) {
+  const int folder = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const bool synced = folder >= 0 && fsync(folder) == 0;
+  const int why = errno;
+  if (folder >= 0) close(folder);
+  return synced ? absl::OkStatus()
+                : Unavailable("{}: {}; look at the disk of this folder", path, std::strerror(why));
+}
+
+Status PrepareStore(Database& db, uint64_t store) {
   ASSIGN_OR_RETURN(const int64_t tables,
                    db.Number("SELECT count(*) FROM sqlite_master WHERE name = 'meta'"));
   if (tables == 0) {
@@ -48,6 +75,7 @@ Status PrepareStore(Database& db) {
                "INSERT INTO meta VALUES ('schema', 1), ('snapshot_generation', 0),"
                "                        ('snapshot_seq', 0);"));
     RETURN_IF_ERROR(db.Run(kHistoryIndex));
+    RETURN_IF_ERROR(NameStore(db, store));
     return transaction.Commit();
   }
   ASSIGN_OR_RETURN(const int64_t schema, db.Number("SELECT value FROM meta WHERE key = 'schema'"));
@@ -57,6 +85,7 @@ Status PrepareStore(Database& db) {
         "choose another state_dir",
         db.path(), schema, kSchema);
   }
+  RETURN_IF_ERROR(NameStore(db, store));
   return db.Run(kHistoryIndex);
 }
 
@@ -69,12 +98,18 @@ uint32_t Checksum(std::string_view bytes) {
 StatusOr<SnapshotMark> ReadSnapshotMark(Database& db) {
   SnapshotMark mark;
   ASSIGN_OR_RETURN(Statement query, Statement::Prepare(db, "SELECT key, value FROM meta"));
-  for (;;) {  // one statement: both values are of one moment
+  int64_t parts = 0, parts_of = 0;
+  for (;;) {  // one statement: all values are of one moment
     ASSIGN_OR_RETURN(const bool row, query.Step());
-    if (!row) return mark;
+    if (!row) break;
     if (query.Blob(0) == "snapshot_generation") mark.generation = query.Integer(1);
     if (query.Blob(0) == "snapshot_seq") mark.seq = query.Integer(1);
+    if (query.Blob(0) == "snapshot_parts") parts = query.Integer(1);
+    if (query.Blob(0) == "snapshot_parts_of") parts_of = query.Integer(1);
   }
+  // An earlier version that has folded since leaves those of the snapshot before.
+  if (parts_of == mark.generation && mark.generation != 0) mark.parts = parts;
+  return mark;
 }
 
 StatusOr<ClusterState> ReadSnapshot(Database& db, SnapshotMark mark) {
@@ -105,6 +140,8 @@ StatusOr<ClusterState> ReadSnapshot(Database& db, SnapshotMark mark) {
     }
     query.Reset();
   }
+  if (mark.parts && last + 1 != *mark.parts)
+    return Damaged(db, "snapshot part", last + 1, fmt::format("is missing, of {}", *mark.parts));
   StatusOr<ClusterState> state = reader.Finish();
   if (!state.ok()) return Damaged(db, "snapshot", mark.generation, MessageOf(state.status()));
   return state;
@@ -150,6 +187,7 @@ StatusOr<std::unique_ptr<StoreLock>> StoreLock::Take(const std::string& state_di
     return PermissionDenied("{}: {}; state_dir must be a folder that the scheduler may write", path,
                             std::strerror(errno));
   }
+  BelongAsFolder(path);
   if (flock(file, LOCK_EX | LOCK_NB) != 0) {
     char owner[32] = {};
     const ssize_t length = read(file, owner, sizeof owner - 1);

@@ -1,6 +1,8 @@
 // The layout of state_dir/scheduler.db, shared by Journal, Compactor and History.
 //
-//   meta(key, value)                       schema; snapshot_generation, snapshot_seq
+//   meta(key, value)                       schema; snapshot_generation, snapshot_seq; store, the
+//                                          id that its mark must have (mark.h); snapshot_parts, how
+//                                          many the snapshot of generation snapshot_parts_of has
 //   records(seq, crc, bytes)               records::Record, seq without gaps
 //   snapshot(generation, part, crc, bytes) records::SnapshotPart; only the generation in meta
 //   history(job, finished, bytes)          records::JobState of finished jobs, for accounting; rows
@@ -12,6 +14,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "scheduler/core/cluster_state.h"
@@ -22,14 +25,21 @@ namespace allot::scheduler {
 // "<state_dir>/scheduler.db"
 std::string StorePath(const std::string& state_dir);
 
-// Makes the tables of an empty file; refuses a file of another schema version.
-Status PrepareStore(Database& db);
+// Makes the tables of an empty file; refuses a file of another schema version. `store` becomes its
+// id if it has none yet.
+Status PrepareStore(Database& db, uint64_t store);
+
+// Who runs as root for another user (restoring) leaves the file to whom its folder belongs.
+void BelongAsFolder(const std::string& path);
+// Syncs what was made, renamed or removed in it.
+Status SyncFolder(const std::string& path);
 
 uint32_t Checksum(std::string_view bytes);
 
 struct SnapshotMark {
-  int64_t generation = 0;  // 0: no snapshot yet
-  int64_t seq = 0;         // the last record folded into it
+  int64_t generation = 0;        // 0: no snapshot yet
+  int64_t seq = 0;               // the last record folded into it
+  std::optional<int64_t> parts;  // absent: an earlier version wrote it
 };
 StatusOr<SnapshotMark> ReadSnapshotMark(Database& db);
 

@@ -18,4 +18,9 @@ void Acknowledged::CheckKept(const scheduler::ClusterState& state) {
       findings_.Add("acknowledged", "{} was acknowledged and is forgotten", ToString(job));
 }
 
+void Acknowledged::PutBack(const scheduler::ClusterState& state) {
+  std::erase_if(jobs_, [&](JobId job) { return state.FindJob(job) == nullptr; });
+  std::erase_if(keys_, [&](const auto& entry) { return state.FindJob(entry.second) == nullptr; });
+}
+
 }  // namespace allot::simulator

@@ -17,6 +17,8 @@ class Acknowledged {
   // `key`: the idempotency key it was submitted with, empty if none.
   void Replied(JobId job, const std::string& key);
   void CheckKept(const scheduler::ClusterState& state);
+  // The store is this one again; whoever put it back knows that what came later is lost.
+  void PutBack(const scheduler::ClusterState& state);
   size_t size() const { return jobs_.size(); }
 
  private:

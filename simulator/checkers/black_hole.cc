@@ -8,6 +8,26 @@ void BlackHole::Kept(const scheduler::Record& record) {
   std::visit([this](const auto& r) { On(r); }, record);
 }
 
+void BlackHole::PutBack(const std::vector<scheduler::Record>& journal) {
+  using namespace scheduler;
+  nodes_.clear();
+  registered_.clear();
+  jobs_.clear();
+  // What is there, and nothing of how it went.
+  for (const Record& record : journal) {
+    std::visit(
+        [this]<class R>(const R& r) {
+          if constexpr (std::is_same_v<R, PolicySet> || std::is_same_v<R, NodeRegistered> ||
+                        std::is_same_v<R, JobAccepted> || std::is_same_v<R, JobPlaced> ||
+                        std::is_same_v<R, TaskStarted> || std::is_same_v<R, JobStopping> ||
+                        std::is_same_v<R, JobFinished>)
+            On(r);
+        },
+        record);
+  }
+  Forget();
+}
+
 void BlackHole::Opened(const std::string& node, const std::string& device, Time at) {
   open_ = true;
   node_name_ = node;

@@ -31,6 +31,8 @@ class BlackHole {
   void Closed() { open_ = false; }
   bool open() const { return open_; }
   void Kept(const scheduler::Record& record);
+  // The journal is this one again. What was in evidence is forgotten; a hole stays open.
+  void PutBack(const std::vector<scheduler::Record>& journal);
   uint64_t found_out() const { return found_out_; }
 
  private:

@@ -14,27 +14,27 @@ void JobLedger::CancelAcknowledged(JobId job) {
 JobLedger::Job* JobLedger::Find(JobId id, std::string_view what) {
   const auto it = jobs_.find(id);
   if (it == jobs_.end()) {
-    findings_.Add(kName, "{} of {}, which was never accepted", what, ToString(id));
+    findings_->Add(kName, "{} of {}, which was never accepted", what, ToString(id));
     return nullptr;
   }
   if (it->second.phase == Phase::kFinished) {
-    findings_.Add(kName, "{} of {}, which has finished", what, ToString(id));
+    findings_->Add(kName, "{} of {}, which has finished", what, ToString(id));
     return nullptr;
   }
   return &it->second;
 }
 
 void JobLedger::On(const scheduler::TermBegun& r) {
-  if (r.term <= term_) findings_.Add(kName, "term {} after {}", r.term.value(), term_.value());
+  if (r.term <= term_) findings_->Add(kName, "term {} after {}", r.term.value(), term_.value());
   term_ = r.term;
 }
 
 void JobLedger::On(const scheduler::JobAccepted& r) {
   if (r.job <= last_)
-    findings_.Add(kName, "{} accepted after {}", ToString(r.job), ToString(last_));
+    findings_->Add(kName, "{} accepted after {}", ToString(r.job), ToString(last_));
   last_ = r.job;
   if (!r.idempotency_key.empty() && !keys_.insert(r.idempotency_key).second)
-    findings_.Add(kName, "two jobs for the idempotency key {}", r.idempotency_key);
+    findings_->Add(kName, "two jobs for the idempotency key {}", r.idempotency_key);
   jobs_[r.job].spec = r.spec;
 }
 
@@ -42,14 +42,14 @@ void JobLedger::On(const scheduler::JobPlaced& r) {
   Job* job = Find(r.job, "placement");
   if (job == nullptr) return;
   if (job->cancelled)
-    findings_.Add(kName, "{} placed after its cancellation was acknowledged", ToString(r.job));
+    findings_->Add(kName, "{} placed after its cancellation was acknowledged", ToString(r.job));
   if (job->phase != Phase::kPending)
-    findings_.Add(kName, "{} placed while it is placed", ToString(r.job));
+    findings_->Add(kName, "{} placed while it is placed", ToString(r.job));
   if (r.attempt.value() != job->attempt + 1)
-    findings_.Add(kName, "{} placed as attempt {} after {}", ToString(r.job), r.attempt.value(),
+    findings_->Add(kName, "{} placed as attempt {} after {}", ToString(r.job), r.attempt.value(),
                   job->attempt);
   if (r.tasks.size() != job->spec->tasks)
-    findings_.Add(kName, "{} of {} tasks of {} placed", r.tasks.size(), job->spec->tasks,
+    findings_->Add(kName, "{} of {} tasks of {} placed", r.tasks.size(), job->spec->tasks,
                   ToString(r.job));
   job->phase = Phase::kPlaced;
   job->attempt = r.attempt.value();
@@ -63,7 +63,7 @@ void JobLedger::On(const scheduler::TaskStarted& r) {
   if (job == nullptr) return;
   if (r.key.attempt.value() != job->attempt || r.key.task.index >= job->ended.size() ||
       job->ended[r.key.task.index])
-    findings_.Add(kName, "{} started, but that attempt of it is over", ToString(r.key));
+    findings_->Add(kName, "{} started, but that attempt of it is over", ToString(r.key));
 }
 
 void JobLedger::End(const TaskKey& key, std::string_view what, bool success) {
@@ -71,7 +71,7 @@ void JobLedger::End(const TaskKey& key, std::string_view what, bool success) {
   if (job == nullptr) return;
   if (key.attempt.value() != job->attempt || key.task.index >= job->ended.size() ||
       job->ended[key.task.index]) {
-    findings_.Add(kName, "{} of {}, but that attempt of it is over", what, ToString(key));
+    findings_->Add(kName, "{} of {}, but that attempt of it is over", what, ToString(key));
     return;
   }
   job->ended[key.task.index] = true;
@@ -86,7 +86,7 @@ void JobLedger::On(const scheduler::JobStopping& r) {
   Job* job = Find(r.job, "stop");
   if (job == nullptr) return;
   if (job->phase == Phase::kPending)
-    findings_.Add(kName, "{} is stopped, but nothing of it runs", ToString(r.job));
+    findings_->Add(kName, "{} is stopped, but nothing of it runs", ToString(r.job));
   job->phase = Phase::kStopping;
 }
 
@@ -94,12 +94,12 @@ void JobLedger::On(const scheduler::JobRequeued& r) {
   Job* job = Find(r.job, "requeue");
   if (job == nullptr) return;
   if (job->live > 0)
-    findings_.Add(kName, "{} requeued while {} tasks of it hold leases", ToString(r.job),
+    findings_->Add(kName, "{} requeued while {} tasks of it hold leases", ToString(r.job),
                   job->live);
   if (job->phase == Phase::kPending)
-    findings_.Add(kName, "{} requeued while it waits", ToString(r.job));
+    findings_->Add(kName, "{} requeued while it waits", ToString(r.job));
   if (job->succeeded == job->ended.size())
-    findings_.Add(kName, "{} requeued though every task of it succeeded", ToString(r.job));
+    findings_->Add(kName, "{} requeued though every task of it succeeded", ToString(r.job));
   job->phase = Phase::kPending;
 }
 
@@ -107,11 +107,11 @@ void JobLedger::On(const scheduler::JobFinished& r) {
   Job* job = Find(r.job, "end");
   if (job == nullptr) return;
   if (job->phase != Phase::kPending && job->live > 0)
-    findings_.Add(kName, "{} finished while {} tasks of it hold leases", ToString(r.job),
+    findings_->Add(kName, "{} finished while {} tasks of it hold leases", ToString(r.job),
                   job->live);
   if (r.outcome == JobOutcome::kSucceeded &&
       (job->attempt == 0 || job->succeeded != job->spec->tasks))
-    findings_.Add(kName, "{} succeeded with {} of {} tasks", ToString(r.job), job->succeeded,
+    findings_->Add(kName, "{} succeeded with {} of {} tasks", ToString(r.job), job->succeeded,
                   job->spec->tasks);
   job->phase = Phase::kFinished;
 }

@@ -18,7 +18,7 @@ namespace allot::simulator {
 
 class JobLedger {
  public:
-  explicit JobLedger(Findings& findings) : findings_(findings) {}
+  explicit JobLedger(Findings& findings) : findings_(&findings) {}
   void Kept(const scheduler::Record& record);  // in the order of the journal
   void CancelAcknowledged(JobId job);          // an OK to a cancellation has left the scheduler
 
@@ -47,7 +47,7 @@ class JobLedger {
   template <class R>
   void On(const R&) {}
 
-  Findings& findings_;
+  Findings* findings_;  // never null
   Term term_;
   JobId last_;
   std::map<JobId, Job> jobs_;

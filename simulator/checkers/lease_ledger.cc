@@ -13,7 +13,7 @@ void LeaseLedger::Kept(const scheduler::Record& record) {
 void LeaseLedger::On(const scheduler::NodeRegistered& r) {
   Node& node = nodes_[r.node];
   if (r.epoch <= node.epoch)
-    findings_.Add(kName, "node {} registered with epoch {} after {}", r.info->name, r.epoch.value(),
+    findings_->Add(kName, "node {} registered with epoch {} after {}", r.info->name, r.epoch.value(),
                   node.epoch.value());
   node.epoch = r.epoch;
   node.alive = true;
@@ -27,7 +27,7 @@ void LeaseLedger::On(const scheduler::NodeRegistered& r) {
 void LeaseLedger::On(const scheduler::NodeLost& r) {
   Node& node = nodes_[r.node];
   if (r.epoch <= node.epoch)
-    findings_.Add(kName, "node {} lost with epoch {} after {}", r.node.value(), r.epoch.value(),
+    findings_->Add(kName, "node {} lost with epoch {} after {}", r.node.value(), r.epoch.value(),
                   node.epoch.value());
   node.epoch = r.epoch;
   node.alive = false;
@@ -36,28 +36,28 @@ void LeaseLedger::On(const scheduler::NodeLost& r) {
 void LeaseLedger::Take(const scheduler::TaskPlacement& placement, const std::string& owner) {
   const auto it = nodes_.find(placement.node);
   if (it == nodes_.end() || !it->second.alive) {
-    findings_.Add(kName, "{} placed on node {}, which is not alive", owner, placement.node.value());
+    findings_->Add(kName, "{} placed on node {}, which is not alive", owner, placement.node.value());
     return;
   }
   Node& node = it->second;
   if (node.draining)
-    findings_.Add(kName, "{} placed on {}, which is draining", owner.empty() ? "a task" : owner,
+    findings_->Add(kName, "{} placed on {}, which is draining", owner.empty() ? "a task" : owner,
                   node.info->name);
   if (node.out.contains(""))
-    findings_.Add(kName, "{} placed on {}, which is quarantined", owner.empty() ? "a task" : owner,
+    findings_->Add(kName, "{} placed on {}, which is quarantined", owner.empty() ? "a task" : owner,
                   node.info->name);
   placement.devices.ForEach([&](uint32_t i) {
     if (i >= node.info->devices.size()) {
-      findings_.Add(kName, "{} leases device {} of {}, which has {}", owner, i, node.info->name,
+      findings_->Add(kName, "{} leases device {} of {}, which has {}", owner, i, node.info->name,
                     node.info->devices.size());
       return;
     }
     if (node.out.contains(node.info->devices[i].id))
-      findings_.Add(kName, "{} leases {} of {}, which is quarantined", owner,
+      findings_->Add(kName, "{} leases {} of {}, which is quarantined", owner,
                     node.info->devices[i].id, node.info->name);
     const auto [held, fresh] = node.owners.try_emplace(node.info->devices[i].id, owner);
     if (!fresh)
-      findings_.Add(kName, "device {} of {} leased to {} while {} has it", held->first,
+      findings_->Add(kName, "device {} of {} leased to {} while {} has it", held->first,
                     node.info->name, owner, held->second);
   });
 }
@@ -72,7 +72,7 @@ void LeaseLedger::CheckTogether(const scheduler::TaskPlacement& placement,
     if (i < node.devices.size()) devices.push_back(node.devices[i].id);
   });
   if (const std::string why = WhyNotTogether(node, devices, *request); !why.empty())
-    findings_.Add(kName, "{} on {}: {}", owner, node.name, why);
+    findings_->Add(kName, "{} on {}: {}", owner, node.name, why);
 }
 
 void LeaseLedger::Free(NodeId node, const std::string& owner) {
@@ -88,7 +88,7 @@ void LeaseLedger::On(const scheduler::DeviceQuarantined& r) {
 void LeaseLedger::On(const scheduler::DeviceOnProbation& r) {
   Node& node = nodes_[r.node];
   if (node.out.erase(r.device) == 0)
-    findings_.Add(kName, "{} of node {} on probation without having been quarantined", r.device,
+    findings_->Add(kName, "{} of node {} on probation without having been quarantined", r.device,
                   r.node.value());
   if (!r.device.empty()) return;
   node.probation = true;
@@ -115,7 +115,7 @@ void LeaseLedger::On(const scheduler::JobPlaced& r) {
     if (!node.probation) continue;
     node.tried.insert(r.job);
     if (node.tried.count(r.job) < node.tried.size())
-      findings_.Add(kName, "{} has two jobs at once on probation", node.info->name);
+      findings_->Add(kName, "{} has two jobs at once on probation", node.info->name);
   }
 }
 
@@ -130,7 +130,7 @@ void LeaseLedger::EndTask(const TaskKey& key) {
 
 void LeaseLedger::On(const scheduler::ReplicaPlaced& r) {
   if (!replicas_.try_emplace(r.replica, r.placement.node).second)
-    findings_.Add(kName, "{} placed twice", ToString(r.replica));
+    findings_->Add(kName, "{} placed twice", ToString(r.replica));
   if (const auto it = deployments_.find(r.deployment); it != deployments_.end())
     CheckTogether(r.placement, &it->second->groups[r.group].device, ToString(r.replica));
   Take(r.placement, ToString(r.replica));
@@ -139,7 +139,7 @@ void LeaseLedger::On(const scheduler::ReplicaPlaced& r) {
 void LeaseLedger::On(const scheduler::ReplicaGone& r) {
   const auto it = replicas_.find(r.replica);
   if (it == replicas_.end()) {
-    findings_.Add(kName, "{} is gone, but it holds no lease", ToString(r.replica));
+    findings_->Add(kName, "{} is gone, but it holds no lease", ToString(r.replica));
     return;
   }
   Free(it->second, ToString(r.replica));

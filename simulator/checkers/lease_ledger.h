@@ -19,7 +19,7 @@ namespace allot::simulator {
 
 class LeaseLedger {
  public:
-  explicit LeaseLedger(Findings& findings) : findings_(findings) {}
+  explicit LeaseLedger(Findings& findings) : findings_(&findings) {}
   void Kept(const scheduler::Record& record);
 
  private:
@@ -56,7 +56,7 @@ class LeaseLedger {
   void On(const R&) {}
   void EndTask(const TaskKey& key);
 
-  Findings& findings_;
+  Findings* findings_;  // never null
   std::map<NodeId, Node> nodes_;
   std::map<TaskKey, NodeId> tasks_;
   std::map<ReplicaId, NodeId> replicas_;

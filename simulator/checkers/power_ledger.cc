@@ -37,7 +37,7 @@ void PowerLedger::Take(const scheduler::TaskPlacement& placement, MilliCpu share
     if (i < info.devices.size()) least += DrawsAtMost(policy_->prices, info, info.devices[i]);
   });
   if (placement.power < least)
-    findings_.Add(kName, "{} is written down with {} mW on {}, but may draw {}", owner,
+    findings_->Add(kName, "{} is written down with {} mW on {}, but may draw {}", owner,
                   placement.power, info.name, least);
   Add(placement.node, placement.power);
 }
@@ -47,7 +47,7 @@ void PowerLedger::CheckCaps(NodeId id, const std::string& owner) {
   if (node.info == nullptr) return;
   const auto check = [&](std::optional<MilliWatt> cap, MilliWatt leased, const std::string& of) {
     if (cap && leased > *cap)
-      findings_.Add(kName, "{} brings {} to {} mW, above its cap of {}", owner, of, leased, *cap);
+      findings_->Add(kName, "{} brings {} to {} mW, above its cap of {}", owner, of, leased, *cap);
   };
   check(CapOfNode(policy_->power, node.info->name), node.leased, "node " + node.info->name);
   if (!node.rack.empty())

@@ -15,7 +15,7 @@ namespace allot::simulator {
 
 class PowerLedger {
  public:
-  explicit PowerLedger(Findings& findings) : findings_(findings) {}
+  explicit PowerLedger(Findings& findings) : findings_(&findings) {}
   void Kept(const scheduler::Record& record);
   MilliWatt leased() const { return cluster_; }
 
@@ -46,7 +46,7 @@ class PowerLedger {
   void CheckCaps(NodeId node, const std::string& owner);
   void End(const TaskKey& key);
 
-  Findings& findings_;
+  Findings* findings_;  // never null
   scheduler::PolicyPtr policy_ = std::make_shared<Policy>();
   std::map<NodeId, Node> nodes_;
   std::map<std::string, MilliWatt> racks_;

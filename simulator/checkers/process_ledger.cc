@@ -10,14 +10,14 @@ void ProcessLedger::TaskSpawned(uint32_t node, const TaskKey& key,
   if (!fresh)
     findings_.Add(kName, "{} spawned on node {}, and before on node {}", ToString(key), node,
                   it->second);
-  Began(node, ToString(key), devices);
+  Began(node, OwnerOf(key), devices);
 }
 
 void ProcessLedger::NeverBegan(const TaskKey& key) { keys_.erase(key); }
 
 void ProcessLedger::ReplicaSpawned(uint32_t node, ReplicaId id,
                                    const std::vector<std::string>& devices) {
-  const std::string owner = ToString(id);
+  const std::string owner = OwnerOf(id);
   if (live_[node].contains(owner))
     findings_.Add(kName, "{} spawned on node {} while its process lives", owner, node);
   Began(node, owner, devices);
@@ -42,6 +42,11 @@ void ProcessLedger::Ended(uint32_t node, const std::string& owner) { live_[node]
 void ProcessLedger::Forgotten(uint32_t node, const std::string& owner) {
   if (live_[node].contains(owner))
     findings_.Add(kName, "node {} forgot {} while its process lives", node, owner);
+}
+
+void ProcessLedger::Succeeded(const TaskKey& key) {
+  if (!keys_.contains(key))
+    findings_.Add(kName, "{} succeeded and was never spawned", OwnerOf(key));
 }
 
 void ProcessLedger::NodeDied(uint32_t node) { live_.erase(node); }

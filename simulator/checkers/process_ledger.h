@@ -2,7 +2,8 @@
 //
 // Promises: a task key is spawned at most once, on whatever node; no two live processes of
 // different owners use one device of a node (the agent holds a start back until the device is
-// free, so this holds without exception); a process is forgotten only after it has ended.
+// free, so this holds without exception); a process is forgotten only after it has ended; what
+// succeeded was spawned, under the very name that succeeded.
 //
 // Not promised: that two attempts of one job never run at the same time on different nodes. A node
 // that is cut off keeps running what it has; it is the lease that moves on, not the process.
@@ -21,7 +22,14 @@ namespace allot::simulator {
 class ProcessLedger {
  public:
   explicit ProcessLedger(Findings& findings) : findings_(findings) {}
-  // `owner`: the task key or the replica; a replica's later starts are the same owner.
+  // Who a process belongs to: a task, or a replica, whose later starts are the same owner.
+  template <class Name>
+  static std::string OwnerOf(const Name& name) {
+    if constexpr (requires { name.attempt; })
+      return ToString(name) + Suffix(name.attempt.incarnation(), " of ");
+    else
+      return ToString(name) + Suffix(name.incarnation(), " of ");
+  }
   void TaskSpawned(uint32_t node, const TaskKey& key, const std::vector<std::string>& devices);
   // What was to be spawned there was not, after all, and has left no trace.
   void NeverBegan(const TaskKey& key);
@@ -29,6 +37,8 @@ class ProcessLedger {
   void Ended(uint32_t node, const std::string& owner);
   void Forgotten(uint32_t node, const std::string& owner);
   void NodeDied(uint32_t node);
+  // The journal says so of a task that has a process.
+  void Succeeded(const TaskKey& key);
   size_t spawned() const { return keys_.size(); }
 
  private:

@@ -14,6 +14,8 @@ class Silence {
   explicit Silence(Findings& findings) : findings_(findings) {}
   // A message of the node's present epoch has come to the scheduler's socket, read or not.
   void Arrived(const std::string& node, Epoch epoch, Time at) { last_[node] = {epoch, at}; }
+  // Epochs will be counted again.
+  void PutBack() { last_.clear(); }
   void Lost(const std::string& node, const scheduler::NodeLost& record, Duration lease) {
     const auto it = last_.find(node);
     if (it == last_.end() || it->second.epoch.value() + 1 != record.epoch.value()) return;

@@ -15,7 +15,8 @@ cleanup() {
   [ -n "$submitter" ] && kill "$submitter" 2>/dev/null
   "$allot" local down --dir "$work/cluster" >/dev/null 2>&1 || true
   if [ $code -ne 0 ]; then tail -n 20 "$work"/cluster/logs/*.log "$work/restarted.log" 2>/dev/null || true; fi
-  rm -rf "$work"
+  # What was killed last may still be writing.
+  until rm -rf "$work" 2>/dev/null; do pause 0.1; done
 }
 trap cleanup EXIT
 pause() { read -rt "$1" <>"$work/never" || true; }

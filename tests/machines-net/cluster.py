@@ -82,7 +82,7 @@ class Cluster:
         node.write("agent.yaml",
                    f"name: {node.name}\nstate_dir: state\nscheduler: tcp://{head or self.head.address}:7400\n"
                    f"scheduler_public_key: '{self.head_key}'\nkey_file: secret.key\n"
-                   f"{address_line}http_listen: '{listen}:7420'\n"
+                   f"{address_line}http_listen: '{listen}:7420'\nusers: {{separation: 'off'}}\n"
                    f"devices: {{cpu: false, nvidia: false, emulated: [{{model: {self.devices}, count: {self.per_node}}}]}}\n"
                    f"offer: {{cpus: '8', memory: 8GiB}}\n{more}")
 

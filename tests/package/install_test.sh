@@ -4,6 +4,7 @@
 set -euo pipefail
 build=$1
 work=$(mktemp -d)
+chmod 0711 "$work"  # work runs as users of its own, whose folders are below
 pids=()
 trap 'code=$?; for pid in "${pids[@]}"; do kill -9 "$pid" 2>/dev/null || true; done; rm -rf "$work"; exit $code' EXIT
 fail() { echo "FAILED: $*" >&2; tail -n 20 "$work"/*.log >&2 2>/dev/null || true; exit 1; }

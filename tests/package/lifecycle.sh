@@ -6,7 +6,8 @@ set -euo pipefail
 old=$1 new=$2
 [ -e /etc/allotrope-test-root ] || { echo "lifecycle.sh: this is not a root made for it" >&2; exit 2; }
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8
-allot=/usr/bin/allot state=/var/lib/allotrope work=/tmp/lifecycle
+# Work runs as users of its own, who must find what it is given here, and has a /tmp to itself.
+allot=/usr/bin/allot state=/var/lib/allotrope work=/srv/lifecycle
 mkdir -p "$work"
 say() { echo "== $*"; }
 fail() {
@@ -67,7 +68,7 @@ until_true node_alive
 
 say "work of every kind"
 gate=$work/gate
-mkfifo "$gate"
+mkfifo "$gate" && chmod 0666 "$gate"
 before=$("$allot" submit --name before --cpus 0.1 --memory 16MiB --wait -- /bin/echo from before | tail -n 1)
 long=$("$allot" submit --name long --cpus 0.1 --memory 16MiB -- /bin/sh -c "echo begun; read x <$gate; echo through; exit 7")
 gang=$("$allot" submit --name gang --tasks 2 --cpus 0.1 --memory 16MiB -- /usr/bin/tail -f /dev/null)
@@ -88,7 +89,7 @@ for program in scheduler gateway agent; do pid_before[$program]=$(main_pid "allo
 
 say "upgraded under work"
 # Jobs come all the while; each writes its number when it completes.
-: >"$work/acknowledged"; : >"$work/completed"
+: >"$work/acknowledged"; : >"$work/completed"; chmod 0666 "$work/completed"
 submit_all() {
   local i id
   for ((i = 0; i < 25; ++i)); do

@@ -11,6 +11,7 @@ shift 2
 combinations=("$@")
 [ ${#combinations[@]} -gt 0 ] || combinations=({n,o}{n,o}{n,o}{n,o})
 root=$(mktemp -d)
+chmod 0711 "$root"  # work runs as users of its own, whose folders are below
 export ALLOT_MIXED_ROOT=$root  # in the environment of all that we start
 mkfifo "$root/never"
 current=''

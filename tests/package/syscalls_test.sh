@@ -60,7 +60,7 @@ common="scheduler: $(field scheduler endpoint)
 scheduler_public_key: '$(field scheduler public_key)'"
 printf 'name: gw\nstate_dir: gateway\nkey_file: gateway.key\nallow_file: allow.yaml\nlocal: true\nlisten: tcp://127.0.0.1:0\nhttp_listen: 127.0.0.1:0\n%s\n' "$common" >gateway.yaml
 watched gateway allot-gateway
-printf 'name: n1\nstate_dir: agent\nkey_file: agent.key\naddress: 127.0.0.1\nhttp_listen: 127.0.0.1:0\nisolation: {cgroups: false}\n%s\n' "$common" >agent.yaml
+printf 'name: n1\nstate_dir: agent\nkey_file: agent.key\naddress: 127.0.0.1\nhttp_listen: 127.0.0.1:0\nisolation: {cgroups: false}\nusers: {separation: off}\n%s\n' "$common" >agent.yaml
 "$bin/allot-agent" --config agent.yaml >agent.log 2>&1 &
 pids+=($!)
 disown

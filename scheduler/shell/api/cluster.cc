@@ -7,12 +7,32 @@
 
 namespace allot::scheduler::api {
 
+namespace {
+
+// Anybody may ask, so no more than the kind of trouble; the log has the file and the rest.
+const char* KindOf(const Status& trouble) {
+  switch (trouble.code()) {
+    case absl::StatusCode::kResourceExhausted:
+      return "the disk of the store is full";
+    case absl::StatusCode::kPermissionDenied:
+      return "the store may not be written";
+    case absl::StatusCode::kDataLoss:
+      return "files of the store were removed or replaced";
+    case absl::StatusCode::kUnavailable:
+      return "the disk of the store does not take what is written";
+    default:
+      return "the store cannot be written";
+  }
+}
+
+}  // namespace
+
 void Health(Services& services, Call& call) {
   const std::optional<Status>& degraded = services.pipeline.degraded();
   if (!degraded) return call.responder->Send({.body = "ok\n", .content_type = "text/plain"});
   call.responder->Send({.status = 503,
                         .headers = {{"Retry-After", "1"}},
-                        .body = "degraded: " + MessageOf(*degraded) + "\n",
+                        .body = fmt::format("degraded: {}\n", KindOf(*degraded)),
                         .content_type = "text/plain"});
 }
 
@@ -34,6 +54,7 @@ void GetCluster(Services& services, Call& call) {
     }
     json.Field("name", services.name).Field("program_version", std::string_view(kVersion));
     json.Field("term", state.term().value());
+    json.Field("incarnation", ToString(state.incarnation()));
     json.Field("started", services.started).Field("policy", state.policy()->name);
     json.Key("gateways").Array([&] {
       for (const Peers::Gateway& gateway : services.peers.gateways()) {
@@ -64,9 +85,9 @@ void GetCluster(Services& services, Call& call) {
     json.Key("jobs").Object([&] {
       json.Field("pending", jobs.pending).Field("running", jobs.running);
       json.Field("stopping", jobs.stopping);
-      // Ids are dense, so this counts those that the core has forgotten too.
+      // Those that the core has forgotten too.
       json.Field("finished",
-                 state.last_job().value() - jobs.pending - jobs.running - jobs.stopping);
+                 state.jobs_accepted() - jobs.pending - jobs.running - jobs.stopping);
     });
     json.Field("deployments", state.deployments().size());
     json.Field("replicas", state.replicas().size());

@@ -55,7 +55,8 @@ void PutDeployment(Services& services, Call& call) {
   StatusOr<DeploymentSpec> spec = SpecOf(call);
   if (!spec.ok()) return Refuse(call, spec.status());
   if (Status owner = CheckOwner(services, call); !owner.ok()) return Refuse(call, owner);
-  DeploymentApplied event{.spec = std::make_shared<const DeploymentSpec>(*std::move(spec))};
+  DeploymentApplied event{.spec = std::make_shared<const DeploymentSpec>(*std::move(spec)),
+                          .user = call.principal.name};
   const auto render = [&services, name = event.spec->name](const Reply&) {
     return Answer(services, name);
   };

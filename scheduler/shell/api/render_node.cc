@@ -161,6 +161,13 @@ void RenderNode(const Core& core, const Cuts& cuts, Time now, const NodeState& n
         json.Field("task", ToString(soft->unanswered->key)).Field("at", soft->unanswered->at);
       });
     }
+    if (soft != nullptr && soft->foreign) {
+      json.Key("foreign").Object([&] {
+        json.Field("incarnation", ToString(soft->foreign->incarnation));
+        json.Field("tasks", soft->foreign->tasks).Field("replicas", soft->foreign->replicas);
+        json.Field("at", soft->foreign->at);
+      });
+    }
     RenderTexts("losses", info.losses, json);
     RenderTexts("warnings", WarningsOf(info), json);
     RenderTexts("unfit", info.unfit, json);

@@ -104,6 +104,9 @@ const char kAnswerSchemas[] = R"json({
   "quarantine": {"$ref": "#/components/schemas/Quarantine"},
   "unanswered": {"type": "object", "description": "the last task that it never acknowledged, so that it went elsewhere",
     "properties": {"task": {"type": "string"}, "at": {"type": "string", "format": "date-time"}}},
+  "foreign": {"type": "object", "description": "what it held, as it registered last, of a life of the store that this scheduler does not know: it is ended there",
+    "properties": {"incarnation": {"type": "string"}, "tasks": {"type": "integer"}, "replicas": {"type": "integer"},
+    "at": {"type": "string", "format": "date-time"}}},
   "losses": {"type": "array", "items": {"type": "string"}, "description": "what the host does not let the agent keep apart"},
   "warnings": {"type": "array", "items": {"type": "string"}, "description": "what discovery saw and could not use"},
   "unfit": {"type": "array", "items": {"type": "string"}, "description": "why it can start nothing now; empty: it can"},
@@ -139,6 +142,7 @@ const char kAnswerSchemas[] = R"json({
   "yaml": {"type": "string", "description": "the file that would give this policy"}}},
 "Cluster": {"type": "object", "properties": {"version": {"type": "integer"},
   "name": {"type": "string"}, "program_version": {"type": "string"}, "term": {"type": "integer"},
+  "incarnation": {"type": "string", "description": "of the store: drawn anew whenever a scheduler opens it"},
   "started": {"type": "string", "format": "date-time"}, "policy": {"type": "string"},
   "gateways": {"type": "array", "items": {"type": "object", "properties": {
     "name": {"type": "string"}, "http_address": {"type": "string"},

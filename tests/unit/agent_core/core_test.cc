@@ -408,5 +408,74 @@ TEST(AgentCoreStart, APauseIsAnythingFromHalfToAllOfIt) {
   EXPECT_THAT(pauses, ::testing::ElementsAre(2, 3, 4));
 }
 
+// The store counts epochs, so a scheduler whose store was put back may count to ours again.
+TEST_F(AgentCore, CommandsOfAnotherLifeOfTheStoreAreRefusedWhateverTheirEpoch) {
+  const StartTask start{Epoch(1), kTask, {}};
+  Step(SchedulerSaid{start, Incarnation(7)});
+  EXPECT_EQ(Find<SpawnTask>(), nullptr);
+  ASSERT_EQ(out_.notes.size(), 1u);
+  EXPECT_TRUE(std::holds_alternative<StaleCommandRefused>(out_.notes[0]));
+  Welcome welcome;
+  welcome.registration = (1 << 20) + 1;
+  welcome.epoch = Epoch(1);
+  Step(SchedulerSaid{welcome, Incarnation(7)});
+  EXPECT_EQ(core_.incarnation(), Incarnation()) << "it answers a registration that was answered";
+  Step(LinkDown{});
+  Advance(std::chrono::seconds(10));
+  Step(LinkUp{});
+  ASSERT_NE(Find<SendToScheduler>(), nullptr);
+  const auto& registration = std::get<RegisterNode>(Find<SendToScheduler>()->message);
+  EXPECT_TRUE(registration.incarnations);
+  welcome.registration = registration.registration;
+  Step(SchedulerSaid{welcome, Incarnation(7)});
+  EXPECT_EQ(core_.incarnation(), Incarnation(7));
+  Step(SchedulerSaid{start, Incarnation(7)});
+  EXPECT_NE(Find<SpawnTask>(), nullptr);
+}
+
+TEST_F(AgentCore, TwoLivesMayGiveTheSameNumber) {
+  TaskKey lost = kTask, next = kTask;
+  lost.attempt = Attempt(1, Incarnation(7));
+  next.attempt = Attempt(1, Incarnation(8));
+  Say(StartTask{Epoch(1), lost, {}});
+  Step(TaskSpawned{lost, 100, now_});
+  Say(StartTask{Epoch(1), next, {}});
+  ASSERT_NE(Find<SpawnTask>(), nullptr) << "it is another task";
+  EXPECT_EQ(Find<SpawnTask>()->key, next);
+  Step(TaskSpawned{next, 101, now_});
+  Say(StopTask{Epoch(1), lost, {}});
+  ASSERT_NE(Find<SignalTask>(), nullptr);
+  EXPECT_EQ(Find<SignalTask>()->key, lost);
+  Step(TaskProcessExited{lost, {}});
+  Say(AckTasks{Epoch(1), {lost}});
+  ASSERT_EQ(core_.Tasks().size(), 1u);
+  EXPECT_EQ(Task().key, next);
+  EXPECT_EQ(Task().phase, TaskPhase::kRunning);
+}
+
+// One of the build before: it was told names with incarnations, and says them without.
+TEST_F(AgentCore, ASchedulerThatKnowsOfNoIncarnationsMeansTheNumber) {
+  TaskKey named = kTask;
+  named.attempt = Attempt(1, Incarnation(7));
+  Say(StartTask{Epoch(1), named, {}});
+  Step(TaskSpawned{named, 100, now_});
+  Say(StartTask{Epoch(1), kTask, {}});
+  EXPECT_EQ(Find<SpawnTask>(), nullptr) << "it has it";
+  Say(StopTask{Epoch(1), kTask, {}});
+  ASSERT_NE(Find<SignalTask>(), nullptr);
+  EXPECT_EQ(Find<SignalTask>()->key, named);
+  Step(TaskProcessExited{named, {}});
+  Say(AckTasks{Epoch(1), {kTask}});
+  EXPECT_TRUE(core_.Tasks().empty());
+
+  StartReplica start{Epoch(1), ReplicaId(3, Incarnation(7)), {}};
+  start.launch.command = {"serve"};
+  Say(start);
+  Step(ReplicaSpawned{start.id, 1, 100, 8001});
+  Say(StopReplica{Epoch(1), ReplicaId(3), {}, {}});
+  ASSERT_NE(Find<SignalReplica>(), nullptr);
+  EXPECT_EQ(Find<SignalReplica>()->id, start.id);
+}
+
 }  // namespace
 }  // namespace allot::agent

@@ -370,7 +370,7 @@ TEST_F(HostileState, StateOfEarlierBuildsIsOpenedForOthers) {
   for (const char* name : {"", "/scratch", "/checkpoints"}) {
     struct stat info {};
     stat((place_.path() + "/state" + name).c_str(), &info);
-    EXPECT_EQ(info.st_mode & 0777, 0751u) << name;
+    EXPECT_EQ(info.st_mode & 0777, 0711u) << name;
   }
 }
 

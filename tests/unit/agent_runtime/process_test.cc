@@ -1,6 +1,7 @@
 #include <csignal>
 
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <set>
 
 #include <fcntl.h>
@@ -259,6 +260,52 @@ TEST_F(Processes, WorkFolderIsTheScratchFolderUnlessGiven) {
   const ProcessId own = life.Run(Key(1), {"pwd"});
   life.ExitOf(own);
   EXPECT_EQ(life.LogText(own), life.folder().ScratchOf(own) + "\n");
+}
+
+TEST_F(Processes, OneThatRunsAsSomebodyElseHasWhatIsItsOwn) {
+  ASSERT_EQ(geteuid(), 0u) << "only root may start what runs as somebody else";
+  ASSERT_EQ(chmod(state_.path().c_str(), 0711), 0);
+  Life life(state_.path());
+  ProcessSpec spec =
+      life.Spec(Key(1), {"/bin/sh", "-c",
+                         "id -u; cat token; stat -c ' %u:%g:%a' token .; umask; ulimit -n; "
+                         "echo again >/dev/stdout; cat </dev/stdout || echo no"});
+  spec.as = RunAs{.uid = 4'242, .gid = 4'343};
+  spec.files = {{"token", "secret"}};
+  spec.umask = 077;
+  spec.limits = {{RLIMIT_NOFILE, 99, 99}};
+  ASSERT_TRUE(life.runtime().Spawn(spec).ok());
+  EXPECT_EQ(life.ExitOf(spec.id).code, 0);
+  EXPECT_EQ(life.LogText(spec.id),
+            "4242\nsecret 4242:4343:400\n 4242:4343:700\n0077\n99\nagain\n"
+            "/bin/sh: 1: cannot open /dev/stdout: Permission denied\nno\n");
+  // Its log is not: that holds what it cannot take back.
+  struct stat log {};
+  ASSERT_EQ(stat(life.folder().LogOf(spec.id).c_str(), &log), 0);
+  EXPECT_EQ(log.st_uid, 0u);
+  EXPECT_EQ(log.st_mode & 0777, 0600u);
+  // Nobody is root that way.
+  ProcessSpec root = life.Spec(Key(2), {"id", "-u"});
+  root.as = RunAs{.uid = 0, .gid = 4'343};
+  ASSERT_TRUE(life.runtime().Spawn(root).ok());
+  EXPECT_NE(life.ExitOf(root.id).message.find("cannot become the user"), std::string::npos);
+  EXPECT_EQ(life.exits[root.id].cause, ExitCause::kNotStarted);
+  EXPECT_EQ(life.LogText(root.id), "");
+}
+
+TEST_F(Processes, WhatCannotBeSetUpStartsNothingAndIsTheNodesFault) {
+  Life life(state_.path());
+  ProcessSpec spec = life.Spec(Key(1), {"echo", "ran"});
+  spec.limits = {{4'711, 1, 1}};
+  ASSERT_TRUE(life.runtime().Spawn(spec).ok());
+  EXPECT_EQ(life.ExitOf(spec.id).cause, ExitCause::kNotStarted);
+  EXPECT_EQ(life.exits[spec.id].message, "cannot set its limits: Invalid argument");
+  spec = life.Spec(Key(2), {"echo", "ran"});
+  spec.join = {state_.path() + "/no-such-cgroup/cgroup.procs"};
+  ASSERT_TRUE(life.runtime().Spawn(spec).ok());
+  EXPECT_EQ(life.ExitOf(spec.id).cause, ExitCause::kNotStarted);
+  EXPECT_NE(life.exits[spec.id].message.find("cgroup"), std::string::npos);
+  EXPECT_EQ(life.LogText(spec.id), "");
 }
 
 TEST_F(Processes, SignalsReachTheWholeGroup) {

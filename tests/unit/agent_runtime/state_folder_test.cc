@@ -174,10 +174,21 @@ TEST(Record, ALineCountsOnlyWithItsEnd) {
 TEST(ProcessNames, AreTakenBack) {
   EXPECT_EQ(TaskOfProcess("job-17.3.2"), Key(17, 3, 2));
   EXPECT_EQ(ReplicaOfProcess("replica-4.9")->start, 9u);
+  TaskKey key = Key(17, 3, 2);
+  key.attempt = Attempt(2, Incarnation(0xC0FFEE));
+  EXPECT_EQ(ProcessOf(key), "job-17.3.2.0000000000c0ffee");
+  EXPECT_EQ(TaskOfProcess(ProcessOf(key)), key);
+  const ReplicaId replica(4, Incarnation(0xC0FFEE));
+  EXPECT_EQ(ProcessOf(replica, 9), "replica-4.9.0000000000c0ffee");
+  EXPECT_EQ(ReplicaOfProcess(ProcessOf(replica, 9))->id, replica);
+  EXPECT_EQ(ReplicaOfProcess(ProcessOf(replica, 9))->start, 9u);
   for (const char* wrong :
-       {"", "job-17", "job-17.3", "job-17.3.", "job-17.3.0", "job-17.3.2x", "replica-4.1.2"})
+       {"", "job-17", "job-17.3", "job-17.3.", "job-17.3.0", "job-17.3.2x", "replica-4.1.2",
+        "job-17.3.2.", "job-17.3.2.c0ffee", "job-17.3.2.0000000000000000",
+        "job-17.3.2.0000000000c0ffeeX"})
     EXPECT_FALSE(TaskOfProcess(wrong)) << wrong;
-  for (const char* wrong : {"", "replica-4", "replica-4.", "replica-4.x", "job-1.2"})
+  for (const char* wrong : {"", "replica-4", "replica-4.", "replica-4.x", "job-1.2", "replica-4.1.2",
+                            "replica-4.1.00000000000000zz"})
     EXPECT_FALSE(ReplicaOfProcess(wrong)) << wrong;
 }
 

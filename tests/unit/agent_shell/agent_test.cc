@@ -82,8 +82,9 @@ TEST_F(AgentShell, SaysWhatItCannotKeepApart) {
   s_.isolation_off = true;
   s_.StartWelcomedAgent();
   const NodeInfo& info = s_.registrations.at(0).info;
-  ASSERT_EQ(info.losses.size(), 1u);
+  ASSERT_EQ(info.losses.size(), 2u);
   EXPECT_NE(info.losses[0].find("isolation.cgroups is false"), std::string::npos);
+  EXPECT_NE(info.losses[1].find("users.separation is off"), std::string::npos);
   EXPECT_EQ(info.devices[0].isolation, Isolation::kShared);
   EXPECT_EQ(info.devices.back().isolation, Isolation::kNone);
   EXPECT_TRUE(info.devices.back().configured);

@@ -85,10 +85,10 @@ class DeadServer {
  public:
   explicit DeadServer(const std::string& path) : path_(path), fd_(open("/dev/fuse", O_RDWR)) {
     fs::create_directories(path);
-    mounted_ =
-        fd_.valid() &&
-        mount("dead", path.c_str(), "fuse", 0,
-              fmt::format("fd={},rootmode=40000,user_id=0,group_id=0", fd_.get()).c_str()) == 0;
+    mounted_ = fd_.valid() &&
+               mount("dead", path.c_str(), "fuse", 0,
+                     fmt::format("fd={},rootmode=40000,user_id=0,group_id=0,allow_other", fd_.get())
+                         .c_str()) == 0;
   }
   ~DeadServer() {
     fd_.Reset();
@@ -116,6 +116,41 @@ TEST_F(HostileNode, ACheckpointFolderThatDoesNotAnswerHoldsNobodyUp) {
   Stop(kTask, Duration(0));
   const TaskExit exit = *s_.Await(kTask, TaskPhase::kExited).exit;
   EXPECT_THAT(exit.message, HasSubstr("stopped before it was started"));
+}
+
+// Where tasks run as users of their own it is the task that makes it, and the agent that looks, of
+// later attempts, whether it is empty: neither waits for the other, nor the node for them.
+TEST_F(HostileNode, ACheckpointFolderOfAUserThatDoesNotAnswerHoldsNobodyUp) {
+  if (geteuid() != 0) return;  // Only root can start what runs as somebody else.
+  const DeadServer dead(s_.folder + "/dead");
+  if (!dead.mounted()) return;
+  ASSERT_EQ(chmod(s_.folder.c_str(), 0711), 0);
+  s_.adjust = [](AgentOptions* options) {
+    options->users.people.separation = People::Separation::kAuto;
+  };
+  s_.StartWelcomedAgent();
+  uint64_t job = 10;
+  for (const uint32_t attempt : {1, 2}) {
+    const TaskKey held{{JobId(++job), 0}, Attempt(attempt)};
+    const TaskKey other{{JobId(++job), 0}, Attempt(1)};
+    StartTask start = s_.Task(held, {"true"});
+    start.launch.checkpoint_dir = s_.folder + "/dead/checkpoints";
+    start.launch.checkpoint_dir_named = true;
+    s_.Say(start);
+    s_.Say(s_.Task(other, {"/bin/sh", "-c", "stat -c %u $ALLOT_CHECKPOINT_DIR; id -u"}));
+    EXPECT_TRUE(s_.Await(other, TaskPhase::kExited).exit->succeeded()) << attempt;
+    std::istringstream ids(LogOf(ProcessOf(other)));
+    std::string owner, user;
+    EXPECT_TRUE(ids >> owner >> user);
+    EXPECT_EQ(owner, user);
+    EXPECT_NE(user, "0");
+    EXPECT_NE(s_.tasks[held].phase, TaskPhase::kExited);
+    EXPECT_NE(s_.tasks[held].phase, TaskPhase::kRunning);
+    Stop(held, Duration(0));
+    const TaskExit exit = *s_.Await(held, TaskPhase::kExited).exit;
+    EXPECT_FALSE(exit.succeeded());
+    EXPECT_NE(exit.cause, ExitCause::kTask) << attempt << ": " << exit.message;
+  }
 }
 
 TEST_F(HostileNode, ASecondAgentOnACopyOfTheStateSaysSo) {

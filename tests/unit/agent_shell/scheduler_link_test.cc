@@ -24,7 +24,8 @@ class LinkToScheduler : public transport::LinkTest {
             lost_before_ = message.path_probe().large_lost();
             if (!echoed(message.path_probe().padding().size())) continue;
             wire::Envelope envelope;
-            envelope.set_term(1);
+            envelope.set_term(term_);
+            envelope.set_store(store_);
             transport::EchoProbe(message.path_probe(),
                                  envelope.add_messages()->mutable_path_echo());
             server_->Send(in.peer, envelope);
@@ -36,7 +37,7 @@ class LinkToScheduler : public transport::LinkTest {
     handlers.up = [this] { ++ups_; };
     handlers.down = [this](const std::string& why) { down_ = why; };
     handlers.heard = [] {};
-    handlers.said = [](const SchedulerMessage&) {};
+    handlers.said = [](const SchedulerMessage&, Incarnation) {};
     link_ = std::make_unique<SchedulerLink>(
         loop_, *context_,
         SchedulerLink::Options{{server_->endpoint()}, server_keys_.public_key, keys, patience},
@@ -48,6 +49,7 @@ class LinkToScheduler : public transport::LinkTest {
   static constexpr Duration kLong = std::chrono::hours(1), kShort = std::chrono::milliseconds(50);
   int ups_ = 0;
   bool lost_before_ = false;
+  uint64_t term_ = 1, store_ = 0;  // of the scheduler
   std::optional<std::string> down_;
   std::unique_ptr<SchedulerLink> link_;
 };
@@ -78,6 +80,24 @@ TEST_F(LinkToScheduler, IsDownWithTheSymptomWhereOnlySmallMessagesPass) {
 TEST_F(LinkToScheduler, IsUpWithASchedulerThatKnowsOfNoProbes) {
   Start({kShort, kLong}, [](size_t) { return false; });
   EXPECT_TRUE(Until([&] { return link_->up(); }));
+}
+
+// Terms order the schedulers of one life of a store. A store that was put back has another one, and
+// there is no other way for its scheduler to be heard.
+TEST_F(LinkToScheduler, AnOlderTermIsRefusedInOneLifeOfTheStoreOnly) {
+  store_ = 0xA;
+  term_ = 9;
+  Start({kLong, kLong}, [](size_t) { return true; });
+  ASSERT_TRUE(Until([&] { return link_->up(); }));
+  EXPECT_EQ(link_->term(), 9u);
+  term_ = 3;
+  link_->Dial();
+  ASSERT_TRUE(Until([&] { return link_->counters().refused_terms > 0; }));
+  EXPECT_FALSE(link_->up());
+  store_ = 0xB;
+  link_->Dial();
+  ASSERT_TRUE(Until([&] { return link_->up(); }));
+  EXPECT_EQ(link_->term(), 3u);
 }
 
 }  // namespace

@@ -22,6 +22,25 @@ TEST(Reference, IsThePageInDocs) {
                                  "this test with ALLOT_UPDATE=1 and look at the difference";
 }
 
+// Of another type the binder would end the program at a file that is right.
+TEST(Schema, EveryFieldIsOfATypeThatBinds) {
+  using google::protobuf::FieldDescriptor;
+  const google::protobuf::FileDescriptor* file = Agent::descriptor()->file();
+  for (int i = 0; i < file->message_type_count(); ++i) {
+    const google::protobuf::Descriptor* type = file->message_type(i);
+    for (int j = 0; j < type->field_count(); ++j) {
+      const FieldDescriptor* field = type->field(j);
+      const FieldDescriptor* value = field->is_map() ? field->message_type()->map_value() : field;
+      const auto kind = value->cpp_type();
+      EXPECT_TRUE(
+          kind == FieldDescriptor::CPPTYPE_STRING || kind == FieldDescriptor::CPPTYPE_BOOL ||
+          kind == FieldDescriptor::CPPTYPE_DOUBLE || kind == FieldDescriptor::CPPTYPE_INT32 ||
+          kind == FieldDescriptor::CPPTYPE_UINT32 || kind == FieldDescriptor::CPPTYPE_MESSAGE)
+          << field->full_name();
+    }
+  }
+}
+
 TEST(Reference, HasEveryMessage) {
   const auto* file = Job::descriptor()->file();
   for (int i = 0; i < file->message_type_count(); ++i) {

@@ -287,6 +287,24 @@ TEST(RouterTables, OlderOnesAreIgnored) {
   EXPECT_EQ(core.routes().version, 1u);
 }
 
+// A store that was put back counts terms and versions again.
+TEST(RouterTables, OfAnotherLifeOfTheStoreAreTakenWhateverTheirNumbers) {
+  Core core{CoreOptions{}};
+  Effects effects;
+  Rng rng(1);
+  const auto take = [&](uint64_t incarnation, uint64_t term, uint64_t version) {
+    RouteTable table = RandomTable(rng, version);
+    table.incarnation = Incarnation(incarnation);
+    table.term = Term(term);
+    core.Step(FromMicros(1), RoutesReceived{std::make_shared<RouteTable>(table)}, effects);
+    return core.routes().version;
+  };
+  EXPECT_EQ(take(1, 9, 7), 7u);
+  EXPECT_EQ(take(1, 8, 70), 7u);
+  EXPECT_EQ(take(2, 3, 5), 5u);
+  EXPECT_EQ(take(2, 3, 4), 5u);
+}
+
 TEST(RouterTables, RowsThatContradictEarlierOnesArePassedOver) {
   RouteTable table;
   table.version = 1;

@@ -69,6 +69,8 @@ TEST(Told, OfATask) {
   launch.peer_addresses = {"n1.cluster", "n2.cluster"};
   launch.grace = std::chrono::seconds(7);
   launch.runtime = TaskRuntime::kNoop;
+  launch.user = "ann";
+  launch.checkpoint_dir_named = false;
   for (uint32_t rank = 0; rank < 2; ++rank) {
     const auto* start = Told<StartTask>(effects, rank == 0 ? "n1" : "n2");
     ASSERT_NE(start, nullptr);
@@ -85,6 +87,7 @@ TEST(Told, OfATask) {
   const Effects again = world.Submit(spec);
   ASSERT_NE(Told<StartTask>(again, "n1"), nullptr);
   EXPECT_EQ(Told<StartTask>(again, "n1")->launch.checkpoint_dir, "/mine");
+  EXPECT_TRUE(Told<StartTask>(again, "n1")->launch.checkpoint_dir_named);
 }
 
 DeploymentSpec Chat() {
@@ -111,7 +114,7 @@ TEST(Told, OfAReplica) {
   world.Register({"n1", {{3, "h200"}}});
   const DeploymentSpec spec = Chat();
   const Effects effects =
-      world.Step(DeploymentApplied{1, std::make_shared<const DeploymentSpec>(spec)});
+      world.Step(DeploymentApplied{1, std::make_shared<const DeploymentSpec>(spec), "bob"});
   const auto* start = Told<StartReplica>(effects, "n1");
   ASSERT_NE(start, nullptr);
   EXPECT_EQ(start->id, ReplicaId(1));
@@ -126,6 +129,8 @@ TEST(Told, OfAReplica) {
   launch.health = spec.health;
   launch.grace = std::chrono::seconds(8);
   launch.concurrency = 11;
+  launch.tenant = "physics";
+  launch.user = "bob";
   EXPECT_EQ(start->launch, launch);
 
   const Effects end = world.Step(DeploymentDeleteRequested{1, "chat"});

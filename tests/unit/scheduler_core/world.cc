@@ -150,6 +150,13 @@ void World::Crash() {
   EXPECT_EQ(fold_.Fingerprint(), core_->state().Fingerprint()) << "after replay";
 }
 
+void World::Restore(size_t records) {
+  journal_.resize(records, Record(TermBegun{}));
+  fold_ = ClusterState();
+  for (const Record& record : journal_) fold_.Apply(record);
+  Crash();
+}
+
 Effects World::Register(const NodeShape& shape, std::vector<TaskStatus> tasks,
                         std::vector<ReplicaStatus> replicas) {
   shapes_[shape.name] = shape;

@@ -65,6 +65,8 @@ class World {
   }
   // A new core from the records so far (Restarted is the caller's).
   void Crash();
+  // Likewise from the first `records` of them: the store of that moment is put back.
+  void Restore(size_t records);
 
   Effects Register(const NodeShape& shape, std::vector<TaskStatus> tasks = {},
                    std::vector<ReplicaStatus> replicas = {});

@@ -133,12 +133,16 @@ const std::set<std::string> kBound = {
     "allot.records.NodeState.id",         "allot.records.ReplicaGroup.device",
     "allot.records.ReplicaState.id",      "allot.records.ReplicaState.placement",
     "allot.records.SnapshotHead.version", "allot.records.TaskState.placement",
+    "allot.records.ReplicaState.incarnation", "allot.records.DeploymentState.replicas",
+    "allot.records.NodeState.replicas",
 };
 
 // A change of these may say what was said before.
 const std::set<std::string> kSometimesNothing = {
     "allot.records.JobState.stopping_at",    // of a job that is not stopping
     "allot.records.JobStopping.job",         // … as above, where it appears with nothing in it
+    "allot.records.NodeState.replica_incarnations",        // of none: as where there are none
+    "allot.records.DeploymentState.replica_incarnations",  // the same
     "allot.records.Policy.power",            // with nothing in it: no caps, as when it is absent
     "allot.records.Policy.quarantine",       // the same: the defaults
     "allot.wire.HealthCheck.restart_after",  // present with its default

@@ -62,7 +62,7 @@ ClusterState Whole() {
                      std::make_shared<const NodeInfo>(testing::MakeNode("n1", 4))},
       NodeRegistered{at, NodeId(2), Epoch(1), 1,
                      std::make_shared<const NodeInfo>(testing::MakeNode("n2", 4))},
-      DeploymentSet{at, std::make_shared<const DeploymentSpec>(chat), 2},
+      DeploymentSet{at, std::make_shared<const DeploymentSpec>(chat), 2, "bob"},
       ReplicaPlaced{at, ReplicaId(1), "chat", 2, 0, on(2, 1), {}, Resources{500, kGiB}, 7},
       ReplicaPlaced{at, ReplicaId(2), "chat", 2, 0, on(2, 2), {}, Resources{500, kGiB}, 7},
       JobAccepted{at, JobId(1), spec(2), "ann", ""},

@@ -184,14 +184,116 @@ TEST(Metrics, EnergyIsCountedByTenantAndSource) {
   EXPECT_THAT(text, ::testing::Not(::testing::HasSubstr("bob")));
 }
 
-TEST(ShellClock, StartsNoEarlierThanTheLastRecord) {
-  const Time future = FromMicros(4'000'000'000'000'000);  // the machine's clock was set back
-  const ShellClock clock(future);
-  EXPECT_GT(clock.ahead(), Duration(0));
-  EXPECT_GE(clock.Now(), future);
-  EXPECT_GT(ShellClock(Time()).Now(), FromMicros(1'600'000'000'000'000));
-  EXPECT_EQ(ShellClock(Time()).ahead(), Duration(0));
-  EXPECT_EQ(ShellClock(FromMicros(100), FromMicros(40)).ahead(), Duration(60));
+constexpr Time kDayOne = FromMicros(1'800'000'000'000'000);
+constexpr Duration kHour = std::chrono::hours(1), kDay = 24 * kHour, kYears = 3'650 * kDay;
+
+TEST(ShellClock, GoesOnFromItsStart) {
+  const ShellClock clock(kDayOne);
+  EXPECT_GE(clock.Now(), kDayOne);
+  EXPECT_LT(clock.Now(), kDayOne + kHour);
+  EXPECT_GT(MachineTime(), FromMicros(1'600'000'000'000'000));
+}
+
+TEST(StartOfTime, IsJudgedByWhatTheRecordsSay) {
+  using enum ClockStart::Verdict;
+  const Time none;
+  struct Row {
+    const char* name;
+    Time newest;
+    TimeTrust trust;
+    Time machine;
+    ClockStart::Verdict verdict;
+    Time at;
+    TimeTrust after;
+  };
+  const Row rows[] = {
+      {"an empty store", none, {}, kDayOne, kFollowed, kDayOne, {}},
+      {"a restart",
+       kDayOne,
+       {none, none},
+       kDayOne + kHour,
+       kFollowed,
+       kDayOne + kHour,
+       {kDayOne, none}},
+      {"a clock that was corrected a little",
+       kDayOne,
+       {},
+       kDayOne - kClockSlack,
+       kFollowed,
+       kDayOne,
+       {kDayOne, none}},
+      {"a clock that was ahead before",
+       kDayOne + 2 * kHour,
+       {kDayOne, none},
+       kDayOne + kHour,
+       kTurnedBack,
+       kDayOne + kHour,
+       {kDayOne, none}},
+      {"one that was years ahead",
+       kDayOne + kYears,
+       {kDayOne, kDayOne + kYears - kHour},
+       kDayOne,
+       kTurnedBack,
+       kDayOne,
+       {kDayOne, none}},
+      {"one that was ahead from the first",
+       kDayOne + kYears,
+       {},
+       kDayOne,
+       kTurnedBack,
+       kDayOne,
+       {none, none}},
+      {"a clock that is behind what is certain",
+       kDayOne + kDay,
+       {kDayOne, none},
+       kDayOne - kHour,
+       kHeld,
+       kDayOne + kDay,
+       {kDayOne, none}},
+      {"one that was never set", kDayOne, {}, FromMicros(0), kHeld, kDayOne, {none, none}},
+      {"stopped for a day",
+       kDayOne,
+       {},
+       kDayOne + kDay,
+       kFollowed,
+       kDayOne + kDay,
+       {kDayOne, none}},
+      {"stopped for longer, or ahead",
+       kDayOne,
+       {},
+       kDayOne + kDay + kHour,
+       kDoubted,
+       kDayOne + kDay + kHour,
+       {kDayOne, kDayOne + kDay + kHour}},
+      {"once more, before it has stood for a day",
+       kDayOne + kYears,
+       {kDayOne, kDayOne + kYears - kHour},
+       kDayOne + kYears + kHour,
+       kDoubted,
+       kDayOne + kYears + kHour,
+       {kDayOne, kDayOne + kYears - kHour}},
+      {"once more, when it has",
+       kDayOne + kYears,
+       {kDayOne, kDayOne + kYears - kDay},
+       kDayOne + kYears + kHour,
+       kFollowed,
+       kDayOne + kYears + kHour,
+       {kDayOne + kYears, none}},
+      {"doubted again, after another long time",
+       kDayOne + kYears,
+       {kDayOne, kDayOne + kYears - kDay},
+       kDayOne + 2 * kYears,
+       kDoubted,
+       kDayOne + 2 * kYears,
+       {kDayOne + kYears, kDayOne + 2 * kYears}},
+  };
+  for (const Row& row : rows) {
+    SCOPED_TRACE(row.name);
+    const ClockStart start = StartOfTime(row.newest, row.trust, row.machine);
+    EXPECT_EQ(start.verdict, row.verdict);
+    EXPECT_EQ(start.at, row.at);
+    EXPECT_EQ(start.trust, row.after);
+  }
 }
 
 TEST(Settings, AreCheckedBeforeAnythingIsOpened) {

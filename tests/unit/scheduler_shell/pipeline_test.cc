@@ -464,9 +464,13 @@ class PipelineStart : public ::testing::Test {
     ASSERT_TRUE(db.ok()) << db.status();
     ASSERT_TRUE(CompactStore(**db, 1'000, {}, [] { return true; }).ok());
   }
-  std::unique_ptr<Pipeline> Open(PolicyPtr first_policy = nullptr) {
-    auto pipeline = Pipeline::Open(
-        loop_, {.state_dir = folder_.path(), .first_policy = std::move(first_policy)}, metrics_);
+  std::unique_ptr<Pipeline> Open(PolicyPtr first_policy = nullptr,
+                                 std::function<Time()> machine = MachineTime) {
+    auto pipeline = Pipeline::Open(loop_,
+                                   {.state_dir = folder_.path(),
+                                    .first_policy = std::move(first_policy),
+                                    .machine_clock = std::move(machine)},
+                                   metrics_);
     EXPECT_TRUE(pipeline.ok()) << pipeline.status();
     return *std::move(pipeline);
   }
@@ -480,9 +484,121 @@ class PipelineStart : public ::testing::Test {
 constexpr size_t kNodeRegistered = 2, kJobAccepted = 5, kJobPlaced = 6, kJobFinished = 12;
 constexpr Time kFarAhead = FromMicros(4'000'000'000'000'000);  // of the year 2096
 
+// A clock that is behind by less than clocks are.
+Time ALittleBehind() { return kFarAhead - kClockSlack / 2; }
+
 TEST_F(PipelineStart, NothingIsDecidedBeforeTheLastRecord) {
   Fill(kJobAccepted, kFarAhead);
-  EXPECT_GE(Open()->Now(), kFarAhead);
+  EXPECT_GE(Open(nullptr, ALittleBehind)->Now(), kFarAhead);
+}
+
+Status BeginWith(Pipeline& pipeline) {
+  const auto nothing = [](const auto&) { return Pipeline::Action([] {}); };
+  return pipeline.Begin({.prepare_send = nothing,
+                         .prepare_routes = nothing,
+                         .prepare_reply = nothing,
+                         .prepare_job_ended = nothing,
+                         .performed = [] {}});
+}
+
+// One life goes by a clock that is years ahead: what it wrote is of the future, and the next life,
+// by the right one, makes good all of it.
+TEST_F(PipelineStart, AClockThatWasAheadOnceIsMadeGoodByTheNextStart) {
+  const Time now = MachineTime(), future = now + std::chrono::hours(24 * 3'650);
+  const auto live = [&](Time machine, std::function<void(Pipeline&)> deeds) {
+    const auto pipeline = Open(nullptr, [machine] { return machine; });
+    ASSERT_TRUE(BeginWith(*pipeline).ok());
+    deeds(*pipeline);
+    ASSERT_TRUE(pipeline->Stop().ok());
+  };
+  const auto submit = [](Pipeline& pipeline) {
+    pipeline.Feed(JobSubmitted{1, std::make_shared<const JobSpec>(MakeJob(1, 1)), "ann", ""});
+  };
+  const auto cancel = [](Pipeline& pipeline) {
+    pipeline.Feed(JobCancelRequested{2, pipeline.core().state().last_job(), "ann"});
+  };
+  live(now, [&](Pipeline& pipeline) {
+    for (int i = 0; i < 5; ++i) {
+      submit(pipeline);
+      cancel(pipeline);
+    }
+  });
+  const LogKept log;
+  live(future, [&](Pipeline& pipeline) {
+    EXPECT_GE(pipeline.Now(), future);
+    for (int i = 0; i < 5; ++i) {
+      submit(pipeline);
+      cancel(pipeline);
+    }
+    submit(pipeline);
+  });
+  EXPECT_THAT(log.text(), ::testing::HasSubstr("past the newest record"));
+  // The history of what was before is still there, though it is ten years too old.
+  const auto history = History::Open(folder_.path());
+  ASSERT_TRUE(history.ok());
+  EXPECT_TRUE((*history)->Find(JobId(1)).ok());
+  live(now + std::chrono::hours(1), [&](Pipeline& pipeline) {
+    EXPECT_LT(pipeline.Now(), now + std::chrono::hours(2));
+    EXPECT_LE(pipeline.core().state().FindJob(JobId(11))->submitted, pipeline.Now());
+    submit(pipeline);
+    cancel(pipeline);
+  });
+  EXPECT_THAT(log.text(), ::testing::HasSubstr("ahead of this machine's clock"));
+  auto db = Database::Open(StorePath(folder_.path()));
+  ASSERT_TRUE(db.ok());
+  EXPECT_EQ(*(*db)->Number("SELECT count(*) FROM history"), 11);
+  EXPECT_LT(*(*db)->Number("SELECT max(finished) FROM history"),
+            ToMicros(now + std::chrono::hours(2)));
+}
+
+// What is removed is counted back from the newest, so a clock that has not proven itself may not
+// say what that is.
+TEST_F(PipelineStart, ADoubtedClockRemovesNoHistoryUntilItHasStoodForADay) {
+  auto journal = Journal::Open(folder_.path());
+  ASSERT_TRUE(journal.ok());
+  const auto finish = [&](uint64_t id, Time at) {
+    JournalBatch batch;
+    batch.finished.push_back({.id = JobId(id),
+                              .spec = std::make_shared<const JobSpec>(MakeJob(1, 0)),
+                              .phase = JobPhase::kFinished,
+                              .finished = at});
+    ASSERT_TRUE((*journal)->Append({&batch}).ok());
+  };
+  auto db = Database::Open(StorePath(folder_.path()));
+  const auto kept = [&] { return *(*db)->Number("SELECT count(*) FROM history"); };
+  (*journal)->KeepHistory(std::chrono::hours(1), kFarAhead);
+  finish(1, FromMicros(0));
+  finish(2, kFarAhead - Duration(1));
+  EXPECT_EQ(kept(), 2);
+  finish(3, kFarAhead);
+  EXPECT_EQ(kept(), 2);
+}
+
+TEST_F(PipelineStart, AClockThatIsSetWhileItRunsIsToldAndNotFollowed) {
+  Time machine = MachineTime();
+  const auto pipeline = Open(nullptr, [&machine] { return machine; });
+  EXPECT_LT(std::abs(pipeline->ClockOffset().count()), 60'000'000);
+  const Time before = pipeline->Now();
+  machine += std::chrono::hours(100);
+  EXPECT_GT(pipeline->ClockOffset(), std::chrono::hours(99));
+  EXPECT_LT(pipeline->Now(), before + std::chrono::hours(1));
+}
+
+// The numbers of a lost life are told by the mark.
+TEST_F(PipelineStart, NumbersGoOnWhereTheMarkSays) {
+  Fill(kJobFinished);
+  auto mark = ReadMark(folder_.path());
+  ASSERT_TRUE(mark.ok() && *mark);
+  (*mark)->jobs_from = 5'001;
+  ASSERT_TRUE(ReplaceMark(folder_.path(), **mark).ok());
+  for (uint64_t expected : {5'001, 5'002}) {
+    const auto pipeline = Open();
+    ASSERT_TRUE(BeginWith(*pipeline).ok());
+    pipeline->Feed(JobSubmitted{1, std::make_shared<const JobSpec>(MakeJob(1, 0)), "ann", ""});
+    ASSERT_TRUE(pipeline->Stop().ok());
+    EXPECT_EQ(pipeline->core().state().last_job(), JobId(expected));
+  }
+  EXPECT_GE((*ReadMark(folder_.path()))->jobs, 5'002u);
 }
 
 TEST_F(PipelineStart, AJobThatRunsIsCountedAsPlaced) {
@@ -504,12 +620,7 @@ TEST_F(PipelineStart, AnEmptyStoreBeginsWithTheFirstPolicyAndNoOtherDoes) {
   second->name = "second";
   for (const PolicyPtr policy : {first, second}) {
     const auto pipeline = Open(policy);
-    const auto nothing = [](const auto&) { return Pipeline::Action([] {}); };
-    const Status begun = pipeline->Begin({.prepare_send = nothing,
-                                          .prepare_routes = nothing,
-                                          .prepare_reply = nothing,
-                                          .prepare_job_ended = nothing,
-                                          .performed = [] {}});
+    const Status begun = BeginWith(*pipeline);
     ASSERT_TRUE(begun.ok()) << begun;
     EXPECT_EQ(pipeline->core().state().policy()->name, "first");
   }
@@ -520,7 +631,7 @@ class PipelineStartFolded : public PipelineStart, public ::testing::WithParamInt
 TEST_P(PipelineStartFolded, NorBeforeWhatASnapshotHolds) {
   Fill(GetParam(), kFarAhead);
   Fold();
-  EXPECT_GE(Open()->Now(), kFarAhead);
+  EXPECT_GE(Open(nullptr, ALittleBehind)->Now(), kFarAhead);
 }
 
 INSTANTIATE_TEST_SUITE_P(LastIs, PipelineStartFolded,

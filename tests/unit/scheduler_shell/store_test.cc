@@ -313,7 +313,7 @@ TEST(Journal, NamesTheRecordThatIsGarbage) {
   const auto state = Load(*journal);
   ASSERT_FALSE(state.ok());
   EXPECT_THAT(MessageOf(state.status()), HasSubstr("record 7 is garbage"));
-  EXPECT_THAT(MessageOf(state.status()), HasSubstr("Restore the state folder"));
+  EXPECT_THAT(MessageOf(state.status()), HasSubstr("allot restore FILE"));
 }
 
 TEST(Journal, NoticesAByteThatStillParses) {

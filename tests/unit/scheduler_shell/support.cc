@@ -72,11 +72,15 @@ std::vector<Record> OneOfEachKind() {
   policy.name = "p1";
   policy.prices.as_of = "2026-01-01";
   return {
-      TermBegun{later(), Term(3)},
+      TermBegun{
+          later(),
+          Term(3),
+          Incarnation(5),
+          {FromMicros(1'699'000'000'000'000), FromMicros(1'699'500'000'000'000)}},
       PolicySet{later(), std::make_shared<const Policy>(policy)},
       NodeRegistered{later(), node, Epoch(4), 5,
                      std::make_shared<const NodeInfo>(MakeNode("n1", 4))},
-      DeploymentSet{later(), std::make_shared<const DeploymentSpec>(chat), 2},
+      DeploymentSet{later(), std::make_shared<const DeploymentSpec>(chat), 2, "bob"},
       ReplicaPlaced{later(), ReplicaId(9), "chat", 2, 0, on(1), PriceRate{1'234},
                     Resources{500, kGiB}, 7},
       JobAccepted{later(), job, std::make_shared<const JobSpec>(MakeJob(2, 1)), "ann", "key-1"},
@@ -102,7 +106,7 @@ std::vector<Record> OneOfEachKind() {
 }
 
 RandomHistory::RandomHistory(uint64_t seed) : rng_(seed), core_(CoreOptions()) {
-  Feed(Restarted{});
+  Feed(Restarted{Incarnation(seed + 1)});
   for (const char* name : {"n1", "n2", "n3"}) Register(name);
 }
 

@@ -352,6 +352,19 @@ TEST(ProcessLedger, LetsAStartThatNeverWasBeMadeAgain) {
   EXPECT_FALSE(findings.any());
 }
 
+TEST(ProcessLedger, FindsASuccessOfWhatNeverRan) {
+  Findings findings;
+  ProcessLedger ledger(findings);
+  TaskKey lost = Key(kJob, 0, 1), next = lost;
+  lost.attempt = Attempt(1, Incarnation(1));
+  next.attempt = Attempt(1, Incarnation(2));
+  ledger.TaskSpawned(1, lost, {});
+  ledger.Succeeded(lost);
+  EXPECT_FALSE(findings.any());
+  ledger.Succeeded(next);
+  EXPECT_FINDS(findings.first(), "job-1/0#1 of 0000000000000002 succeeded and was never spawned");
+}
+
 TEST(ProcessLedger, FindsTwoOwnersOnOneDevice) {
   Findings findings;
   ProcessLedger ledger(findings);

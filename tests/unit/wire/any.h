@@ -171,7 +171,9 @@ inline TaskLaunch Launch() {
           .main_port = static_cast<uint16_t>(Number(0, 65'535)),
           .peer_addresses = Many(Text),
           .grace = SomeDuration(),
-          .runtime = OneOf(TaskRuntime::kNoop)};
+          .runtime = OneOf(TaskRuntime::kNoop),
+          .user = Text(),
+          .checkpoint_dir_named = Number(0, 1) == 1};
 }
 inline ReplicaLaunch LaunchOfReplica() {
   return {.deployment = Text(),
@@ -183,7 +185,9 @@ inline ReplicaLaunch LaunchOfReplica() {
           .device_ids = Many(Text),
           .health = Health(),
           .grace = SomeDuration(),
-          .concurrency = Small()};
+          .concurrency = Small(),
+          .tenant = Text(),
+          .user = Text()};
 }
 inline JobSpec Job() {
   return {.name = Text(),
