@@ -76,7 +76,14 @@ void TaskMachine::Stop(Time now, const StopTask& command, Effects& out) {
     return End(task, TaskExit{127, 0, "stopped before it was started", now, now});
   // Where it is repeated, what is shorter counts.
   task.stop_grace = std::min(task.stop_grace.value_or(command.grace), command.grace);
-  if (task.status.phase == TaskPhase::kAssigned) return;  // Signalled as soon as it is spawned.
+  if (task.status.phase == TaskPhase::kAssigned) {
+    // Signalled as soon as it is spawned; where that hangs, it is not waited for longer than it
+    // would be for the task.
+    const Time kill_at = now + *task.stop_grace;
+    if (!task.kill_sent && (task.kill_at == Time() || kill_at < task.kill_at))
+      kills_.Set(command.key, task.kill_at = kill_at);
+    return;
+  }
   if (!task.stop_sent) {
     AskToEnd(now, task, out);
   } else if (!task.kill_sent) {
@@ -119,7 +126,10 @@ void TaskMachine::Exited(const TaskProcessExited& event) {
   Task* task = Find(event.key);
   if (task == nullptr || task->status.phase == TaskPhase::kExited) return;
   TaskExit exit = event.exit;
-  if (task->stop_sent && exit.cause == ExitCause::kTask) exit.cause = ExitCause::kStopped;
+  // Also where the supervisor went: a task that is to end and kills it gains nothing by that.
+  if ((task->stop_sent || task->kill_sent) &&
+      (exit.cause == ExitCause::kTask || exit.cause == ExitCause::kSupervisorLost))
+    exit.cause = ExitCause::kStopped;
   End(*task, std::move(exit));
 }
 

@@ -55,7 +55,7 @@ class TaskMachine {
     bool in_report = false;  // stands in changed_
     bool has_folder = false;
     std::unique_ptr<TaskLaunch> waiting;  // not spawned yet: its devices are in use
-    Time kill_at;                         // once stop_sent
+    Time kill_at;                         // once asked to stop
     Time report_due;                      // its one valid entry of exits_told_
     Duration report_pause{};              // kRunning: doubles with every repeat
   };

@@ -20,6 +20,7 @@ namespace allot::agent {
 namespace {
 
 constexpr size_t kFiltersKept = 256;
+constexpr std::string_view kHeld = "another agent holds";
 
 bool Has(const std::string& words, std::string_view word) {
   std::istringstream in(words);
@@ -57,7 +58,7 @@ Status Lock(const Fd& fd, const std::string& base, std::chrono::milliseconds pat
   while (flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK) return ErrnoStatus(errno, fmt::format("cannot lock {}", base));
     if (std::chrono::steady_clock::now() >= end)
-      return Unavailable("another agent holds {}: is its state_dir a copy of this one's?", base);
+      return Unavailable("{} {}: is its state_dir a copy of this one's?", kHeld, base);
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
   return absl::OkStatus();
@@ -121,7 +122,13 @@ std::unique_ptr<Cgroups> Cgroups::Open(const Options& options) {
   const bool root = base == *mount;
   if (root) base += "/" + options.name;
   StatusOr<Fd> held = Hold(base, options.patience);
-  if (absl::IsUnavailable(held.status())) return without(MessageOf(held.status()));
+  if (absl::IsUnavailable(held.status())) {
+    std::unique_ptr<Cgroups> none = without(MessageOf(held.status()));
+    // Below a session or a unit any agent of it may be the other; this name is of one state alone.
+    if (root && MessageOf(held.status()).starts_with(kHeld))
+      none->abilities_.held_by_another = base;
+    return none;
+  }
   if (!held.ok())
     return without(fmt::format("{}; under systemd, set Delegate=yes", MessageOf(held.status())));
   if (root) RemoveAbandoned(*mount, options.name.substr(0, options.name.find('-') + 1));

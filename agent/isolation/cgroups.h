@@ -31,6 +31,7 @@ struct CgroupAbilities {
   bool kill = false;     // cgroup.kill: ends all of a group, Linux 5.14
   bool devices = false;  // default-deny device filters
   bool cpu = false, memory = false, pids = false;
+  std::string held_by_another;      // the base that another agent of our name holds; else empty
   std::vector<std::string> losses;  // "memory limits: the controller is on cgroup v1"
 };
 

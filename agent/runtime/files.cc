@@ -1,5 +1,6 @@
 #include "agent/runtime/files.h"
 
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 
@@ -37,12 +38,20 @@ Status ErrnoStatus(int error, std::string_view what) {
 }
 
 StatusOr<std::string> ReadWholeFile(const std::string& path, size_t bytes_max) {
-  const Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  const Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   if (!fd.valid()) return ErrnoStatus(errno, fmt::format("cannot open {}", path));
+  struct stat info {};
+  if (fstat(fd.get(), &info) != 0)
+    return ErrnoStatus(errno, fmt::format("cannot look at {}", path));
+  if (!S_ISREG(info.st_mode)) return FailedPrecondition("{} is not a regular file", path);
+  return ReadAll(fd.get(), path, bytes_max);
+}
+
+StatusOr<std::string> ReadAll(int fd, const std::string& path, size_t bytes_max) {
   std::string content;
   char buffer[16 << 10];
   for (;;) {
-    const ssize_t size = read(fd.get(), buffer, sizeof buffer);
+    const ssize_t size = read(fd, buffer, sizeof buffer);
     if (size < 0 && errno == EINTR) continue;
     if (size < 0) return ErrnoStatus(errno, fmt::format("cannot read {}", path));
     if (size == 0) return content;
@@ -66,8 +75,10 @@ namespace {
 
 Status Replace(const std::string& path, std::string_view content, int mode, bool sync) {
   const std::string temporary = path + ".new";
+  unlink(temporary.c_str());  // Of one that was killed; never written to, whatever it is by now.
   {
-    const Fd fd(open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode));
+    const Fd fd(
+        open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
     if (!fd.valid()) return ErrnoStatus(errno, fmt::format("cannot create {}", temporary));
     RETURN_IF_ERROR(WriteAll(fd.get(), content, temporary));
     if (sync && fsync(fd.get()) != 0)
@@ -89,9 +100,26 @@ Status ReplaceFileUnsynced(const std::string& path, std::string_view content) {
 }
 
 Status MakeFolder(const std::string& path, int mode) {
-  if (mkdir(path.c_str(), static_cast<mode_t>(mode)) == 0 || errno == EEXIST)
+  if (mkdir(path.c_str(), static_cast<mode_t>(mode)) == 0) {
+    // Whatever our umask: what lies in it may be meant for others, or not for them.
+    (void)chmod(path.c_str(), static_cast<mode_t>(mode));
     return absl::OkStatus();
-  return ErrnoStatus(errno, fmt::format("cannot create the folder {}", path));
+  }
+  const int error = errno;
+  struct stat info {};
+  if (error == EEXIST && stat(path.c_str(), &info) == 0 && !S_ISDIR(info.st_mode))
+    return FailedPrecondition("cannot create the folder {}: something else is in its place", path);
+  if (error == EEXIST) return absl::OkStatus();
+  return ErrnoStatus(error, fmt::format("cannot create the folder {}", path));
+}
+
+std::string FreshName(const std::string& folder, const std::string& name) {
+  static std::atomic<uint64_t> last{0};
+  struct stat info {};
+  for (;;) {
+    std::string path = fmt::format("{}/{}.{}", folder, name, ++last);
+    if (lstat(path.c_str(), &info) != 0) return path;
+  }
 }
 
 }  // namespace allot::agent

@@ -11,7 +11,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include "agent/runtime/files.h"
+#include "agent/runtime/beneath.h"
 
 namespace allot::agent {
 namespace {
@@ -42,10 +42,13 @@ void SayCut(int fd, off_t given, Bytes bytes_max) {
 void GiveBackBeginning(const std::string& path, const struct stat& info, Bytes kept,
                        Bytes bytes_max) {
   // The process may have put anything in the place of its log.
-  const Fd fd(open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  const size_t slash = path.rfind('/');
+  const StatusOr<Fd> opened =
+      OpenFileBeneath(path.substr(0, slash), path.substr(slash + 1), O_WRONLY);
   // Whole blocks only: of a block cut in two the first part would read as zeros.
   const off_t given = (info.st_size - kept) / kHoleBytes * kHoleBytes;
-  if (!fd.valid() || given <= 0) return;
+  if (!opened.ok() || given <= 0) return;
+  const Fd& fd = *opened;
   if (fallocate(fd.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, given) == 0) {
     SayCut(fd.get(), given, bytes_max);
   } else if (errno == EOPNOTSUPP) {
@@ -77,7 +80,7 @@ void MakeRoom(const std::string& logs, const std::vector<Ended>& ended, Bytes wa
        it.increment(error)) {
     const std::string path = it->path().string();
     struct stat info {};
-    if (stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode) &&
+    if (lstat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode) &&
         static_cast<Bytes>(info.st_blocks) * 512 > 2 * kKeptWhenShort)
       GiveBackBeginning(path, info, kKeptWhenShort, 2 * kKeptWhenShort);
   }
@@ -85,16 +88,8 @@ void MakeRoom(const std::string& logs, const std::vector<Ended>& ended, Bytes wa
 
 }  // namespace
 
-void EmptyFolder(const std::string& folder) {
-  std::error_code error;
-  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
-    std::error_code ignored;  // What cannot be removed now is tried again at the next start.
-    fs::remove_all(it->path(), ignored);
-  }
-}
-
-void SweepLogFolder(const std::string& logs, const std::string& processes,
-                    const LogLimits& limits) {
+void SweepLogFolder(const std::string& logs, const std::string& processes, const LogLimits& limits,
+                    const std::string& trash) {
   std::vector<Ended> ended;
   timespec now{};
   clock_gettime(CLOCK_REALTIME, &now);
@@ -103,7 +98,12 @@ void SweepLogFolder(const std::string& logs, const std::string& processes,
   for (fs::directory_iterator it(logs, error), end; !error && it != end; it.increment(error)) {
     const std::string path = it->path().string();
     struct stat info {};
-    if (stat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) continue;
+    if (lstat(path.c_str(), &info) != 0) continue;
+    if (!S_ISREG(info.st_mode)) {
+      if (!trash.empty() && info.st_mtim.tv_sec + kept_seconds <= now.tv_sec)
+        (void)rename(path.c_str(), FreshName(trash, it->path().filename().string()).c_str());
+      continue;
+    }
     const bool held = access((processes + "/" + it->path().stem().string()).c_str(), F_OK) == 0;
     const Bytes allocated = static_cast<Bytes>(info.st_blocks) * 512;
     if (!held && info.st_mtim.tv_sec + kept_seconds <= now.tv_sec) {

@@ -7,9 +7,6 @@
 
 namespace allot::agent {
 
-// Empties `folder`, keeping it.
-void EmptyFolder(const std::string& folder);
-
 struct LogLimits {
   Duration kept;  // after the last write, for processes without a record
   size_t files_max = 100'000;
@@ -20,6 +17,9 @@ struct LogLimits {
   // if that is not enough all but the ends of the others.
   Bytes free_wanted = 0;
 };
-void SweepLogFolder(const std::string& logs, const std::string& processes, const LogLimits& limits);
+// What is no regular file does not belong there: once it is as old as a log that goes, it is moved
+// to `trash` (empty: left alone).
+void SweepLogFolder(const std::string& logs, const std::string& processes, const LogLimits& limits,
+                    const std::string& trash = "");
 
 }  // namespace allot::agent

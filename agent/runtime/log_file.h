@@ -12,7 +12,11 @@ struct LogPiece {
   std::string data;    // empty at the end of what is there
 };
 
-// A log that does not exist is an empty one: a process that wrote nothing leaves none.
+// Of the log `name` in our folder `logs`. One that does not exist is empty: a process that wrote
+// nothing leaves none. FailedPrecondition if something else is in its place (beneath.h).
+StatusOr<LogPiece> ReadLogPiece(const std::string& logs, const std::string& name, int64_t offset,
+                                size_t bytes_max);
+// As above, by path.
 StatusOr<LogPiece> ReadLogPiece(const std::string& path, int64_t offset, size_t bytes_max);
 
 }  // namespace allot::agent

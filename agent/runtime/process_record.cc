@@ -125,8 +125,21 @@ std::string WhyFailed(const ProcessLaunch& launch, std::string_view step, int er
   const std::string* work_dir = nullptr;
   const std::vector<std::string>* words = CommandOf(launch, &work_dir);
   if (step == "log") return fmt::format("cannot write the log of the process: {}", strerror(error));
+  if (step == "work_dir" && work_dir->empty())
+    return fmt::format("cannot enter its scratch folder: {}", strerror(error));
   if (step == "work_dir")
     return fmt::format("cannot enter the work_dir {}: {}", *work_dir, WhyNotReached(error, detail));
+  if (step == "start") {
+    const auto* task = std::get_if<StartTask>(&launch.what);
+    std::string what;
+    if (task != nullptr && task->launch.checkpoint_dir_named)
+      what += fmt::format("its checkpoint_dir {} or ", task->launch.checkpoint_dir);
+    if (!work_dir->empty()) what += fmt::format("its work_dir {} or ", *work_dir);
+    return fmt::format(
+        "it did not run within a minute: {}the program \"{}\" does not answer; is a file server "
+        "away?",
+        what, words->empty() ? "" : words->front());
+  }
   if (step == "checkpoint_dir") {
     const auto* task = std::get_if<StartTask>(&launch.what);
     return fmt::format("cannot make the checkpoint_dir {}: {}",
@@ -146,10 +159,19 @@ std::string WhyFailed(const ProcessLaunch& launch, std::string_view step, int er
                          : WhyNotRun(command, step, error, detail));
 }
 
-// A path or program that is named wrongly is so on every node. What the agent sets up is ours.
-ExitCause CauseOf(std::string_view step, int error) {
-  const bool ours =
-      step == "log" || step == "cgroup" || step == "tmp" || step == "limits" || step == "user";
+// A path or program that is named wrongly is so on every node. What the agent sets up for a process
+// is ours.
+ExitCause CauseOf(const ProcessLaunch& launch, std::string_view step, int error) {
+  const std::string* work_dir = nullptr;
+  (void)CommandOf(launch, &work_dir);
+  const auto* task = std::get_if<StartTask>(&launch.what);
+  // Without a work_dir it is the scratch folder, which we have made. A checkpoint_dir that the job
+  // has not named is the cluster's.
+  const bool clusters =
+      step == "checkpoint_dir" && task != nullptr && !task->launch.checkpoint_dir_named;
+  const bool ours = clusters || step == "log" || step == "cgroup" || step == "tmp" ||
+                    step == "limits" || step == "user" || step == "start" ||
+                    (step == "work_dir" && work_dir->empty());
   return ours || OfTheMachine(error) ? ExitCause::kNotStarted : ExitCause::kTask;
 }
 
@@ -197,7 +219,7 @@ void ParseSupervisorLines(std::string_view lines, ProcessRecord* record) {
       exit.code = CodeOf(step, error);
       exit.started = exit.finished;
       exit.message = WhyFailed(record->launch, step, error, TakeWord(&line));
-      exit.cause = CauseOf(step, error);
+      exit.cause = CauseOf(record->launch, step, error);
       record->exit = std::move(exit);
     }
   }

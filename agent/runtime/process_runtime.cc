@@ -1,4 +1,4 @@
-#include "agent/runtime/process_runtime.h"
+#include "agent/runtime/process_runtime_impl.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -6,6 +6,7 @@
 #include <cstring>
 #include <filesystem>
 #include <map>
+#include <set>
 #include <unordered_map>
 
 #include <fcntl.h>
@@ -17,6 +18,8 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
 
+#include "agent/runtime/beneath.h"
+#include "agent/runtime/errands.h"
 #include "agent/runtime/strays.h"
 #include "agent/supervisor/protocol.h"
 #include "common/asio/timer.h"
@@ -31,12 +34,6 @@ using supervisor::Report;
 
 constexpr size_t kReportPipeBytes = 1 << 20;
 constexpr Duration kAdoptPause = std::chrono::milliseconds(20);
-
-Time WallNow() {
-  return FromMicros(
-      std::chrono::duration_cast<Duration>(std::chrono::system_clock::now().time_since_epoch())
-          .count());
-}
 
 int PidfdOpen(int64_t pid) { return static_cast<int>(syscall(SYS_pidfd_open, pid, 0)); }
 
@@ -75,25 +72,6 @@ std::vector<std::string> SetupWords(const ProcessSpec& spec, const std::string& 
   return words;
 }
 
-// posix_spawn's settings are the same for every supervisor but for one descriptor.
-class SpawnAttributes {
- public:
-  SpawnAttributes() {
-    posix_spawnattr_init(&attributes_);
-    sigset_t all;
-    sigfillset(&all);
-    posix_spawnattr_setsigmask(&attributes_, &all);
-    posix_spawnattr_setsigdefault(&attributes_, &all);
-    posix_spawnattr_setflags(&attributes_,
-                             POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-  }
-  ~SpawnAttributes() { posix_spawnattr_destroy(&attributes_); }
-  const posix_spawnattr_t* get() const { return &attributes_; }
-
- private:
-  posix_spawnattr_t attributes_;
-};
-
 class SpawnActions {
  public:
   SpawnActions() { posix_spawn_file_actions_init(&actions_); }
@@ -114,66 +92,10 @@ Fd ClearOfTargets(Fd fd) {
 
 }  // namespace
 
-class ProcessRuntime::Impl : public std::enable_shared_from_this<Impl> {
- public:
-  Impl(asio::io_context& loop, StateFolder& folder, std::string supervisor,
-       ProcessHandlers handlers)
-      : loop_(loop),
-        folder_(folder),
-        supervisor_(std::move(supervisor)),
-        handlers_(std::move(handlers)),
-        reports_(loop) {}
-
-  Status Open();
-  Status Spawn(const ProcessSpec& spec);
-  void Adopt(const FoundProcess& found);
-  void Signal(const ProcessId& id, int signal);
-  void Forget(const ProcessId& id);
-  void Stop();
-  size_t alive() const { return processes_.size(); }
-  const Counters& counters() const { return counters_; }
-
- private:
-  struct Process {
-    explicit Process(asio::io_context& loop) : supervisor(loop), retry(loop) {}
-    uint64_t token = 0;
-    pid_t child_pid = 0;  // the supervisor, if we started it; to be waited for
-    asio::posix::stream_descriptor supervisor;  // a pidfd: readable when the supervisor is gone
-    Timer retry;  // of a supervisor that is just starting, or without descriptors
-    bool told_running = false;
-    Fd record;  // to read its end from, should its name be gone by then; invalid: by its name only
-    std::vector<int> signals_due;  // asked for before the pidfd was there
-  };
-
-  StatusOr<Fd> WriteRecord(const ProcessSpec& spec);
-  static Status GiveScratch(const ProcessSpec& spec, const std::string& scratch);
-  StatusOr<pid_t> StartSupervisor(const ProcessSpec& spec, uint64_t token, int record_fd,
-                                  const std::string& work_dir);
-  bool Watch(const ProcessId& id, Process& process, Fd pidfd);
-  void Attach(const ProcessId& id);
-  void Retry(const ProcessId& id, Process& process, void (Impl::*what)(const ProcessId&));
-  void WaitForReports();
-  void TakeReports();
-  void Gone(const ProcessId& id);
-  void TellRunning(const ProcessId& id, Process& process, int64_t pid, Time at);
-  static void Send(Process& process, int signal);
-
-  asio::io_context& loop_;
-  StateFolder& folder_;
-  const std::string supervisor_;
-  ProcessHandlers handlers_;
-  SpawnAttributes attributes_;
-  Fd null_, report_write_;
-  asio::posix::stream_descriptor reports_;
-  uint64_t last_token_ = 0;
-  std::unordered_map<uint64_t, ProcessId> tokens_;  // of those not yet told as running
-  std::map<ProcessId, std::unique_ptr<Process>> processes_;
-  Counters counters_;
-};
-
 Status ProcessRuntime::Impl::Open() {
   if (access(supervisor_.c_str(), X_OK) != 0)
     return ErrnoStatus(errno, fmt::format("cannot run the supervisor {}", supervisor_));
+  FallToUs();
   null_ = ClearOfTargets(Fd(open("/dev/null", O_RDWR | O_CLOEXEC)));
   int ends[2];
   if (!null_.valid() || pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0)
@@ -184,6 +106,7 @@ Status ProcessRuntime::Impl::Open() {
   (void)fcntl(read_end.get(), F_SETPIPE_SZ, kReportPipeBytes);
   reports_.assign(read_end.Release());
   WaitForReports();
+  WakeStopped();
   return absl::OkStatus();
 }
 
@@ -210,7 +133,8 @@ StatusOr<pid_t> ProcessRuntime::Impl::StartSupervisor(const ProcessSpec& spec, u
                                                       int record_fd, const std::string& work_dir) {
   std::vector<std::string> argv = {
       "allot-supervisor", spec.id,
-      fmt::format("{}:{}:{}", token, FileLimitBeforeRaise(), spec.cgroup >= 0 ? 1 : 0),
+      fmt::format("{}:{}:{}:{}:{}", token, FileLimitBeforeRaise(), spec.cgroup >= 0 ? 1 : 0,
+                  spec.log_max, spec.log_free_min),
       folder_.LogOf(spec.id)};
   const std::vector<std::string> setup = SetupWords(spec, folder_.ScratchOf(spec.id));
   argv.insert(argv.end(), setup.begin(), setup.end());
@@ -228,8 +152,10 @@ StatusOr<pid_t> ProcessRuntime::Impl::StartSupervisor(const ProcessSpec& spec, u
     actions.Dup(cgroup.get(), supervisor::kCgroupFd);
   }
   pid_t pid = 0;
-  const int error = posix_spawn(&pid, supervisor_.c_str(), actions.get(), attributes_.get(),
-                                Pointers(argv).data(), Pointers(spec.environment).data());
+  const int error = StartOwnSupervisor(&pid, [&](pid_t* started) {
+    return posix_spawn(started, supervisor_.c_str(), actions.get(), attributes_.get(),
+                       Pointers(argv).data(), Pointers(spec.environment).data());
+  });
   if (error == E2BIG)
     return InvalidArgument("the command and its environment are too large for the system: {}",
                            strerror(error));
@@ -267,14 +193,16 @@ Status ProcessRuntime::Impl::Spawn(const ProcessSpec& spec) {
   if (std::any_of(spec.argv.begin(), spec.argv.end(), has_nul) ||
       std::any_of(spec.environment.begin(), spec.environment.end(), has_nul))
     return failed(InvalidArgument("the command or its environment holds a zero byte"));
+  if (processes_.contains(spec.id))
+    return failed(AlreadyExists("process {} has already been started here", spec.id));
   StatusOr<Fd> record = WriteRecord(spec);
   // Somebody has emptied our folder: it is made again, as often as that happens.
   if (absl::IsNotFound(record.status()) && folder_.MakeFolders().ok()) record = WriteRecord(spec);
   if (!record.ok()) return failed(record.status());
 
   const std::string scratch = folder_.ScratchOf(spec.id);
-  Status status = MakeFolder(scratch, 0700);
-  if (absl::IsNotFound(status) && folder_.MakeFolders().ok()) status = MakeFolder(scratch, 0700);
+  Status status = folder_.MakeScratch(spec.id);
+  if (absl::IsNotFound(status) && folder_.MakeFolders().ok()) status = folder_.MakeScratch(spec.id);
   if (status.ok()) status = GiveScratch(spec, scratch);
   StatusOr<pid_t> pid = 0;
   if (status.ok()) {
@@ -290,10 +218,13 @@ Status ProcessRuntime::Impl::Spawn(const ProcessSpec& spec) {
   auto process = std::make_unique<Process>(loop_);
   process->token = ++last_token_;
   process->child_pid = *pid;
+  process->supervisor_pid = *pid;
   tokens_.emplace(process->token, spec.id);
   // Our own child, not yet waited for: its pid cannot be another's.
   Fd pidfd(PidfdOpen(*pid));
   Process& placed = *(processes_[spec.id] = std::move(process));
+  EnforceAfter(spec.id, placed, options_.start_max);
+  if (!OrphansAreOurs()) LookBelow();
   // Out of descriptors: tried again until there is one.
   if (!Watch(spec.id, placed, std::move(pidfd))) Attach(spec.id);
   return absl::OkStatus();
@@ -302,7 +233,9 @@ Status ProcessRuntime::Impl::Spawn(const ProcessSpec& spec) {
 void ProcessRuntime::Impl::Adopt(const FoundProcess& found) {
   auto process = std::make_unique<Process>(loop_);
   process->told_running = found.record.running.has_value();
-  processes_[found.id] = std::move(process);
+  Process& placed = *(processes_[found.id] = std::move(process));
+  if (!placed.told_running) EnforceAfter(found.id, placed, options_.start_max);
+  LookBelow();
   asio::post(loop_, [self = weak_from_this(), id = found.id] {
     if (const auto impl = self.lock()) impl->Attach(id);
   });
@@ -313,21 +246,24 @@ void ProcessRuntime::Impl::Attach(const ProcessId& id) {
   const auto it = processes_.find(id);
   if (it == processes_.end()) return;
   Process& process = *it->second;
-  const std::string path = folder_.RecordOf(id);
-  const Fd record_fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  const bool missing = !record_fd.valid() && errno == ENOENT;
-  const StatusOr<std::string> content = ReadWholeFile(path);
+  const StatusOr<Fd> file = OpenFileBeneath(folder_.RecordFolder(), id, O_RDONLY);
+  StatusOr<std::string> content = InvalidArgument("unread");
+  if (file.ok()) content = ReadAll(file->get(), folder_.RecordOf(id), kRecordBytesMax);
   StatusOr<ProcessRecord> record = InvalidArgument("unread");
   if (content.ok()) record = ParseRecord(*content);
   if (record.ok() && record->running) {
     Fd pidfd(PidfdOpen(record->running->supervisor_pid));
     // Still locked after the pidfd was opened: the supervisor lives, so the pidfd is its own.
-    if (record_fd.valid() && Locked(record_fd.get()) && Watch(id, process, std::move(pidfd))) {
+    if (Locked(file->get()) && Watch(id, process, std::move(pidfd))) {
+      process.supervisor_pid = record->running->supervisor_pid;
+      AddOwnSupervisor(process.supervisor_pid);
       TellRunning(id, process, record->running->pid, record->running->at);
       return;
     }
   }
-  if (missing || (record_fd.valid() && !Locked(record_fd.get()))) return Gone(id);
+  // Removed, or something else was put in its place: there is nothing to wait for in it.
+  const bool missing = absl::IsNotFound(file.status()) || absl::IsFailedPrecondition(file.status());
+  if (missing || (file.ok() && !Locked(file->get()))) return Gone(id);
   Retry(id, process, &Impl::Attach);
 }
 
@@ -346,7 +282,9 @@ bool ProcessRuntime::Impl::Watch(const ProcessId& id, Process& process, Fd pidfd
   if (full) return false;
   (void)pidfd.Release();
   // A description of its own: the lock on the supervisor's lives as long as that does.
-  process.record = Fd(open(folder_.RecordOf(id).c_str(), O_RDONLY | O_CLOEXEC));
+  if (StatusOr<Fd> record = OpenFileBeneath(folder_.RecordFolder(), id, O_RDWR | O_APPEND);
+      record.ok())
+    process.record = *std::move(record);
   for (const int signal : process.signals_due) Send(process, signal);
   process.signals_due.clear();
   process.supervisor.async_wait(
@@ -377,8 +315,16 @@ void ProcessRuntime::Impl::TakeReports() {
       if (token == tokens_.end()) continue;
       const ProcessId id = token->second;
       const auto it = processes_.find(id);
-      if (it != processes_.end())
+      if (it == processes_.end()) continue;
+      if (reports[i].pid > 0) {
         TellRunning(id, *it->second, reports[i].pid, FromMicros(reports[i].started_micros));
+      } else {
+        const int64_t end = reports[i].pid;
+        TaskExit exit{supervisor::CodeOfEnd(end), supervisor::SignalOfEnd(end)};
+        exit.finished = FromMicros(reports[i].started_micros);
+        if (!supervisor::CleanOfEnd(end)) exit.message = kDoesNotDie;
+        it->second->exit = std::move(exit);
+      }
     }
   }
 }
@@ -387,38 +333,53 @@ void ProcessRuntime::Impl::TellRunning(const ProcessId& id, Process& process, in
                                        Time at) {
   if (process.told_running) return;
   process.told_running = true;
-  tokens_.erase(process.token);
-  handlers_.running(id, pid, at);
+  if (!process.killing) process.enforce.Stop();
+  if (!process.forgotten) handlers_.running(id, pid, at);
 }
 
 void ProcessRuntime::Impl::Gone(const ProcessId& id) {
   TakeReports();
   const auto it = processes_.find(id);
-  if (it == processes_.end()) return;
-  StatusOr<std::string> content = ReadWholeFile(folder_.RecordOf(id));
-  if (absl::IsNotFound(content.status()) && it->second->record.valid())
-    content = ReadWholeFile(fmt::format("/proc/self/fd/{}", it->second->record.get()));
+  if (it == processes_.end() || it->second->clearing != nullptr) return;
+  Process& process = *it->second;
+  StatusOr<std::string> content = ReadFileBeneath(folder_.RecordFolder(), id, kRecordBytesMax);
+  if (!content.ok() && !absl::IsResourceExhausted(content.status()) && process.record.valid())
+    content = ReadWholeFile(fmt::format("/proc/self/fd/{}", process.record.get()));
   // The exit stands in a record that cannot be read just now: no reason to say there is none.
   if (absl::IsResourceExhausted(content.status()))  // Out of descriptors.
-    return Retry(id, *it->second, &Impl::Gone);
-  auto node = processes_.extract(it);
-  Process& process = *node.mapped();
-  // A moment at most: its descriptors, and with them the lock, are closed when it is all but gone.
-  if (process.child_pid > 0) waitpid(process.child_pid, nullptr, 0);
-  tokens_.erase(process.token);
+    return Retry(id, process, &Impl::Gone);
+  process.enforce.Stop();
+  boost::system::error_code ignored;
+  process.supervisor.close(ignored);
+  // Not waited for: one that is traced is its tracer's until that ends. ReapOrphans takes it then.
+  if (process.child_pid > 0) waitpid(process.child_pid, nullptr, WNOHANG);
+  if (process.supervisor_pid > 0) RemoveOwnSupervisor(process.supervisor_pid);
   ProcessRecord record;
   if (content.ok())
     if (StatusOr<ProcessRecord> parsed = ParseRecord(*content); parsed.ok())
       record = *std::move(parsed);
-  if (record.running) TellRunning(id, process, record.running->pid, record.running->at);
-  ++counters_.exited;
-  if (!record.exit) {
-    ++counters_.supervisors_killed;
-    if (record.running)
-      KillStrays(record.running->supervisor_pid, record.running->at, folder_.ScratchOf(id));
-    record.exit = SupervisorKilled(record, WallNow());
+  if (process.too_slow && (!record.exit || record.exit->signal == SIGKILL)) {
+    record.exit.reset();
+    record.running.reset();
   }
-  handlers_.exited(id, *record.exit);
+  if (record.running) TellRunning(id, process, record.running->pid, record.running->at);
+  if (!record.exit && process.exit) {
+    record.exit = process.exit;
+    record.exit->started = record.running ? record.running->at : record.exit->finished;
+  }
+  if (record.exit) return TellExit(id, *record.exit);
+  Clear(id, process, record, WithoutExit(id, process, record));
+}
+
+void ProcessRuntime::Impl::TellExit(const ProcessId& id, TaskExit exit) {
+  const auto node = processes_.extract(id);
+  tokens_.erase(node.mapped()->token);
+  ++counters_.exited;
+  if (node.mapped()->forgotten) {
+    folder_.Remove(id);
+  } else {
+    handlers_.exited(id, exit);
+  }
 }
 
 void ProcessRuntime::Impl::Send(Process& process, int signal) {
@@ -429,27 +390,32 @@ void ProcessRuntime::Impl::Send(Process& process, int signal) {
   info.si_uid = getuid();
   info.si_value.sival_int = signal;
   const int pidfd = process.supervisor.native_handle();
-  if (syscall(SYS_pidfd_send_signal, pidfd, supervisor::kForwardSignal, &info, 0) == 0) return;
   // The queue of signals is full: what the supervisor passes on without a value, or nothing.
-  if (errno == EAGAIN && (signal == SIGTERM || signal == SIGINT))
+  if (syscall(SYS_pidfd_send_signal, pidfd, supervisor::kForwardSignal, &info, 0) != 0 &&
+      errno == EAGAIN && (signal == SIGTERM || signal == SIGINT))
     (void)syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, 0);
+  // One that somebody has stopped would pass nothing on.
+  (void)syscall(SYS_pidfd_send_signal, pidfd, SIGCONT, nullptr, 0);
 }
 
 void ProcessRuntime::Impl::Signal(const ProcessId& id, int signal) {
   const auto it = processes_.find(id);
-  if (it == processes_.end()) return;
-  if (it->second->supervisor.is_open()) {
-    Send(*it->second, signal);
+  if (it == processes_.end() || it->second->clearing != nullptr) return;
+  Process& process = *it->second;
+  if (process.supervisor.is_open()) {
+    Send(process, signal);
   } else {
-    it->second->signals_due.push_back(signal);
+    process.signals_due.push_back(signal);
   }
+  if (signal != SIGKILL || process.killing) return;
+  process.killing = true;
+  EnforceAfter(id, process, options_.kill_patience);
 }
 
 void ProcessRuntime::Impl::Forget(const ProcessId& id) {
   if (const auto it = processes_.find(id); it != processes_.end()) {
-    if (it->second->supervisor.is_open()) Send(*it->second, SIGKILL);
-    tokens_.erase(it->second->token);
-    processes_.erase(it);
+    it->second->forgotten = true;
+    Signal(id, SIGKILL);
   }
   folder_.Remove(id);
 }
@@ -464,7 +430,16 @@ StatusOr<std::unique_ptr<ProcessRuntime>> ProcessRuntime::Create(asio::io_contex
                                                                  StateFolder& folder,
                                                                  std::string supervisor,
                                                                  ProcessHandlers handlers) {
-  auto impl = std::make_shared<Impl>(loop, folder, std::move(supervisor), std::move(handlers));
+  return Create(loop, folder, std::move(supervisor), std::move(handlers), Options());
+}
+
+StatusOr<std::unique_ptr<ProcessRuntime>> ProcessRuntime::Create(asio::io_context& loop,
+                                                                 StateFolder& folder,
+                                                                 std::string supervisor,
+                                                                 ProcessHandlers handlers,
+                                                                 Options options) {
+  auto impl =
+      std::make_shared<Impl>(loop, folder, std::move(supervisor), std::move(handlers), options);
   RETURN_IF_ERROR(impl->Open());
   return std::unique_ptr<ProcessRuntime>(new ProcessRuntime(std::move(impl)));
 }

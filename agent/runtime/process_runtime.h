@@ -4,6 +4,12 @@
 // is started once, ever; an exit is told once, and the record is the truth about it. Killing the
 // agent changes nothing for a process: the next agent adopts it.
 //
+// No process gets its way against it: one that stops, traces, freezes or kills its supervisor, or
+// is held up by a path that does not answer, ends within seconds of SIGKILL all the same, with what
+// it has started (strays.h), and so does one that is not running a minute after its start. The exit
+// is told when nothing of it runs any more; where something does not even die of SIGKILL (a
+// driver's call that does not return), it says so.
+//
 // Belongs to the loop's thread; handlers are called from the loop, never from inside a call.
 #pragma once
 
@@ -48,6 +54,8 @@ struct ProcessSpec {
   std::vector<ProcessLimit> limits;
   // Put into its scratch folder before it starts, readable by it alone: name, content.
   std::vector<std::pair<std::string, std::string>> files;
+  Bytes log_max = kGiB;    // of its log, on disk
+  Bytes log_free_min = 0;  // to stay free where logs are; below it logs give way
 };
 
 struct ProcessHandlers {
@@ -60,9 +68,27 @@ class ProcessRuntime {
  public:
   struct Counters {
     uint64_t spawned = 0, spawn_failures = 0, exited = 0, supervisors_killed = 0;
+    uint64_t looks_below = 0;  // at what adopted supervisors have below them
+  };
+  struct Options {
+    // How long a process may take to run, and to end of SIGKILL before it is ended past its
+    // supervisor. What has not ended `give_up` later is left, if its supervisor is gone or it never
+    // ran.
+    Duration start_max = std::chrono::minutes(1), kill_patience = std::chrono::seconds(1),
+             give_up = std::chrono::seconds(10);
+    // How often it is looked whether somebody has stopped a supervisor: then it is let go on.
+    Duration wake_every = std::chrono::seconds(5);
+    // Whether something else (cgroups) ends all of a process at once: then nobody looks what runs
+    // below supervisors that fell to another than us.
+    bool ended_whole = false;
   };
 
   // `folder` outlives the runtime. `supervisor`: path of allot-supervisor.
+  static StatusOr<std::unique_ptr<ProcessRuntime>> Create(boost::asio::io_context& loop,
+                                                          StateFolder& folder,
+                                                          std::string supervisor,
+                                                          ProcessHandlers handlers,
+                                                          Options options);
   static StatusOr<std::unique_ptr<ProcessRuntime>> Create(boost::asio::io_context& loop,
                                                           StateFolder& folder,
                                                           std::string supervisor,
@@ -75,7 +101,7 @@ class ProcessRuntime {
   // Watches a process that ScanProcesses found alive. `running` follows once its pid is known,
   // where the scan did not know it.
   void Adopt(const FoundProcess& found);
-  // To the whole process group; nothing if it has ended.
+  // To the whole process group, SIGKILL to all it has started; nothing if it has ended.
   void Signal(const ProcessId& id, int signal);
   // Stops watching and removes what is kept of it; a process that still runs is killed.
   void Forget(const ProcessId& id);

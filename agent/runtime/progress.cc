@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "agent/runtime/files.h"
+#include "agent/runtime/beneath.h"
 #include "common/json/json.h"
 
 namespace allot::agent {
@@ -53,15 +53,14 @@ std::optional<TaskProgress> ParseProgress(std::string_view tail) {
 }
 
 std::optional<TaskProgress> ProgressFile::Poll() {
+  const StatusOr<Fd> fd = OpenFileBeneath(folder_, name_, O_RDONLY);
   struct stat info {};
-  if (stat(path_.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) return std::nullopt;
+  if (!fd.ok() || fstat(fd->get(), &info) != 0) return std::nullopt;
   const int64_t changed = info.st_mtim.tv_sec * 1'000'000'000 + info.st_mtim.tv_nsec;
   if (info.st_size == size_ && changed == changed_nanos_) return std::nullopt;
-  const Fd fd(open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (!fd.valid()) return std::nullopt;
   char buffer[kTail];
   const off_t from = std::max<off_t>(0, info.st_size - static_cast<off_t>(sizeof buffer));
-  const ssize_t size = pread(fd.get(), buffer, sizeof buffer, from);
+  const ssize_t size = pread(fd->get(), buffer, sizeof buffer, from);
   if (size < 0) return std::nullopt;
   size_ = info.st_size;
   changed_nanos_ = changed;

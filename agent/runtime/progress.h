@@ -13,14 +13,17 @@ namespace allot::agent {
 // end is taken as it is if it parses: some programs write one object and no more.
 std::optional<TaskProgress> ParseProgress(std::string_view tail);
 
-// Looks at a file only when it has changed; one stat call otherwise.
+// Reads a file only when it has changed. It is the task's: whatever else stands in its place is no
+// progress (beneath.h), and of one of any size the last few kilobytes are read.
 class ProgressFile {
  public:
-  explicit ProgressFile(std::string path) : path_(std::move(path)) {}
+  // `name` below `folder`, which is ours.
+  ProgressFile(std::string folder, std::string name)
+      : folder_(std::move(folder)), name_(std::move(name)) {}
   std::optional<TaskProgress> Poll();  // set when it differs from the one before
 
  private:
-  std::string path_;
+  std::string folder_, name_;
   int64_t size_ = -1, changed_nanos_ = 0;
   std::optional<TaskProgress> last_;
 };

@@ -10,17 +10,31 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/mount.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "agent/runtime/strays.h"
+#include "agent/runtime/beneath.h"
+#include "agent/runtime/process_tree.h"
+#include "agent/runtime/trash.h"
 #include "common/base/thread.h"
 
 namespace allot::agent {
 namespace {
 
 namespace fs = std::filesystem;
+
+// People whose work runs here go through the first to what is theirs, and see nothing on the way.
+struct Folder {
+  const char* name;
+  int mode;
+};
+constexpr Folder kFolders[] = {{"", 0711},           {"/scratch", 0711}, {"/checkpoints", 0711},
+                               {"/processes", 0700}, {"/logs", 0700},    {"/garbage", 0700},
+                               {"/trash", 0700}};
+constexpr size_t kRecordBytesMax = 16 << 20;
+constexpr int kMountsMax = 100;  // on top of each other
 
 StatusOr<std::string> ReadOrMakeInstance(const std::string& path) {
   StatusOr<std::string> content = ReadWholeFile(path, 4096);
@@ -65,6 +79,40 @@ StatusOr<uint64_t> CountBoot(const std::string& path) {
   return boot + 1;
 }
 
+StatusOr<Fd> OpenLock(const std::string& path) {
+  Fd lock(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0640));
+  if (!lock.valid()) return ErrnoStatus(errno, fmt::format("cannot open {}", path));
+  return lock;
+}
+
+// A copy of a file has another number and was born later; one that was renamed, with its folder or
+// without, has not. Empty where the file system does not keep both for good.
+std::string HomeOf(int lock) {
+  struct statx info {};
+  if (statx(lock, "", AT_EMPTY_PATH, STATX_INO | STATX_BTIME, &info) != 0 ||
+      (info.stx_mask & STATX_INO) == 0 || (info.stx_mask & STATX_BTIME) == 0)
+    return "";
+  return fmt::format("{} {}.{:09}\n", info.stx_ino, info.stx_btime.tv_sec, info.stx_btime.tv_nsec);
+}
+
+// Two agents on one state are one instance to the scheduler: each takes the other's place, and is
+// told to do the other's work.
+Status CheckHome(const std::string& state_dir, const std::string& home) {
+  const std::string path = state_dir + "/home";
+  const StatusOr<std::string> written = ReadWholeFile(path, 4096);
+  if (home.empty() || (written.ok() && *written == home)) return absl::OkStatus();
+  if (written.ok() && !written->empty())
+    return FailedPrecondition(
+        "state_dir {0} is a copy of another agent's: to the scheduler both would be one node. For "
+        "a "
+        "node of its own, remove everything in it; if it was moved or restored and no agent will "
+        "ever use the original again, remove {0}/home alone",
+        state_dir);
+  if (!written.ok() && !absl::IsNotFound(written.status())) return written.status();
+  (void)ReplaceFile(path, home);  // A full disk is no reason not to look after what runs.
+  return absl::OkStatus();
+}
+
 // Letters, digits and dashes; anything else is not a boot id, and none is known.
 std::string ReadBootId(const std::string& path) {
   const StatusOr<std::string> content = ReadWholeFile(path, 4096);
@@ -107,31 +155,76 @@ class StateFolder::Janitor {
 };
 
 StateFolder::StateFolder(std::string path, Fd lock)
-    : path_(std::move(path)), lock_(std::move(lock)), janitor_(std::make_unique<Janitor>()) {}
+    : path_(std::move(path)),
+      lock_(std::move(lock)),
+      sweeper_(std::make_unique<Janitor>()),
+      emptier_(std::make_unique<Janitor>()) {}
 StateFolder::~StateFolder() = default;
 
-namespace {
-
-// People whose work runs here go through the first to what is theirs, and see nothing on the way.
-struct Folder {
-  const char* name;
-  int mode;
-};
-constexpr Folder kFolders[] = {{"", 0711},      {"/scratch", 0711}, {"/processes", 0700},
-                               {"/logs", 0700}, {"/garbage", 0700}, {"/trash", 0700}};
-
-}  // namespace
-
-Status StateFolder::MakeFolders() const {
+Status StateFolder::MakeAllFolders() {
   for (const Folder& folder : kFolders)
     RETURN_IF_ERROR(MakeFolder(path_ + folder.name, folder.mode));
   return absl::OkStatus();
 }
 
-// An earlier build made them for our group to read, and packages made the first for us alone.
+// An earlier build made them for our group to read, and packages made the first for us alone. One
+// that somebody has put elsewhere by a link is his to open.
 void StateFolder::SetModes() const {
-  for (const Folder& folder : kFolders)
-    (void)!chmod((path_ + folder.name).c_str(), static_cast<mode_t>(folder.mode));
+  for (const Folder& folder : kFolders) {
+    const int links = *folder.name == '\0' ? 0 : O_NOFOLLOW;
+    const Fd fd(open((path_ + folder.name).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | links));
+    if (fd.valid()) (void)!fchmod(fd.get(), static_cast<mode_t>(folder.mode));
+  }
+}
+
+// With the folder went its lock: another agent may take what stands there now, and an agent after
+// us would be another instance.
+Status StateFolder::TakeAgain() {
+  const std::string path = path_ + "/lock";
+  struct stat held {
+  }, named{};
+  if (fstat(lock_.get(), &held) == 0 && lstat(path.c_str(), &named) == 0 &&
+      held.st_ino == named.st_ino && held.st_dev == named.st_dev)
+    return absl::OkStatus();
+  ASSIGN_OR_RETURN(Fd lock, OpenLock(path));
+  if (flock(lock.get(), LOCK_EX | LOCK_NB) != 0)
+    return FailedPrecondition(
+        "{} was removed under this agent (pid {}), and another has taken its place; stop one of "
+        "the "
+        "two, and give each a folder of its own",
+        path_, getpid());
+  RETURN_IF_ERROR(ReplaceFile(path_ + "/instance", instance_ + "\n"));
+  RETURN_IF_ERROR(ReplaceFile(path_ + "/boot", fmt::format("{}\n", boot_)));
+  (void)WriteAll(lock.get(), fmt::format("{}\n", getpid()), path);
+  (void)ReplaceFile(path_ + "/home", HomeOf(lock.get()));
+  lock_ = std::move(lock);
+  return absl::OkStatus();
+}
+
+Status StateFolder::MakeFolders() {
+  RETURN_IF_ERROR(MakeAllFolders());
+  return TakeAgain();
+}
+
+Status StateFolder::MakeScratch(const ProcessId& id) {
+  const std::string path = ScratchOf(id);
+  if (mkdir(path.c_str(), 0700) == 0) return absl::OkStatus();
+  if (errno != EEXIST) return ErrnoStatus(errno, fmt::format("cannot create the folder {}", path));
+  Discard(path);
+  if (mkdir(path.c_str(), 0700) == 0) return absl::OkStatus();
+  return ErrnoStatus(errno, fmt::format("cannot create the folder {}", path));
+}
+
+StatusOr<std::string> StateFolder::MakeCheckpointFolder(const std::string& job, bool* empty) {
+  const std::string parent = path_ + "/checkpoints";
+  Status made = MakeFolder(parent, 0711);
+  const std::string path = fmt::format("{}/{}", parent, job);
+  if (made.ok() && mkdir(path.c_str(), 0750) != 0 && errno != EEXIST)
+    made = ErrnoStatus(errno, fmt::format("cannot create the checkpoint folder {}", path));
+  RETURN_IF_ERROR(made);
+  ASSIGN_OR_RETURN(Fd folder, OpenFolderBeneath(parent, job));
+  *empty = IsEmptyFolder(std::move(folder));
+  return path;
 }
 
 StatusOr<std::unique_ptr<StateFolder>> StateFolder::Open(const std::string& path,
@@ -141,8 +234,7 @@ StatusOr<std::unique_ptr<StateFolder>> StateFolder::Open(const std::string& path
   if (error) return ErrnoStatus(error.value(), fmt::format("cannot create the state_dir {}", path));
   const std::string absolute = fs::absolute(path, error).lexically_normal().string();
   const std::string lock_path = absolute + "/lock";
-  Fd lock(open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640));
-  if (!lock.valid()) return ErrnoStatus(errno, fmt::format("cannot open {}", lock_path));
+  ASSIGN_OR_RETURN(Fd lock, OpenLock(lock_path));
   if (flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
     const StatusOr<std::string> holder = ReadWholeFile(lock_path, 4096);
     return FailedPrecondition(
@@ -151,18 +243,19 @@ StatusOr<std::unique_ptr<StateFolder>> StateFolder::Open(const std::string& path
         absolute,
         holder.ok() && !holder->empty() ? holder->substr(0, holder->find('\n')) : "unknown");
   }
+  RETURN_IF_ERROR(CheckHome(absolute, HomeOf(lock.get())));
   (void)!ftruncate(lock.get(), 0);
   // Whose it is, is for people: the lock does not hang on it, nor on room for it.
   (void)WriteAll(lock.get(), fmt::format("{}\n", getpid()), lock_path);
   std::unique_ptr<StateFolder> state(new StateFolder(absolute, std::move(lock)));
-  RETURN_IF_ERROR(state->MakeFolders());
+  RETURN_IF_ERROR(state->MakeAllFolders());
   state->SetModes();
   state->boot_id_ = ReadBootId(boot_id_file);
   ASSIGN_OR_RETURN(state->instance_, ReadOrMakeInstance(absolute + "/instance"));
   ASSIGN_OR_RETURN(state->boot_, CountBoot(absolute + "/boot"));
   std::error_code ignored;
   if (!fs::is_empty(absolute + "/trash", ignored))
-    state->janitor_->Start([trash = absolute + "/trash"] { EmptyFolder(trash); });
+    state->emptier_->Start([trash = absolute + "/trash"] { EmptyTrash(trash); });
   return state;
 }
 
@@ -184,10 +277,11 @@ StateFolder::Scan StateFolder::ScanProcesses() {
     const std::string path = RecordOf(name);
     Status problem = absl::OkStatus();
     // The lock first, the lines second: a supervisor that ends in between has written its exit.
-    const Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-    if (fd.valid() && flock(fd.get(), LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+    const StatusOr<Fd> fd = OpenFileBeneath(RecordFolder(), name, O_RDONLY);
+    if (fd.ok() && flock(fd->get(), LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK)
       found.alive = true;
-    StatusOr<std::string> content = ReadWholeFile(path);
+    const StatusOr<std::string> content =
+        fd.ok() ? ReadAll(fd->get(), path, kRecordBytesMax) : StatusOr<std::string>(fd.status());
     if (!content.ok()) {
       problem = content.status();
     } else if (StatusOr<ProcessRecord> record = ParseRecord(*content); !record.ok()) {
@@ -195,7 +289,9 @@ StateFolder::Scan StateFolder::ScanProcesses() {
     } else {
       found.record = *std::move(record);
       struct stat info {};
-      const bool dated = fd.valid() && fstat(fd.get(), &info) == 0;
+      const bool dated = fstat(fd->get(), &info) == 0;
+      // One that has written the end down is all but gone, whatever holds it up.
+      if (found.record.exit) found.alive = false;
       found.earlier_boot =
           !found.alive &&
           OfEarlierBoot(found.record, boot_id_,
@@ -224,23 +320,31 @@ void StateFolder::Remove(const ProcessId& id) {
   unlink(RecordOf(id).c_str());
   struct stat info {};
   const std::string log = LogOf(id);
-  if (stat(log.c_str(), &info) == 0 && info.st_size == 0) unlink(log.c_str());
-
+  if (lstat(log.c_str(), &info) == 0) {
+    if (!S_ISREG(info.st_mode)) Discard(log);
+    if (S_ISREG(info.st_mode) && info.st_size == 0) unlink(log.c_str());
+  }
   const std::string scratch = ScratchOf(id);
   if (rmdir(scratch.c_str()) == 0 || errno == ENOENT) return;
-  unlink((scratch + "/.allot-progress").c_str());  // The usual content; the rest may be large.
-  if (rmdir(scratch.c_str()) == 0) return;
+  Discard(scratch);
+}
+
+// Aside at once, so that its name is free; away when there is time.
+void StateFolder::Discard(const std::string& path) {
   const std::string trash = path_ + "/trash";
-  if (rename(scratch.c_str(), fmt::format("{}/{}", trash, id).c_str()) == 0)
-    janitor_->Start([trash] { EmptyFolder(trash); });
+  const std::string aside = FreshName(trash, path.substr(path.rfind('/') + 1));
+  // A task that may mount things may have mounted something there.
+  for (int i = 0; i < kMountsMax && rename(path.c_str(), aside.c_str()) != 0; ++i)
+    if (errno != EBUSY || umount2(path.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) != 0) return;
+  emptier_->Start([trash] { EmptyTrash(trash); });
 }
 
 void StateFolder::SweepLogs(const LogLimits& limits) {
-  janitor_->Start(
-      [logs = path_ + "/logs", processes = path_ + "/processes", trash = path_ + "/trash", limits] {
-        EmptyFolder(trash);
-        SweepLogFolder(logs, processes, limits);
-      });
+  const std::string trash = path_ + "/trash";
+  emptier_->Start([trash] { EmptyTrash(trash); });
+  sweeper_->Start([logs = LogFolder(), processes = RecordFolder(), trash, limits] {
+    SweepLogFolder(logs, processes, limits, trash);
+  });
 }
 
 }  // namespace allot::agent

@@ -39,6 +39,7 @@ namespace asio = boost::asio;
 constexpr auto kSweepEvery = std::chrono::minutes(1);
 constexpr auto kLookEvery = std::chrono::seconds(1);  // for a disk that fills
 constexpr auto kAddressLookEvery = std::chrono::seconds(5);
+constexpr int kSilencesTold = 3;
 constexpr int kSocketsMax = 64;  // a scheduler and some gateways, three sockets each
 
 template <class... F>
@@ -142,6 +143,7 @@ class Agent::Impl {
   std::unique_ptr<http::Server> http_;
   std::unique_ptr<program::AddressesFile> addresses_;
 
+  int silences_ = 0;          // of the scheduler, since it was heard
   std::deque<Event> events_;  // those that arise while one is stepped
   bool stepping_ = false;
   Effects effects_;
@@ -286,6 +288,11 @@ Status Agent::Impl::Start() {
   (void)fitness_->Look();
   started.info.unfit = fitness_->unfit();
   Warn(fitness_->unfit());
+  if (const std::string& base = confinement->abilities().held_by_another; !base.empty())
+    return FailedPrecondition(
+        "another agent runs with the state of state_dir {0} (it holds {1}): one of the two folders "
+        "is a copy. Stop that agent, or remove everything in {0} to make this a node of its own",
+        folder_->path(), base);
   RETURN_IF_ERROR(Describe(*confinement, *separation, &started.info));
   metrics_.SetDevices(options_.name, kVersion, started.info.devices);
   metrics_.SetEndpoints(endpoints_);
@@ -304,6 +311,8 @@ Status Agent::Impl::Start() {
   ASSIGN_OR_RETURN(work_, Work::Create(loop_, *folder_, options_.supervisor, std::move(environment),
                                        std::move(confinement), std::move(separation),
                                        [this](Event event) { Feed(std::move(event)); }));
+  work_->SetLogLimits(options_.log_max, options_.disk_free_min);
+  work_->OnNodeFault([this](const Status&) { fitness_->Doubt(); });
   LookForNetwork();
   work_->SetEndpoints(endpoints_);
   ASSIGN_OR_RETURN(context_,
@@ -329,9 +338,13 @@ Status Agent::Impl::Start() {
     Feed(LinkDown{});
   };
   handlers.said = [this](SchedulerMessage message, Incarnation incarnation) {
+    silences_ = 0;
     Feed(SchedulerSaid{std::move(message), incarnation});
   };
-  handlers.heard = [this] { Feed(SchedulerHeard{}); };
+  handlers.heard = [this] {
+    silences_ = 0;
+    Feed(SchedulerHeard{});
+  };
   handlers.obeyed = [this] { return core_->incarnation(); };
   handlers.read_log = [this](const wire::ReadLog& question) { logs_->Read(question); };
   scheduler_ = std::make_unique<SchedulerLink>(
@@ -409,8 +422,19 @@ void Agent::Impl::Noted(const Note& note) {
   if (const auto* refused = std::get_if<RegistrationRefused>(&note))
     SPDLOG_ERROR("the scheduler refuses this node reason={} message=\"{}\"",
                  ToString(refused->reason), refused->message);
-  if (std::holds_alternative<SchedulerSilent>(note))
-    SPDLOG_WARN("the scheduler is silent; dialling anew");
+  if (std::holds_alternative<SchedulerSilent>(note)) {
+    // Whom it does not answer although it is there, it does not hear: a name has one connection.
+    if (++silences_ % kSilencesTold == 0 && scheduler_->up())
+      SPDLOG_ERROR(
+          "the scheduler has not answered {} times in a row; if it runs, look whether another "
+          "agent "
+          "is connected as \"{}\" (a copied state_dir, key_file or config): the scheduler hears "
+          "the "
+          "first only. Stop that one, or give this one a name, a key and a state_dir of its own",
+          silences_, options_.name);
+    else
+      SPDLOG_WARN("the scheduler is silent; dialling anew");
+  }
 }
 
 void Agent::Impl::ArmWakeup() {

@@ -158,7 +158,11 @@ void Confinement::LeaveAllBut(const std::set<ProcessId>& alive) {
 }
 
 void Confinement::Sweep() {
-  std::erase_if(leaving_, [this](const ProcessId& id) { return Remove(id); });
+  std::erase_if(leaving_, [this](const ProcessId& id) {
+    if (Remove(id)) return true;
+    Kill(id);  // v1 has no way to end all at once: something may have been forked meanwhile.
+    return false;
+  });
   for (const ProcessId& id : watched_)
     if (legacy_->OutOfMemoryKills(id) > 0) Kill(id);
 }

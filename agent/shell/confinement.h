@@ -38,6 +38,8 @@ class Confinement {
   // `instance`: of the agent's state folder, so that agents of one host do not meet.
   static std::unique_ptr<Confinement> Open(const Options& options, const std::string& instance);
 
+  // SIGKILL to all of it, at once and whatever becomes of its supervisor; where there are groups.
+  void Kill(const ProcessId& id);
   const CgroupAbilities& abilities() const { return abilities_; }  // of v2 and v1 together
   // What the host, or the config, does not let us keep apart: for the log and the node's answer.
   std::vector<std::string> losses() const;
@@ -63,7 +65,6 @@ class Confinement {
   Confinement(Options options, std::unique_ptr<Cgroups> groups,
               std::unique_ptr<LegacyCgroups> legacy);
   int64_t OutOfMemoryKills(const ProcessId& id) const;
-  void Kill(const ProcessId& id);
   bool Remove(const ProcessId& id);
 
   const Options options_;

@@ -51,7 +51,8 @@ bool LogServer::TryAnswer(const wire::ReadLog& question, bool last_chance) {
   // Looked at before the bytes: what an ended process wrote is all there.
   const bool alive = work_.Alive(id);
   const size_t bytes_max = std::clamp<uint32_t>(question.length_max(), 1, kPieceBytesMax);
-  StatusOr<LogPiece> piece = ReadLogPiece(folder_.LogOf(id), question.offset(), bytes_max);
+  StatusOr<LogPiece> piece =
+      ReadLogPiece(folder_.LogFolder(), StateFolder::LogName(id), question.offset(), bytes_max);
   if (!piece.ok()) {
     chunk.set_error(ReplaceInvalidUtf8(MessageOf(piece.status())));
     answer_(std::move(chunk));

@@ -195,43 +195,15 @@ Status Separation::Apply(const Asker& asker, const EnvironmentBase& node,
   return absl::OkStatus();
 }
 
-namespace {
-// "job-17", or "job-17." and the life of the store that accepted it.
-bool IsOf(const std::string& name, JobId job) {
-  const std::string number = ToString(job);
-  if (name == number) return true;
-  return name.starts_with(number + ".") &&
-         ParseIncarnation(std::string_view(name).substr(number.size() + 1)).has_value();
-}
-}  // namespace
-
-Status Separation::MakeCheckpointFolder(const TaskKey& key, bool named, const ProcessFiles& files,
-                                        ProcessSpec* spec) const {
-  const fs::path folder = files.checkpoint_dir;
-  std::error_code error;
-  if (!spec->as) {
-    fs::create_directories(folder, error);
-    if (error)
-      return ErrnoStatus(error.value(),
-                         fmt::format("cannot create the checkpoint folder {}", folder.string()));
-    return absl::OkStatus();
+CheckpointFolder Separation::CheckpointsOf(JobId job, bool named, const std::string& folder,
+                                           ProcessSpec* spec) {
+  if (spec->as) {
+    if (BelowTmp(folder)) spec->as->own_tmp = false;
+    spec->as->make_folder = folder;  // Nothing is left to do for it where it is there.
   }
-  if (BelowTmp(folder.string())) spec->as->own_tmp = false;
-  spec->as->make_folder = folder.string();  // Nothing is left to do for it where it is there.
-  if (named) return absl::OkStatus();
-  if (fs::create_directories(folder.parent_path(), error))
-    chmod(folder.parent_path().c_str(), 0711);
-  bool made = false;
-  // Where root is nobody (a server of files that squashes it) the process makes its folder itself.
-  const Status ours = MakeFolderOf(folder.string(), spec->as->uid, spec->as->gid, &made);
-  if (!ours.ok()) SPDLOG_DEBUG("{}; left to the task", MessageOf(ours));
-  struct stat info {};
-  // Of an attempt that ran as somebody else: under an earlier build, or another `users`. Only a
-  // folder that has the job's name is surely the job's.
-  if (!made && lstat(folder.c_str(), &info) == 0 && S_ISDIR(info.st_mode) &&
-      info.st_uid != spec->as->uid && IsOf(folder.filename().string(), key.task.job))
-    RETURN_IF_ERROR(GiveFolder(folder.string(), spec->as->uid, spec->as->gid));
-  return absl::OkStatus();
+  // A scheduler of an earlier build does not say who has named it. Only a folder that has the job's
+  // name is surely the cluster's.
+  return {folder, !named && IsFolderOfJob(folder, job), spec->as};
 }
 
 }  // namespace allot::agent

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "agent/core/events.h"
+#include "agent/runtime/checkpoints.h"
 #include "agent/runtime/environment.h"
 #include "agent/runtime/people.h"
 #include "agent/runtime/process_runtime.h"
@@ -43,10 +44,10 @@ class Separation {
   // command, work_dir and id. Errors are the node's.
   Status Apply(const Asker& asker, const EnvironmentBase& node,
                const std::vector<std::string>& leased, ProcessFiles* files, ProcessSpec* spec);
-  // Makes the folder `files` has for checkpoints, or has the process make it, where the job named
-  // it: people's own folders are no affair of the agent's rights. After Apply.
-  Status MakeCheckpointFolder(const TaskKey& key, bool named, const ProcessFiles& files,
-                              ProcessSpec* spec) const;
+  // How the process comes to this folder; has it make the folder where nobody else has by then.
+  // `named`: by the job. After Apply.
+  static CheckpointFolder CheckpointsOf(JobId job, bool named, const std::string& folder,
+                                        ProcessSpec* spec);
 
  private:
   Status MakeHome(const Person& person, ProcessFiles* files) const;

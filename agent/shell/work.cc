@@ -8,7 +8,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#include "agent/runtime/files.h"
+#include "agent/runtime/beneath.h"
 #include "agent/runtime/strays.h"
 #include "common/base/logging.h"
 
@@ -16,6 +16,8 @@ namespace allot::agent {
 namespace {
 
 constexpr auto kProgressEvery = std::chrono::seconds(1);
+constexpr Duration kCheckpointPatience = std::chrono::seconds(30);
+constexpr Duration kStrayPatience = std::chrono::seconds(20);  // at the start, for all of them
 
 // Of a process that was started under another kernel: whether the machine's end was its own. One
 // that has ended by a signal did so while the machine was shut down: nobody was there to hear of
@@ -32,6 +34,13 @@ ExitCause CauseOf(const Status& status) {
   return absl::IsInvalidArgument(status) ? ExitCause::kTask : ExitCause::kNotStarted;
 }
 
+bool LostWithMachine(const FoundProcess& found) {
+  return found.earlier_boot && WentDownWithIt(found.record);
+}
+bool SupervisorWasKilled(const FoundProcess& found) {
+  return !found.alive && !found.record.exit && !LostWithMachine(found);
+}
+
 }  // namespace
 
 Work::Work(boost::asio::io_context& loop, StateFolder& folder, EnvironmentBase environment,
@@ -43,6 +52,7 @@ Work::Work(boost::asio::io_context& loop, StateFolder& folder, EnvironmentBase e
       confinement_(std::move(confinement)),
       separation_(std::move(separation)),
       emit_(std::move(emit)),
+      errands_(loop),
       prober_(loop),
       progress_timer_(loop) {
   energy_.SetDevices(environment_.devices);
@@ -61,8 +71,9 @@ StatusOr<std::unique_ptr<Work>> Work::Create(boost::asio::io_context& loop, Stat
   handlers.exited = [w = work.get()](const ProcessId& id, const TaskExit& exit) {
     w->OnExited(id, exit);
   };
+  const ProcessRuntime::Options options{.ended_whole = work->confinement_->abilities().kill};
   ASSIGN_OR_RETURN(work->runtime_, ProcessRuntime::Create(loop, folder, std::move(supervisor),
-                                                          std::move(handlers)));
+                                                          std::move(handlers), options));
   work->PollProgress();
   return work;
 }
@@ -73,12 +84,11 @@ std::vector<std::string> Work::FindEarlier(AgentStarted* event, Time now) {
   StateFolder::Scan scan = folder_.ScanProcesses();
   std::map<ReplicaId, FoundReplica> replicas;
   std::vector<ProcessId> lost;
+  KillWhatLostItsSupervisor(scan);
   for (const FoundProcess& found : scan.processes) {
     const ProcessRecord& record = found.record;
-    const bool lost_with_machine = found.earlier_boot && WentDownWithIt(record);
-    const bool killed = !found.alive && !record.exit && !lost_with_machine;
-    if (killed && record.running)
-      KillStrays(record.running->supervisor_pid, record.running->at, folder_.ScratchOf(found.id));
+    const bool lost_with_machine = LostWithMachine(found);
+    const bool killed = SupervisorWasKilled(found);
     if (const auto* start = std::get_if<StartTask>(&record.launch.what)) {
       if (lost_with_machine) {
         // The scheduler takes what is not in our registration for lost with the node, which it is.
@@ -137,17 +147,49 @@ std::vector<std::string> Work::FindEarlier(AgentStarted* event, Time now) {
   std::set<ProcessId> alive;
   for (const auto& [id, process] : alive_) alive.insert(id);
   confinement_->LeaveAllBut(alive);
-  const std::string logs = std::filesystem::path(folder_.LogOf("")).parent_path();
-  for (const ProcessId& id : KillSupervisorsBut({scan.names.begin(), scan.names.end()}, logs))
-    scan.warnings.push_back(
-        fmt::format("{} ran without a record, so it was killed: who has emptied {}/processes?", id,
-                    folder_.path()));
+  auto killed = std::make_shared<std::set<ProcessId>>();
+  const Status looked =
+      Errands::Await("looking for supervisors without a record", kStrayPatience,
+                     [killed, logs = folder_.LogFolder(),
+                      known = std::set<ProcessId>(scan.names.begin(), scan.names.end())] {
+                       *killed = KillSupervisorsBut(known, logs);
+                       return absl::OkStatus();
+                     });
+  if (!looked.ok()) {
+    scan.warnings.push_back(MessageOf(looked));
+  } else {
+    for (const ProcessId& id : *killed)
+      scan.warnings.push_back(
+          fmt::format("{} ran without a record, so it was killed: who has emptied {}/processes?",
+                      id, folder_.path()));
+  }
   if (!lost.empty())
     scan.warnings.push_back(
         fmt::format("the machine was restarted: {} tasks went down with it ({}{})", lost.size(),
                     lost.front(), lost.size() > 1 ? ", …" : ""));
   SweepEnergyFiles();
   return std::move(scan.warnings);
+}
+
+// Before anything new is started. Waited for, but not for ever: memory of processes is looked at.
+void Work::KillWhatLostItsSupervisor(const StateFolder::Scan& scan) {
+  struct Left {
+    int64_t supervisor_pid;
+    Time started;
+    std::string scratch;
+  };
+  std::vector<Left> left;
+  for (const FoundProcess& found : scan.processes)
+    if (SupervisorWasKilled(found) && found.record.running)
+      left.push_back({found.record.running->supervisor_pid, found.record.running->at,
+                      folder_.ScratchOf(found.id)});
+  if (left.empty()) return;
+  const Status looked =
+      Errands::Await("looking for what killed supervisors have left", kStrayPatience, [left] {
+        for (const Left& each : left) KillStrays(each.supervisor_pid, each.started, each.scratch);
+        return absl::OkStatus();
+      });
+  if (!looked.ok()) SPDLOG_WARN("{}", MessageOf(looked));
 }
 
 // ---- tasks --------------------------------------------------------------------------------------
@@ -167,7 +209,8 @@ void Work::AddTask(const TaskKey& key, const TaskLaunch& launch, bool running) {
   alive.resources = launch.resources;
   alive.device_ids = launch.device_ids;
   alive.running = running;
-  alive.progress = std::make_unique<ProgressFile>(FilesOf(id).progress_file);
+  alive.progress = std::make_unique<ProgressFile>(folder_.ScratchFolder(),
+                                                  fmt::format("{}/{}", id, kProgressFile));
 }
 
 Status Work::SpawnConfined(ProcessSpec spec, const Resources& resources,
@@ -178,6 +221,8 @@ Status Work::SpawnConfined(ProcessSpec spec, const Resources& resources,
   if (!place.ok()) return Unavailable("{}", MessageOf(place.status()));
   spec.cgroup = place->group.get();
   spec.join = std::move(place->join);
+  spec.log_max = log_max_;
+  spec.log_free_min = log_free_min_;
   const Status spawned = runtime_->Spawn(spec);
   // An id that was used before has a group of its own still.
   if (!spawned.ok() && spawned.code() != StatusCode::kAlreadyExists) confinement_->Leave(spec.id);
@@ -193,50 +238,119 @@ void Work::TellOfLostCheckpoint(const SpawnTask& command, const std::string& fol
       command.key.attempt.value(), folder, environment_.node_name);
   SPDLOG_WARN("no checkpoint task={} attempt={} folder={}", ToString(command.key),
               command.key.attempt.value(), folder);
-  const std::string log = folder_.LogOf(ProcessOf(command.key));
-  const Fd fd(
-      open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0640));
-  if (fd.valid()) (void)WriteAll(fd.get(), text, log);
+  const std::string log = StateFolder::LogName(ProcessOf(command.key));
+  const StatusOr<Fd> fd =
+      OpenFileBeneath(folder_.LogFolder(), log, O_WRONLY | O_CREAT | O_APPEND, 0600);
+  if (fd.ok()) (void)WriteAll(fd->get(), text, log);
 }
 
-Status Work::TrySpawn(const SpawnTask& command) {
-  const ProcessId id = ProcessOf(command.key);
-  ProcessFiles files = FilesOf(id);
-  files.checkpoint_dir =
-      command.launch.checkpoint_dir.empty()
-          ? fmt::format("{}/checkpoints/{}", folder_.path(), ToString(command.key.task.job))
-          : command.launch.checkpoint_dir;
-  ProcessSpec spec;
-  spec.id = id;
-  spec.launch.what = StartTask{{}, command.key, command.launch};
-  spec.argv = command.launch.command;
-  spec.work_dir = command.launch.work_dir;
-  RETURN_IF_ERROR(separation_->Apply({command.launch.tenant, command.launch.user}, environment_,
-                                     command.launch.device_ids, &files, &spec));
-  RETURN_IF_ERROR(separation_->MakeCheckpointFolder(
-      command.key, command.launch.checkpoint_dir_named, files, &spec));
-  std::error_code error;
-  if (command.key.attempt.value() > 1 && (std::filesystem::is_empty(files.checkpoint_dir, error) ||
-                                          error == std::errc::no_such_file_or_directory))
-    TellOfLostCheckpoint(command, files.checkpoint_dir);
+Status Work::Separate(const Separation::Asker& asker, const std::vector<std::string>& leased,
+                      ProcessFiles* files, ProcessSpec* spec) {
+  const ProcessFiles files_before = *files;
+  const ProcessSpec spec_before = *spec;
+  Status status = separation_->Apply(asker, environment_, leased, files, spec);
+  if (!absl::IsNotFound(status) || !folder_.MakeFolders().ok()) return status;
+  *files = files_before;
+  *spec = spec_before;
+  return separation_->Apply(asker, environment_, leased, files, spec);
+}
+
+StatusOr<Work::TaskStart> Work::StartOf(const SpawnTask& command) {
+  TaskStart start;
+  auto& [files, spec, checkpoints] = start;
+  const TaskLaunch& launch = command.launch;
+  spec.id = ProcessOf(command.key);
+  spec.launch.what = StartTask{{}, command.key, launch};
+  spec.argv = launch.command;
+  spec.work_dir = launch.work_dir;
+  files = FilesOf(spec.id);
+  files.checkpoint_dir = launch.checkpoint_dir.empty()
+                             ? folder_.CheckpointsOf(ToString(command.key.task.job))
+                             : launch.checkpoint_dir;
+  RETURN_IF_ERROR(Separate({launch.tenant, launch.user}, launch.device_ids, &files, &spec));
+  checkpoints = Separation::CheckpointsOf(command.key.task.job, launch.checkpoint_dir_named,
+                                          files.checkpoint_dir, &spec);
+  return start;
+}
+
+Status Work::PrepareNear(const CheckpointFolder& folder, bool* empty) {
+  const std::string mount = mounts_.Of(folder.path);
+  if (mount != mounts_.Of(folder_.path()))
+    return FailedPrecondition("{} is elsewhere", folder.path);
+  return PrepareCheckpointsNear(folder, mount, empty);
+}
+
+void Work::Prepare(const SpawnTask& command, TaskStart start) {
+  const ProcessId id = start.spec.id;
+  const uint64_t turn = ++prepared_;
+  preparing_[id] = turn;
+  auto empty = std::make_shared<bool>(false);
+  const CheckpointFolder folder = start.checkpoints;
+  errands_.Run(
+      mounts_.Of(folder.path), fmt::format("the checkpoint folder {}", folder.path),
+      kCheckpointPatience, [folder, empty] { return PrepareCheckpoints(folder, empty.get()); },
+      [this, command, start = std::move(start), turn, empty](const Status& status) {
+        const auto it = preparing_.find(start.spec.id);
+        if (it == preparing_.end() || it->second != turn) return;  // Stopped meanwhile.
+        preparing_.erase(it);
+        if (!status.ok()) return Failed(command, status);
+        Spawn(command, start, *empty);
+      });
+}
+
+void Work::Failed(const SpawnTask& command, const Status& status) {
+  SPDLOG_WARN("cannot start task={} why=\"{}\"", ToString(command.key), MessageOf(status));
+  emit_(TaskSpawnFailed{command.key, MessageOf(status), CauseOf(status)});
+}
+
+void Work::Spawn(const SpawnTask& command, TaskStart start, bool empty) {
+  auto& [files, spec, checkpoints] = start;
+  if (command.key.attempt.value() > 1 && empty) TellOfLostCheckpoint(command, checkpoints.path);
   spec.environment = ToStrings(TaskEnvironment(environment_, command.key, command.launch, files));
-  return SpawnConfined(std::move(spec), command.launch.resources, command.launch.device_ids);
-}
-
-void Work::Perform(const SpawnTask& command) {
-  if (const Status status = TrySpawn(command); !status.ok()) {
-    SPDLOG_WARN("cannot start task={} why=\"{}\"", ToString(command.key), MessageOf(status));
-    emit_(TaskSpawnFailed{command.key, MessageOf(status), CauseOf(status)});
-    return;
+  const Status status =
+      SpawnConfined(std::move(spec), command.launch.resources, command.launch.device_ids);
+  if (!status.ok()) {
+    if (CauseOf(status) == ExitCause::kNotStarted) node_fault_(status);
+    return Failed(command, status);
   }
   AddTask(command.key, command.launch, false);
 }
 
+void Work::Perform(const SpawnTask& command) {
+  StatusOr<TaskStart> start = StartOf(command);
+  Status status = start.status();
+  bool empty = false;
+  if (status.ok()) {
+    const CheckpointFolder& folder = start->checkpoints;
+    // What the task makes itself is only looked at for what is said of later attempts.
+    const bool unlooked = folder.as && !folder.clusters && command.key.attempt.value() == 1;
+    if (command.launch.checkpoint_dir.empty() && !folder.as) {
+      status = folder_.MakeCheckpointFolder(ToString(command.key.task.job), &empty).status();
+    } else if (!unlooked) {
+      status = PrepareNear(folder, &empty);
+      // Whatever is not plain is looked at where it may take its time.
+      if (absl::IsFailedPrecondition(status)) return Prepare(command, *std::move(start));
+    }
+  }
+  if (status.ok()) return Spawn(command, *std::move(start), empty);
+  if (CauseOf(status) == ExitCause::kNotStarted) node_fault_(status);
+  Failed(command, status);
+}
+
 void Work::Perform(const SignalTask& command) {
   const ProcessId id = ProcessOf(command.key);
+  if (preparing_.erase(id) > 0) {  // Only SIGKILL is sent to what does not run yet.
+    emit_(TaskSpawnFailed{command.key, "stopped before it was started"});
+    return;
+  }
   // Said before the signal, so that a program that looks after SIGTERM finds it.
-  if (command.signal == SIGTERM && Alive(id))
-    (void)ReplaceFileUnsynced(FilesOf(id).preemption_notice_file, "{\"signal\": 15}\n");
+  if (command.signal == SIGTERM && Alive(id)) {
+    const Status told =
+        ReplaceFileBeneath(folder_.ScratchFolder(), fmt::format("{}/{}", id, kPreemptionNoticeFile),
+                           "{\"signal\": 15}\n");
+    if (!told.ok()) SPDLOG_WARN("no preemption notice: {}", MessageOf(told));
+  }
+  if (command.signal == SIGKILL) confinement_->Kill(id);
   runtime_->Signal(id, command.signal);
 }
 
@@ -279,8 +393,8 @@ StatusOr<uint16_t> Work::TrySpawn(const SpawnReplica& command) {
   spec.argv = ReplacePort(command.launch.command, port);
   spec.work_dir = command.launch.work_dir;
   ProcessFiles files = FilesOf(spec.id);
-  RETURN_IF_ERROR(separation_->Apply({command.launch.tenant, command.launch.user}, environment_,
-                                     command.launch.device_ids, &files, &spec));
+  RETURN_IF_ERROR(Separate({command.launch.tenant, command.launch.user}, command.launch.device_ids,
+                           &files, &spec));
   spec.environment =
       ToStrings(ReplicaEnvironment(environment_, command.id, command.launch, port, files));
   RETURN_IF_ERROR(
@@ -325,6 +439,7 @@ void Work::Perform(const SpawnReplica& command) {
   }
   const StatusOr<uint16_t> port = lease.ok() ? TrySpawn(command) : lease.status();
   if (!port.ok()) {
+    if (CauseOf(port.status()) == ExitCause::kNotStarted) node_fault_(port.status());
     SPDLOG_WARN("cannot start replica={} start={} why=\"{}\"", ToString(command.id), command.start,
                 MessageOf(port.status()));
     emit_(ReplicaSpawnFailed{command.id, command.start, MessageOf(port.status())});
@@ -334,7 +449,9 @@ void Work::Perform(const SpawnReplica& command) {
 }
 
 void Work::Perform(const SignalReplica& command) {
-  runtime_->Signal(ProcessOf(command.id, command.start), command.signal);
+  const ProcessId id = ProcessOf(command.id, command.start);
+  if (command.signal == SIGKILL) confinement_->Kill(id);
+  runtime_->Signal(id, command.signal);
 }
 
 void Work::Perform(const ProbeReplica& command) {
@@ -369,8 +486,7 @@ ProcessId Work::LastOf(ReplicaId id) const {
   // Gone by now; its log stays.
   uint32_t newest = 0;
   std::error_code error;
-  const std::filesystem::path logs = std::filesystem::path(folder_.LogOf("")).parent_path();
-  for (std::filesystem::directory_iterator it(logs, error), end; !error && it != end;
+  for (std::filesystem::directory_iterator it(folder_.LogFolder(), error), end; !error && it != end;
        it.increment(error))
     if (const auto start = ReplicaOfProcess(it->path().stem().string()); start && start->id == id)
       newest = std::max(newest, start->start);
@@ -385,7 +501,7 @@ size_t Work::replicas_alive() const {
 bool Work::AnyLogAbove(Bytes most) const {
   struct stat info {};
   return std::any_of(alive_.begin(), alive_.end(), [&](const auto& entry) {
-    return stat(folder_.LogOf(entry.first).c_str(), &info) == 0 &&
+    return lstat(folder_.LogOf(entry.first).c_str(), &info) == 0 && S_ISREG(info.st_mode) &&
            static_cast<Bytes>(info.st_blocks) * 512 > most;
   });
 }
@@ -403,7 +519,7 @@ std::string Work::EnergyFileOf(const ProcessId& id) const {
 }
 
 void Work::ResumeEnergy(const ProcessId& id, Time at) {
-  const StatusOr<std::string> saved = ReadWholeFile(EnergyFileOf(id), 64 << 10);
+  const StatusOr<std::string> saved = ReadFileBeneath(folder_.path() + "/energy", id, 64 << 10);
   energy_.Resume(id, alive_.at(id).device_ids, at, saved.ok() ? *saved : "");
 }
 
@@ -425,8 +541,9 @@ void Work::SweepEnergyFiles() {
 std::map<std::string, double> Work::TakeReplicaJoules() {
   for (const auto& [id, text] : energy_.TakeSaves()) {
     // Without it the energy of this process is unknown after a restart, and nothing else is.
-    Status saved = MakeFolder(folder_.path() + "/energy");
-    if (saved.ok()) saved = ReplaceFileUnsynced(EnergyFileOf(id), text);
+    const std::string folder = folder_.path() + "/energy";
+    Status saved = MakeFolder(folder);
+    if (saved.ok()) saved = ReplaceFileBeneath(folder, id, text, 0640);
     if (!saved.ok()) SPDLOG_DEBUG("cannot keep the energy of {}: {}", id, MessageOf(saved));
   }
   std::map<std::string, double> joules;
@@ -459,6 +576,7 @@ void Work::OnExited(const ProcessId& id, TaskExit exit) {
     exit.message = why;
   confinement_->Leave(id);
   EndEnergy(id, &exit);
+  if (exit.cause == ExitCause::kNotStarted) node_fault_(Unavailable("{}", exit.message));
   if (unwanted_.erase(id) > 0) {
     runtime_->Forget(id);
     return;

@@ -17,7 +17,9 @@
 
 #include "agent/core/events.h"
 #include "agent/devices/endpoint/endpoint.h"
+#include "agent/runtime/checkpoints.h"
 #include "agent/runtime/environment.h"
+#include "agent/runtime/errands.h"
 #include "agent/runtime/model_server.h"
 #include "agent/runtime/process_runtime.h"
 #include "agent/runtime/progress.h"
@@ -50,6 +52,13 @@ class Work {
   void Perform(const ForgetReplica& command);
 
   void SetDevices(std::vector<Device> devices, std::vector<DeviceGroup> groups);
+  // Of each log, on disk; and what is to stay free there. For what starts from now on.
+  void SetLogLimits(Bytes log_max, Bytes free_min) {
+    log_max_ = log_max;
+    log_free_min_ = free_min;
+  }
+  // Called with why nothing of the agent's own could be made for a process.
+  void OnNodeFault(std::function<void(const Status&)> told) { node_fault_ = std::move(told); }
   void SetNetwork(Environment network) { environment_.network = std::move(network); }
   // Whether a log of a process that runs is larger on disk than `most`.
   bool AnyLogAbove(Bytes most) const;
@@ -64,7 +73,7 @@ class Work {
 
   // For logs: the process that wrote last, and whether it may write more.
   ProcessId LastOf(ReplicaId id) const;
-  bool Alive(const ProcessId& id) const { return alive_.contains(id); }
+  bool Alive(const ProcessId& id) const { return alive_.contains(id) || preparing_.contains(id); }
   size_t tasks_alive() const { return alive_.size() - replicas_alive(); }
   size_t replicas_alive() const;
   const ProcessRuntime::Counters& counters() const { return runtime_->counters(); }
@@ -87,6 +96,7 @@ class Work {
 
   Work(boost::asio::io_context& loop, StateFolder& folder, EnvironmentBase environment,
        std::unique_ptr<Confinement> confinement, std::unique_ptr<Separation> separation, Emit emit);
+  void KillWhatLostItsSupervisor(const StateFolder::Scan& scan);
   void OnRunning(const ProcessId& id, int64_t pid, Time at);
   void OnExited(const ProcessId& id, TaskExit exit);
   void AddTask(const TaskKey& key, const TaskLaunch& launch, bool running);
@@ -96,7 +106,22 @@ class Work {
   // In a group of its own; the group goes again if it cannot be started.
   Status SpawnConfined(ProcessSpec spec, const Resources& resources,
                        const std::vector<std::string>& devices);
-  Status TrySpawn(const SpawnTask& command);
+  // What a task is started with, before its checkpoint folder is looked at.
+  struct TaskStart {
+    ProcessFiles files;
+    ProcessSpec spec;
+    CheckpointFolder checkpoints;
+  };
+  StatusOr<TaskStart> StartOf(const SpawnTask& command);
+  // A checkpoint folder may be on a file server that does not answer. One on the mount of the state
+  // folder, without a link on the way, is not; `empty` then. FailedPrecondition: it may be.
+  Status PrepareNear(const CheckpointFolder& folder, bool* empty);
+  void Prepare(const SpawnTask& command, TaskStart start);
+  void Spawn(const SpawnTask& command, TaskStart start, bool empty);
+  void Failed(const SpawnTask& command, const Status& status);
+  // Who it runs as; makes again what somebody has removed for that.
+  Status Separate(const Separation::Asker& asker, const std::vector<std::string>& leased,
+                  ProcessFiles* files, ProcessSpec* spec);
   void TellOfLostCheckpoint(const SpawnTask& command, const std::string& folder);
   StatusOr<uint16_t> TrySpawn(const SpawnReplica& command);
   void ForgetStart(ReplicaId id, uint32_t start);
@@ -118,6 +143,12 @@ class Work {
   std::map<ReplicaId, uint32_t> last_start_;
   std::map<ReplicaId, HealthCheck> health_;
   EnergyMeter energy_;
+  std::map<ProcessId, uint64_t> preparing_;  // tasks whose folders are looked at, and which time
+  uint64_t prepared_ = 0;
+  MountNames mounts_;
+  Errands errands_;
+  Bytes log_max_ = kGiB, log_free_min_ = 0;
+  std::function<void(const Status&)> node_fault_ = [](const Status&) {};
   std::set<ProcessId> unwanted_;  // starts of a replica that a later one has replaced
   std::unique_ptr<ProcessRuntime> runtime_;
   HealthProber prober_;

@@ -7,11 +7,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <poll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <time.h>
 
+#include "agent/supervisor/log_pipe.h"
 #include "agent/supervisor/protocol.h"
 #include "agent/supervisor/setup.h"
 #include "agent/supervisor/sys.h"
@@ -63,10 +66,13 @@ class Line {
     if (negative) digits[--at] = '-';
     return Add(" ").Add(digits + at);
   }
-  void Append() {
+  // False if the disk does not take it.
+  bool Append() {
     text_[size_] = '\n';
-    while (sys::Call(SYS_write, kRecordFd, sys::Word(text_), size_ + 1) == -EINTR) {
-    }
+    long written;
+    do written = sys::Call(SYS_write, kRecordFd, sys::Word(text_), size_ + 1);
+    while (written == -EINTR);
+    return written == size_ + 1;
   }
 
  private:
@@ -206,9 +212,6 @@ int RunChild(void* argument) {
   Refusal& refusal = launch->refusal;
   refusal.error = Prepare(launch->setup, launch->work_dir, &refusal.step);
   if (refusal.error < 0) sys::Exit(127);
-  // After the change of user, which clears it. If someone kills the supervisor, the process must
-  // not run on unwatched.
-  sys::Call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
   const SignalMask none = 0;
   sys::Call(SYS_rt_sigprocmask, SIG_SETMASK, sys::Word(&none), 0, sizeof none);
   refusal.error = Execute(launch->argv, launch->environment, &refusal);
@@ -221,10 +224,17 @@ long Wait(long pid, int* status, int options) {
   return sys::Call(SYS_wait4, pid, sys::Word(status), options, 0);
 }
 
+void PassOn(const signalfd_siginfo& info, long pid) {
+  const int signal = static_cast<int>(info.ssi_signo);
+  if (signal == SIGTERM || signal == SIGINT) sys::Call(SYS_kill, -pid, signal);
+  if (signal != kForwardSignal || info.ssi_code != SI_QUEUE) return;
+  const int forwarded = info.ssi_int;
+  if (forwarded > 0 && forwarded <= 64) sys::Call(SYS_kill, -pid, forwarded);
+}
+
 // Waits until the process has ended and leaves it a zombie, so that its pid and group id cannot
-// be given to a stranger before the group is killed. Passes signals on meanwhile.
-void WaitForEnd(long pid) {
-  const SignalMask wanted = Bit(SIGCHLD) | Bit(SIGTERM) | Bit(SIGINT) | Bit(kForwardSignal);
+// be given to a stranger before the group is killed. Passes signals on meanwhile, and its output.
+void WaitForEnd(long pid, long signals, LogPipe* log) {
   for (;;) {
     for (;;) {  // SIGCHLD is not counted: look at every child that has something to say.
       siginfo_t child;
@@ -236,14 +246,13 @@ void WaitForEnd(long pid) {
       // An orphan we inherited as subreaper. The process itself may stand behind it in the list.
       Wait(child.si_pid, nullptr, 0);
     }
-    siginfo_t info;
-    const long signal =
-        sys::Call(SYS_rt_sigtimedwait, sys::Word(&wanted), sys::Word(&info), 0, sizeof wanted);
-    if (signal == SIGTERM || signal == SIGINT) sys::Call(SYS_kill, -pid, signal);
-    if (signal == kForwardSignal && info.si_code == SI_QUEUE) {
-      const int forwarded = info.si_value.sival_int;
-      if (forwarded > 0 && forwarded <= 64) sys::Call(SYS_kill, -pid, forwarded);
-    }
+    pollfd ready[2] = {{static_cast<int>(signals), POLLIN, 0},
+                       {log->ended() ? -1 : log->fd(), POLLIN, 0}};
+    sys::Call(SYS_ppoll, sys::Word(ready), 2, 0, 0, sizeof(SignalMask));
+    log->Pump();
+    signalfd_siginfo info;
+    while (sys::Call(SYS_read, signals, sys::Word(&info), sizeof info) == sizeof info)
+      PassOn(info, pid);
   }
 }
 
@@ -298,19 +307,20 @@ int Supervise(int argc, char** argv, char** environment) {
   sys::Call(SYS_close_range, last_fd + 1, ~0U, 0);
   for (int fd = kReportFd; fd <= last_fd; ++fd) sys::Call(SYS_fcntl, fd, F_SETFD, FD_CLOEXEC);
   sys::Call(SYS_prctl, PR_SET_CHILD_SUBREAPER, 1);
-  Line().Add("starting").Append();
+  // Without it the next agent would take the process for one that never ran.
+  if (!Line().Add("starting").Append()) return 1;
 
-  const long log = sys::Call(SYS_openat, AT_FDCWD, sys::Word(argv[3]),
-                             O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
-  if (log < 0) Fail("log", log);
-  // The process's own, so that it may open /dev/stderr; the folder it is in is closed to it.
+  LogPipe log(Part(argv[2], 3), Part(argv[2], 4));
+  if (const long error = log.Open(argv[3]); error < 0) Fail("log", error);
   if (const char* user = setup.Find("user=")) {
     const auto uid = static_cast<long>(TakeNumber(&user));
-    sys::Call(SYS_fchown, log, uid, static_cast<long>(TakeNumber(&user)));
-    sys::Call(SYS_fchmod, log, 0600);
+    const auto gid = static_cast<long>(TakeNumber(&user));
+    if (const long error = log.GiveWriting(uid, gid); error < 0) Fail("log", error);
   }
-  sys::Call(SYS_dup3, log, 1, 0);
-  sys::Call(SYS_dup3, log, 2, 0);
+  const SignalMask wanted = Bit(SIGCHLD) | Bit(SIGTERM) | Bit(SIGINT) | Bit(kForwardSignal);
+  const long signals =
+      sys::Call(SYS_signalfd4, -1, sys::Word(&wanted), sizeof wanted, SFD_CLOEXEC | SFD_NONBLOCK);
+  if (signals < 0) Fail("log", signals);
   sys::Call(SYS_chdir, sys::Word("/"));
 
   LimitFiles(Part(argv[2], 1));
@@ -319,6 +329,7 @@ int Supervise(int argc, char** argv, char** environment) {
   const int64_t started = NowMicros();
   const long pid =
       sys::Spawn(RunChild, &launch, stack, sizeof stack, last_fd == kCgroupFd ? kCgroupFd : -1);
+  log.LeaveWriting();
   if (pid < 0) Fail(last_fd == kCgroupFd ? "cgroup" : "command", pid);
   if (last_fd == kCgroupFd) sys::Call(SYS_close, kCgroupFd);
   const Refusal& refusal = launch.refusal;
@@ -329,25 +340,32 @@ int Supervise(int argc, char** argv, char** environment) {
     Fail(refusal.step, refusal.error, user == nullptr ? "" : user);
   }
 
-  Line().Add("running").Add(sys::Call(SYS_getpid)).Add(pid).Add(started).Append();
+  if (!Line().Add("running").Add(sys::Call(SYS_getpid)).Add(pid).Add(started).Append()) {
+    // Nobody would find it again.
+    sys::Call(SYS_kill, -pid, SIGKILL);
+    KillLeftovers();
+    Fail("log", -EIO);
+  }
   // All signals are blocked, so a pipe without a reader is an error here and not our death.
   const Report report{ParseNumber(argv[2]), pid, started};
   sys::Call(SYS_write, kReportFd, sys::Word(&report), sizeof report);
-  sys::Call(SYS_close, kReportFd);
 
-  WaitForEnd(pid);
+  WaitForEnd(pid, signals, &log);
   sys::Call(SYS_kill, -pid, SIGKILL);
   int status = 0;
   Wait(pid, &status, 0);
   const bool clean = KillLeftovers();
-  Line()
-      .Add("exit")
-      .Add(WIFEXITED(status) ? WEXITSTATUS(status) : 0)
-      .Add(WIFSIGNALED(status) ? WTERMSIG(status) : 0)
-      .Add(started)
-      .Add(NowMicros())
-      .Add(clean ? 1 : 0)
-      .Append();
+  while (log.Pump()) {  // What they wrote before; nobody is left to write on, or they do not die.
+  }
+  const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
+  const int signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+  const int64_t finished = NowMicros();
+  Line line;
+  line.Add("exit").Add(code).Add(signal).Add(started).Add(finished).Add(clean ? 1 : 0);
+  if (line.Append()) return 0;
+  // The disk has lost what it gave us. The agent that started us hears it all the same.
+  const Report end{ParseNumber(argv[2]), EndOf(code, signal, clean), finished};
+  sys::Call(SYS_write, kReportFd, sys::Word(&end), sizeof end);
   return 0;
 }
 

@@ -1,7 +1,9 @@
 // What an agent and the supervisor of one process agree on. Plain C++, no libraries.
 //
-// Command line:  allot-supervisor PROCESS_ID TOKEN:FILES:CGROUP LOG_PATH [SETUP] WORK_DIR ARGV…
+// Command line:  allot-supervisor PROCESS_ID TOKEN:FILES:CGROUP:LOG_MAX:FREE_MIN LOG_PATH [SETUP]
+//                WORK_DIR ARGV…
 //                FILES is the process's limit of open files (soft); the agent's own is higher.
+//                LOG_MAX, FREE_MIN: bytes (log_pipe.h); absent or 0: 1 GiB, and none.
 //                SETUP is "+N" and N words, in any order; numbers are decimal. A supervisor that
 //                does not know it takes "+N" for the working folder and starts nothing.
 //                  user=UID:GID       who the process runs as, without any way to more: no
@@ -28,10 +30,11 @@
 //   exit <code> <signal> <started> <finished> <clean: 0 or 1>
 //   failed <step> <errno> <when> [<interpreter, or the user as UID:GID>]
 //     step: log, cgroup, tmp, limits, user, checkpoint_dir, work_dir, command, interpreter, crlf
-// interpreter, crlf: the command is there, and what its first line (or its format) asks to be run
-// by is not; crlf where that line ends in a carriage return. An agent that does not know them says
-// what the errno says. A line counts only with its newline. Without `starting` nothing was ever
-// run.
+// The agent appends `exit` for a supervisor that it had to kill, and `failed start` for one that
+// got nowhere. interpreter, crlf: the command is there, and what its first line (or its format)
+// asks to be run by is not; crlf where that line ends in a carriage return. An agent that does not
+// know them says what the errno says. A line counts only with its newline. Without `starting`
+// nothing was ever run.
 //
 // To pass signal N on to the process group, queue kForwardSignal with value N to the supervisor.
 #pragma once
@@ -49,11 +52,20 @@ inline constexpr int kArgvStart = 5;  // where the user's argument vector begins
 inline constexpr int kLineMax = 128;  // bytes of a line; four at most
 
 // Written to kReportFd once the process runs: less than PIPE_BUF, so never interleaved. Only a
-// hint that saves the agent a look at the record; the agent that reads it has the same build.
+// hint that saves the agent a look at the record. Once more where the record does not take the
+// exit: then `pid` is EndOf() and `started_micros` when it ended. The agent that reads it may be of
+// the build before (an upgrade under a running agent): it knows nothing of the token any more.
 struct Report {
   uint64_t token = 0;
   int64_t pid = 0;
   int64_t started_micros = 0;
 };
+// Negative, as no pid is.
+constexpr int64_t EndOf(int code, int signal, bool clean) {
+  return -1 - (int64_t{code} << 9 | int64_t{signal} << 1 | (clean ? 1 : 0));
+}
+constexpr int CodeOfEnd(int64_t end) { return static_cast<int>((-1 - end) >> 9); }
+constexpr int SignalOfEnd(int64_t end) { return static_cast<int>((-1 - end) >> 1 & 0xff); }
+constexpr bool CleanOfEnd(int64_t end) { return ((-1 - end) & 1) != 0; }
 
 }  // namespace allot::supervisor

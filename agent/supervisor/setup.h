@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/keyctl.h>
+#include <signal.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -158,6 +159,9 @@ inline long MakeFolders(const char* path) {
 // All of it, in the order that the rights it takes ask for. 0, or -errno with what failed in
 // `step`.
 inline long Prepare(const Setup& setup, const char* work_dir, const char** step) {
+  // If someone kills the supervisor, the process must not run on unwatched; nor be born late, where
+  // a folder does not answer.
+  sys::Call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
   *step = "cgroup";
   for (int i = 0; i < setup.count; ++i)
     if (const char* procs = ValueOf(setup.words[i], "join="))
@@ -179,6 +183,7 @@ inline long Prepare(const Setup& setup, const char* work_dir, const char** step)
     const char* capabilities = setup.Find("capabilities=");
     const uint64_t kept = capabilities == nullptr ? 0 : TakeNumber(&capabilities);
     if (const long error = Become(user, setup.Find("groups="), kept); error < 0) return error;
+    sys::Call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);  // A change of user clears it.
   }
   if (const char* mask = setup.Find("umask="))
     sys::Call(SYS_umask, static_cast<long>(TakeNumber(&mask)));

@@ -20,7 +20,8 @@ StatusOr<std::unique_ptr<AddressesFile>> AddressesFile::Write(const std::string&
   const std::string path = state_dir + "/addresses.yaml", draft = path + ".new";
   std::string text = fmt::format("pid: {}\n", getpid());
   for (const Entry& entry : entries) text += fmt::format("{}: \"{}\"\n", entry.key, entry.value);
-  FILE* file = std::fopen(draft.c_str(), "we");
+  std::remove(draft.c_str());  // Of one that was killed, or a link: never written through.
+  FILE* file = std::fopen(draft.c_str(), "wxe");
   bool written = file != nullptr && std::fwrite(text.data(), 1, text.size(), file) == text.size();
   if (file != nullptr) written = std::fclose(file) == 0 && written;
   if (!written || std::rename(draft.c_str(), path.c_str()) != 0) {

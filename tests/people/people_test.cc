@@ -355,8 +355,8 @@ TEST_F(People, ACheckpointFolderOfAnEarlierBuildIsGivenToItsUser) {
   const std::string first = Run("a", {"/bin/sh", "-c", "echo $ALLOT_CHECKPOINT_DIR"});
   const size_t dot = first.rfind('.');
   ASSERT_NE(dot, first.npos) << first;
-  const std::string life = first.substr(dot, first.size() - dot - 1);
-  const std::string folder = cluster().layout().File("checkpoints/job-2" + life);
+  const std::string incarnation = first.substr(dot, first.size() - dot - 1);
+  const std::string folder = cluster().layout().File("checkpoints/job-2" + incarnation);
   fs::create_directories(folder + "/step-7");
   std::ofstream(folder + "/step-7/weights") << "old";
   EXPECT_EQ(

@@ -92,6 +92,10 @@ TaskExit ExitOf(const Line& line, Time now) {
   exit.code = static_cast<int32_t>(line.Number("code", 0));
   exit.signal = static_cast<int32_t>(line.Number("signal", 0));
   exit.finished = now;
+  if (const auto cause = line.values.find("cause"); cause != line.values.end()) {
+    EXPECT_EQ(cause->second, ToString(ExitCause::kSupervisorLost));
+    exit.cause = ExitCause::kSupervisorLost;
+  }
   return exit;
 }
 

@@ -227,7 +227,7 @@ TEST(Progress, NonsenseIsNoProgress) {
 TEST(Progress, AFileIsToldWhenItChanges) {
   TemporaryFolder place;
   const std::string path = place.path() + "/progress";
-  ProgressFile file(path);
+  ProgressFile file(place.path(), "progress");
   EXPECT_FALSE(file.Poll());
   WriteText(path, "{\"step\":1,\"total\":9}\n");
   EXPECT_EQ(file.Poll(), (TaskProgress{1, 9, std::nullopt}));

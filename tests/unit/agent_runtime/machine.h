@@ -19,8 +19,9 @@ namespace allot::agent {
 
 class TemporaryFolder {
  public:
-  TemporaryFolder() {
-    std::string pattern = std::filesystem::temp_directory_path() / "allot-test-XXXXXX";
+  explicit TemporaryFolder(
+      const std::filesystem::path& place = std::filesystem::temp_directory_path()) {
+    std::string pattern = place / "allot-test-XXXXXX";
     path_ = mkdtemp(pattern.data());
   }
   ~TemporaryFolder() {
@@ -47,7 +48,8 @@ inline void WriteText(const std::string& path, const std::string& text) {
 // One life of an agent's runtime: destroying it is what kill -9 of the agent is to a process.
 class Life {
  public:
-  explicit Life(const std::string& path) {
+  explicit Life(const std::string& path, ProcessRuntime::Options options = {},
+                const std::string& supervisor = ALLOT_SUPERVISOR) {
     auto folder = StateFolder::Open(path);
     EXPECT_TRUE(folder.ok()) << folder.status();
     folder_ = *std::move(folder);
@@ -58,7 +60,7 @@ class Life {
       EXPECT_FALSE(exits.contains(id)) << "the exit of " << id << " was told twice";
       exits[id] = exit;
     };
-    auto runtime = ProcessRuntime::Create(loop, *folder_, ALLOT_SUPERVISOR, handlers);
+    auto runtime = ProcessRuntime::Create(loop, *folder_, supervisor, handlers, options);
     EXPECT_TRUE(runtime.ok()) << runtime.status();
     runtime_ = *std::move(runtime);
   }
@@ -102,6 +104,17 @@ class Life {
   int64_t PidOf(const ProcessId& id) {
     EXPECT_TRUE(Until([&] { return pids.contains(id); })) << id << " did not start";
     return pids[id];
+  }
+  ProcessRecord RecordOf(const ProcessId& id) {
+    auto record = ParseRecord(ReadText(folder_->RecordOf(id)));
+    EXPECT_TRUE(record.ok()) << record.status();
+    return record.ok() ? *std::move(record) : ProcessRecord{};
+  }
+  // Once the process runs.
+  pid_t SupervisorOf(const ProcessId& id) {
+    PidOf(id);
+    EXPECT_TRUE(Until([&] { return RecordOf(id).running.has_value(); }));
+    return static_cast<pid_t>(RecordOf(id).running->supervisor_pid);
   }
   std::string LogText(const ProcessId& id) { return ReadText(folder_->LogOf(id)); }
 

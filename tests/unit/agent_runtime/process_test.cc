@@ -134,17 +134,30 @@ TEST(ProcessRecords, WhoseFaultItIsThatAProcessCouldNotBeStarted) {
       {"failed work_dir 13 5", 127, ExitCause::kTask},
       {"failed work_dir 116 5", 127, ExitCause::kNotStarted},  // ESTALE
       {"failed work_dir 107 5", 127, ExitCause::kNotStarted},  // ENOTCONN
+      {"failed start 110 5", 127, ExitCause::kNotStarted},
       {"failed tomorrow 2 5", 127, ExitCause::kTask},
   };
   for (const auto& row : rows) {
     ProcessRecord record;
     StartTask task;
     task.launch.command = {"train"};
+    task.launch.work_dir = "/work";
     record.launch.what = task;
     ParseSupervisorLines(std::string("starting\n") + row.line + "\n", &record);
     ASSERT_TRUE(record.exit) << row.line;
     EXPECT_EQ(record.exit->code, row.code) << row.line;
     EXPECT_EQ(record.exit->cause, row.cause) << row.line;
+  }
+}
+
+// Without a work_dir of its own a process is in its scratch folder, which the agent has made.
+TEST(ProcessRecords, AScratchFolderThatIsGoneIsTheNodesFault) {
+  for (const int error : {ENOENT, EACCES, ENOTDIR, ELOOP}) {
+    ProcessRecord record;
+    record.launch.what = StartTask{};
+    ParseSupervisorLines(fmt::format("starting\nfailed work_dir {} 5\n", error), &record);
+    EXPECT_EQ(record.exit->cause, ExitCause::kNotStarted) << error;
+    EXPECT_TRUE(record.exit->message.starts_with("cannot enter its scratch folder"));
   }
 }
 
@@ -253,15 +266,24 @@ TEST_F(Processes, OneThatRunsAsSomebodyElseHasWhatIsItsOwn) {
   ASSERT_EQ(geteuid(), 0u) << "only root may start what runs as somebody else";
   ASSERT_EQ(chmod(state_.path().c_str(), 0711), 0);
   Life life(state_.path());
-  ProcessSpec spec = life.Spec(
-      Key(1), {"/bin/sh", "-c", "id -u; cat token; stat -c ' %u:%g:%a' token .; umask; ulimit -n"});
+  ProcessSpec spec =
+      life.Spec(Key(1), {"/bin/sh", "-c",
+                         "id -u; cat token; stat -c ' %u:%g:%a' token .; umask; ulimit -n; "
+                         "echo again >/dev/stdout; cat </dev/stdout || echo no"});
   spec.as = RunAs{.uid = 4'242, .gid = 4'343};
   spec.files = {{"token", "secret"}};
   spec.umask = 077;
   spec.limits = {{RLIMIT_NOFILE, 99, 99}};
   ASSERT_TRUE(life.runtime().Spawn(spec).ok());
   EXPECT_EQ(life.ExitOf(spec.id).code, 0);
-  EXPECT_EQ(life.LogText(spec.id), "4242\nsecret 4242:4343:400\n 4242:4343:700\n0077\n99\n");
+  EXPECT_EQ(life.LogText(spec.id),
+            "4242\nsecret 4242:4343:400\n 4242:4343:700\n0077\n99\nagain\n"
+            "/bin/sh: 1: cannot open /dev/stdout: Permission denied\nno\n");
+  // Its log is not: that holds what it cannot take back.
+  struct stat log {};
+  ASSERT_EQ(stat(life.folder().LogOf(spec.id).c_str(), &log), 0);
+  EXPECT_EQ(log.st_uid, 0u);
+  EXPECT_EQ(log.st_mode & 0777, 0600u);
   // Nobody is root that way.
   ProcessSpec root = life.Spec(Key(2), {"id", "-u"});
   root.as = RunAs{.uid = 0, .gid = 4'343};

@@ -25,6 +25,52 @@ TEST(StateFolder, TwoAgentsCannotShareOne) {
       << second.status();
 }
 
+// Two agents on one state are one node to the scheduler; a copy says so before it dials.
+TEST(StateFolder, ACopyIsRefusedAndSaysWhatToDo) {
+  TemporaryFolder place;
+  const std::string original = place.path() + "/original", copy = place.path() + "/copy";
+  ASSERT_TRUE(StateFolder::Open(original).ok());
+  if (!std::filesystem::exists(original + "/home")) return;  // No time of birth here.
+  std::filesystem::copy(original, copy, std::filesystem::copy_options::recursive);
+  const Status refused = StateFolder::Open(copy).status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(refused)) << refused;
+  EXPECT_NE(MessageOf(refused).find("is a copy of another agent's"), std::string::npos);
+  EXPECT_NE(MessageOf(refused).find("remove " + copy + "/home alone"), std::string::npos);
+  // As it says, where the original is gone.
+  std::filesystem::remove(copy + "/home");
+  EXPECT_TRUE(StateFolder::Open(copy).ok());
+  EXPECT_TRUE(StateFolder::Open(copy).ok());
+  // One that was moved is the same one.
+  std::filesystem::rename(original, place.path() + "/moved");
+  EXPECT_TRUE(StateFolder::Open(place.path() + "/moved").ok());
+}
+
+TEST(StateFolder, ThatIsRemovedUnderItsAgentIsTakenAgain) {
+  TemporaryFolder place;
+  const std::string path = place.path() + "/state";
+  std::string instance;
+  {
+    const auto state = StateFolder::Open(path);
+    ASSERT_TRUE(state.ok());
+    instance = (*state)->instance();
+    std::filesystem::remove_all(path);
+    ASSERT_TRUE((*state)->MakeFolders().ok());
+    ASSERT_TRUE((*state)->MakeFolders().ok());
+    EXPECT_TRUE(absl::IsFailedPrecondition(StateFolder::Open(path).status()));
+  }
+  const auto next = StateFolder::Open(path);
+  ASSERT_TRUE(next.ok()) << next.status();
+  EXPECT_EQ((*next)->instance(), instance);
+  EXPECT_EQ((*next)->boot(), 2u);
+  // Another was quicker: no second agent works there.
+  std::filesystem::rename(path, path + ".old");
+  const auto other = StateFolder::Open(path);
+  ASSERT_TRUE(other.ok());
+  const Status lost = (*next)->MakeFolders();
+  EXPECT_TRUE(absl::IsFailedPrecondition(lost)) << lost;
+  EXPECT_NE(MessageOf(lost).find("another has taken its place"), std::string::npos);
+}
+
 TEST(StateFolder, BootsAreCountedAndTheInstanceStays) {
   TemporaryFolder place;
   std::string instance;

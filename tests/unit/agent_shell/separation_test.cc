@@ -2,9 +2,13 @@
 // is shown by tests/people, with real users.
 #include "agent/shell/separation.h"
 
+#include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
+
+#include <csignal>
 
 #include <fstream>
 
@@ -47,6 +51,31 @@ TEST(Joined, WithoutV2EachThingThatIsStillMissingIsNamed) {
   EXPECT_THAT(Joined(v2, v1).losses, ElementsAre("device filters: this host has no cgroup v2"));
   v1.devices = true;
   EXPECT_THAT(Joined(v2, v1).losses, IsEmpty());
+}
+
+// Whatever carries the groups here, v2 or v1: who is in them ends, and the groups go.
+TEST(ConfinementTest, WhatIsKilledIsAllThatIsInItsGroups) {
+  ASSERT_EQ(geteuid(), 0u) << "only root makes groups: run this test as root";
+  const auto confinement =
+      Confinement::Open({}, fmt::format("{:032x}", static_cast<unsigned>(getpid())));
+  if (!confinement->abilities().kill) return;
+  auto place = confinement->Enter("job-1.0.1", {}, {}, {});
+  ASSERT_TRUE(place.ok()) << place.status();
+  const pid_t child = fork();
+  if (child == 0)
+    for (;;) pause();
+  const std::string pid = fmt::format("{}", child);
+  for (const std::string& procs : place->join) std::ofstream(procs) << pid;
+  if (place->group.valid()) {
+    const Fd procs(openat(place->group.get(), "cgroup.procs", O_WRONLY | O_CLOEXEC));
+    ASSERT_TRUE(WriteAll(procs.get(), pid, "cgroup.procs").ok());
+  }
+  confinement->Kill("job-1.0.1");
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+  confinement->Leave("job-1.0.1");
+  confinement->LeaveAllBut({});
 }
 
 TEST(GroupsOfLease, AreThoseThatOpenADeviceAndNeverRoots) {
