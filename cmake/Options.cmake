@@ -64,6 +64,11 @@ if(ALLOT_WERROR)
   target_compile_options(allot_warnings INTERFACE -Werror)
 endif()
 
+# With "fuzzer-no-link" among the sanitizers (Clang) the code tells libFuzzer where it has been: tests/fuzz.
+set(ALLOT_FUZZ OFF)
+if(ALLOT_SANITIZE MATCHES fuzzer-no-link)
+  set(ALLOT_FUZZ ON)
+endif()
 if(ALLOT_SANITIZE)
   add_compile_options(-fsanitize=${ALLOT_SANITIZE} -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${ALLOT_SANITIZE})

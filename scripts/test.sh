@@ -12,3 +12,5 @@ export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 TSAN_OPTIONS=suppression
 export LSAN_OPTIONS=suppressions=$PWD/tests/lsan.supp:print_suppressions=0
 # Tests of processes wait more than they compute.
 ctest --preset "$preset" -j $(($(nproc) + 2)) --timeout 300 "$@"
+# Beside all tests, the decoders: twenty seconds each, from what is in the repository.
+if [ "$preset" = asan ] && [ $# -eq 0 ]; then ALLOT_FUZZ_BUILT=1 scripts/fuzz.sh 20; fi

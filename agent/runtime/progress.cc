@@ -33,8 +33,10 @@ std::optional<TaskProgress> ParseLine(std::string_view line) {
   if (!object.contains("step") || !TakeInteger(object, "step", &progress.step) ||
       !TakeInteger(object, "total", &progress.total))
     return std::nullopt;
+  // A number with a large exponent is read as infinity, or as none at all.
   if (const json::value* loss = object.if_contains("loss"); loss != nullptr && loss->is_number())
-    progress.loss = loss->to_number<double>();
+    if (const double number = loss->to_number<double>(); std::isfinite(number))
+      progress.loss = number;
   return progress;
 }
 

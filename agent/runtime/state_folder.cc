@@ -18,6 +18,7 @@
 #include "agent/runtime/beneath.h"
 #include "agent/runtime/process_tree.h"
 #include "agent/runtime/trash.h"
+#include "common/base/printable.h"
 #include "common/base/thread.h"
 
 namespace allot::agent {
@@ -305,8 +306,11 @@ StateFolder::Scan StateFolder::ScanProcesses() {
     if (!problem.ok()) {
       const std::string aside = fmt::format("{}/garbage/{}.{}", path_, name, boot_);
       const bool moved = rename(path.c_str(), aside.c_str()) == 0;
-      scan.warnings.push_back(fmt::format("{} cannot be used ({}); {} {}", path, MessageOf(problem),
-                                          moved ? "moved to" : "could not be moved to", aside));
+      // Whoever put it there chose its name.
+      scan.warnings.push_back(Shown(
+          fmt::format("{} cannot be used ({}); {} {}", path, MessageOf(problem),
+                      moved ? "moved to" : "could not be moved to", aside),
+          4096));
     } else if (!found.alive && !found.record.started) {
       Remove(name);
     } else {

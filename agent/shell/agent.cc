@@ -46,6 +46,8 @@ template <class... F>
 struct Overloaded : F... {
   using F::operator()...;
 };
+template <class... F>
+Overloaded(F...) -> Overloaded<F...>;  // C++20 needs none; Clang 14 does
 
 MilliCpu CpusOf(const std::vector<Device>& devices) {
   int64_t cores = 0;

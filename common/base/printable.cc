@@ -37,7 +37,7 @@ bool Steers(uint32_t c) {
 }
 
 // Appends the character of `length` bytes at `i` as it may be shown.
-void Show(std::string_view text, size_t i, size_t length, uint32_t c, std::string* out) {
+void Append(std::string_view text, size_t i, size_t length, uint32_t c, std::string* out) {
   if (Steers(c)) {
     *out += fmt::format("\\u{:04x}", c);
   } else {
@@ -45,7 +45,7 @@ void Show(std::string_view text, size_t i, size_t length, uint32_t c, std::strin
   }
 }
 
-std::string Shown(std::string_view any, bool lines) {
+std::string WithoutSteering(std::string_view any, bool lines) {
   const std::string text = ReplaceInvalidUtf8(any);
   std::string out;
   out.reserve(text.size());
@@ -54,7 +54,7 @@ std::string Shown(std::string_view any, bool lines) {
     if (lines && (c == '\n' || c == '\t')) {
       out += text[i];
     } else {
-      Show(text, i, length, c, &out);
+      Append(text, i, length, c, &out);
     }
   }
   return out;
@@ -62,8 +62,16 @@ std::string Shown(std::string_view any, bool lines) {
 
 }  // namespace
 
-std::string Printable(std::string_view text) { return Shown(text, true); }
-std::string OneLine(std::string_view text) { return Shown(text, false); }
+std::string Shown(std::string_view text, size_t bytes_max) {
+  // A character that the cut would halve is left out with the rest.
+  size_t end = text.size();
+  if (end > bytes_max)
+    for (end = bytes_max; end > 0 && (static_cast<uint8_t>(text[end]) & 0xC0) == 0x80;) --end;
+  return OneLine(text.substr(0, end)) + (end < text.size() ? "..." : "");
+}
+
+std::string Printable(std::string_view text) { return WithoutSteering(text, true); }
+std::string OneLine(std::string_view text) { return WithoutSteering(text, false); }
 
 std::string OneLineCut(std::string_view any, size_t bytes_max, bool in_quotes) {
   // What is shown is never shorter than what it is of, so the rest is not looked at.
@@ -74,7 +82,7 @@ std::string OneLineCut(std::string_view any, size_t bytes_max, bool in_quotes) {
   for (size_t length = 0; i < text.size() && out.size() < bytes_max; i += length) {
     const uint32_t c = CodePointAt(text, i, &length);
     if (in_quotes && (c == '"' || c == '\\')) out += '\\';
-    Show(text, i, length, c, &out);
+    Append(text, i, length, c, &out);
   }
   const size_t missing = any.size() - std::min(i, any.size());
   if (missing != 0) out += fmt::format(" … {} bytes more", missing);

@@ -22,4 +22,7 @@ std::string OneLine(std::string_view text);
 // `in_quotes`: to stand in a JSON string, quotes and backslashes escaped.
 std::string OneLineCut(std::string_view text, size_t bytes_max, bool in_quotes);
 
+// What an error quotes: a line, and "..." in place of what is beyond `bytes_max`.
+std::string Shown(std::string_view text, size_t bytes_max = 60);
+
 }  // namespace allot

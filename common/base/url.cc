@@ -1,5 +1,7 @@
 #include "common/base/url.h"
 
+#include "common/base/printable.h"
+
 #include <algorithm>
 #include <charconv>
 
@@ -31,7 +33,7 @@ std::string ToString(const Url& url) {
 
 StatusOr<Url> ParseUrl(std::string_view text) {
   const auto wrong = [text](std::string_view why) {
-    return InvalidArgument("is \"{}\"; {}", text, why);
+    return InvalidArgument("is \"{}\"; {}", Shown(text, 200), why);
   };
   Url url;
   std::string_view rest = text;

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <map>
 
+#include "common/base/printable.h"
 #include "common/base/text.h"
 #include "common/catalogue/csv.h"
 
@@ -113,7 +114,7 @@ class RowReader {
   Status Error(std::string_view column, std::string_view what) const {
     const CsvField& field = *Find(column);  // model and kind are always there.
     return InvalidArgument("{}:{}:{}: {} is \"{}\"; {}", file_name_, field.line, field.column,
-                           column, field.text.substr(0, 60), what);
+                           column, Shown(field.text), what);
   }
 
   const std::string& file_name_;
@@ -125,11 +126,11 @@ Status CheckHeader(const std::string& file_name, const std::vector<CsvField>& he
   for (const CsvField& field : header) {
     if (!IsColumn(field.text)) {
       return InvalidArgument("{}:{}:{}: unknown column \"{}\"; the columns are {}", file_name,
-                             field.line, field.column, field.text.substr(0, 60), ColumnNames());
+                             field.line, field.column, Shown(field.text), ColumnNames());
     }
     if (std::find(seen.begin(), seen.end(), field.text) != seen.end()) {
       return InvalidArgument("{}:{}:{}: column \"{}\" is here twice", file_name, field.line,
-                             field.column, field.text);
+                             field.column, Shown(field.text));
     }
     seen.push_back(field.text);
   }
@@ -162,7 +163,7 @@ StatusOr<Catalogue> Catalogue::Parse(std::string_view csv, const std::string& fi
     const auto [known, fresh] = lines.emplace(row.model, first.line);
     if (!fresh) {
       return InvalidArgument("{}:{}:{}: {} is here twice, first in line {}", file_name, first.line,
-                             first.column, row.model, known->second);
+                             first.column, Shown(row.model), known->second);
     }
     catalogue.rows_.push_back(std::move(row));
   }

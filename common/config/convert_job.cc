@@ -1,3 +1,4 @@
+#include "common/base/printable.h"
 #include "common/config/bind.h"
 #include "common/config/checks.h"
 #include "common/config/device_words.h"
@@ -65,7 +66,7 @@ StatusOr<allot::DeviceRequest> ToDeviceRequest(const DeviceRequest& request) {
 StatusOr<allot::DeviceRequest> ParseDeviceRequest(std::string_view text) {
   DeviceRequest request;
   if (const Status read = ReadDeviceWords(text, &request); !read.ok()) {
-    return InvalidArgument("device \"{}\": {}", text, MessageOf(read));
+    return InvalidArgument("device \"{}\": {}", Shown(text), MessageOf(read));
   }
   return TakeDeviceRequest("device", request);
 }

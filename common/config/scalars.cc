@@ -8,6 +8,7 @@
 #include <limits>
 #include <optional>
 
+#include "common/base/printable.h"
 #include "common/base/text.h"
 #include "common/base/units.h"
 #include "common/config/bind.h"
@@ -124,23 +125,7 @@ bool LeadingZero(const Node& node) {
 
 }  // namespace
 
-std::string ShownText(std::string_view text) {
-  constexpr size_t kMax = 60;
-  std::string out = "\"";
-  for (char c : text.substr(0, kMax)) {
-    if (static_cast<unsigned char>(c) < 0x20) {
-      out += fmt::format("\\x{:02x}", static_cast<unsigned>(static_cast<unsigned char>(c)));
-    } else {
-      out += c;
-    }
-  }
-  if (text.size() > kMax) {
-    // Not in the middle of a character.
-    while (!IsValidUtf8(out)) out.pop_back();
-    out += "...";
-  }
-  return out + "\"";
-}
+std::string ShownText(std::string_view text) { return fmt::format("\"{}\"", allot::Shown(text)); }
 
 std::string FormatUnit(Unit unit, double value) {
   const auto whole = static_cast<int64_t>(value);

@@ -3,6 +3,7 @@
 #include <limits>
 #include <optional>
 
+#include "common/base/printable.h"
 #include "common/base/units.h"
 #include "common/config/bind.h"
 
@@ -86,10 +87,6 @@ std::optional<int64_t> ClockSeconds(std::string_view text) {
     start = end + 1;
   }
   return seconds;
-}
-
-std::string Shown(std::string_view text) {
-  return text.size() <= 60 ? std::string(text) : std::string(text.substr(0, 57)) + "...";
 }
 
 }  // namespace

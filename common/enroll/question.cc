@@ -1,5 +1,6 @@
 #include "common/enroll/question.h"
 
+#include "common/base/printable.h"
 #include "common/json/json.h"
 
 namespace allot::enroll {
@@ -10,7 +11,7 @@ constexpr std::string_view kAdmitted = "admitted", kEnroll = "enroll";
 StatusOr<json::object> ParseObject(std::string_view text) {
   boost::system::error_code error;
   json::value value = json::parse(text, error);
-  if (error || !value.is_object()) return InvalidArgument("\"{}\" is no JSON object", text);
+  if (error || !value.is_object()) return InvalidArgument("\"{}\" is no JSON object", Shown(text));
   return std::move(value.as_object());
 }
 
@@ -38,7 +39,7 @@ StatusOr<Question> ParseQuestion(std::string_view text) {
   ASSIGN_OR_RETURN(const json::object object, ParseObject(text));
   const std::string ask = TextOf(object, "ask");
   if (ask != kAdmitted && ask != kEnroll)
-    return InvalidArgument("ask is \"{}\"; it is {} or {}", ask, kAdmitted, kEnroll);
+    return InvalidArgument("ask is \"{}\"; it is {} or {}", Shown(ask), kAdmitted, kEnroll);
   Question question{.wish = ask == kAdmitted ? Wish::kAdmitted : Wish::kEnroll,
                     .key_file = TextOf(object, "key_file"),
                     .timeout = Duration(NumberOf(object, "timeout_micros"))};
@@ -60,7 +61,7 @@ std::string ToText(const StatusOr<Answer>& answer) {
 StatusOr<Answer> ParseAnswer(std::string_view text) {
   ASSIGN_OR_RETURN(const json::object object, ParseObject(text));
   if (const json::value* error = object.if_contains("error"); error != nullptr) {
-    if (!error->is_object()) return InvalidArgument("\"{}\" is no answer", text);
+    if (!error->is_object()) return InvalidArgument("\"{}\" is no answer", Shown(text));
     const int64_t code = NumberOf(error->as_object(), "code");
     const bool known = code > 0 && code <= static_cast<int64_t>(StatusCode::kUnauthenticated);
     return Status(known ? static_cast<StatusCode>(code) : StatusCode::kUnknown,
@@ -68,7 +69,7 @@ StatusOr<Answer> ParseAnswer(std::string_view text) {
   }
   const json::value* admitted = object.if_contains("admitted");
   if (admitted == nullptr || !admitted->is_bool())
-    return InvalidArgument("\"{}\" is no answer", text);
+    return InvalidArgument("\"{}\" is no answer", Shown(text));
   Answer answer{.admitted = admitted->as_bool()};
   if (const json::value* list = object.if_contains("endpoints");
       list != nullptr && list->is_array())

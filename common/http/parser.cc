@@ -116,8 +116,9 @@ class BeastResponse final : public beast::http::basic_parser<false> {
  private:
   void on_request_impl(beast::http::verb, beast::string_view, beast::string_view, int,
                        beast::error_code&) override {}
-  void on_response_impl(int code, beast::string_view, int, beast::error_code&) override {
+  void on_response_impl(int code, beast::string_view, int, beast::error_code& error) override {
     status = code;
+    if (code < 100) error = beast::http::error::bad_status;  // Beast takes any three digits.
   }
   void on_field_impl(beast::http::field, beast::string_view name, beast::string_view value,
                      beast::error_code& error) override {

@@ -8,6 +8,7 @@
 #include <charconv>
 #include <ctime>
 
+#include "common/base/printable.h"
 #include "common/base/text.h"
 #include "common/http/blocking_client.h"
 
@@ -32,11 +33,11 @@ bool PercentDecode(std::string_view text, bool plus_is_space, std::string* out) 
       const int low = i + 2 < text.size() ? HexValue(text[i + 2]) : -1;
       if (high < 0 || low < 0) return false;
       c = static_cast<char>(high * 16 + low);
-      if (c == '\0') return false;
       i += 2;
     } else if (c == '+' && plus_is_space) {
       c = ' ';
     }
+    if (c == '\0') return false;
     plain = plain && static_cast<unsigned char>(c) < 0x80;
     out->push_back(c);
   }
@@ -234,7 +235,7 @@ StatusOr<HostPort> ParseHostPort(std::string_view text) {
     }
   }
   return InvalidArgument("address is \"{}\"; give HOST:PORT, such as 127.0.0.1:7401 or [::1]:7401",
-                         text);
+                         Shown(text));
 }
 
 std::string RequestHead(const ClientRequest& request, const std::string& host_port) {

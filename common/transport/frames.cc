@@ -6,6 +6,7 @@
 #include <limits>
 #include <utility>
 
+#include "common/base/printable.h"
 #include "common/transport/text_fields.h"
 #include "common/transport/version.h"
 #include "common/transport/zmtp.h"
@@ -56,7 +57,7 @@ Status CheckEndpoint(const std::string& endpoint) {
     const auto [rest, error] = std::from_chars(endpoint.data() + colon + 1, end, port);
     if (error == std::errc() && rest == end) return absl::OkStatus();
   }
-  return InvalidArgument("endpoint is \"{}\"; give tcp://HOST:PORT", endpoint);
+  return InvalidArgument("endpoint is \"{}\"; give tcp://HOST:PORT", Shown(endpoint));
 }
 
 }  // namespace

@@ -109,50 +109,36 @@ bool SalvageEnvelope(std::string_view frame, wire::Envelope* envelope,
   envelope->Clear();
   *lost = 0;
   size_t body = 0;  // of the next message that has one
+  // All but the messages, as it came: whatever an envelope says of itself, now or in a later build,
+  // is read as it is read in one that is whole.
+  std::string head;
   google::protobuf::io::CodedInputStream in(reinterpret_cast<const uint8_t*>(frame.data()),
                                             static_cast<int>(frame.size()));
-  while (const uint32_t tag = in.ReadTag()) {
-    if (tag == WireFormatLite::MakeTag(wire::Envelope::kMessagesFieldNumber,
+  for (;;) {
+    const auto begin = static_cast<size_t>(in.CurrentPosition());
+    const uint32_t tag = in.ReadTag();
+    if (tag == 0) break;
+    if (tag != WireFormatLite::MakeTag(wire::Envelope::kMessagesFieldNumber,
                                        WireFormatLite::WIRETYPE_LENGTH_DELIMITED)) {
-      uint32_t size = 0;
-      if (!in.ReadVarint32(&size)) return false;
-      const auto at = static_cast<size_t>(in.CurrentPosition());
-      if (size > frame.size() - at || !in.Skip(static_cast<int>(size))) return false;
-      const std::string_view part = frame.substr(at, size);
-      const bool has_body = HasBody(KindOf(part)) && body < bodies->size();
-      if (envelope->add_messages()->ParseFromArray(part.data(), static_cast<int>(part.size()))) {
-        if (has_body) ++body;
-        continue;
-      }
-      envelope->mutable_messages()->RemoveLast();
-      if (has_body) bodies->erase(bodies->begin() + static_cast<std::ptrdiff_t>(body));
-      ++*lost;
-      continue;
-    }
-    uint64_t value = 0;
-    if (WireFormatLite::GetTagWireType(tag) != WireFormatLite::WIRETYPE_VARINT) {
       if (!WireFormatLite::SkipField(&in, tag)) return false;
+      head.append(frame.substr(begin, static_cast<size_t>(in.CurrentPosition()) - begin));
       continue;
     }
-    if (!in.ReadVarint64(&value)) return false;
-    switch (WireFormatLite::GetTagFieldNumber(tag)) {
-      case wire::Envelope::kVersionFieldNumber:
-        envelope->set_version(static_cast<uint32_t>(value));
-        break;
-      case wire::Envelope::kTermFieldNumber:
-        envelope->set_term(value);
-        break;
-      case wire::Envelope::kSequenceFieldNumber:
-        envelope->set_sequence(value);
-        break;
-      case wire::Envelope::kIncarnationFieldNumber:
-        envelope->set_incarnation(value);
-        break;
-      default:
-        break;
+    uint32_t size = 0;
+    if (!in.ReadVarint32(&size)) return false;
+    const auto at = static_cast<size_t>(in.CurrentPosition());
+    if (size > frame.size() - at || !in.Skip(static_cast<int>(size))) return false;
+    const std::string_view part = frame.substr(at, size);
+    const bool has_body = HasBody(KindOf(part)) && body < bodies->size();
+    if (envelope->add_messages()->ParseFromArray(part.data(), static_cast<int>(part.size()))) {
+      if (has_body) ++body;
+      continue;
     }
+    envelope->mutable_messages()->RemoveLast();
+    if (has_body) bodies->erase(bodies->begin() + static_cast<std::ptrdiff_t>(body));
+    ++*lost;
   }
-  return in.ConsumedEntireMessage();
+  return in.ConsumedEntireMessage() && envelope->MergeFromString(head);
 }
 
 }  // namespace allot::transport

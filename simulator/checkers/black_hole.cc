@@ -72,7 +72,9 @@ bool BlackHole::Elsewhere() const {
     if (In(spot)) {
       // Of a node: work that it has not eaten, or that is no witness, failed on a device of it, which
       // to the rule is another place where the work fails.
-      const auto eaten_here = [&](const Eaten& eaten) { return eaten.devices == spot.devices; };
+      const auto eaten_here = [&spot = spot](const Eaten& eaten) {
+        return eaten.devices == spot.devices;
+      };
       if (device_.empty() && said.failed && std::none_of(eaten_.begin(), eaten_.end(), eaten_here))
         return false;
       continue;

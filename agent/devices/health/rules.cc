@@ -4,6 +4,7 @@
 #include <set>
 
 #include "agent/devices/host/parse.h"
+#include "common/base/printable.h"
 
 namespace allot::agent {
 namespace {
@@ -143,8 +144,8 @@ StatusOr<HealthRules> HealthRules::Parse(std::string_view tsv, const std::string
     if (line.empty() || line.starts_with('#')) continue;
     const std::vector<std::string_view> cells = Split(line, '\t');
     const auto wrong = [&](std::string_view what, std::string_view is, std::string_view must) {
-      return InvalidArgument("{}:{}: {} is \"{}\"; it must be {}", file_name, number, what, is,
-                             must);
+      return InvalidArgument("{}:{}: {} is \"{}\"; it must be {}", file_name, number, what,
+                             Shown(is), must);
     };
     if (cells.size() != kColumns)
       return InvalidArgument(

@@ -26,7 +26,7 @@ void RenderPower(const Core& core, JsonWriter& json) {
   json.Key("racks").Array([&] {
     for (const auto& [name, id] : book.racks()) {
       if (book.nodes_of(id).empty()) continue;  // All its nodes have moved.
-      json.Object([&] {
+      json.Object([&, &name = name, id = id] {
         json.Field("name", name).Field("nodes", survey.racks[id].nodes);
         RenderLine(book.rack(id), survey.racks[id], json);
       });

@@ -88,7 +88,7 @@ TEST_F(HttpLimits, WholeLinesWithoutEndAre431) {
   for (const auto& [start, line] : cases) {
     auto client = Connect();
     client->Send(start);
-    EXPECT_TRUE(Until([&] {
+    EXPECT_TRUE(Until([&, &line = line] {
       if (!client->ended()) client->Send(line);
       loop_.run_one_for(std::chrono::milliseconds(5));
       return client->Count("HTTP/1.1 431 ") == 1;

@@ -258,7 +258,8 @@ TEST(CoreProperty, NoReplicaWaitsWhereThereIsRoomForIt) {
       for (const auto& [name, deployment] : state.deployments()) {
         // While old replicas serve, new ones come one at a time, room or not.
         const bool rolls = std::any_of(
-            deployment.replicas.begin(), deployment.replicas.end(), [&](const ReplicaId id) {
+            deployment.replicas.begin(), deployment.replicas.end(),
+            [&, &deployment = deployment](const ReplicaId id) {
               const ReplicaState& replica = state.replicas().at(id);
               return replica.stopping || replica.generation != deployment.generation ||
                      state.FindNode(replica.placement.node)->draining;

@@ -19,6 +19,7 @@ wire::Envelope WithOddText() {
   envelope.set_version(1);
   envelope.set_sequence(7);
   envelope.set_incarnation(9);
+  envelope.set_store(11);
   envelope.add_messages()->mutable_cancel_request()->set_request(1);
   auto* info = envelope.add_messages()->mutable_register_node()->mutable_info();
   info->add_warnings("fine");
@@ -78,6 +79,7 @@ TEST(TextFields, AMessageThatCannotBeReadCostsItselfAndItsBody) {
   EXPECT_EQ(received.version(), 1u);
   EXPECT_EQ(received.sequence(), 7u);
   EXPECT_EQ(received.incarnation(), 9u);
+  EXPECT_EQ(received.store(), 11u);
   ASSERT_EQ(received.messages_size(), 3);
   EXPECT_EQ(received.messages(0).cancel_request().request(), 1u);
   EXPECT_EQ(received.messages(1).response_chunk().request(), 3u);
