@@ -5,6 +5,7 @@
 
 #include "common/proto/wire.pb.h"
 #include "common/transport/frames.h"
+#include "common/transport/intake.h"
 #include "common/transport/path_proof.h"
 #include "common/transport/text_fields.h"
 #include "common/transport/version.h"
@@ -31,8 +32,9 @@ FUZZ(envelope) {
   wire::Envelope envelope;
   LinkCounters counters;
   uint32_t other_version = 7;
-  if (!ParseEnvelope(&frames, &envelope, &counters, &other_version)) {
-    // What is refused costs nothing but itself, and is of another version or of none.
+  EnvelopeSize size;
+  if (!ParseEnvelope(&frames, &envelope, &counters, &size, &other_version)) {
+    // What is refused costs nothing but itself: it is of another version or of none, or too much.
     HOLDS(counters.dropped_unreadable == 0);
     HOLDS(other_version != wire::kProtocolVersion);
     HOLDS(other_version == 0 || other_version == VersionOf(frame));
@@ -41,6 +43,8 @@ FUZZ(envelope) {
   HOLDS(other_version == 0);
   HOLDS(envelope.version() == wire::kProtocolVersion);
   HOLDS(TextIsSound(envelope));
+  HOLDS(counters.dropped_too_many == 0);
+  HOLDS(size.messages >= static_cast<size_t>(envelope.messages_size()));
   // A message needs a byte, so what is kept of an envelope is no more than came.
   HOLDS(static_cast<size_t>(envelope.messages_size()) + counters.dropped_unreadable <=
         frame.size());
