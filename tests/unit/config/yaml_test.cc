@@ -185,7 +185,7 @@ TEST(BindYaml, LeavesNothingBehindOnAnError) {
 
 TEST(BindYaml, KeepsErrorsOnOneLineEach) {
   EXPECT_EQ(Error("\"a\\nb\": 1"),
-            "f.yaml:1:1: unknown key \"a\\x0ab\" in Job; its keys are name, "
+            "f.yaml:1:1: unknown key \"a\\u000ab\" in Job; its keys are name, "
             "tenant, priority, tasks, command, environment, work_dir, "
             "resources, devices, checkpoint_dir, time_limit, grace, "
             "restarts_max, restart_pause, restart_pause_max, runtime");
