@@ -33,7 +33,7 @@ function(allot_test name)
   target_link_libraries(${name} PRIVATE ${A_DEPS} allot_test_main GTest::gmock GTest::gtest allot_warnings)
   target_compile_options(${name} PRIVATE ${ALLOT_TEST_OPTIONS})
   target_precompile_headers(${name} REUSE_FROM allot_precompiled_tests)
-  allot_unity(${name})
+  allot_unity(${name} TESTS)
   target_compile_definitions(${name} PRIVATE ALLOT_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
                                              ALLOT_BINARY_DIR="${CMAKE_BINARY_DIR}")
   if(NOT A_LABELS)

@@ -45,14 +45,16 @@ if(ALLOT_WERROR AND NOT ALLOT_SANITIZE)
 endif()
 
 # Several files of a folder are compiled as one, where what they share (templates of the tests' libraries, the command
-# line's) costs more than they do: a third of a build from scratch. Only there, and in one preset only, so that a file
-# that leans on its neighbour's includes, or takes its neighbour's names, is found by the others.
-option(ALLOT_UNITY "Compile several files of tests, of the client and of agent/devices at once" OFF)
+# line's) costs more than they do: a third of a build from scratch. TESTS: only tests; ALL: what else asks for it too. A
+# file that leans on its neighbour's includes, or takes its neighbour's names, is found by the presets that have less.
+set(ALLOT_UNITY OFF CACHE STRING "Compile several files at once: OFF, TESTS or ALL")
 function(allot_unity name)
-  if(ALLOT_UNITY)
+  if(ALLOT_UNITY STREQUAL ALL OR (ALLOT_UNITY STREQUAL TESTS AND ARGN STREQUAL TESTS))
     set_target_properties(${name} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
-    # It warns of classes with private parts in any file that is not the first.
-    target_compile_options(${name} PRIVATE -Wno-subobject-linkage)
+    if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+      # It warns of classes with private parts in any file that is not the first.
+      target_compile_options(${name} PRIVATE -Wno-subobject-linkage)
+    endif()
   endif()
 endfunction()
 

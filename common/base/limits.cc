@@ -15,11 +15,11 @@ constexpr const Limit* kStrangersAtTheDoor[] = {&kStrangerBytes,
                                                 &kHandshakesPerSecond,
                                                 &kHandshakesBurst,
                                                 &kFilesKept};
-constexpr const Limit* kPeers[] = {&kUnheardBytes,      &kUnheardMilliseconds, &kConnectionsOfAPeer,
-                                   &kFrameBytes,        &kAnswerFrameBytes,    &kPeerBytesPerSecond,
-                                   &kPeerBytesBurst,    &kPeerFramesPerSecond, &kPeerFramesBurst,
-                                   &kPeerWorkPerSecond, &kPeerWorkBurst,       &kEnvelopeMessages,
-                                   &kEnvelopeValues,    &kTurnMessages};
+constexpr const Limit* kPeers[] = {
+    &kUnheardBytes,   &kUnheardMilliseconds, &kConnectionsOfAPeer, &kPeerDialsPerSecond,
+    &kPeerDialsBurst, &kFrameBytes,          &kAnswerFrameBytes,   &kPeerBytesPerSecond,
+    &kPeerBytesBurst, &kPeerFramesPerSecond, &kPeerFramesBurst,    &kPeerWorkPerSecond,
+    &kPeerWorkBurst,  &kEnvelopeMessages,    &kEnvelopeValues,     &kTurnMessages};
 
 constexpr const Limit* kHTTP[] = {
     &kHttpConnections, &kHttpConnectionsOfAddress, &kHttpHeadBytes, &kHttpHeadTime, &kHttpBodyTime,

@@ -18,6 +18,12 @@ GateCounters::Counts GateCounters::throttled() const {
           {"window", throttled_window}};
 }
 
+Gate::Budget::Budget(const Options& options) {
+  if (options.bytes_per_second > 0) bytes.emplace(options.bytes_per_second, options.bytes_burst);
+  if (options.frames_per_second > 0)
+    frames.emplace(options.frames_per_second, options.frames_burst);
+}
+
 Gate::Gate(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Gate::~Gate() = default;
 
@@ -31,7 +37,9 @@ std::string Gate::endpoint() const { return impl_->endpoint(); }
 const GateCounters& Gate::counters() const { return impl_->counters(); }
 int Gate::TakeInner() { return impl_->TakeInner(); }
 void Gate::Start() { impl_->Start(); }
-Gate::Arrival Gate::Heard(int fd) { return impl_->Heard(fd); }
+Gate::Arrival Gate::Heard(int fd, std::shared_ptr<Budget> budget, bool dialled_rarely) {
+  return impl_->Heard(fd, std::move(budget), dialled_rarely);
+}
 void Gate::Took(uint64_t connection) { impl_->Took(connection); }
 void Gate::Pause(uint64_t connection, Duration time) { impl_->Order(connection, time, false); }
 void Gate::Close(uint64_t connection) { impl_->Order(connection, {}, true); }

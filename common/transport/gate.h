@@ -15,12 +15,14 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "common/base/limits.h"
 #include "common/base/status.h"
+#include "common/base/token_bucket.h"
 #include "common/base/units.h"
 
 namespace allot::transport {
@@ -52,8 +54,14 @@ class Gate {
     std::string endpoint;  // tcp://host:port; port 0 picks one; host may be * or an interface
     int64_t handshake_ms_max = limits::kStrangerMilliseconds.value;
     int64_t frame_bytes_max = limits::kFrameBytes.value;
-    // 0: no bound.
+    // Of a peer, over all of its connections. 0: no bound.
     int64_t bytes_per_second = 0, bytes_burst = 0, frames_per_second = 0, frames_burst = 0;
+  };
+  // What a peer may have read of it, shared by its connections, so that neither many nor new ones
+  // are worth more than one. Made by the loop, kept by the gate's thread.
+  struct Budget {
+    explicit Budget(const Options& options);
+    std::optional<TokenBucket> bytes, frames;
   };
   // How much of a connection the loop has taken. The loop adds, the gate reads.
   struct Taken {
@@ -78,8 +86,9 @@ class Gate {
 
   // Whose is the connection that libzmq got a message from by the descriptor `fd`? Connection 0: it
   // is over already, and whose it was cannot be told. A connection that was heard of may have
-  // more on its way, and ends on this side only after all it sent has left.
-  Arrival Heard(int fd);
+  // more on its way, and ends on this side only after all it sent has left. From now on it is read
+  // within `budget`. `dialled_rarely`: its handshake is not counted among those that fail.
+  Arrival Heard(int fd, std::shared_ptr<Budget> budget, bool dialled_rarely);
   // More was taken, of a connection that waits for it.
   void Took(uint64_t connection);
   // Not read for so long.

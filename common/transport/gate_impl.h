@@ -83,7 +83,7 @@ class Gate::Impl {
 
   // ---- any thread ---------------------------------------------------------------------------
 
-  Arrival Heard(int fd) {
+  Arrival Heard(int fd, std::shared_ptr<Budget> budget, bool dialled_rarely) {
     const std::string name = InnerName(fd);
     uint64_t id = 0;
     if (!name.starts_with(prefix_)) return {};
@@ -92,16 +92,16 @@ class Gate::Impl {
     const auto found = open_.find(id);
     if (found == open_.end() || found->second.heard) return {};
     found->second.heard = true;
-    Tell({Command::kHeard, id, {}});
+    Tell({Command::kHeard, id, {}, std::move(budget), dialled_rarely});
     return {id, found->second.address, found->second.taken};
   }
   void Order(uint64_t id, Duration pause, bool close) {
     const std::lock_guard lock(mutex_);
-    Tell({close ? Command::kClose : Command::kPause, id, pause});
+    Tell({close ? Command::kClose : Command::kPause, id, pause, nullptr, false});
   }
   void Took(uint64_t id) {
     const std::lock_guard lock(mutex_);
-    Tell({Command::kTook, id, {}});
+    Tell({Command::kTook, id, {}, nullptr, false});
   }
   std::vector<uint64_t> TakeEnded() {
     const std::lock_guard lock(mutex_);
@@ -109,6 +109,7 @@ class Gate::Impl {
   }
 
  private:
+  static constexpr int64_t kKeyTried = 10;         // tenths of a handshake that reached libzmq
   static constexpr size_t kRelayBytes = 64 << 10;  // of a connection before others have their turn
   static constexpr Duration kLookEvery =
       std::chrono::milliseconds(10);                         // while somebody waits for tokens
@@ -138,8 +139,8 @@ class Gate::Impl {
     size_t put_inner = 0, put_outer = 0;
     uint32_t watched_outer = 0, watched_inner = 0;
     FrameScanner scanner;
-    std::optional<TokenBucket> bytes, frames;
-    uint64_t passed = 0;  // bytes of the peer since its key was proven
+    std::shared_ptr<Budget> budget;  // its own until it was heard of
+    uint64_t passed = 0;             // bytes of the peer since its key was proven
     std::shared_ptr<Taken> taken = std::make_shared<Taken>();
     bool heard = false, full = false;
     bool peer_gone = false, inner_gone = false, inner_hung = false;
@@ -149,6 +150,8 @@ class Gate::Impl {
     enum Kind { kHeard, kTook, kPause, kClose } kind;
     uint64_t id;
     Duration time;
+    std::shared_ptr<Budget> budget;
+    bool dialled_rarely;
   };
   struct Entry {
     std::string address;
@@ -163,7 +166,7 @@ class Gate::Impl {
 
   // With the mutex held.
   void Tell(Command command) {
-    commands_.push_back(command);
+    commands_.push_back(std::move(command));
     if (commands_.size() == 1) Wake();
   }
   void Wake() const {

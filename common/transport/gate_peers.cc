@@ -57,14 +57,14 @@ uint64_t Gate::Impl::Window(const Connection& one) const {
 
 void Gate::Impl::Charge(Connection& one, size_t bytes, uint64_t frames) {
   Duration pause{};
-  if (one.bytes) {
-    one.bytes->Charge(now_, static_cast<int64_t>(bytes));
-    pause = one.bytes->Until(now_);
+  if (one.budget->bytes) {
+    one.budget->bytes->Charge(now_, static_cast<int64_t>(bytes));
+    pause = one.budget->bytes->Until(now_);
     if (pause > Duration(0)) ++counters_.throttled_bytes;
   }
-  if (one.frames) {
-    one.frames->Charge(now_, static_cast<int64_t>(frames));
-    const Duration more = one.frames->Until(now_);
+  if (one.budget->frames) {
+    one.budget->frames->Charge(now_, static_cast<int64_t>(frames));
+    const Duration more = one.budget->frames->Until(now_);
     if (more > Duration(0)) ++counters_.throttled_frames;
     pause = std::max(pause, more);
   }
@@ -224,12 +224,14 @@ void Gate::Impl::Obey() {
     const std::lock_guard lock(mutex_);
     commands.swap(commands_);
   }
-  for (const Command& command : commands) {
+  for (Command& command : commands) {
+    if (command.dialled_rarely) tokens_.GiveBack(kKeyTried + 1);
     Connection* const one = Find(command.id);
     if (one == nullptr) continue;
     switch (command.kind) {
       case Command::kHeard:
         one->heard = true;
+        one->budget = std::move(command.budget);
         if (one->peer_gone && !MustWait(*one)) {
           End(*one);
           break;

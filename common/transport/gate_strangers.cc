@@ -11,8 +11,7 @@
 namespace allot::transport {
 namespace {
 
-constexpr int kAcceptBurst = 64;   // connections before others have their turn
-constexpr int64_t kKeyTried = 10;  // tenths of a handshake that reached libzmq
+constexpr int kAcceptBurst = 64;  // connections before others have their turn
 // A fleet that dials at once is behind few addresses and takes as long for its handshakes; so
 // whoever is younger gives way to nobody, and dialling waits in the kernel's queue meanwhile.
 constexpr Duration kYoung = std::chrono::milliseconds(250);
@@ -290,13 +289,9 @@ void Gate::Impl::AnswerReady(Connection& one) {
 void Gate::Impl::Proven(Connection& one) {
   one.stage = Stage::kOpen;
   NoStranger(one);
-  tokens_.GiveBack(kKeyTried + 1);
   one.since = now_;
   unheard_.emplace(now_ + std::chrono::milliseconds(limits::kUnheardMilliseconds.value), one.id);
-  if (options_.bytes_per_second > 0)
-    one.bytes.emplace(options_.bytes_per_second, options_.bytes_burst);
-  if (options_.frames_per_second > 0)
-    one.frames.emplace(options_.frames_per_second, options_.frames_burst);
+  one.budget = std::make_shared<Budget>(options_);
   Keep(one.outer);
   const std::lock_guard lock(mutex_);
   open_.emplace(one.id, Entry{one.address, one.taken});

@@ -64,8 +64,8 @@ class ServerLink {
     int64_t heard_bytes_max = limits::kFrameBytes.value;  // that are taken, where that is less
     int queue_max = 20'000;                               // messages a peer's queue holds each way
     int64_t handshake_ms_max = limits::kStrangerMilliseconds.value;
-    // Bytes, frames and messages a second of one connection have bounds. Else what a peer is made
-    // to pay for is what is refused (Charge), and what it may have on its way.
+    // Bytes, frames and messages a second of a peer have bounds, over all of its connections. Else
+    // what a peer is made to pay for is what is refused (Charge), and what it may have on its way.
     bool metered = false;
     RevokedHandler revoked;
   };
@@ -89,6 +89,9 @@ class ServerLink {
   // What a peer said was `work` as much as a message is, beyond the messages themselves. Whoever is
   // over limits::kPeerWork… is not read until he has made up for it.
   void Charge(const std::string& peer, int64_t work);
+  // A peer was asked for something: what it will say of that is none of its own doing. So busy
+  // peers have what they need, and none has it that is not given work.
+  void Earn(const std::string& peer, int64_t work);
   const LinkCounters& counters() const;
   const GateCounters& gate() const;
 

@@ -68,6 +68,7 @@ class ServerLink::Impl : public std::enable_shared_from_this<ServerLink::Impl> {
         revoked_(options.revoked),
         message_bytes_max_(options.message_bytes_max),
         metered_(options.metered),
+        gate_options_(GateOptions(options)),
         gate_(std::move(gate)),
         socket_(context.zmq(), zmq::socket_type::router) {
     SetCommonOptions(socket_, options.keys, options.message_bytes_max, options.queue_max,
@@ -125,6 +126,11 @@ class ServerLink::Impl : public std::enable_shared_from_this<ServerLink::Impl> {
     if (found != senders_.end()) Charge(found->second, work);
   }
 
+  void Earn(const std::string& peer, int64_t work) {
+    const auto found = senders_.find(peer);
+    if (found != senders_.end()) found->second.of->work.GiveBack(work);
+  }
+
   std::string endpoint() const { return gate_->endpoint(); }
   const GateCounters& gate() const { return gate_->counters(); }
   const LinkCounters& counters() {
@@ -139,12 +145,23 @@ class ServerLink::Impl : public std::enable_shared_from_this<ServerLink::Impl> {
   }
 
  private:
+  // Whoever proves a name, by how many connections ever: that is whose the budgets are.
+  struct Named {
+    explicit Named(const Gate::Options& options) : read(std::make_shared<Gate::Budget>(options)) {}
+    std::deque<uint64_t> connections;  // the oldest first
+    TokenBucket work{limits::kPeerWorkPerSecond, limits::kPeerWorkBurst};
+    TokenBucket dials{limits::kPeerDialsPerSecond, limits::kPeerDialsBurst};
+    std::shared_ptr<Gate::Budget> read;
+    int senders = 0;
+    Duration left{};  // when the last of them was forgotten
+  };
+
   // One connection that has spoken.
   struct Sender {
     Gate::Arrival arrival;
     std::string name;
     Role role = Role::kAgent;
-    TokenBucket work{limits::kPeerWorkPerSecond, limits::kPeerWorkBurst};
+    Named* of = nullptr;
     Duration paused_until{};  // as the gate was told
     struct Waiting {
       Turns turns;
@@ -207,7 +224,8 @@ class ServerLink::Impl : public std::enable_shared_from_this<ServerLink::Impl> {
     if (sender != nullptr) {
       if (verdict != Verdict::kHeard) Charge(*sender, kRefusalWork);
       if (metered_ || verdict != Verdict::kHeard)
-        Charge(*sender, static_cast<int64_t>(size.messages + size.values / 16));
+        Charge(*sender,
+               static_cast<int64_t>(size.messages + size.values / 16 + (frames.wire_bytes >> 10)));
     }
     if (verdict == Verdict::kHeard) {
       ++counters_.envelopes_in;
@@ -246,8 +264,8 @@ class ServerLink::Impl : public std::enable_shared_from_this<ServerLink::Impl> {
 
   void Charge(Sender& sender, int64_t work) {
     const Duration now = Now();
-    sender.work.Charge(now, work, kPauseMax);
-    const Duration pause = sender.work.Until(now);
+    sender.of->work.Charge(now, work, kPauseMax);
+    const Duration pause = sender.of->work.Until(now);
     // Not for each of a thousand messages that were on their way.
     if (pause == Duration(0) || sender.arrival.connection == 0 ||
         now + pause < sender.paused_until + kPauseStep)
@@ -261,7 +279,11 @@ class ServerLink::Impl : public std::enable_shared_from_this<ServerLink::Impl> {
     const auto [it, fresh] = senders_.try_emplace(peer);
     Sender& sender = it->second;
     if (!fresh) return sender;
-    sender.arrival = gate_->Heard(zmq_msg_get(envelope.handle(), ZMQ_SRCFD));
+    Named& of = names_.try_emplace(std::string(id.name), gate_options_).first->second;
+    ++of.senders;
+    sender.of = &of;
+    sender.arrival =
+        gate_->Heard(zmq_msg_get(envelope.handle(), ZMQ_SRCFD), of.read, of.dials.Take(Now()));
     sender.name = id.name;
     sender.role = id.role;
     if (sender.arrival.connection == 0) {
@@ -270,7 +292,7 @@ class ServerLink::Impl : public std::enable_shared_from_this<ServerLink::Impl> {
     }
     peers_.emplace(sender.arrival.connection, peer);
     // Whoever dials anew leaves dead connections behind; whoever means harm leaves living ones.
-    std::deque<uint64_t>& connections = connections_[sender.name];
+    std::deque<uint64_t>& connections = of.connections;
     connections.push_back(sender.arrival.connection);
     if (static_cast<int64_t>(connections.size()) > limits::kConnectionsOfAPeer.value) {
       gate_->Close(connections.front());
@@ -292,12 +314,21 @@ class ServerLink::Impl : public std::enable_shared_from_this<ServerLink::Impl> {
       const auto found = senders_.find(ended_.front().second);
       ended_.pop_front();
       if (found == senders_.end()) continue;
-      const auto of_name = connections_.find(found->second.name);
-      if (of_name != connections_.end()) {
-        std::erase(of_name->second, found->second.arrival.connection);
-        if (of_name->second.empty()) connections_.erase(of_name);
+      Named& of = *found->second.of;
+      std::erase(of.connections, found->second.arrival.connection);
+      if (--of.senders == 0) {
+        of.left = now;
+        left_.emplace_back(now, found->second.name);
       }
       senders_.erase(found);
+    }
+    // By then its budgets are what a new one's are.
+    while (!left_.empty() && left_.front().first + kKeptAfterEnd <= now) {
+      const auto found = names_.find(left_.front().second);
+      if (found != names_.end() && found->second.senders == 0 &&
+          found->second.left == left_.front().first)
+        names_.erase(found);
+      left_.pop_front();
     }
   }
 
@@ -341,12 +372,14 @@ class ServerLink::Impl : public std::enable_shared_from_this<ServerLink::Impl> {
   const RevokedHandler revoked_;
   const int64_t message_bytes_max_;
   const bool metered_;
+  const Gate::Options gate_options_;
   LinkCounters counters_;
   absl::node_hash_map<std::string, Sender> senders_;  // by routing id
   absl::flat_hash_map<uint64_t, std::string> peers_;  // routing ids, by connection
-  absl::flat_hash_map<std::string, std::deque<uint64_t>> connections_;  // by name, the oldest first
-  std::deque<std::pair<Duration, std::string>> ended_;                  // routing ids
-  std::deque<std::string> busy_;  // routing ids with `waiting`
+  absl::node_hash_map<std::string, Named> names_;
+  std::deque<std::pair<Duration, std::string>> ended_;  // routing ids
+  std::deque<std::pair<Duration, std::string>> left_;   // names
+  std::deque<std::string> busy_;                        // routing ids with `waiting`
   uint64_t allowed_version_ = UINT64_MAX;
   std::shared_ptr<const ZapHandler::Peers> allowed_;
   bool closed_ = false;
@@ -382,6 +415,7 @@ bool ServerLink::Send(const std::string& peer, const wire::Envelope& envelope, B
   return impl_->Send(peer, envelope, std::move(bodies));
 }
 void ServerLink::Charge(const std::string& peer, int64_t work) { impl_->Charge(peer, work); }
+void ServerLink::Earn(const std::string& peer, int64_t work) { impl_->Earn(peer, work); }
 const LinkCounters& ServerLink::counters() const { return impl_->counters(); }
 const GateCounters& ServerLink::gate() const { return impl_->gate(); }
 

@@ -116,8 +116,8 @@ void Metrics::Quarantined(const DeviceQuarantined& record) {
       .Add();
 }
 
-void Metrics::Refused(const std::string& reason) {
-  registry.GetCounter(rows::kRefused, {{"reason", reason}}).Add();
+void Metrics::Refused(const std::string& reason, int count) {
+  registry.GetCounter(rows::kRefused, {{"reason", reason}}).Add(count);
 }
 
 void Metrics::HttpAnswered(const std::string& route, int status) {

@@ -36,7 +36,7 @@ class Metrics {
   void Drew(const std::string& tenant, MilliJoule energy, bool modelled);
   void Requeued(RequeueReason reason);
   void Quarantined(const DeviceQuarantined& record);
-  void Refused(const std::string& reason);  // a closed list: see peers.cc
+  void Refused(const std::string& reason, int count = 1);  // a closed list: see peers.cc
   void HttpAnswered(const std::string& route, int status);
 
   struct Sample {

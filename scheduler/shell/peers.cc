@@ -25,10 +25,12 @@ constexpr size_t kEnvelopeBytes = 1 << 20;  // a larger batch is split
 constexpr int64_t kRegistrationWork = 2'000;  // a record and a plan
 constexpr int64_t kHeartbeatWork = 80;
 constexpr int64_t kHelloWork = 400;        // of a gateway, with the nodes it names
-constexpr int64_t kProbeWork = 200;         // it is sent back
+constexpr int64_t kProbeWork = 200;        // it is sent back
 constexpr int64_t kEnrolmentWork = 8'000;  // files are locked and written
 constexpr int64_t kRefusalWork = 400;
-constexpr int kRefusalsSaid = 3;  // of one envelope, or as much of it as is handled in one turn
+constexpr int64_t kStartEarns = 64;  // that it started, what it does, how it ended, said twice
+constexpr int kRefusalsHeard = 16;   // of one turn; what comes after them is refused unread
+constexpr int kRefusalsSaid = 3;     // of one envelope, or as much of it as is handled in one turn
 
 }  // namespace
 
@@ -107,14 +109,20 @@ void Peers::OnIncoming(transport::ServerLink::Incoming incoming) {
   }
   link.received = sequence;
   if (incoming.role == transport::Role::kInvited) return OnInvited(incoming);
-  int refused = 0;
+  int refused = 0, left = incoming.envelope.messages_size();
   for (wire::Message& message : *incoming.envelope.mutable_messages()) {
+    if (refused >= kRefusalsHeard) {
+      metrics_.Refused("garbage", left);
+      break;
+    }
+    --left;
     if (message.has_path_probe()) {
       OnProbe(incoming.peer, incoming.name, message.path_probe());
     } else if (incoming.role == transport::Role::kGateway) {
       if (message.has_gateway_hello()) {
         OnGatewayHello(incoming.peer, incoming.name, message.gateway_hello());
       } else {
+        ++refused;
         metrics_.Refused("wrong_message");
         link_->Charge(incoming.peer, kRefusalWork);
       }
@@ -126,8 +134,8 @@ void Peers::OnIncoming(transport::ServerLink::Incoming incoming) {
   }
 }
 
-void Peers::OnAgentMessage(const transport::ServerLink::Incoming& incoming,
-                           const wire::Message& in, int* refused) {
+void Peers::OnAgentMessage(const transport::ServerLink::Incoming& incoming, const wire::Message& in,
+                           int* refused) {
   const std::string &peer = incoming.peer, &name = incoming.name;
   StatusOr<AgentMessage> message = wire::DecodeAgentMessage(in);
   if (!message.ok()) {
@@ -335,11 +343,14 @@ bool Peers::Ask(const std::string& node, const wire::ReadLog& question) {
   const std::string* peer = agents_.Find(node);
   if (peer == nullptr) return false;
   *EnvelopeFor(*peer).envelope.add_messages()->mutable_read_log() = question;
+  link_->Earn(*peer, 2 + (question.length_max() >> 10));
   FlushSoon();
   return true;
 }
 
 void Peers::Add(const std::string& peer, const SchedulerMessage& message) {
+  if (std::holds_alternative<StartTask>(message) || std::holds_alternative<StartReplica>(message))
+    link_->Earn(peer, kStartEarns);
   Outgoing& outgoing = EnvelopeFor(peer);
   wire::Message* out = outgoing.envelope.add_messages();
   wire::Encode(message, out);

@@ -130,6 +130,43 @@ TEST_F(GateTest, APeerThatIsQuickLosesNothing) {
   EXPECT_EQ(server_->counters().disconnected, 0u);
 }
 
+TEST_F(GateTest, ANewConnectionIsNoNewBudget) {
+  Listen({.metered = true}, /*echo=*/true);
+  const KeyPair keys = NewKeyPair();
+  Enroll("n1", keys);
+  Peer first, second;
+  first.keys = second.keys = keys;
+  Dial(first);
+  ASSERT_TRUE(Exchange(first, 1));
+  const std::string spender = arrived_.back().peer;
+  Dial(second);
+  ASSERT_TRUE(Exchange(second, 1));
+  const std::string other = arrived_.back().peer;
+  ASSERT_NE(other, spender);
+  server_->Charge(spender, 1'000'000'000);
+  server_->Charge(other, 0);
+  EXPECT_TRUE(Until([&] { return Throttled("work") == 2; }));
+  auto innocent = EnrolledPeer("n2");
+  EXPECT_TRUE(Exchange(*innocent, 3));
+  EXPECT_EQ(Throttled("work"), 2u);
+}
+
+TEST_F(GateTest, WhoeverIsGivenWorkMaySayWhatCameOfIt) {
+  Listen({.metered = true}, /*echo=*/true);
+  auto peer = EnrolledPeer("n1");
+  ASSERT_TRUE(Exchange(*peer, 1));
+  wire::Envelope envelope = Numbered(1);
+  for (int i = 0; i < 1'000; ++i) envelope.add_messages();
+  for (int64_t i = 0; i < 2 * limits::kPeerWorkBurst.value / 1'000; ++i) {
+    server_->Earn(arrived_.back().peer, 2'000);
+    const size_t heard = arrived_.size();
+    peer->link->Send(envelope);
+    ASSERT_TRUE(Until([&] { return arrived_.size() > heard; }));
+  }
+  ASSERT_TRUE(Exchange(*peer, 1));
+  EXPECT_EQ(Throttled("work"), 0u);
+}
+
 TEST_F(GateTest, APeerHasSoManyConnectionsAndTheNewestStay) {
   Listen({}, /*echo=*/true);
   const KeyPair keys = NewKeyPair();
