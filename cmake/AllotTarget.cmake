@@ -1,6 +1,7 @@
 # allot_library(NAME SRCS … DEPS …)    one static library per folder
 # allot_program(NAME SRCS … DEPS …)
-# allot_test(NAME [SERIAL] SRCS … DEPS … [LABELS …])   a GoogleTest program; tests/main is linked
+# allot_test(NAME [SERIAL] SRCS … DEPS … [LABELS …])   a GoogleTest program; tests/main is linked. To CTest each of its
+#   tests is one, but with a sanitizer all of a program of unit tests are.
 #   SERIAL: beside no other test, for what it measures
 include(CMakeParseArguments)
 
@@ -38,6 +39,12 @@ function(allot_test name)
                                              ALLOT_BINARY_DIR="${CMAKE_BINARY_DIR}")
   if(NOT A_LABELS)
     set(A_LABELS unit)
+  endif()
+  if(ALLOT_SANITIZE AND A_LABELS STREQUAL unit AND NOT A_SERIAL)
+    # A process for each of a thousand short tests is mostly the sanitizer's start.
+    add_test(NAME ${name} COMMAND ${name} --gtest_brief=1)
+    set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT 900)
+    return()
   endif()
   gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES LABELS "${A_LABELS}" TIMEOUT 300
                                                             RUN_SERIAL ${A_SERIAL})

@@ -161,7 +161,10 @@ class Fleets {
       Change();
       Route();
     }
-    if (rng_.OneIn(80)) Link(static_cast<int>(rng_.Below(kNodes)), !rng_.OneIn(3));
+    if (rng_.OneIn(80)) {
+      const bool linked = !rng_.OneIn(3);
+      Link(static_cast<int>(rng_.Below(kNodes)), linked);
+    }
     if (rng_.OneIn(12) && !open_.empty()) {
       auto gone = open_.begin();
       std::advance(gone, rng_.Below(open_.size()));
