@@ -298,6 +298,59 @@ bool Reads(const std::string& folder, const char* file) { return CanRead(folder 
 
 constexpr int kNotInItself = 1;  // only makes sense as a task: its sandbox is what is tried
 
+// Abstract sockets have no owner and no mode: whoever is on the node may connect to one that
+// listens.
+bool ConnectsAbstractly() {
+  std::ifstream sockets("/proc/net/unix");
+  bool done = false;
+  for (std::string line; std::getline(sockets, line);) {
+    const size_t at = line.find('@');
+    if (at == line.npos) continue;
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    const size_t size = line.copy(address.sun_path, sizeof address.sun_path, at);
+    address.sun_path[0] = '\0';
+    for (const int type : {SOCK_STREAM, SOCK_SEQPACKET, SOCK_DGRAM}) {
+      const int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+      ucred peer{};
+      socklen_t peer_size = sizeof peer;
+      if (connect(fd, reinterpret_cast<sockaddr*>(&address),
+                  static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + size)) == 0 &&
+          getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &peer_size) == 0)
+        done |= peer.pid > 0 && (peer.pid == Pid("AGENT_PID") || peer.pid == Pid("SCHEDULER_PID") ||
+                                 peer.pid == Pid("SUPERVISOR_PID"));
+      close(fd);
+    }
+  }
+  errno = ECONNREFUSED;
+  return done;
+}
+
+// Has a name that one of ours is about to want: one that counts on from a name that is in use.
+bool TakesNextNames() {
+  std::ifstream sockets("/proc/net/unix");
+  for (std::string line; std::getline(sockets, line);) {
+    const size_t at = line.find("@allot");
+    if (at == line.npos) continue;
+    const std::string name = line.substr(at + 1);
+    const size_t digits = name.find_last_not_of("0123456789") + 1;
+    // Sixteen digits at the end, of ten or of sixteen kinds, were drawn by lot.
+    const size_t last = name.rfind('.');
+    if (digits == name.size() || (last != name.npos && name.size() - last - 1 == 16)) continue;
+    const std::string next =
+        name.substr(0, digits) + std::to_string(std::stoull(name.substr(digits)) + 1);
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    next.copy(address.sun_path + 1, sizeof address.sun_path - 1);
+    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (bind(fd, reinterpret_cast<sockaddr*>(&address),
+             static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + next.size())) == 0)
+      return true;
+  }
+  errno = EADDRINUSE;
+  return false;
+}
+
 struct Attempt {
   const char* name;
   int kind;
@@ -513,59 +566,6 @@ const std::vector<Attempt>& Attempts() {
       {"fork_bomb", kNotInItself, [] { return Forks(Number("PIDS") + 10); }},
   };
   return kAttempts;
-}
-
-// Abstract sockets have no owner and no mode: whoever is on the node may connect to one that
-// listens.
-bool ConnectsAbstractly() {
-  std::ifstream sockets("/proc/net/unix");
-  bool done = false;
-  for (std::string line; std::getline(sockets, line);) {
-    const size_t at = line.find('@');
-    if (at == line.npos) continue;
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    const size_t size = line.copy(address.sun_path, sizeof address.sun_path, at);
-    address.sun_path[0] = '\0';
-    for (const int type : {SOCK_STREAM, SOCK_SEQPACKET, SOCK_DGRAM}) {
-      const int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-      ucred peer{};
-      socklen_t peer_size = sizeof peer;
-      if (connect(fd, reinterpret_cast<sockaddr*>(&address),
-                  static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + size)) == 0 &&
-          getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &peer_size) == 0)
-        done |= peer.pid > 0 && (peer.pid == Pid("AGENT_PID") || peer.pid == Pid("SCHEDULER_PID") ||
-                                 peer.pid == Pid("SUPERVISOR_PID"));
-      close(fd);
-    }
-  }
-  errno = ECONNREFUSED;
-  return done;
-}
-
-// Has a name that one of ours is about to want: one that counts on from a name that is in use.
-bool TakesNextNames() {
-  std::ifstream sockets("/proc/net/unix");
-  for (std::string line; std::getline(sockets, line);) {
-    const size_t at = line.find("@allot");
-    if (at == line.npos) continue;
-    const std::string name = line.substr(at + 1);
-    const size_t digits = name.find_last_not_of("0123456789") + 1;
-    // Sixteen digits at the end, of ten or of sixteen kinds, were drawn by lot.
-    const size_t last = name.rfind('.');
-    if (digits == name.size() || (last != name.npos && name.size() - last - 1 == 16)) continue;
-    const std::string next =
-        name.substr(0, digits) + std::to_string(std::stoull(name.substr(digits)) + 1);
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    next.copy(address.sun_path + 1, sizeof address.sun_path - 1);
-    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (bind(fd, reinterpret_cast<sockaddr*>(&address),
-             static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + next.size())) == 0)
-      return true;
-  }
-  errno = EADDRINUSE;
-  return false;
 }
 
 int Attack(bool as_task, const std::vector<std::string>& only) {
