@@ -147,6 +147,8 @@ json::object JsonOf(const config::Job& job) {
   Put(&out, "runtime", job.runtime());
   Put(&out, "restart_pause", job.restart_pause());
   Put(&out, "restart_pause_max", job.restart_pause_max());
+  Put(&out, "at_most_one", job.at_most_one());
+  Put(&out, "scratch_max", job.scratch_max());
   return out;
 }
 

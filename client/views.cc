@@ -124,6 +124,8 @@ JobView JobOf(const Fields& f) {
   j.energy_joules = f.Number("energy_joules");
   j.energy_source = f.Text("energy_source");
   j.emulated = f.Flag("emulated");
+  j.at_most_one = f.Flag("at_most_one");
+  j.scratch_max_bytes = f.Count("scratch_max_bytes");
   j.command = f.Texts("command");
   j.spec_bytes_dropped = f.Count("spec_bytes_dropped");
   j.tasks = f.List("tasks", TaskOf);

@@ -36,7 +36,8 @@ struct JobView {
   int64_t attempt = 0, tasks_total = 0, priority = 0;
   std::optional<double> waited_seconds, ran_seconds, price_usd_per_hour, cost_usd, energy_joules;
   std::string energy_source;  // "measured" or "modelled"
-  bool emulated = false;
+  bool emulated = false, at_most_one = false;
+  int64_t scratch_max_bytes = 0;  // 0: none of its own
   std::vector<std::string> command;
   int64_t spec_bytes_dropped = 0;  // of environment and command, which are not kept once it ended
   std::vector<TaskView> tasks;

@@ -150,6 +150,7 @@ NodeInfo MakeNode(Rng& rng, uint32_t index) {
   node.instance = fmt::format("i{}", index + 1);
   node.address = fmt::format("10.0.0.{}", index + 1);
   node.version = "simulated";
+  node.task_leases = true;
   node.cpus = static_cast<MilliCpu>(2'000 + 1'000 * rng.Below(31));
   node.memory = static_cast<Bytes>(4 + rng.Below(125)) * kGiB;
   Device cpu;
@@ -182,7 +183,7 @@ NodeInfo MakeNode(Rng& rng, uint32_t index) {
   return node;
 }
 
-JobSpec MakeJob(Rng& rng, uint64_t number, bool kinds) {
+JobSpec MakeJob(Rng& rng, uint64_t number, bool kinds, bool leases) {
   JobSpec job;
   job.name = fmt::format("j{}", number);
   job.tenant = kTenants[rng.Below(kTenants.size())];
@@ -217,6 +218,7 @@ JobSpec MakeJob(Rng& rng, uint64_t number, bool kinds) {
   }
   job.command.push_back(std::to_string(runs));
   job.command.push_back(std::to_string(failures));
+  job.at_most_one = leases && number % 3 != 0;
   return job;
 }
 

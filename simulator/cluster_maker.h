@@ -13,7 +13,8 @@ namespace allot::simulator {
 
 NodeInfo MakeNode(Rng& rng, uint32_t index);
 // `kinds`: its command is one of several, else all do the same.
-JobSpec MakeJob(Rng& rng, uint64_t number, bool kinds);
+// leases: some have at_most_one.
+JobSpec MakeJob(Rng& rng, uint64_t number, bool kinds, bool leases);
 DeploymentSpec MakeDeployment(Rng& rng, uint64_t number);
 Policy MakePolicy(Rng& rng);
 

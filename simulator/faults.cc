@@ -2,7 +2,7 @@
 
 namespace allot::simulator {
 
-static_assert(static_cast<size_t>(Fault::kStoreRestored) + 1 == kFaultKinds);
+static_assert(static_cast<size_t>(Fault::kAgentPause) + 1 == kFaultKinds);
 
 std::string_view ToString(Fault fault) {
   constexpr std::array<std::string_view, kFaultKinds> kNames = {
@@ -12,7 +12,8 @@ std::string_view ToString(Fault fault) {
       "node_wipe",        "task_failure",  "task_ignores_term",  "spawn_failure",
       "replica_crash",    "replica_sick",  "device_change",      "clock_skew",
       "tick_jitter",      "gateway_crash", "gateway_link_break", "client_gone",
-      "scheduler_pause",  "black_hole",    "store_restored"};
+      "scheduler_pause",  "black_hole",    "store_restored",
+      "agent_pause"};
   return kNames[static_cast<size_t>(fault)];
 }
 
@@ -54,6 +55,8 @@ Faults::Faults(FaultSet allowed, Rng& rng) : rng_(rng) {
   const bool restored = aside.OneIn(4);
   if (restored && allowed.Has(Fault::kStoreRestored))
     strength_[Index(Fault::kStoreRestored)] = strength(aside);
+  if (aside.OneIn(4) && allowed.Has(Fault::kAgentPause))
+    strength_[Index(Fault::kAgentPause)] = strength(aside);
   for (size_t i = 0; i < Index(Fault::kStoreRestored); ++i) {
     // Drawn also where it is not allowed, so that --faults changes as little else as possible.
     const uint32_t drawn = rng_.OneIn(3) ? 0 : strength(rng_);

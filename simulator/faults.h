@@ -44,8 +44,9 @@ enum class Fault : uint8_t {
   kSchedulerPause,  // it stands still for a while: its messages wait unread, its timers are late
   kBlackHole,       // a device, or a node, fails each task within a second, for a while
   kStoreRestored,   // at a crash the store is put back to what it was a while ago
+  kAgentPause,      // it stands still for a while, and its messages wait unread; its tasks do not
 };
-inline constexpr size_t kFaultKinds = 27;
+inline constexpr size_t kFaultKinds = 28;
 std::string_view ToString(Fault fault);
 
 class FaultSet {

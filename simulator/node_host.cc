@@ -88,6 +88,8 @@ void NodeHost::CrashAgent() {
   if (!agent_alive()) return;
   if (world_.listening()) world_.Say(name(), "agent crashes");
   core_.reset();
+  paused_ = false;
+  unread_.clear();
   connected_ = false;
   requests_.clear();
   world_.gateway->BreakLink(index_);
@@ -100,6 +102,20 @@ void NodeHost::CrashAgent() {
     world_.process_ledger.Ended(index_, ProcessLedger::OwnerOf(it->first));
     it = tasks_.erase(it);
   }
+}
+
+void NodeHost::PauseAgent(Duration span) {
+  if (world_.listening()) world_.Say(name(), "agent pauses for " + FormatDuration(span));
+  paused_ = true;
+  world_.loop.After(span, [this, life = life_, number = ++pauses_] {
+    if (life == life_ && number == pauses_) ResumeAgent();
+  });
+}
+
+void NodeHost::ResumeAgent() {
+  if (!std::exchange(paused_, false)) return;
+  for (const agent::Event& event : std::exchange(unread_, {}))
+    if (agent_alive()) Step(event);
 }
 
 void NodeHost::CrashMachine(bool wipe) {
@@ -156,6 +172,7 @@ void NodeHost::ChangeDevices() {
 
 void NodeHost::Heal() {
   CloseBlackHole();
+  if (agent_alive()) ResumeAgent();
   cut_until_ = Time();
   info_.devices = whole_info_.devices;
   for (auto& [id, replica] : replicas_) replica.sick_until = Time();
@@ -172,6 +189,7 @@ void NodeHost::SchedulerSays(uint64_t connection, Incarnation incarnation,
 }
 
 void NodeHost::Step(const agent::Event& event) {
+  if (paused_) return unread_.push_back(event);
   const auto* said = std::get_if<agent::SchedulerSaid>(&event);
   const Epoch epoch = core_->epoch();
   agent::Effects effects;
@@ -225,7 +243,9 @@ void NodeHost::Perform(const agent::Command& command) {
   } else if (std::holds_alternative<agent::Reconnect>(command)) {
     Dial();
   } else if (const auto* spawn = std::get_if<agent::SpawnTask>(&command)) {
-    SpawnTask(spawn->key, spawn->launch);
+    SpawnTask(*spawn);
+  } else if (const auto* renew = std::get_if<agent::RenewLease>(&command)) {
+    RenewLease(*renew);
   } else if (const auto* signal = std::get_if<agent::SignalTask>(&command)) {
     SignalTask(signal->key, signal->signal);
   } else if (const auto* forget = std::get_if<agent::ForgetTask>(&command)) {
@@ -251,12 +271,21 @@ void NodeHost::Perform(const agent::Command& command) {
 
 // ---- tasks ----------------------------------------------------------------------------------
 
-void NodeHost::SpawnTask(const TaskKey& key, const TaskLaunch& launch) {
-  world_.process_ledger.TaskSpawned(index_, key, launch.device_ids);
+void NodeHost::SpawnTask(const agent::SpawnTask& command) {
+  const TaskKey& key = command.key;
+  const TaskLaunch& launch = command.launch;
+  // The folder of its checkpoints is named after the job and the life of the store that took it.
+  const std::string once =
+      launch.terms.needed() ? fmt::format("{} {}", launch.checkpoint_dir, key.task.index) : "";
+  world_.process_ledger.TaskSpawned(index_, key, launch.device_ids, once);
   folders_[key] = {.launch = launch, .kernel = kernel_, .started = {}, .exit = {}};
   Process& process = tasks_[key];
   process.number = ++processes_;
   process.stubborn = world_.faults.Strikes(Fault::kTaskIgnoresTerm, 200);
+  if (launch.terms.needed()) {
+    process.lease_until = command.lease_until - skew_;
+    WatchLease(key, process.number);
+  }
   const bool fails = world_.faults.Strikes(Fault::kSpawnFailure, 30);
   world_.loop.After(world_.Between(1ms, 30ms), [this, key, number = process.number, fails] {
     const auto it = tasks_.find(key);
@@ -296,13 +325,35 @@ void NodeHost::TaskUp(const TaskKey& key, uint64_t number) {
     Step(agent::TaskProgressed{key, TaskProgress{1, 10, 0.5}});
 }
 
-void NodeHost::TaskEnds(const TaskKey& key, uint64_t number, int32_t code, int32_t signal) {
+void NodeHost::RenewLease(const agent::RenewLease& command) {
+  const auto it = tasks_.find(command.key);
+  if (it == tasks_.end() || it->second.lease_until <= world_.now()) return;  // Told to end.
+  it->second.lease_until = std::max(*it->second.lease_until, command.until - skew_);
+}
+
+// What the supervisor does, whatever becomes of the agent.
+void NodeHost::WatchLease(const TaskKey& key, uint64_t number) {
+  world_.loop.At(*tasks_.at(key).lease_until, [this, key, number] {
+    const auto it = tasks_.find(key);
+    if (it == tasks_.end() || it->second.number != number) return;
+    if (*it->second.lease_until > world_.now()) return WatchLease(key, number);
+    const Duration grace = folders_.at(key).launch.terms.grace();
+    const Duration takes = it->second.stubborn ? grace : std::min(grace, world_.Between(1ms, 300ms));
+    world_.loop.After(takes, [this, key, number] {
+      TaskEnds(key, number, 0, 15, ExitCause::kLeaseEnded);
+    });
+  });
+}
+
+void NodeHost::TaskEnds(const TaskKey& key, uint64_t number, int32_t code, int32_t signal,
+                        ExitCause cause) {
   const auto it = tasks_.find(key);
   if (it == tasks_.end() || it->second.number != number) return;
   tasks_.erase(it);
   world_.process_ledger.Ended(index_, ProcessLedger::OwnerOf(key));
   TaskFolder& folder = folders_[key];
   folder.exit = TaskExit{code, signal, "", folder.started, Clock()};
+  folder.exit->cause = cause;
   if (agent_alive()) Step(agent::TaskProcessExited{key, *folder.exit});
 }
 

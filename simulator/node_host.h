@@ -26,6 +26,7 @@ class NodeHost {
   const NodeInfo& info() const { return whole_info_; }  // with every device it ever has
   bool agent_alive() const { return core_ != nullptr; }
   bool machine_alive() const { return machine_alive_; }
+  bool paused() const { return paused_; }
   bool cut_off() const { return cut_until_ > world_.now(); }
   uint32_t index() const { return index_; }
   size_t replicas() const { return replicas_.size(); }
@@ -37,6 +38,7 @@ class NodeHost {
   void BootMachine();
   void StartAgent();
   void CrashAgent();
+  void PauseAgent(Duration span);
   void CrashMachine(bool wipe);
   void CutOff(Duration span);  // the network between it and the scheduler
   void BreakLink();            // to the scheduler
@@ -80,6 +82,7 @@ class NodeHost {
     bool up = false;      // else its supervisor is still starting
     bool stubborn = false;
     int64_t pid = 0;
+    std::optional<Time> lease_until;  // in the world's time, as the supervisor's clock counts it
   };
   struct ReplicaProcess {
     uint64_t number = 0;
@@ -96,9 +99,13 @@ class NodeHost {
   void PlanTick();
   void Dial();
   void Send(const AgentMessage& message);
-  void SpawnTask(const TaskKey& key, const TaskLaunch& launch);
+  void ResumeAgent();
+  void SpawnTask(const agent::SpawnTask& command);
+  void RenewLease(const agent::RenewLease& command);
+  void WatchLease(const TaskKey& key, uint64_t number);
   void TaskUp(const TaskKey& key, uint64_t number);
-  void TaskEnds(const TaskKey& key, uint64_t number, int32_t code, int32_t signal);
+  void TaskEnds(const TaskKey& key, uint64_t number, int32_t code, int32_t signal,
+                ExitCause cause = ExitCause::kTask);
   void SignalTask(const TaskKey& key, int signal);
   void SpawnReplica(ReplicaId id, uint32_t start, const ReplicaLaunch& launch);
   void ReplicaUp(ReplicaId id, uint64_t number);
@@ -121,6 +128,9 @@ class NodeHost {
   bool connected_ = false;
   Time cut_until_;
   Duration skew_{};
+  bool paused_ = false;
+  uint64_t pauses_ = 0;
+  std::vector<agent::Event> unread_;
   std::optional<std::string> hole_;
   Wire to_scheduler_;
 

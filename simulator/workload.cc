@@ -92,7 +92,7 @@ void Workload::TakeDevice(const std::string& node, const std::string& device, bo
 void Workload::Submit() {
   if (jobs_ >= jobs_max_) return;
   const uint64_t number = ++jobs_;
-  auto spec = std::make_shared<const JobSpec>(MakeJob(world_.rng, number, kinds_));
+  auto spec = std::make_shared<const JobSpec>(MakeJob(world_.rng, number, kinds_, world_.leases));
   // Without a key a lost answer cannot be asked for again.
   const std::string key = world_.rng.OneIn(4) ? "" : fmt::format("key-{}", number);
   // Several people, and programs that say nobody's name.

@@ -36,6 +36,14 @@ World::World(const WorldOptions& options)
   core.lease = core.heartbeat_every * 3 + Between(0s, 10s);
   core.resend_after = Between(500ms, 3s);
   core.plan_attempts_max = rng.OneIn(4) ? 2 : 2'000;
+  // Apart from the others, so that worlds without such jobs stay what they were.
+  Rng aside = rng;
+  leases = aside.OneIn(3);
+  const auto seconds = [&aside](uint64_t most) {
+    return Duration(std::chrono::seconds(aside.Below(most)));
+  };
+  core.task_lease.lease = core.heartbeat_every * 3 + seconds(30);
+  core.task_lease.margin = core.task_lease.lease / 10 + 1s + seconds(10);
   scheduler = std::make_unique<SchedulerHost>(*this, core);
   agent::CoreOptions agent;
   agent.report_after = Between(500ms, 3s);
@@ -141,6 +149,9 @@ void World::StrikeOnce() {
     node.CrashAgent();
     later([&node] { node.StartAgent(); });
   }
+  if (faults.Enabled(Fault::kAgentPause) && node.agent_alive() && !node.paused() &&
+      faults.Strikes(Fault::kAgentPause, 150))
+    node.PauseAgent(Between(0s, rng.OneIn(3) ? 90s : 10s));
   if (node.machine_alive() && faults.Strikes(Fault::kNodeCrash, 40)) {
     node.CrashMachine(false);
     later([&node] { node.BootMachine(); });

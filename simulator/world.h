@@ -75,6 +75,8 @@ class World {
   // The journal is this one again, whatever those that read it have read beyond it.
   void PutBack(const std::vector<scheduler::Record>& journal,
                const scheduler::ClusterState& state);
+  // Some jobs of this world have at_most_one.
+  bool leases = false;
   std::unique_ptr<SchedulerHost> scheduler;
   std::vector<std::unique_ptr<NodeHost>> nodes;
   std::unique_ptr<GatewayHost> gateway;

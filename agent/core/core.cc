@@ -23,7 +23,7 @@ class Core::Impl {
     replicas_.Tick(now, out);
     for (const DeviceOwner& owner : devices_.TakeReady()) {
       owner.replica.valid() ? replicas_.Proceed(owner.replica, out)
-                            : tasks_.Proceed(owner.task, out);
+                            : tasks_.Proceed(now_, owner.task, out);
     }
     if (link_.TakeRegistration(now)) Register(out);
     if (link_.registered()) Report(out);
@@ -92,6 +92,7 @@ class Core::Impl {
       return;
     }
     link_.Welcomed(now_, welcome, spoken_, out);
+    tasks_.AskForLeases();
   }
   void Obey(const Refuse& refuse, Effects& out) { link_.Refused(now_, refuse, out); }
   void Obey(StartTask m, Effects& out) {
@@ -108,6 +109,9 @@ class Core::Impl {
     if (!Current(m.epoch, out)) return;
     for (TaskKey& key : m.keys) key = tasks_.Named(key);
     tasks_.Acknowledge(m, out);
+  }
+  void Obey(const GrantLeases& m, Effects& out) {
+    if (Current(m.epoch, out)) tasks_.Granted(now_, m, out);
   }
   void Obey(StartReplica m, Effects& out) {
     if (!Current(m.epoch, out)) return;
@@ -148,7 +152,12 @@ class Core::Impl {
     }
     // Sent at every interval, also when reports went out in between: only a heartbeat is sure
     // to be answered, and it is the answer that tells us the scheduler is there.
-    if (!link_.TakeHeartbeat(now_)) return;
+    const bool due = link_.TakeHeartbeat(now_);
+    if (auto leases = tasks_.TakeLeasesToAsk(due); !leases.empty()) {
+      out.commands.emplace_back(
+          SendToScheduler{AgentMessage{AskLeases{link_.epoch(), now_, std::move(leases)}}});
+    }
+    if (!due) return;
     Heartbeat heartbeat;
     heartbeat.epoch = link_.epoch();
     heartbeat.devices = std::exchange(telemetry_, {});

@@ -44,6 +44,16 @@ struct MessageText {
   std::string operator()(const ReplicaReport& m) const {
     return fmt::format("ReplicaReport epoch={}{}", m.epoch.value(), DescribeAll(m.replicas));
   }
+  std::string operator()(const AskLeases& m) const {
+    std::string text = fmt::format("AskLeases epoch={}", m.epoch.value());
+    for (const TaskKey& key : m.keys) text += " " + ToString(key);
+    return text;
+  }
+  std::string operator()(const GrantLeases& m) const {
+    std::string text = fmt::format("GrantLeases epoch={}", m.epoch.value());
+    for (const TaskKey& key : m.keys) text += " " + ToString(key);
+    return text;
+  }
   std::string operator()(const Welcome& m) const {
     return fmt::format("Welcome {} epoch={} term={}", m.registration, m.epoch.value(),
                        m.term.value());
@@ -139,7 +149,11 @@ struct CommandText {
   std::string operator()(const SendToScheduler& c) const { return "send " + Describe(c.message); }
   std::string operator()(const Reconnect&) const { return "Reconnect"; }
   std::string operator()(const SpawnTask& c) const {
-    return fmt::format("SpawnTask {}", ToString(c.key));
+    return fmt::format("SpawnTask {}{}", ToString(c.key),
+                       c.lease_until == Time() ? "" : " by a lease");
+  }
+  std::string operator()(const RenewLease& c) const {
+    return fmt::format("RenewLease {}", ToString(c.key));
   }
   std::string operator()(const SignalTask& c) const {
     return fmt::format("SignalTask {} {}", ToString(c.key), c.signal);

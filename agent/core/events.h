@@ -77,8 +77,10 @@ using Event = std::variant<AgentStarted, DevicesChanged, FitnessChanged, Address
 
 struct SendToScheduler { AgentMessage message; };
 struct Reconnect {};                             // drop the socket, dial again (backoff has passed)
-struct SpawnTask { TaskKey key; TaskLaunch launch; };  // writes its folder first; kNoop tasks never get here
+// `lease_until`: it is not to live longer, unless RenewLease says so; the zero time: no lease.
+struct SpawnTask { TaskKey key; TaskLaunch launch; Time lease_until = {}; };  // writes its folder first; kNoop tasks never get here
 struct SignalTask { TaskKey key; int signal = 15; };   // to the whole process group
+struct RenewLease { TaskKey key; Time until; };
 // kNoop tasks leave a folder-less trace: their exit is kept by the core until acknowledged.
 struct ForgetTask { TaskKey key; };              // folder may go (logs stay for their retention)
 struct SpawnReplica { ReplicaId id; uint32_t start = 0; ReplicaLaunch launch; };
@@ -89,7 +91,7 @@ struct ReplicaServing { ReplicaId id; bool serving = false; uint16_t port = 0; u
 // `keys`: of all that may be gateways, heard by the scheduler or not; absent: not told.
 struct SetGateways { std::vector<GatewayAddress> gateways; std::optional<std::vector<std::string>> keys = std::nullopt; };
 
-using Command = std::variant<SendToScheduler, Reconnect, SpawnTask, SignalTask, ForgetTask, SpawnReplica,
+using Command = std::variant<SendToScheduler, Reconnect, SpawnTask, RenewLease, SignalTask, ForgetTask, SpawnReplica,
                              SignalReplica, ProbeReplica, ForgetReplica, ReplicaServing, SetGateways>;
 
 // ---- notes ---------------------------------------------------------------------------------------

@@ -23,8 +23,11 @@ void TaskMachine::Found(const FoundTask& found) {
   task.status = found.status;
   task.status.key = found.key;
   task.has_folder = true;
-  if (task.status.phase != TaskPhase::kExited)
+  task.terms = found.launch.terms;
+  if (task.status.phase != TaskPhase::kExited) {
     devices_.Found({found.key, {}}, found.launch.device_ids);
+    if (task.terms.needed()) leased_.insert(found.key);
+  }
   if (task.status.phase != TaskPhase::kAssigned) Changed(task);  // Else news will come.
 }
 
@@ -48,19 +51,52 @@ void TaskMachine::Start(Time now, const StartTask& command, Effects& out) {
     End(task, TaskExit{0, 0, "", now, now});
     return;
   }
-  if (!devices_.Hold({command.key, {}}, command.launch.device_ids)) {
-    task.waiting = std::make_unique<TaskLaunch>(command.launch);
-    return;
+  task.waiting = std::make_unique<TaskLaunch>(command.launch);
+  task.has_devices = devices_.Hold({command.key, {}}, command.launch.device_ids);
+  task.terms = command.launch.terms;
+  if (task.terms.needed()) {
+    leased_.insert(command.key);
+    ask_leases_ = true;
   }
-  task.has_folder = true;
-  out.commands.emplace_back(SpawnTask{command.key, command.launch});
+  SpawnIfReady(now, task, out);
 }
 
-void TaskMachine::Proceed(const TaskKey& key, Effects& out) {
+void TaskMachine::Proceed(Time now, const TaskKey& key, Effects& out) {
   Task& task = tasks_.at(key);
+  task.has_devices = true;
+  SpawnIfReady(now, task, out);
+}
+
+// A StartTask may be old: it was read only now, or the agent had been stopped. The scheduler's word
+// that this attempt is the current one may not, where no two may be alive.
+void TaskMachine::SpawnIfReady(Time now, Task& task, Effects& out) {
+  if (task.waiting == nullptr || !task.has_devices) return;
+  if (task.terms.needed() && task.lease_until <= now) return;
   const auto launch = std::move(task.waiting);
   task.has_folder = true;
-  out.commands.emplace_back(SpawnTask{key, std::move(*launch)});
+  out.commands.emplace_back(SpawnTask{task.status.key, std::move(*launch), task.lease_until});
+}
+
+void TaskMachine::Granted(Time now, const GrantLeases& grant, Effects& out) {
+  if (grant.asked > now) return;  // Nothing that we have said.
+  for (const TaskKey& key : grant.keys) {
+    Task* task = Find(key);
+    if (task == nullptr || task->status.phase == TaskPhase::kExited || !task->terms.needed())
+      continue;
+    const Time until = grant.asked + task->terms.lease;
+    if (until <= task->lease_until) continue;
+    task->lease_until = until;
+    if (task->waiting != nullptr) {
+      SpawnIfReady(now, *task, out);
+    } else {
+      out.commands.emplace_back(RenewLease{key, until});
+    }
+  }
+}
+
+std::vector<TaskKey> TaskMachine::TakeLeasesToAsk(bool heartbeat) {
+  if (!std::exchange(ask_leases_, false) && !heartbeat) return {};
+  return {leased_.begin(), leased_.end()};
 }
 
 void TaskMachine::Stop(Time now, const StopTask& command, Effects& out) {
@@ -205,6 +241,7 @@ void TaskMachine::End(Task& task, TaskExit exit) {
   kills_.Clear(key);
   running_told_.Clear(key);
   devices_.Release({key, {}});
+  leased_.erase(key);
   task.status.phase = TaskPhase::kExited;
   task.status.exit = std::move(exit);
   Changed(task);

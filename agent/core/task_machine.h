@@ -29,7 +29,10 @@ class TaskMachine {
   void Acknowledge(const AckTasks& command, Effects& out);
   // The key by which the node has it: a scheduler that knows of no incarnations leaves that out.
   TaskKey Named(const TaskKey& key) const;
-  void Proceed(const TaskKey& key, Effects& out);  // its devices are free now
+  void Proceed(Time now, const TaskKey& key, Effects& out);  // its devices are free now
+  // Only what the scheduler has granted is handed on, counted from when it was asked for: so the
+  // scheduler always takes a lease for longer than the supervisor that has it.
+  void Granted(Time now, const GrantLeases& grant, Effects& out);
 
   void Spawned(Time now, const TaskSpawned& event, Effects& out);
   void SpawnFailed(Time now, const TaskSpawnFailed& event);
@@ -42,6 +45,9 @@ class TaskMachine {
   // What is to be told now: what changed, and what was told and not acknowledged in time.
   // Called only while registered.
   std::vector<TaskStatus> TakeReport(Time now);
+  // Tasks whose leases are to be asked for now; all of them with each heartbeat.
+  std::vector<TaskKey> TakeLeasesToAsk(bool heartbeat);
+  void AskForLeases() { ask_leases_ = true; }
   std::vector<TaskStatus> TakeProgress();  // running tasks whose progress changed
   std::optional<Time> NextWakeup(bool registered) const;
 
@@ -54,13 +60,17 @@ class TaskMachine {
     bool stop_sent = false, kill_sent = false;
     bool in_report = false;  // stands in changed_
     bool has_folder = false;
-    std::unique_ptr<TaskLaunch> waiting;  // not spawned yet: its devices are in use
-    Time kill_at;                         // once asked to stop
-    Time report_due;                      // its one valid entry of exits_told_
-    Duration report_pause{};              // kRunning: doubles with every repeat
+    std::unique_ptr<TaskLaunch> waiting;  // not spawned yet: for its devices, or for its lease
+    bool has_devices = false;
+    LeaseTerms terms;
+    Time lease_until;         // by the last grant
+    Time kill_at;             // once asked to stop
+    Time report_due;          // its one valid entry of exits_told_
+    Duration report_pause{};  // kRunning: doubles with every repeat
   };
 
   void Changed(Task& task);
+  void SpawnIfReady(Time now, Task& task, Effects& out);
   void End(Task& task, TaskExit exit);
   void AskToEnd(Time now, Task& task, Effects& out);
   void Told(Time now, Task& task);
@@ -73,6 +83,8 @@ class TaskMachine {
   KeyMemory<TaskKey> forgotten_;
   std::vector<TaskKey> changed_;
   std::set<TaskKey> progressed_;
+  std::set<TaskKey> leased_;  // have not ended, and need a lease
+  bool ask_leases_ = false;
   Agenda<TaskKey> kills_;
   Agenda<TaskKey> running_told_;
   // Exits that were told and not acknowledged. All wait equally long, so arrival order is time

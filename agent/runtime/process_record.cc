@@ -149,6 +149,9 @@ std::string WhyFailed(const ProcessLaunch& launch, std::string_view step, int er
   if (step == "user")
     return fmt::format("cannot become the user it is to run as ({}): {}", detail, strerror(error));
   if (step == "tmp") return fmt::format("cannot give it a /tmp of its own: {}", strerror(error));
+  if (step == "lease") return "its lease was over before it ran (at_most_one)";
+  if (step == "setup")
+    return "its supervisor is of a build before the agent's and cannot start it as it is to run";
   if (step == "limits") return fmt::format("cannot set its limits: {}", strerror(error));
   if (step == "cgroup")
     return fmt::format("cannot start a process in its cgroup: {}", strerror(error));
@@ -167,10 +170,11 @@ ExitCause CauseOf(const ProcessLaunch& launch, std::string_view step, int error)
   const auto* task = std::get_if<StartTask>(&launch.what);
   // Without a work_dir it is the scratch folder, which we have made. A checkpoint_dir that the job
   // has not named is the cluster's.
+  if (step == "lease") return ExitCause::kLeaseEnded;
   const bool clusters =
       step == "checkpoint_dir" && task != nullptr && !task->launch.checkpoint_dir_named;
   const bool ours = clusters || step == "log" || step == "cgroup" || step == "tmp" ||
-                    step == "limits" || step == "user" || step == "start" ||
+                    step == "limits" || step == "user" || step == "setup" || step == "start" ||
                     (step == "work_dir" && work_dir->empty());
   return ours || OfTheMachine(error) ? ExitCause::kNotStarted : ExitCause::kTask;
 }
@@ -202,6 +206,8 @@ void ParseSupervisorLines(std::string_view lines, ProcessRecord* record) {
       if (TakeNumber(&line, &running.supervisor_pid) && TakeNumber(&line, &running.pid) &&
           TakeTime(&line, &running.at))
         record->running = running;
+    } else if (kind == "lease") {
+      record->lease_ended = true;
     } else if (kind == "exit") {
       TaskExit exit;
       int clean = 1;
@@ -209,6 +215,10 @@ void ParseSupervisorLines(std::string_view lines, ProcessRecord* record) {
           !TakeTime(&line, &exit.started) || !TakeTime(&line, &exit.finished) ||
           !TakeNumber(&line, &clean))
         continue;
+      if (record->lease_ended) {
+        exit.cause = ExitCause::kLeaseEnded;
+        exit.message = "its lease was not renewed in time (at_most_one), so it was ended";
+      }
       if (clean == 0) exit.message = "processes it left behind do not die, even of SIGKILL";
       record->exit = std::move(exit);
     } else if (kind == "failed") {

@@ -36,6 +36,7 @@ struct ProcessRecord {
     Time at;
   };
   std::optional<Running> running;
+  bool lease_ended = false;      // it was told to end for that
   std::optional<TaskExit> exit;  // also set when the process could not be started: 126 or 127
   std::string boot_id;           // empty: not written down
 };

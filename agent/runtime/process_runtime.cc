@@ -25,6 +25,7 @@
 #include "common/asio/timer.h"
 #include "common/base/check.h"
 #include "common/base/file_limit.h"
+#include "common/base/logging.h"
 
 namespace allot::agent {
 namespace {
@@ -68,7 +69,12 @@ std::vector<std::string> SetupWords(const ProcessSpec& spec, const std::string& 
     if (as->hide_others) words.push_back("hide=1");
     if (!as->make_folder.empty()) words.push_back("folder=" + as->make_folder);
   }
-  if (!words.empty()) words.insert(words.begin(), fmt::format("+{}", words.size()));
+  if (spec.lease)
+    words.push_back(fmt::format(
+        "lease={}:{}", spec.lease->until_nanos,
+        std::chrono::duration_cast<std::chrono::nanoseconds>(spec.lease->grace).count()));
+  if (!words.empty())
+    words.insert(words.begin(), fmt::format("{}{}", spec.lease ? "++" : "+", words.size()));
   return words;
 }
 
@@ -287,6 +293,7 @@ bool ProcessRuntime::Impl::Watch(const ProcessId& id, Process& process, Fd pidfd
     process.record = *std::move(record);
   for (const int signal : process.signals_due) Send(process, signal);
   process.signals_due.clear();
+  if (process.lease_due != 0) Renew(id, process.lease_due);
   process.supervisor.async_wait(
       asio::posix::stream_descriptor::wait_read,
       [self = weak_from_this(), id](const boost::system::error_code& error) {
@@ -382,17 +389,24 @@ void ProcessRuntime::Impl::TellExit(const ProcessId& id, TaskExit exit) {
   }
 }
 
-void ProcessRuntime::Impl::Send(Process& process, int signal) {
+int ProcessRuntime::Impl::Queue(Process& process, int signal, sigval value) {
   siginfo_t info{};
-  info.si_signo = supervisor::kForwardSignal;
+  info.si_signo = signal;
   info.si_code = SI_QUEUE;
   info.si_pid = getpid();
   info.si_uid = getuid();
-  info.si_value.sival_int = signal;
+  info.si_value = value;
+  const int pidfd = process.supervisor.native_handle();
+  return syscall(SYS_pidfd_send_signal, pidfd, signal, &info, 0) == 0 ? 0 : errno;
+}
+
+void ProcessRuntime::Impl::Send(Process& process, int signal) {
+  sigval value{};
+  value.sival_int = signal;
+  const int error = Queue(process, supervisor::kForwardSignal, value);
   const int pidfd = process.supervisor.native_handle();
   // The queue of signals is full: what the supervisor passes on without a value, or nothing.
-  if (syscall(SYS_pidfd_send_signal, pidfd, supervisor::kForwardSignal, &info, 0) != 0 &&
-      errno == EAGAIN && (signal == SIGTERM || signal == SIGINT))
+  if (error == EAGAIN && (signal == SIGTERM || signal == SIGINT))
     (void)syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, 0);
   // One that somebody has stopped would pass nothing on.
   (void)syscall(SYS_pidfd_send_signal, pidfd, SIGCONT, nullptr, 0);
@@ -410,6 +424,20 @@ void ProcessRuntime::Impl::Signal(const ProcessId& id, int signal) {
   if (signal != SIGKILL || process.killing) return;
   process.killing = true;
   EnforceAfter(id, process, options_.kill_patience);
+}
+
+// Where it cannot be queued, the next renewal says the same and more.
+void ProcessRuntime::Impl::Renew(const ProcessId& id, uint64_t until_nanos) {
+  static_assert(sizeof(void*) == sizeof(uint64_t), "a time fits into a signal's value");
+  const auto it = processes_.find(id);
+  if (it == processes_.end() || it->second->clearing != nullptr) return;
+  Process& process = *it->second;
+  process.lease_due = until_nanos;
+  if (!process.supervisor.is_open()) return;
+  sigval value{};
+  value.sival_ptr = reinterpret_cast<void*>(until_nanos);
+  if (const int error = Queue(process, supervisor::kLeaseSignal, value); error != 0)
+    SPDLOG_WARN("cannot renew the lease of process={}: {}", id, strerror(error));
 }
 
 void ProcessRuntime::Impl::Forget(const ProcessId& id) {
@@ -449,7 +477,11 @@ ProcessRuntime::~ProcessRuntime() { impl_->Stop(); }
 Status ProcessRuntime::Spawn(const ProcessSpec& spec) { return impl_->Spawn(spec); }
 void ProcessRuntime::Adopt(const FoundProcess& found) { impl_->Adopt(found); }
 void ProcessRuntime::Signal(const ProcessId& id, int signal) { impl_->Signal(id, signal); }
+void ProcessRuntime::Renew(const ProcessId& id, uint64_t until_nanos) {
+  impl_->Renew(id, until_nanos);
+}
 void ProcessRuntime::Forget(const ProcessId& id) { impl_->Forget(id); }
+int64_t ProcessRuntime::SupervisorOf(const ProcessId& id) const { return impl_->SupervisorOf(id); }
 size_t ProcessRuntime::alive() const { return impl_->alive(); }
 const ProcessRuntime::Counters& ProcessRuntime::counters() const { return impl_->counters(); }
 

@@ -41,6 +41,13 @@ struct ProcessLimit {
   uint64_t soft = 0, hard = 0;
 };
 
+// It is to be told to end at `until` on CLOCK_BOOTTIME, and killed `grace` later, unless that is
+// renewed; by its supervisor, whatever becomes of us.
+struct ProcessLease {
+  uint64_t until_nanos = 0;
+  Duration grace{};
+};
+
 struct ProcessSpec {
   ProcessId id;
   ProcessLaunch launch;  // kept in the record
@@ -51,6 +58,7 @@ struct ProcessSpec {
   std::vector<std::string> join;  // files of cgroup v1 to write itself into
   std::optional<RunAs> as;        // absent: as the agent
   std::optional<uint32_t> umask;
+  std::optional<ProcessLease> lease;
   std::vector<ProcessLimit> limits;
   // Put into its scratch folder before it starts, readable by it alone: name, content.
   std::vector<std::pair<std::string, std::string>> files;
@@ -103,10 +111,13 @@ class ProcessRuntime {
   void Adopt(const FoundProcess& found);
   // To the whole process group, SIGKILL to all it has started; nothing if it has ended.
   void Signal(const ProcessId& id, int signal);
+  // Of one that was spawned with a lease, by us or by an agent before us.
+  void Renew(const ProcessId& id, uint64_t until_nanos);
   // Stops watching and removes what is kept of it; a process that still runs is killed.
   void Forget(const ProcessId& id);
 
-  size_t alive() const;  // processes watched that have not ended
+  int64_t SupervisorOf(const ProcessId& id) const;  // 0: not known (yet)
+  size_t alive() const;                             // processes watched that have not ended
   const Counters& counters() const;
 
  private:

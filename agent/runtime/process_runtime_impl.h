@@ -63,8 +63,13 @@ class ProcessRuntime::Impl : public std::enable_shared_from_this<Impl> {
   Status Spawn(const ProcessSpec& spec);
   void Adopt(const FoundProcess& found);
   void Signal(const ProcessId& id, int signal);
+  void Renew(const ProcessId& id, uint64_t until_nanos);
   void Forget(const ProcessId& id);
   void Stop();
+  int64_t SupervisorOf(const ProcessId& id) const {
+    const auto it = processes_.find(id);
+    return it == processes_.end() ? 0 : it->second->supervisor_pid;
+  }
   size_t alive() const { return processes_.size(); }
   const Counters& counters() const { return counters_; }
 
@@ -78,6 +83,7 @@ class ProcessRuntime::Impl : public std::enable_shared_from_this<Impl> {
     bool told_running = false;
     Fd record;  // to read its end from, should its name be gone by then; invalid: by its name only
     std::vector<int> signals_due;  // asked for before the pidfd was there
+    uint64_t lease_due = 0;        // likewise
     Timer enforce;                 // of what does not begin, or does not end, by itself
     int64_t supervisor_pid = 0;    // 0: not known yet
     int enforced = 0;              // times
@@ -118,6 +124,7 @@ class ProcessRuntime::Impl : public std::enable_shared_from_this<Impl> {
   void WakeStopped();
   void TellRunning(const ProcessId& id, Process& process, int64_t pid, Time at);
   static void Send(Process& process, int signal);
+  static int Queue(Process& process, int signal, sigval value);
 
   asio::io_context& loop_;
   StateFolder& folder_;

@@ -191,6 +191,8 @@ Status Agent::Impl::Describe(const Confinement& confinement, const Separation& s
   // link.
   info->address = options_.address;
   info->address_derived = options_.address.empty();
+  info->task_leases = true;
+  info->scratch_max = options_.scratch.bytes;
   for (const std::string& endpoint : options_.schedulers) {
     if (!info->address.empty()) break;
     if (const auto found = program::AddressTowards(endpoint); found.ok()) info->address = *found;
@@ -314,6 +316,8 @@ Status Agent::Impl::Start() {
                                        std::move(confinement), std::move(separation),
                                        [this](Event event) { Feed(std::move(event)); }));
   work_->SetLogLimits(options_.log_max, options_.disk_free_min);
+  work_->SetScratchLimit(options_.scratch);
+  work_->SetBootClock([this](Time at) { return clock_.BootNanos(at); });
   work_->OnNodeFault([this](const Status&) { fitness_->Doubt(); });
   LookForNetwork();
   work_->SetEndpoints(endpoints_);
@@ -542,6 +546,7 @@ std::string Agent::Impl::MetricsText() {
                 .gateways = gateways_->linked(),
                 .forwards_in_flight = forwards.in_flight,
                 .log_readers = logs_->waiting(),
+                .scratch = work_->scratch_bytes(),
                 .connected = scheduler_->up(),
                 .registered = core_->registered()});
   metrics_.FollowEndpointLoads();

@@ -27,6 +27,10 @@ const Row kInFlight{"allotrope_agent_requests_in_flight", "Requests at model ser
 const Row kLogReaders{"allotrope_agent_log_readers", "Readers that wait for more of a log.",
                       Kind::kGauge};
 
+const Row kScratch{"allotrope_agent_scratch_bytes",
+                   "What processes keep in their scratch folders, where that has a limit.",
+                   Kind::kGauge};
+
 const Row kSpawned{"allotrope_agent_processes_spawned_total", "Processes started."};
 const Row kSpawnFailures{"allotrope_agent_spawn_failures_total",
                          "Processes that could not be started."};
@@ -173,6 +177,7 @@ void AgentMetrics::Set(const Totals& totals, const Levels& levels) {
   registry_.GetGauge(kProcesses, {{"what", "replica"}}).Set(static_cast<double>(levels.replicas));
   registry_.GetGauge(kGateways).Set(static_cast<double>(levels.gateways));
   registry_.GetGauge(kInFlight).Set(static_cast<double>(levels.forwards_in_flight));
+  registry_.GetGauge(kScratch).Set(static_cast<double>(levels.scratch));
   registry_.GetGauge(kLogReaders).Set(static_cast<double>(levels.log_readers));
   for (const auto& [why, count] : totals.http_turned)
     mirror_.Follow(kTurned, {{"reason", why}}, count);

@@ -28,6 +28,7 @@ class AgentMetrics {
   };
   struct Levels {
     size_t tasks = 0, replicas = 0, gateways = 0, forwards_in_flight = 0, log_readers = 0;
+    Bytes scratch = 0;
     bool connected = false, registered = false;
   };
   void Set(const Totals& totals, const Levels& levels);

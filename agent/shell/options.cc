@@ -134,6 +134,10 @@ StatusOr<AgentOptions> ToAgentOptions(const config::Agent& config) {
   options.isolation.off = isolation.has_cgroups() && !isolation.cgroups();
   options.isolation.cpus_hard = isolation.cpu() == "limit";
   if (isolation.has_pids()) options.isolation.pids_max = isolation.pids();
+  if (!isolation.scratch_max().empty()) {
+    ASSIGN_OR_RETURN(options.scratch.bytes, config::ParseBytes(isolation.scratch_max()));
+  }
+  if (isolation.has_scratch_files_max()) options.scratch.files = isolation.scratch_files_max();
   options.isolation.devices = {isolation.devices().begin(), isolation.devices().end()};
   ASSIGN_OR_RETURN(options.users, ToSeparation(config.users()));
   ASSIGN_OR_RETURN(options.supervisor, FindSupervisor());

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "agent/devices/health/rules.h"
+#include "agent/runtime/scratch.h"
 #include "agent/shell/confinement.h"
 #include "agent/shell/separation.h"
 #include "common/base/status.h"
@@ -34,6 +35,7 @@ struct AgentOptions {
   Confinement::Options isolation;
   Separation::Options users;  // people are not kept apart unless it says so
   Duration telemetry_every = std::chrono::seconds(5), logs_kept = std::chrono::hours(168);
+  ScratchLimit scratch;
   Bytes log_max = kGiB, disk_free_min = 256 * kMiB;
   std::string boot_id_file = "/proc/sys/kernel/random/boot_id";  // tests give another
   std::string supervisor;  // path of allot-supervisor

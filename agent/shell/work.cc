@@ -53,6 +53,10 @@ Work::Work(boost::asio::io_context& loop, StateFolder& folder, EnvironmentBase e
       separation_(std::move(separation)),
       emit_(std::move(emit)),
       errands_(loop),
+      scratch_(
+          loop, folder.ScratchFolder(),
+          [this](const ProcessId& id) { return runtime_->SupervisorOf(id); },
+          [this](const ProcessId& id, const std::string& why) { OnScratchOver(id, why); }),
       prober_(loop),
       progress_timer_(loop) {
   energy_.SetDevices(environment_.devices);
@@ -211,6 +215,10 @@ void Work::AddTask(const TaskKey& key, const TaskLaunch& launch, bool running) {
   alive.running = running;
   alive.progress = std::make_unique<ProgressFile>(folder_.ScratchFolder(),
                                                   fmt::format("{}/{}", id, kProgressFile));
+  ScratchLimit limit = scratch_limit_;
+  if (launch.scratch_max)
+    limit.bytes = std::min(limit.bytes.value_or(*launch.scratch_max), *launch.scratch_max);
+  scratch_.Watch(id, limit);
 }
 
 Status Work::SpawnConfined(ProcessSpec spec, const Resources& resources,
@@ -307,6 +315,8 @@ void Work::Spawn(const SpawnTask& command, TaskStart start, bool empty) {
   auto& [files, spec, checkpoints] = start;
   if (command.key.attempt.value() > 1 && empty) TellOfLostCheckpoint(command, checkpoints.path);
   spec.environment = ToStrings(TaskEnvironment(environment_, command.key, command.launch, files));
+  if (command.launch.terms.needed())
+    spec.lease = ProcessLease{boot_nanos_(leases_.at(spec.id)), command.launch.terms.grace()};
   const Status status =
       SpawnConfined(std::move(spec), command.launch.resources, command.launch.device_ids);
   if (!status.ok()) {
@@ -316,7 +326,14 @@ void Work::Spawn(const SpawnTask& command, TaskStart start, bool empty) {
   AddTask(command.key, command.launch, false);
 }
 
+void Work::Perform(const RenewLease& command) {
+  const ProcessId id = ProcessOf(command.key);
+  leases_[id] = command.until;  // Also where it is only spawned later.
+  runtime_->Renew(id, boot_nanos_(command.until));
+}
+
 void Work::Perform(const SpawnTask& command) {
+  if (command.launch.terms.needed()) leases_[ProcessOf(command.key)] = command.lease_until;
   StatusOr<TaskStart> start = StartOf(command);
   Status status = start.status();
   bool empty = false;
@@ -357,6 +374,7 @@ void Work::Perform(const SignalTask& command) {
 void Work::Perform(const ForgetTask& command) {
   const ProcessId id = ProcessOf(command.key);
   alive_.erase(id);
+  leases_.erase(id);
   runtime_->Forget(id);
   confinement_->Leave(id);
 }
@@ -382,6 +400,7 @@ void Work::AddReplica(const ReplicaStart& start, uint16_t port, const ReplicaLau
   alive.resources = launch.resources;
   alive.running = running;
   health_[start.id] = launch.health;
+  scratch_.Watch(ProcessOf(start.id, start.start), scratch_limit_);
 }
 
 StatusOr<uint16_t> Work::TrySpawn(const SpawnReplica& command) {
@@ -568,12 +587,26 @@ void Work::OnRunning(const ProcessId& id, int64_t pid, Time at) {
   }
 }
 
+// The job's fault and not the node's. Nothing of it is asked to end: what fills a disk does so
+// fast.
+void Work::OnScratchOver(const ProcessId& id, const std::string& why) {
+  const auto it = alive_.find(id);
+  if (it == alive_.end() || !it->second.over.empty()) return;
+  SPDLOG_WARN("ending process={} why=\"{}\"", id, why);
+  it->second.over = why;
+  confinement_->Kill(id);
+  runtime_->Signal(id, SIGKILL);
+}
+
 void Work::OnExited(const ProcessId& id, TaskExit exit) {
   auto node = alive_.extract(id);
   if (node.empty()) return;
   AliveProcess& alive = node.mapped();
   if (const std::string why = confinement_->WhyKilled(id, alive.resources); !why.empty())
     exit.message = why;
+  if (!alive.over.empty()) exit.message = alive.over;
+  scratch_.Forget(id);
+  leases_.erase(id);
   confinement_->Leave(id);
   EndEnergy(id, &exit);
   if (exit.cause == ExitCause::kNotStarted) node_fault_(Unavailable("{}", exit.message));

@@ -23,6 +23,7 @@
 #include "agent/runtime/model_server.h"
 #include "agent/runtime/process_runtime.h"
 #include "agent/runtime/progress.h"
+#include "agent/runtime/scratch.h"
 #include "agent/runtime/state_folder.h"
 #include "agent/shell/confinement.h"
 #include "agent/shell/energy.h"
@@ -44,6 +45,7 @@ class Work {
   std::vector<std::string> FindEarlier(AgentStarted* event, Time now);
 
   void Perform(const SpawnTask& command);
+  void Perform(const RenewLease& command);
   void Perform(const SignalTask& command);
   void Perform(const ForgetTask& command);
   void Perform(const SpawnReplica& command);
@@ -57,6 +59,11 @@ class Work {
     log_max_ = log_max;
     log_free_min_ = free_min;
   }
+  // Of each process, whatever its job asks. Once, before FindEarlier.
+  void SetScratchLimit(const ScratchLimit& limit) { scratch_limit_ = limit; }
+  Bytes scratch_bytes() const { return scratch_.total(); }
+  // The core's times on CLOCK_BOOTTIME. Once, before any command with a lease.
+  void SetBootClock(std::function<uint64_t(Time)> nanos) { boot_nanos_ = std::move(nanos); }
   // Called with why nothing of the agent's own could be made for a process.
   void OnNodeFault(std::function<void(const Status&)> told) { node_fault_ = std::move(told); }
   void SetNetwork(Environment network) { environment_.network = std::move(network); }
@@ -92,6 +99,7 @@ class Work {
     bool running = false;
     Resources resources;
     std::unique_ptr<ProgressFile> progress;  // tasks
+    std::string over;                        // why we have killed it
   };
 
   Work(boost::asio::io_context& loop, StateFolder& folder, EnvironmentBase environment,
@@ -99,6 +107,7 @@ class Work {
   void KillWhatLostItsSupervisor(const StateFolder::Scan& scan);
   void OnRunning(const ProcessId& id, int64_t pid, Time at);
   void OnExited(const ProcessId& id, TaskExit exit);
+  void OnScratchOver(const ProcessId& id, const std::string& why);
   void AddTask(const TaskKey& key, const TaskLaunch& launch, bool running);
   void AddReplica(const ReplicaStart& start, uint16_t port, const ReplicaLaunch& launch,
                   bool running);
@@ -145,12 +154,16 @@ class Work {
   EnergyMeter energy_;
   std::map<ProcessId, uint64_t> preparing_;  // tasks whose folders are looked at, and which time
   uint64_t prepared_ = 0;
+  std::map<ProcessId, Time> leases_;  // tasks that have one, until when
+  std::function<uint64_t(Time)> boot_nanos_;
   MountNames mounts_;
   Errands errands_;
   Bytes log_max_ = kGiB, log_free_min_ = 0;
   std::function<void(const Status&)> node_fault_ = [](const Status&) {};
   std::set<ProcessId> unwanted_;  // starts of a replica that a later one has replaced
   std::unique_ptr<ProcessRuntime> runtime_;
+  ScratchLimit scratch_limit_;
+  ScratchMeter scratch_;
   HealthProber prober_;
   Timer progress_timer_;
 };

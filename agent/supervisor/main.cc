@@ -11,6 +11,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -224,9 +225,66 @@ long Wait(long pid, int* status, int options) {
   return sys::Call(SYS_wait4, pid, sys::Word(status), options, 0);
 }
 
-void PassOn(const signalfd_siginfo& info, long pid) {
+// By when the process is to be gone, and what is done about it. Without one nothing ever is due.
+//
+// Not more than a timer and a number: whoever may say that the lease goes on is the agent, and what
+// becomes of it does not matter here. Stopped, killed, cut off: nothing is said, and the time
+// comes.
+class Lease {
+ public:
+  // -errno.
+  long Begin(const Setup& setup) {
+    const char* words = setup.Find("lease=");
+    if (words == nullptr) return 0;
+    until_ = TakeNumber(&words);
+    grace_ = TakeNumber(&words);
+    timer_ = sys::Call(SYS_timerfd_create, CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+    return timer_ < 0 ? timer_ : Arm(until_);
+  }
+  int fd() const { return static_cast<int>(timer_); }
+  // When it was over, and the process was told to end; 0: neither.
+  int64_t told_at() const { return told_at_; }
+  void Renew(uint64_t until) {
+    if (timer_ < 0 || told_ || until <= until_) return;
+    until_ = until;
+    Arm(until_);
+  }
+  // After what was said by now has been read. The times count from the lease's end, not from when
+  // that was noticed.
+  void Look(long pid) {
+    if (timer_ < 0) return;
+    const uint64_t now = BootNanos();
+    if (!told_ && now >= until_) {
+      told_ = true;
+      sys::Call(SYS_kill, -pid, SIGTERM);
+      told_at_ = NowMicros();  // Not written down now: a disk may take its time.
+      Arm(until_ + grace_);
+    }
+    if (told_ && now >= until_ + grace_) {
+      sys::Call(SYS_kill, -pid, SIGKILL);
+      // One that is traced, or hides in a call that does not return, is killed again.
+      Arm(now + 1'000'000'000);
+    }
+  }
+
+ private:
+  long Arm(uint64_t at) {
+    itimerspec when{};
+    when.it_value.tv_sec = static_cast<time_t>(at / 1'000'000'000);
+    when.it_value.tv_nsec = static_cast<long>(at % 1'000'000'000) | 1;  // 0 would disarm it
+    return sys::Call(SYS_timerfd_settime, timer_, TFD_TIMER_ABSTIME, sys::Word(&when), 0);
+  }
+
+  long timer_ = -1;
+  uint64_t until_ = 0, grace_ = 0;
+  bool told_ = false;
+  int64_t told_at_ = 0;
+};
+
+void PassOn(const signalfd_siginfo& info, long pid, Lease* lease) {
   const int signal = static_cast<int>(info.ssi_signo);
   if (signal == SIGTERM || signal == SIGINT) sys::Call(SYS_kill, -pid, signal);
+  if (signal == kLeaseSignal && info.ssi_code == SI_QUEUE) lease->Renew(info.ssi_ptr);
   if (signal != kForwardSignal || info.ssi_code != SI_QUEUE) return;
   const int forwarded = info.ssi_int;
   if (forwarded > 0 && forwarded <= 64) sys::Call(SYS_kill, -pid, forwarded);
@@ -234,7 +292,7 @@ void PassOn(const signalfd_siginfo& info, long pid) {
 
 // Waits until the process has ended and leaves it a zombie, so that its pid and group id cannot
 // be given to a stranger before the group is killed. Passes signals on meanwhile, and its output.
-void WaitForEnd(long pid, long signals, LogPipe* log) {
+void WaitForEnd(long pid, long signals, LogPipe* log, Lease* lease) {
   for (;;) {
     for (;;) {  // SIGCHLD is not counted: look at every child that has something to say.
       siginfo_t child;
@@ -246,13 +304,15 @@ void WaitForEnd(long pid, long signals, LogPipe* log) {
       // An orphan we inherited as subreaper. The process itself may stand behind it in the list.
       Wait(child.si_pid, nullptr, 0);
     }
-    pollfd ready[2] = {{static_cast<int>(signals), POLLIN, 0},
-                       {log->ended() ? -1 : log->fd(), POLLIN, 0}};
-    sys::Call(SYS_ppoll, sys::Word(ready), 2, 0, 0, sizeof(SignalMask));
+    pollfd ready[3] = {{static_cast<int>(signals), POLLIN, 0},
+                       {log->ended() ? -1 : log->fd(), POLLIN, 0},
+                       {lease->fd(), POLLIN, 0}};
+    sys::Call(SYS_ppoll, sys::Word(ready), 3, 0, 0, sizeof(SignalMask));
     log->Pump();
     signalfd_siginfo info;
     while (sys::Call(SYS_read, signals, sys::Word(&info), sizeof info) == sizeof info)
-      PassOn(info, pid);
+      PassOn(info, pid, lease);
+    lease->Look(pid);
   }
 }
 
@@ -295,7 +355,8 @@ int Supervise(int argc, char** argv, char** environment) {
   // What comes before the working folder, which is absolute: protocol.h, SETUP.
   Setup setup;
   const bool has_setup = argc > 4 && argv[4][0] == '+';
-  if (has_setup) setup = {argv + 5, static_cast<int>(ParseNumber(argv[4] + 1))};
+  const bool strict = has_setup && argv[4][1] == '+';
+  if (has_setup) setup = {argv + 5, static_cast<int>(ParseNumber(argv[4] + (strict ? 2 : 1)))};
   const int start = kArgvStart + (has_setup ? 1 + setup.count : 0);
   if (argc <= start || setup.count < 0) {
     static const char usage[] =
@@ -310,6 +371,7 @@ int Supervise(int argc, char** argv, char** environment) {
   // Without it the next agent would take the process for one that never ran.
   if (!Line().Add("starting").Append()) return 1;
 
+  if (strict && !setup.AllKnown()) Fail("setup", -EINVAL);
   LogPipe log(Part(argv[2], 3), Part(argv[2], 4));
   if (const long error = log.Open(argv[3]); error < 0) Fail("log", error);
   if (const char* user = setup.Find("user=")) {
@@ -317,10 +379,13 @@ int Supervise(int argc, char** argv, char** environment) {
     const auto gid = static_cast<long>(TakeNumber(&user));
     if (const long error = log.GiveWriting(uid, gid); error < 0) Fail("log", error);
   }
-  const SignalMask wanted = Bit(SIGCHLD) | Bit(SIGTERM) | Bit(SIGINT) | Bit(kForwardSignal);
+  const SignalMask wanted =
+      Bit(SIGCHLD) | Bit(SIGTERM) | Bit(SIGINT) | Bit(kForwardSignal) | Bit(kLeaseSignal);
   const long signals =
       sys::Call(SYS_signalfd4, -1, sys::Word(&wanted), sizeof wanted, SFD_CLOEXEC | SFD_NONBLOCK);
   if (signals < 0) Fail("log", signals);
+  Lease lease;
+  if (const long error = lease.Begin(setup); error < 0) Fail("lease", error);
   sys::Call(SYS_chdir, sys::Word("/"));
 
   LimitFiles(Part(argv[2], 1));
@@ -350,7 +415,7 @@ int Supervise(int argc, char** argv, char** environment) {
   const Report report{ParseNumber(argv[2]), pid, started};
   sys::Call(SYS_write, kReportFd, sys::Word(&report), sizeof report);
 
-  WaitForEnd(pid, signals, &log);
+  WaitForEnd(pid, signals, &log, &lease);
   sys::Call(SYS_kill, -pid, SIGKILL);
   int status = 0;
   Wait(pid, &status, 0);
@@ -360,6 +425,7 @@ int Supervise(int argc, char** argv, char** environment) {
   const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
   const int signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
   const int64_t finished = NowMicros();
+  if (lease.told_at() != 0) Line().Add("lease").Add(lease.told_at()).Append();
   Line line;
   line.Add("exit").Add(code).Add(signal).Add(started).Add(finished).Add(clean ? 1 : 0);
   if (line.Append()) return 0;

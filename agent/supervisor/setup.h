@@ -15,6 +15,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "agent/supervisor/sys.h"
 
@@ -46,6 +47,17 @@ struct Setup {
     return nullptr;
   }
   bool changes_user() const { return Find("user=") != nullptr; }
+  // Of words that must all be known.
+  bool AllKnown() const {
+    static const char* const names[] = {"user=", "groups=", "capabilities=", "umask=",  "limit=",
+                                        "tmp=",  "hide=",   "join=",         "folder=", "lease="};
+    for (int i = 0; i < count; ++i) {
+      bool known = false;
+      for (const char* name : names) known |= ValueOf(words[i], name) != nullptr;
+      if (!known) return false;
+    }
+    return true;
+  }
 };
 
 inline long JoinCgroup(const char* procs) {
@@ -138,6 +150,13 @@ inline long Become(const char* numbers, const char* groups, uint64_t capabilitie
   return sys::Call(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
 
+// Goes on while the machine sleeps, and nobody sets it.
+inline uint64_t BootNanos() {
+  timespec now{};
+  sys::Call(SYS_clock_gettime, CLOCK_BOOTTIME, sys::Word(&now));
+  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
+}
+
 // As whoever we are by now, so that nobody makes a folder where he may not.
 inline long MakeFolders(const char* path) {
   static char prefix[4096];
@@ -193,6 +212,10 @@ inline long Prepare(const Setup& setup, const char* work_dir, const char** step)
     if (const long error = MakeFolders(folder); error < 0) return error;
   *step = "work_dir";
   if (const long error = sys::Call(SYS_chdir, sys::Word(work_dir)); error < 0) return error;
+  // What came before may have taken its time, and until the command runs the supervisor sleeps.
+  *step = "lease";
+  if (const char* lease = setup.Find("lease="))
+    if (BootNanos() >= TakeNumber(&lease)) return -ETIME;
   *step = "command";
   return 0;
 }

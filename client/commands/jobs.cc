@@ -90,7 +90,9 @@ std::string JobPageText(const JobView& job) {
   if (job.spec_bytes_dropped > 0)
     line("not kept", fmt::format("{} of its environment and command, as it has ended",
                                  FormatBytes(job.spec_bytes_dropped)));
-  line("attempt", std::to_string(job.attempt));
+  line("attempt", std::to_string(job.attempt) +
+                      (job.at_most_one ? ", of which one is alive at most (at_most_one)" : ""));
+  if (job.scratch_max_bytes > 0) line("scratch", FormatBytes(job.scratch_max_bytes) + " at most");
   line("submitted", job.submitted);
   line("placed", job.placed);
   line("finished", job.finished);

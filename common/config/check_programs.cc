@@ -240,6 +240,21 @@ Status Check(const Scheduler& scheduler) {
   Duration lease = std::chrono::seconds(15), heartbeat = std::chrono::seconds(1);
   RETURN_IF_ERROR(TakeDuration("lease", scheduler.lease(), &lease));
   RETURN_IF_ERROR(TakeDuration("heartbeat_every", scheduler.heartbeat_every(), &heartbeat));
+  Duration task_lease = std::chrono::minutes(1), margin = std::chrono::seconds(15);
+  RETURN_IF_ERROR(TakeDuration("task_lease", scheduler.task_lease(), &task_lease));
+  RETURN_IF_ERROR(TakeDuration("task_lease_margin", scheduler.task_lease_margin(), &margin));
+  if (task_lease < 3 * heartbeat) {
+    return InvalidArgument(
+        "task_lease is {} and heartbeat_every {}; a lease below three heartbeats takes one lost "
+        "message for a node that is cut off",
+        FormatDuration(task_lease), FormatDuration(heartbeat));
+  }
+  if (margin < task_lease / 10) {
+    return InvalidArgument(
+        "task_lease_margin is {} and task_lease {}; it is to be a tenth of that at least, for "
+        "clocks that differ and a task that takes its time to end",
+        FormatDuration(margin), FormatDuration(task_lease));
+  }
   if (lease < 3 * heartbeat) {
     return InvalidArgument(
         "lease is {} and heartbeat_every {}; a lease below three heartbeats takes one lost message "

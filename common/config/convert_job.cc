@@ -39,6 +39,11 @@ StatusOr<JobSpec> ToJobSpec(const Job& job) {
     return InvalidArgument("runtime is \"{}\"; it is one of process, noop", job.runtime());
   }
 
+  spec.at_most_one = job.at_most_one();
+  if (!job.scratch_max().empty()) {
+    ASSIGN_OR_RETURN(spec.scratch_max, ParseBytes(job.scratch_max()));
+  }
+
   if (job.has_devices() && job.devices().any_of_size() == 0) {
     return InvalidArgument(
         "devices.any_of is empty; name at least one, or leave devices out for processors only");

@@ -21,6 +21,18 @@ struct Resources {
   bool operator==(const Resources&) const = default;
 };
 
+// A task of which at most one attempt may be alive runs by a lease: `lease` after the moment at which
+// its node asked for what was granted, its supervisor ends it; and no other attempt begins before
+// `margin` after that, by the scheduler's clock, counted from the grant (ADR 27). Half of the margin
+// is what the task has between SIGTERM and SIGKILL; the rest is for clocks that differ.
+struct LeaseTerms {
+  Duration lease{};  // 0: none is needed
+  Duration margin{};
+  bool needed() const { return lease > Duration{}; }
+  Duration grace() const { return margin / 2; }
+  bool operator==(const LeaseTerms&) const = default;
+};
+
 // kProcess runs argv under a supervisor; kNoop finishes at once on the agent with code 0
 // (for measuring the control plane: it leases, journals and reports like any other).
 enum class TaskRuntime : uint8_t { kProcess, kNoop };
@@ -42,6 +54,10 @@ struct JobSpec {
   // Before the second attempt, doubling with each further failure up to the most. 0: none.
   Duration restart_pause{}, restart_pause_max{};
   TaskRuntime runtime = TaskRuntime::kProcess;
+  // No attempt of a task is alive while another one is, even when a node is cut off.
+  bool at_most_one = false;
+  // What a task may keep in its scratch folder, on disk; absent: as much as its node lets it.
+  std::optional<Bytes> scratch_max;
   bool operator==(const JobSpec&) const = default;
 };
 
@@ -60,6 +76,7 @@ enum class ExitCause : uint8_t {
   kNodeRestarted,   // of the node: the machine went down under it
   kSupervisorLost,  // of the node: what watched it was killed, so how it ended is not known
   kStopped,         // it was told to end: StopTask, or the operator of its node
+  kLeaseEnded,      // its lease was not renewed: its supervisor has ended it (LeaseTerms)
 };
 std::string_view ToString(ExitCause cause);  // "task", "not_started", …
 constexpr bool OfTheNode(ExitCause cause) {

@@ -66,6 +66,8 @@ struct TaskLaunch {
   Duration grace = std::chrono::seconds(10);
   TaskRuntime runtime = TaskRuntime::kProcess;
   std::string user;                 // whose token submitted it; empty: not told
+  std::optional<Bytes> scratch_max;  // besides what the node's own limit is
+  LeaseTerms terms;                 // it is not started without a lease, nor lives beyond it
   bool checkpoint_dir_named = false;  // by the job; else it is the cluster's, and the agent makes it
   bool operator==(const TaskLaunch&) const = default;
 };
@@ -117,7 +119,15 @@ struct ReplicaReport {  // repeated with every heartbeat interval while a replic
   std::vector<ReplicaStatus> replicas;
 };
 
-using AgentMessage = std::variant<RegisterNode, Heartbeat, TaskReport, ReplicaReport>;
+// Of tasks that run by leases, and of those that are to be started: with every heartbeat, and once
+// more when such a task arrives. `asked`: by the agent's clock, no later than this was sent.
+struct AskLeases {
+  Epoch epoch;
+  Time asked;
+  std::vector<TaskKey> keys;
+};
+
+using AgentMessage = std::variant<RegisterNode, Heartbeat, TaskReport, ReplicaReport, AskLeases>;
 
 // ---- scheduler → agent -------------------------------------------------------------------
 
@@ -173,6 +183,14 @@ struct AckTasks {  // The exits are durable: the node may forget them.
   std::vector<TaskKey> keys;
 };
 
+// Answers AskLeases; echoes its time, from which the leases count. Only those keys of it that are the
+// current attempts of their tasks.
+struct GrantLeases {
+  Epoch epoch;
+  Time asked;
+  std::vector<TaskKey> keys;
+};
+
 struct StartReplica {  // repeated until a status arrives
   Epoch epoch;
   ReplicaId id;
@@ -191,7 +209,7 @@ struct StopReplica {
 };
 
 using SchedulerMessage =
-    std::variant<Welcome, Refuse, StartTask, StopTask, AckTasks, StartReplica, StopReplica>;
+    std::variant<Welcome, Refuse, StartTask, StopTask, AckTasks, StartReplica, StopReplica, GrantLeases>;
 
 // ---- scheduler → gateway ------------------------------------------------------------------
 

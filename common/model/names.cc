@@ -45,6 +45,8 @@ std::string_view ToString(ExitCause cause) {
       return "supervisor_lost";
     case ExitCause::kStopped:
       return "stopped";
+    case ExitCause::kLeaseEnded:
+      return "lease_ended";
   }
   return "unknown";
 }

@@ -28,6 +28,10 @@ struct NodeInfo {
   std::vector<std::string> unfit;
   std::map<std::string, std::string> labels;
   std::string seen_address;      // whence its connection comes, as the scheduler sees it; empty: unknown
+  // It ends tasks whose lease is not renewed: it may be given those that need one (LeaseTerms).
+  bool task_leases = false;
+  // What a task may have of scratch there at most; absent: no limit, or not told.
+  std::optional<Bytes> scratch_max;
   bool address_derived = false;  // `address` was found by the agent, nobody has written it down
   bool operator==(const NodeInfo&) const = default;
 };

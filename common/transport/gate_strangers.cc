@@ -2,6 +2,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 
@@ -251,7 +252,11 @@ void Gate::Impl::ServeWaiting() {
 }
 
 void Gate::Impl::Introduce(Connection& one) {
-  one.inner = ConnectInner(inner_path_, fmt::format("{}{}", prefix_, one.id));
+  // Such names are seen by whoever runs here (/proc/net/unix), and one that somebody else has is
+  // taken: what comes next must not follow from those before.
+  uint64_t surprise = 0;
+  if (::getrandom(&surprise, sizeof surprise, 0) != sizeof surprise) surprise = 0;
+  one.inner = ConnectInner(inner_path_, fmt::format("{}{}.{:016x}", prefix_, one.id, surprise));
   // Libzmq ends the process when it cannot accept for want of files.
   if (one.inner < 0 || one.inner >= FilesMax() - limits::kFilesKept.value)
     return Fail(one, counters_.files, "all files of this process are in use");

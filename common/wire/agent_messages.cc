@@ -32,6 +32,13 @@ void Fill(const allot::ReplicaReport& in, Message* out) {
   EncodeAll(in.replicas, to->mutable_replicas());
 }
 
+void Fill(const allot::AskLeases& in, Message* out) {
+  AskLeases* to = out->mutable_ask_leases();
+  to->set_epoch(in.epoch.value());
+  to->set_asked(ToMicros(in.asked));
+  EncodeAll(in.keys, to->mutable_keys());
+}
+
 StatusOr<AgentMessage> Take(const RegisterNode& in) {
   allot::RegisterNode message;
   message.registration = in.registration();
@@ -66,6 +73,13 @@ StatusOr<AgentMessage> Take(const ReplicaReport& in) {
   return message;
 }
 
+StatusOr<AgentMessage> Take(const AskLeases& in) {
+  allot::AskLeases message{.epoch = Epoch(in.epoch())};
+  ASSIGN_OR_RETURN(message.asked, DecodeTime("ask_leases.asked", in.asked()));
+  RETURN_IF_ERROR(DecodeAll(in.keys(), &message.keys));
+  return message;
+}
+
 }  // namespace
 
 void Encode(const AgentMessage& message, Message* out) {
@@ -83,6 +97,8 @@ StatusOr<AgentMessage> DecodeAgentMessage(const Message& message) {
       return Take(message.task_report());
     case Message::kReplicaReport:
       return Take(message.replica_report());
+    case Message::kAskLeases:
+      return Take(message.ask_leases());
     default:
       break;
   }

@@ -1,4 +1,5 @@
 // How to run a task or a replica.
+#include <algorithm>
 #include <limits>
 
 #include "common/wire/parts.h"
@@ -23,6 +24,9 @@ void Encode(const allot::TaskLaunch& launch, TaskLaunch* out) {
   out->set_runtime(static_cast<int32_t>(launch.runtime));
   out->set_user(ReplaceInvalidUtf8(launch.user));
   out->set_checkpoint_dir_named(launch.checkpoint_dir_named);
+  if (launch.scratch_max) out->set_scratch_max(*launch.scratch_max);
+  out->set_lease(launch.terms.lease.count());
+  out->set_lease_margin(launch.terms.margin.count());
 }
 
 StatusOr<allot::TaskLaunch> Decode(const TaskLaunch& in) {
@@ -46,6 +50,8 @@ StatusOr<allot::TaskLaunch> Decode(const TaskLaunch& in) {
   ASSIGN_OR_RETURN(launch.runtime, DecodeEnum("launch.runtime", in.runtime(), TaskRuntime::kNoop));
   launch.user = in.user();
   launch.checkpoint_dir_named = in.checkpoint_dir_named();
+  if (in.has_scratch_max()) launch.scratch_max = std::max<int64_t>(in.scratch_max(), 0);
+  ASSIGN_OR_RETURN(launch.terms, DecodeTerms("launch.lease", in.lease(), in.lease_margin()));
   return launch;
 }
 

@@ -237,6 +237,8 @@ void Encode(const allot::NodeInfo& info, NodeInfo* out) {
   EncodeStrings(info.unfit, out->mutable_unfit());
   out->set_seen_address(ReplaceInvalidUtf8(info.seen_address));
   out->set_address_derived(info.address_derived);
+  out->set_task_leases(info.task_leases);
+  if (info.scratch_max) out->set_scratch_max(*info.scratch_max);
 }
 
 StatusOr<allot::NodeInfo> Decode(const NodeInfo& in) {
@@ -257,6 +259,8 @@ StatusOr<allot::NodeInfo> Decode(const NodeInfo& in) {
   info.unfit = DecodeStrings(in.unfit());
   info.seen_address = in.seen_address();
   info.address_derived = in.address_derived();
+  info.task_leases = in.task_leases();
+  if (in.has_scratch_max()) info.scratch_max = std::max<int64_t>(in.scratch_max(), 0);
   return info;
 }
 

@@ -42,6 +42,12 @@ inline StatusOr<Time> DecodeTime(std::string_view what, int64_t micros) {
   RETURN_IF_ERROR(CheckRange<int64_t>(what, micros, 0, kTimeMicrosMax));
   return FromMicros(micros);
 }
+inline StatusOr<LeaseTerms> DecodeTerms(std::string_view what, int64_t lease, int64_t margin) {
+  LeaseTerms terms;
+  ASSIGN_OR_RETURN(terms.lease, DecodeDuration(what, lease));
+  ASSIGN_OR_RETURN(terms.margin, DecodeDuration(what, margin));
+  return terms;
+}
 inline StatusOr<PriceRate> DecodePrice(std::string_view what, int64_t micros_per_hour) {
   RETURN_IF_ERROR(CheckRange<int64_t>(what, micros_per_hour, 0, kPriceMicrosMax));
   return PriceRate{micros_per_hour};

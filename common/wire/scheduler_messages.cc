@@ -52,6 +52,13 @@ void Fill(const allot::AckTasks& in, Message* out) {
   EncodeAll(in.keys, to->mutable_keys());
 }
 
+void Fill(const allot::GrantLeases& in, Message* out) {
+  GrantLeases* to = out->mutable_grant_leases();
+  to->set_epoch(in.epoch.value());
+  to->set_asked(ToMicros(in.asked));
+  EncodeAll(in.keys, to->mutable_keys());
+}
+
 void Fill(const allot::StartReplica& in, Message* out) {
   StartReplica* to = out->mutable_start_replica();
   to->set_epoch(in.epoch.value());
@@ -125,6 +132,13 @@ StatusOr<SchedulerMessage> Take(const AckTasks& in) {
   return message;
 }
 
+StatusOr<SchedulerMessage> Take(const GrantLeases& in) {
+  allot::GrantLeases message{.epoch = Epoch(in.epoch())};
+  ASSIGN_OR_RETURN(message.asked, DecodeTime("grant_leases.asked", in.asked()));
+  RETURN_IF_ERROR(DecodeAll(in.keys(), &message.keys));
+  return message;
+}
+
 StatusOr<SchedulerMessage> Take(const StartReplica& in) {
   allot::StartReplica message{.epoch = Epoch(in.epoch()), .id = ReplicaId(in.id(), Incarnation(in.incarnation()))};
   if (!message.id.valid()) return InvalidArgument("start_replica has no id");
@@ -164,6 +178,8 @@ StatusOr<SchedulerMessage> DecodeSchedulerMessage(const Message& message) {
       return Take(message.start_replica());
     case Message::kStopReplica:
       return Take(message.stop_replica());
+    case Message::kGrantLeases:
+      return Take(message.grant_leases());
     default:
       break;
   }

@@ -1,4 +1,6 @@
 // Jobs and deployments, as the journal keeps them.
+#include <limits>
+
 #include "common/wire/parts.h"
 
 namespace allot::wire {
@@ -21,6 +23,8 @@ void Encode(const JobSpec& spec, records::JobSpec* out) {
   out->set_restart_pause(spec.restart_pause.count());
   out->set_restart_pause_max(spec.restart_pause_max.count());
   out->set_runtime(static_cast<int32_t>(spec.runtime));
+  out->set_at_most_one(spec.at_most_one);
+  if (spec.scratch_max) out->set_scratch_max(*spec.scratch_max);
 }
 
 StatusOr<JobSpec> Decode(const records::JobSpec& in) {
@@ -45,6 +49,12 @@ StatusOr<JobSpec> Decode(const records::JobSpec& in) {
   ASSIGN_OR_RETURN(spec.restart_pause_max,
                    DecodeDuration("job.restart_pause_max", in.restart_pause_max()));
   ASSIGN_OR_RETURN(spec.runtime, DecodeEnum("job.runtime", in.runtime(), TaskRuntime::kNoop));
+  spec.at_most_one = in.at_most_one();
+  if (in.has_scratch_max()) {
+    RETURN_IF_ERROR(CheckRange<int64_t>("job.scratch_max", in.scratch_max(), 0,
+                                        std::numeric_limits<int64_t>::max()));
+    spec.scratch_max = in.scratch_max();
+  }
   return spec;
 }
 

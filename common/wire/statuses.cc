@@ -44,7 +44,7 @@ allot::TaskExit Decode(const TaskExit& in) {
                        .started = time(in.started()),
                        .finished = time(in.finished())};
   if (in.has_energy_millijoules()) exit.energy = std::max<int64_t>(in.energy_millijoules(), 0);
-  if (in.cause() > 0 && in.cause() <= static_cast<int32_t>(ExitCause::kStopped))
+  if (in.cause() > 0 && in.cause() <= static_cast<int32_t>(ExitCause::kLeaseEnded))
     exit.cause = static_cast<ExitCause>(in.cause());
   return exit;
 }

@@ -415,6 +415,7 @@ void ClusterState::Fold(const JobPlaced& r) {
   job.alternative = r.alternative;
   job.price = r.price;
   job.main_port = r.main_port;
+  job.terms = r.terms;
   job.not_before = Time();
   job.failed_rank.reset();
   job.tasks.clear();

@@ -53,6 +53,7 @@ struct JobState {
   uint32_t alternative = 0;
   PriceRate price;
   uint16_t main_port = 0;
+  LeaseTerms terms;                     // of the tasks of the last attempt
   Cost cost;                            // of attempts that ended
   MilliJoule energy = 0;                // of tasks that ended
   bool energy_modelled = false;         // some of it by what devices draw at most, not measured

@@ -31,6 +31,8 @@ std::string_view ToString(RequeueReason reason) {
       return "node_restarted";
     case RequeueReason::kNoAnswer:
       return "no_answer";
+    case RequeueReason::kLeaseEnded:
+      return "lease_ended";
   }
   return "unknown";
 }
@@ -84,6 +86,7 @@ class Core::Impl {
   void On(const Restarted& e, Effects& out) {
     CHECK(!started);
     started = true;
+    ledger.started = ledger.now;
     ledger.CountFrom(e.jobs_from, e.replicas_from);
     // First of all: it may turn times back, from which the rest is derived.
     ledger.Remember(TermBegun{ledger.now, Term(ledger.state().term().value() + 1), e.incarnation,

@@ -29,6 +29,8 @@ struct CoreOptions {
   Duration resend_after = std::chrono::seconds(2);  // unacknowledged commands are sent again
   // A task whose node is heard, but does not say in so long that it has it, is taken back.
   Duration acknowledge_within = std::chrono::seconds(60);
+  // Of tasks of which at most one attempt may be alive.
+  LeaseTerms task_lease = {std::chrono::minutes(1), std::chrono::seconds(15)};
   uint32_t plan_attempts_max = 2'000;               // placements tried in one step
   uint32_t pending_jobs_max = 1'000'000;            // more are refused (ResourceExhausted)
   // ClusterState::spec_bytes; more are refused.

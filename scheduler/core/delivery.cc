@@ -50,6 +50,8 @@ TaskLaunch Delivery::LaunchOf(const JobState& job, uint32_t rank, const NodeStat
   launch.runtime = spec.runtime;
   launch.user = job.user;
   launch.checkpoint_dir_named = !spec.checkpoint_dir.empty();
+  launch.terms = job.terms;
+  launch.scratch_max = spec.scratch_max;
   return launch;
 }
 
@@ -86,6 +88,8 @@ std::optional<SchedulerMessage> Delivery::MessageFor(const Item& item, const Nod
       if (task.abandoned || task.phase == TaskPhase::kExited) return std::nullopt;
       if (!start) return StopTask{node.epoch, item.task, job->spec->grace};
       if (task.phase != TaskPhase::kAssigned) return std::nullopt;
+      // The agent of a build before, since: it would start it without one.
+      if (job->terms.needed() && !node.info->task_leases) return std::nullopt;
       cost += static_cast<uint32_t>(job->tasks.size()) / kPeersPerUnit;
       return StartTask{node.epoch, item.task, LaunchOf(*job, item.task.task.index, node)};
     }

@@ -23,17 +23,28 @@ struct Demand {
   uint32_t tasks = 1;
   Resources resources;  // per task
   std::vector<DeviceRequest> devices;
+  bool leases = false;  // of tasks: NodeInfo::task_leases
+  Bytes scratch = 0;    // of a task, within NodeInfo::scratch_max
 
   // Filled by Resolve.
   std::vector<DemandOption> options;
   uint32_t classes_seen = 0;  // resolved against that many
 
   static Demand Of(const JobSpec& spec) {
-    return {spec.tasks, spec.resources, spec.devices, {}, 0};
+    return {spec.tasks,
+            spec.resources,
+            spec.devices,
+            spec.at_most_one,
+            spec.scratch_max.value_or(0),
+            {},
+            0};
   }
+  // The same, not resolved.
+  Demand Asked() const { return {tasks, resources, devices, leases, scratch, {}, 0}; }
   // Equal as to what was asked.
   bool Same(const Demand& o) const {
-    return tasks == o.tasks && resources == o.resources && devices == o.devices;
+    return tasks == o.tasks && resources == o.resources && devices == o.devices &&
+           leases == o.leases && scratch == o.scratch;
   }
 };
 

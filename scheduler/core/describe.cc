@@ -98,6 +98,11 @@ class Teller {
   std::string operator()(const Heartbeat& m) const {
     return fmt::format("Heartbeat epoch={}", m.epoch.value());
   }
+  std::string operator()(const AskLeases& m) const {
+    std::string text = fmt::format("AskLeases epoch={}", m.epoch.value());
+    for (const TaskKey& key : m.keys) text += fmt::format(" [{}]", Of(key));
+    return text;
+  }
   std::string operator()(const TaskReport& m) const {
     std::string text = fmt::format("TaskReport epoch={}", m.epoch.value());
     for (const TaskStatus& status : m.tasks) text += fmt::format(" [{}]", Of(status));
@@ -234,6 +239,11 @@ class Teller {
   }
   std::string operator()(const AckTasks& m) const {
     std::string text = fmt::format("AckTasks {}", node_);
+    for (const TaskKey& key : m.keys) text += fmt::format(" [{}]", Of(key));
+    return text;
+  }
+  std::string operator()(const GrantLeases& m) const {
+    std::string text = fmt::format("GrantLeases {}", node_);
     for (const TaskKey& key : m.keys) text += fmt::format(" [{}]", Of(key));
     return text;
   }

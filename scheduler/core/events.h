@@ -110,6 +110,7 @@ struct JobPlaced {
   uint32_t alternative = 0;             // which of spec->devices was taken
   PriceRate price;                      // of the whole gang while it runs
   uint16_t main_port = 0;
+  LeaseTerms terms;                     // of its tasks
 };
 struct TaskStarted { Time at; TaskKey key; int64_t pid = 0; };
 struct TaskExited { Time at; TaskKey key; TaskExit exit; };  // frees the task's lease
@@ -120,6 +121,7 @@ enum class RequeueReason : uint8_t {
   kNodeFault,      // its node could not start it, or lost what watched it
   kNodeRestarted,  // the machine went down under it
   kNoAnswer,       // its node is heard, but never said that it has it
+  kLeaseEnded,     // its lease was not renewed, so its supervisor has ended it
 };
 std::string_view ToString(RequeueReason reason);
 // The gang goes back to its queue once no task of the attempt is left on a node that is alive.

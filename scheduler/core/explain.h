@@ -20,8 +20,10 @@ enum class WaitReason : uint8_t {
   kTooLittleMemory,
   kTooFewCpus,
   kNodesDraining,
-  kNodesUnfit,        // they say that they can start nothing: NodeInfo::unfit
-  kNodesQuarantined,  // the same, or on probation with the one job it may have
+  kNodesUnfit,          // they say that they can start nothing: NodeInfo::unfit
+  kNodesQuarantined,    // the same, or on probation with the one job it may have
+  kNodesWithoutLeases,  // NodeInfo::task_leases
+  kTooLittleScratch,    // NodeInfo::scratch_max
   kNodesLost,
   kGangTooWide,      // some tasks fit, not all at once
   kGangMixed,        // they would, over devices of several vendors or several alternatives

@@ -20,7 +20,15 @@ std::string Plural(uint64_t count, std::string_view thing) {
 void Explainer::ExplainPause(Time now, const JobState& job, JobExplanation& out) const {
   const std::string next =
       fmt::format("attempt {} begins in {} at the earliest", job.attempt.value() + 1,
-                  FormatDuration(job.not_before - now));
+                  FormatDuration(ledger_.BeginsAt(job) - now));
+  if (const Time fenced = ledger_.FencedUntil(job); fenced > now) {
+    out.reasons.push_back(Reason{
+        WaitReason::kPaused, 1,
+        fmt::format("{}: at most one attempt of a task may be alive (at_most_one), and the one "
+                    "before may live until its lease is over",
+                    next)});
+    return;
+  }
   if (job.node_faults == 0) {
     out.reasons.push_back(Reason{
         WaitReason::kPaused, job.failures,
@@ -44,7 +52,8 @@ void Explainer::ExplainPause(Time now, const JobState& job, JobExplanation& out)
 void Explainer::WarnOfCopies(const JobState& job, JobExplanation& out) const {
   const auto warn = [&](Attempt attempt, uint32_t rank, NodeId id) {
     const NodeState& node = *ledger_.state().FindNode(id);
-    if (node.alive) return;
+    // One that may live once only has ended by itself.
+    if (node.alive || job.spec->at_most_one) return;
     out.warnings.push_back(fmt::format(
         "attempt {} of task {} may still run on {}, which was lost: nobody can stop it until that "
         "node is heard or its machine is off, and it has the same checkpoint folder and work_dir",
@@ -87,7 +96,9 @@ void Explainer::WarnOfTranslators(const JobState& job, JobExplanation& out) cons
 uint64_t Explainer::MostOfOneKind(const Demand& demand) const {
   uint64_t most = 0;
   for (const DemandOption& option : demand.options) {
-    Demand alone{demand.tasks, demand.resources, demand.devices, {option}, demand.classes_seen};
+    Demand alone = demand.Asked();
+    alone.options = {option};
+    alone.classes_seen = demand.classes_seen;
     most = std::max(most, Look(alone, std::nullopt).tasks);
   }
   return most;

@@ -101,6 +101,10 @@ std::string_view ToString(WaitReason reason) {
       return "nodes_draining";
     case WaitReason::kNodesQuarantined:
       return "nodes_quarantined";
+    case WaitReason::kNodesWithoutLeases:
+      return "nodes_without_leases";
+    case WaitReason::kTooLittleScratch:
+      return "too_little_scratch";
     case WaitReason::kNodesLost:
       return "nodes_lost";
     case WaitReason::kNodesUnfit:
@@ -159,6 +163,10 @@ Explainer::NodeVerdict Explainer::Judge(const Demand& demand, uint32_t node,
         tasks = std::min<uint64_t>(tasks, std::max<Bytes>(row.memory_free, 0) / memory);
       if (ever == 0) {
         verdict.obstacle = Obstacle::kNoFabric;
+      } else if (demand.leases && !row.leases) {
+        verdict.obstacle = Obstacle::kNoLeases;
+      } else if (!row.HasScratch(demand)) {
+        verdict.obstacle = Obstacle::kScratch;
       } else if (!state.alive) {
         verdict.obstacle = Obstacle::kLost;
       } else if (state.draining) {
@@ -235,7 +243,7 @@ std::string Explainer::NotTogether(const Demand& demand, Obstacle obstacle) cons
 
 Explainer::Survey Explainer::Look(const Demand& demand, std::optional<PriceRate> cap) const {
   Survey survey;
-  survey.any_isolation = {demand.tasks, demand.resources, demand.devices, {}, 0};
+  survey.any_isolation = demand.Asked();
   for (DeviceRequest& request : survey.any_isolation.devices) request.isolation.reset();
   const bool asks_isolation = !survey.any_isolation.Same(demand);
   if (asks_isolation) Resolve(ledger_.classes(), survey.any_isolation);
@@ -272,6 +280,10 @@ Explainer::Survey Explainer::Look(const Demand& demand, std::optional<PriceRate>
                          : fmt::format("with {} that would do, but none isolates {}",
                                        Plural(less_isolated, "device"), level));
   add(Obstacle::kNoFabric, WaitReason::kDevicesNotJoined, NotTogether(demand, Obstacle::kNoFabric));
+  add(Obstacle::kNoLeases, WaitReason::kNodesWithoutLeases,
+      "would do but of a build that cannot keep a task to one live attempt (at_most_one)");
+  add(Obstacle::kScratch, WaitReason::kTooLittleScratch,
+      fmt::format("would do, but let no task have {} of scratch", FormatBytes(demand.scratch)));
   add(Obstacle::kLost, WaitReason::kNodesLost, "would do but lost");
   add(Obstacle::kDraining, WaitReason::kNodesDraining, "would do but draining");
   add(Obstacle::kUnfit, WaitReason::kNodesUnfit, "would do but can start nothing now");
@@ -341,6 +353,13 @@ JobExplanation::Candidate Explainer::CandidateOf(const Demand& demand,
           fmt::format("{} of {} memory free", FormatBytes(std::max<Bytes>(row.memory_free, 0)),
                       FormatBytes(ledger_.index().MemoryOf(row, demand.resources,
                                                            verdict.device_class, count)));
+      break;
+    case Obstacle::kNoLeases:
+      candidate.verdict = "its agent knows no leases of tasks";
+      break;
+    case Obstacle::kScratch:
+      candidate.verdict =
+          fmt::format("{} of {} scratch", FormatBytes(*row.scratch_max), FormatBytes(demand.scratch));
       break;
     case Obstacle::kLost:
       candidate.verdict = "lost";
@@ -461,10 +480,11 @@ void Explainer::Remedies(Time now, const Demand& demand, const Survey& survey,
       fmt::format("{} more {} with {}", missing, missing == 1 ? "node" : "nodes", free));
   JoinRemedies(survey, out);
   std::set<JobId> holders;  // Jobs on nodes that would do if they were emptier.
-  uint32_t draining = 0, unfit = 0;
+  uint32_t draining = 0, unfit = 0, without_leases = 0;
   for (const NodeVerdict& verdict : survey.nodes) {
     if (verdict.obstacle == Obstacle::kDraining) ++draining;
     if (verdict.obstacle == Obstacle::kUnfit) ++unfit;
+    if (verdict.obstacle == Obstacle::kNoLeases) ++without_leases;
     if (verdict.obstacle != Obstacle::kBusy && verdict.obstacle != Obstacle::kDevicesQuarantined &&
         verdict.obstacle != Obstacle::kScattered && verdict.obstacle != Obstacle::kCpus &&
         verdict.obstacle != Obstacle::kMemory)
@@ -478,6 +498,10 @@ void Explainer::Remedies(Time now, const Demand& demand, const Survey& survey,
                     Plural(std::min<uint64_t>(missing, holders.size()), "running job")));
   if (draining > 0)
     out.remedies.push_back(fmt::format("{} to be undrained", Plural(draining, "node")));
+  if (without_leases > 0)
+    out.remedies.push_back(
+        fmt::format("the agents of {} to be updated, or no at_most_one",
+                    Plural(without_leases, "node")));
   if (unfit > 0)
     out.remedies.push_back(
         fmt::format("{} to be mended; `allot doctor` says what it lacks", Plural(unfit, "node")));
@@ -485,7 +509,8 @@ void Explainer::Remedies(Time now, const Demand& demand, const Survey& survey,
 }
 
 void Explainer::ExplainPending(Time now, const JobState& job, JobExplanation& out) const {
-  if (job.not_before > now) ExplainPause(now, job, out);
+  const bool paused = ledger_.BeginsAt(job) > now;
+  if (paused) ExplainPause(now, job, out);
   Demand demand = Demand::Of(*job.spec);
   Resolve(ledger_.classes(), demand);
   const auto& nodes = ledger_.state().nodes();
@@ -524,7 +549,7 @@ void Explainer::ExplainPending(Time now, const JobState& job, JobExplanation& ou
                                  fmt::format("{} of {} tasks fit now, and a gang starts whole",
                                              survey.tasks, demand.tasks)});
   }
-  const uint64_t ahead = job.not_before > now ? 0 : ledger_.queue().JobsAhead(job);
+  const uint64_t ahead = paused ? 0 : ledger_.queue().JobsAhead(job);
   if (ahead > 0) {
     out.reasons.push_back(Reason{WaitReason::kBehindInQueue, static_cast<uint32_t>(ahead),
                                  fmt::format("{} ahead", Plural(ahead, "job"))});
@@ -630,7 +655,7 @@ StatusOr<std::vector<ReplicaWait>> Explainer::ExplainDeployment(const std::strin
       wait.reasons.push_back(Reason{WaitReason::kNoNodes, 0, "no node is alive"});
       continue;
     }
-    Demand demand{1, deployment.spec->resources, {deployment.spec->groups[g].device}, {}, 0};
+    Demand demand{1, deployment.spec->resources, {deployment.spec->groups[g].device}};
     const auto same = std::find_if(looked.begin(), looked.end(),
                                    [&](const auto& before) { return before.first.Same(demand); });
     if (same != looked.end()) {

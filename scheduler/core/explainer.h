@@ -24,6 +24,8 @@ class Explainer {
     kNoDevice,
     kIsolation,  // devices that would do if they isolated more
     kNoFabric,   // enough of them, but never so many together
+    kNoLeases,   // its agent does not end tasks whose lease is not renewed
+    kScratch,    // it lets no task have so much scratch
     kLost,
     kDraining,
     kUnfit,  // it says that it can start nothing now

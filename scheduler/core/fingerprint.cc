@@ -76,6 +76,8 @@ class Hasher {
     Signed(s.restart_pause.count());
     Signed(s.restart_pause_max.count());
     Number(static_cast<uint64_t>(s.runtime));
+    Number(s.at_most_one);
+    Maybe(s.scratch_max, [this](Bytes b) { Signed(b); });
   }
   void Add(const DeploymentSpec& s) {
     Text(s.name);
@@ -200,6 +202,8 @@ class Hasher {
     Strings(info.unfit);
     Text(info.seen_address);
     Number(info.address_derived);
+    Number(info.task_leases);
+    Maybe(info.scratch_max, [this](Bytes b) { Signed(b); });
   }
   void Add(const TaskExit& exit) {
     Signed(exit.code);
@@ -295,6 +299,8 @@ class Hasher {
     Number(job.alternative);
     Signed(job.price.micros_per_hour);
     Number(job.main_port);
+    Signed(job.terms.lease.count());
+    Signed(job.terms.margin.count());
     Signed(job.cost.micros);
     Signed(job.energy);
     Number(job.energy_modelled);

@@ -30,6 +30,8 @@ std::optional<RequeueReason> ReasonOf(ExitCause cause) {
       return RequeueReason::kNodeRestarted;
     case ExitCause::kStopped:
       return RequeueReason::kTaskLost;
+    case ExitCause::kLeaseEnded:
+      return RequeueReason::kLeaseEnded;
   }
   return std::nullopt;
 }
@@ -211,6 +213,8 @@ void JobMachine::Requeue(const JobState& job, RequeueReason reason, Effects& out
     pause = Doubled(kNodeFaultPause, job.node_faults, kNodeFaultPauseMax);
   JobRequeued record{ledger_.now, job.id, reason};
   if (pause > Duration{}) record.not_before = ledger_.now + pause;
+  if (const Time fence = ledger_.FencedUntil(job); fence > ledger_.now)
+    record.not_before = std::max(record.not_before, fence);
   ledger_.Remember(record, out);
 }
 
@@ -296,7 +300,14 @@ void JobMachine::TaskEnded(const TaskKey& key, const TaskExit& exit, Effects& ou
   }
 }
 
+bool JobMachine::Renew(NodeId node, const TaskKey& key) {
+  if (!IsCurrent(node, key) || !ledger_.state().FindJob(key.task.job)->terms.needed()) return false;
+  ledger_.leases_granted[key] = ledger_.now;
+  return true;
+}
+
 void JobMachine::Abandon(const TaskKey& key, RequeueReason reason, Effects& out) {
+  ledger_.Fence(key);
   ledger_.Remember(TaskAbandoned{ledger_.now, key}, out);
   const JobState& job = *ledger_.state().FindJob(key.task.job);
   quarantine_.Abandoned(job, key.task.index);

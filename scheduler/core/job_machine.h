@@ -29,6 +29,8 @@ class JobMachine {
   // A stopping gang of which nothing is left becomes what it was stopped for.
   void Settle(JobId job, Effects& out);
   void StopOverdue(Effects& out);  // time limits
+  // Whether the node's lease of the task is renewed, noting that it was.
+  bool Renew(NodeId node, const TaskKey& key);
   // A node that is heard has not said in `after` that it has the task: it goes elsewhere. Whatever
   // copy it has after all is stopped for as long as it takes. Callers Settle the job afterwards.
   void TakeBack(const TaskKey& key, Duration after, Effects& out);

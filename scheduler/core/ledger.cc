@@ -78,9 +78,39 @@ void Ledger::Rebuild() {
   routes_all_dirty = true;
 }
 
+void Ledger::Fence(const TaskKey& key) {
+  const JobState& job = *state_.FindJob(key.task.job);
+  if (!job.terms.needed()) return;
+  const auto granted = leases_granted.find(key);
+  Time last;
+  if (granted != leases_granted.end()) {
+    last = granted->second;
+  } else if (key.attempt.incarnation() != state_.incarnation()) {
+    last = started;
+  } else {
+    return;  // Nothing runs without a lease.
+  }
+  Time& fence = fences_[key.task.job];
+  fence = std::max(fence, last + job.terms.lease + job.terms.margin);
+}
+
+Time Ledger::FencedUntil(const JobState& job) const {
+  if (!job.spec->at_most_one || job.spec->runtime != TaskRuntime::kProcess) return Time();
+  Time until;
+  if (const auto it = fences_.find(job.id); it != fences_.end()) until = it->second;
+  // Of an earlier life: whatever is known of its attempts, there may have been another since.
+  if (job.incarnation != state_.incarnation() &&
+      job.attempt.incarnation() != state_.incarnation()) {
+    const LeaseTerms& usual = options_.task_lease;
+    until = std::max(until, started + std::max(usual.lease, job.terms.lease) +
+                                std::max(usual.margin, job.terms.margin));
+  }
+  return until;
+}
+
 void Ledger::Enqueue(const JobState& job) {
-  if (job.not_before > now) {
-    paused_.insert({job.not_before, job.id});
+  if (const Time at = BeginsAt(job); at > now) {
+    paused_.insert({at, job.id});
   } else {
     queue_.Add(job);
   }
@@ -135,7 +165,10 @@ void Ledger::ForgetTimeLimit(JobId job) {
 void Ledger::ForgetAttempt(const JobState& job) {
   ForgetTimeLimit(job.id);
   acknowledged.erase({job.id, job.attempt});
-  for (uint32_t rank = 0; rank < job.tasks.size(); ++rank) progress.erase(TaskId{job.id, rank});
+  for (uint32_t rank = 0; rank < job.tasks.size(); ++rank) {
+    progress.erase(TaskId{job.id, rank});
+    leases_granted.erase(TaskKey{TaskId{job.id, rank}, job.attempt});
+  }
 }
 
 void Ledger::DirtyReplicasOf(const NodeState& node) {
@@ -210,6 +243,7 @@ void Ledger::Observe(const JobPlaced& r, JobPhase) {
   --counts_.pending;
   ++counts_.running;
   queue_.Remove(job);
+  fences_.erase(r.job);
   queue_.AddUsage(job.spec->tenant, job.price.micros_per_hour);
   assigned.push_back({ListeningNow(), r.job, r.attempt});
   RefreshNodesOf(job);
@@ -250,7 +284,7 @@ void Ledger::Observe(const JobFinished& r, JobPhase before) {
   switch (before) {
     case JobPhase::kPending:
       --counts_.pending;
-      if (paused_.erase({job.not_before, r.job}) == 0) queue_.Remove(job);
+      if (paused_.erase({BeginsAt(job), r.job}) == 0) queue_.Remove(job);
       break;
     case JobPhase::kRunning:
       --counts_.running;
@@ -263,6 +297,7 @@ void Ledger::Observe(const JobFinished& r, JobPhase before) {
   }
   if (before != JobPhase::kPending) queue_.AddUsage(job.spec->tenant, -job.price.micros_per_hour);
   ForgetAttempt(job);
+  fences_.erase(r.job);
   counts_.finished = std::min<uint32_t>(counts_.finished + 1, ClusterState::kFinishedJobsKept);
 }
 

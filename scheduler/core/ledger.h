@@ -105,11 +105,22 @@ class Ledger {
   // Pending jobs that are not to begin yet, by when they may; they are in no queue.
   const std::set<std::pair<Time, JobId>>& paused() const { return paused_; }
   void ReleasePaused();
+  // When the next attempt of a job that waits may begin; the zero time: at once.
+  Time BeginsAt(const JobState& job) const { return std::max(job.not_before, FencedUntil(job)); }
+
+  // Leases of tasks of which at most one attempt may be alive (ADR 27). A task that is given up
+  // while its node cannot be asked may live until the last lease that it was granted is over; until
+  // then the job is fenced. All of this is soft: what an earlier life of ours may have granted, or
+  // a store that was put back has forgotten, counts as granted when this life began.
+  void Fence(const TaskKey& key);
+  Time FencedUntil(const JobState& job) const;
   // Running jobs whose tasks have all started and that have a limit, by when it runs out.
   const std::set<std::pair<Time, JobId>>& time_limits() const { return time_limits_; }
 
   // ---- soft ----
   Time now;  // of the step at hand
+  Time started;
+  std::map<TaskKey, Time> leases_granted;  // last
   // How far the listening clock is behind, see NodeMachine.
   Duration deaf{};
   Time ListeningNow() const { return now - deaf; }
@@ -197,6 +208,7 @@ class Ledger {
   absl::flat_hash_map<JobId, Time> time_limit_of_;
   std::vector<NodeLink> links_;
   std::optional<Time> prices_end_;
+  absl::flat_hash_map<JobId, Time> fences_;  // of jobs that stop or wait
   uint64_t jobs_from_ = 0, replicas_from_ = 0;
 };
 

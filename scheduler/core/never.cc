@@ -12,7 +12,7 @@ namespace {
 constexpr size_t kModelsTold = 5;
 
 bool Possible(const Ledger& ledger, const Demand& demand, auto change) {
-  Demand other{demand.tasks, demand.resources, demand.devices, {}, 0};
+  Demand other = demand.Asked();
   change(other);
   if (other.Same(demand)) return false;
   Resolve(ledger.classes(), other);
@@ -52,7 +52,7 @@ std::string UnknownModels(const Ledger& ledger, const Demand& demand) {
   std::string out;
   for (const DeviceRequest& request : demand.devices) {
     if (request.model.empty()) continue;
-    Demand alone{1, {.cpus = 0, .memory = 0}, {request}, {}, 0};
+    Demand alone{1, {.cpus = 0, .memory = 0}, {request}};
     alone.devices[0].count = 1;
     alone.devices[0].min_memory.reset();
     alone.devices[0].isolation.reset();
@@ -116,6 +116,14 @@ std::string WhatToAsk(const Ledger& ledger, const Demand& demand) {
       for (DeviceRequest& request : other.devices) change(request);
     });
   };
+  if (Possible(ledger, demand, [](Demand& other) { other.leases = false; }))
+    return "no node that would do can keep a task to one live attempt: their agents are of a build "
+           "that knows no leases of tasks; update them, or leave out at_most_one";
+  if (Possible(ledger, demand, [](Demand& other) { other.scratch = 0; }))
+    return fmt::format(
+        "no node that would do lets a task have {} of scratch (isolation.scratch_max of agents): "
+        "ask for less, or have that raised",
+        FormatBytes(demand.scratch));
   if (possible([](DeviceRequest& r) { r.isolation.reset(); }))
     return "devices that would do are there, but none isolates as much as asked";
   if (possible([](DeviceRequest& r) { r.joined = false; }))

@@ -358,6 +358,15 @@ void NodeMachine::Take(NodeId node, const Heartbeat& message, Effects& out) {
   for (const TaskStatus& status : message.progress) jobs_.TaskSaid(node, status, out);
 }
 
+// What is not granted any more ends there by itself; what of it is to be stopped is told so apart.
+void NodeMachine::Take(NodeId id, const AskLeases& message, Effects& out) {
+  const NodeState& node = *ledger_.state().FindNode(id);
+  GrantLeases grant{node.epoch, message.asked, {}};
+  for (const TaskKey& key : message.keys)
+    if (jobs_.Renew(id, key)) grant.keys.push_back(key);
+  if (!grant.keys.empty()) out.commands.push_back(SendToAgent{node.info->name, std::move(grant)});
+}
+
 void NodeMachine::Take(NodeId id, const TaskReport& message, Effects& out) {
   AckTasks ack;
   for (const TaskStatus& status : message.tasks) {

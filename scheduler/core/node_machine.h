@@ -58,6 +58,7 @@ class NodeMachine {
   // Notes what it holds of another life of the store, which ends like anything we do not know.
   void LookForForeign(NodeLink& link, const RegisterNode& message, Effects& out);
   void Take(NodeId node, const Heartbeat& message, Effects& out);
+  void Take(NodeId node, const AskLeases& message, Effects& out);
   void Take(NodeId node, const TaskReport& message, Effects& out);
   void Take(NodeId node, const ReplicaReport& message, Effects& out);
   void Take(NodeId, const RegisterNode&, Effects&) {}

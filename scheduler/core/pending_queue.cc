@@ -8,7 +8,8 @@
 namespace allot::scheduler {
 
 size_t PendingQueue::DemandHash::operator()(const Demand* d) const {
-  size_t hash = absl::HashOf(d->tasks, d->resources.cpus, d->resources.memory, d->devices.size());
+  size_t hash = absl::HashOf(d->tasks, d->resources.cpus, d->resources.memory, d->devices.size(),
+                             d->leases, d->scratch);
   for (const DeviceRequest& r : d->devices) {
     hash = absl::HashOf(hash, r.kind ? 1 + static_cast<int>(*r.kind) : 0, r.vendor, r.model,
                         r.count, r.min_memory.value_or(0), r.worth,

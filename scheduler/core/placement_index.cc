@@ -22,7 +22,8 @@ std::string RackOf(const NodeInfo& info) {
 
 bool PlacementIndex::Totals::Same(const Totals& o) const {
   return cpu_class == o.cpu_class && cpus_total == o.cpus_total && memory_total == o.memory_total &&
-         cpu_power_max == o.cpu_power_max && cpu_whole == o.cpu_whole &&
+         cpu_power_max == o.cpu_power_max && cpu_whole == o.cpu_whole && leases == o.leases &&
+         scratch_max == o.scratch_max &&
          std::equal(parts.begin(), parts.end(), o.parts.begin(), o.parts.end(),
                     [](const Part& a, const Part& b) {
                       return a.device_class == b.device_class && a.all == b.all &&
@@ -53,6 +54,8 @@ PlacementIndex::Totals PlacementIndex::Sketch(const NodeState& node) {
   Totals row;
   row.cpus_total = info.cpus;
   row.memory_total = info.memory;
+  row.leases = info.task_leases;
+  row.scratch_max = info.scratch_max;
   const Device* processor = nullptr;
   int64_t cores = 0, processors = 0;
   for (uint32_t d = 0; d < info.devices.size(); ++d) {
@@ -293,8 +296,10 @@ Bytes PlacementIndex::MemoryOf(const Row& row, const Resources& each, ClassId c,
   return share + part_of(with_devices, WeightOf(classes_.Get(c).sample) * count, row.weight);
 }
 
-uint64_t PlacementIndex::TasksOn(const Row& row, Of what, uint64_t by_devices,
-                                 const Resources& each, ClassId c, uint32_t count) const {
+uint64_t PlacementIndex::TasksOn(const Row& row, Of what, uint64_t by_devices, const Demand& demand,
+                                 ClassId c, uint32_t count) const {
+  if (!row.Suits(demand)) return 0;
+  const Resources& each = demand.resources;
   MilliCpu cpus = row.cpus_free;
   Bytes memory = row.memory_free;
   if (what != Of::kFree) {
@@ -329,8 +334,7 @@ bool PlacementIndex::EverPossible(const Demand& demand) const {
         uint64_t by_devices = 1;
         // Devices in whatever state: an unhealthy one may be mended.
         if (option.count > 0) by_devices = part != nullptr ? Room(i, part->all, option) : 0;
-        if (TasksOn(rows_[i], Of::kEmpty, by_devices, demand.resources, c, option.count) > 0)
-          return true;
+        if (TasksOn(rows_[i], Of::kEmpty, by_devices, demand, c, option.count) > 0) return true;
       }
     }
   }
@@ -345,8 +349,8 @@ bool PlacementIndex::PossibleWhenEmpty(const Demand& demand) const {
       for (uint32_t i = members.NextFrom(0); i != NodeSet::kNone; i = members.NextFrom(i + 1)) {
         if (!rows_[i].open) continue;
         tasks += TasksOn(rows_[i], Of::kWithoutJobs,
-                         TasksByDevices(i, c, Of::kWithoutJobs, demand, option), demand.resources,
-                         c, option.count);
+                         TasksByDevices(i, c, Of::kWithoutJobs, demand, option), demand, c,
+                         option.count);
         if (tasks >= demand.tasks && !power_.capped()) return true;
       }
     }

@@ -44,9 +44,18 @@ class PlacementIndex {
     MilliWatt cpu_power_max = 0, cpu_power = 0;  // of all processors, as above
     MilliCpu cpu_whole = 1;                      // the share that draws so much
     uint32_t processors = 0;                     // CPU devices
+    bool leases = false;                         // NodeInfo::task_leases
+    std::optional<Bytes> scratch_max;            // NodeInfo::scratch_max
     int64_t weight = 0;  // of all accelerators, by which memory is shared: see WeightOf
     absl::InlinedVector<Part, 2> parts;
     bool Same(const Totals& o) const;
+    // What is there or not, whatever is free.
+    bool HasScratch(const Demand& demand) const {
+      return !scratch_max || demand.scratch <= *scratch_max;
+    }
+    bool Suits(const Demand& demand) const {
+      return (leases || !demand.leases) && HasScratch(demand);
+    }
     const Part* Find(ClassId c) const {
       for (const Part& part : parts) {
         if (part.device_class == c) return &part;
@@ -151,7 +160,7 @@ class PlacementIndex {
   // How many tasks a node takes whose devices have room for `by_devices`: empty, with nothing but
   // its replicas, or of what is free of it now.
   enum class Of : uint8_t { kEmpty, kWithoutJobs, kFree };
-  uint64_t TasksOn(const Row& row, Of what, uint64_t by_devices, const Resources& each, ClassId c,
+  uint64_t TasksOn(const Row& row, Of what, uint64_t by_devices, const Demand& demand, ClassId c,
                    uint32_t count) const;
   // How many tasks of the option, at most those of the gang, find accelerators of the class there.
   uint64_t TasksByDevices(uint32_t i, ClassId c, Of what, const Demand& demand,

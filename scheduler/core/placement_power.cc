@@ -80,7 +80,7 @@ bool PlacementIndex::FitsCaps(const Demand& demand, const DemandOption& option, 
     for (uint32_t i = members.NextFrom(0); i != NodeSet::kNone; i = members.NextFrom(i + 1)) {
       if (!rows_[i].open) continue;
       const uint64_t by_devices = TasksByDevices(i, c, what, demand, option);
-      const uint64_t tasks = TasksOn(rows_[i], what, by_devices, demand.resources, c, option.count);
+      const uint64_t tasks = TasksOn(rows_[i], what, by_devices, demand, c, option.count);
       if (tasks > 0)
         ways.push_back({PowerOf(i, c, option.count, demand.resources.cpus), i, tasks, c});
     }
@@ -92,8 +92,8 @@ bool PlacementIndex::FitsCaps(const Demand& demand, const DemandOption& option, 
   uint64_t placed = 0;
   for (const Way& way : ways) {
     // What classes of one node share bounds all of them together.
-    const uint64_t room = TasksOn(rows_[way.node], what, demand.tasks, demand.resources,
-                                  way.device_class, option.count);
+    const uint64_t room =
+        TasksOn(rows_[way.node], what, demand.tasks, demand, way.device_class, option.count);
     const uint64_t most = room - std::min(room, on_node[way.node]);
     for (uint64_t n = std::min(way.tasks, most); n > 0; --n) {
       if (trial.Refusal(way.node, way.power)) break;

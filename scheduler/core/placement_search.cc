@@ -83,6 +83,7 @@ bool PlacementSearch::Fits(const Demand& demand, const DemandOption& option, Cla
   const PlacementIndex::Row& row = index_.row(node);
   const int64_t tasks = taken.tasks;
   const Resources& each = demand.resources;
+  if (!row.Suits(demand)) return false;
   if (each.cpus > 0 && row.cpus_free - tasks * each.cpus < each.cpus) return false;
   const Bytes memory = index_.MemoryOf(row, each, c, option.count);
   if (memory > 0 && row.memory_free - MemoryTaken(demand, option, c, node, taken) < memory)

@@ -228,6 +228,8 @@ void Planner::Place(const JobState& job, PlacementSearch::Found found, Effects& 
   record.alternative = found.alternative;
   record.price = found.price;
   record.main_port = PortFor(job, record.tasks.front().node);
+  if (job.spec->at_most_one && job.spec->runtime == TaskRuntime::kProcess)
+    record.terms = ledger_.options().task_lease;
   work_ += kWorkPerTask * record.tasks.size();
   ++placed_;
   scarcer_ = true;

@@ -73,6 +73,8 @@ struct Encoder {
     to->set_alternative(r.alternative);
     to->set_price_micros_per_hour(r.price.micros_per_hour);
     to->set_main_port(r.main_port);
+    to->set_lease(r.terms.lease.count());
+    to->set_lease_margin(r.terms.margin.count());
   }
   void operator()(const TaskStarted& r) {
     auto* to = out->mutable_task_started();
@@ -219,6 +221,7 @@ StatusOr<Record> From(Time at, const pb::JobPlaced& in) {
   r.price = {in.price_micros_per_hour()};
   if (in.main_port() > 65535) return InvalidArgument("main_port {} is no port", in.main_port());
   r.main_port = static_cast<uint16_t>(in.main_port());
+  r.terms = {Duration(in.lease()), Duration(in.lease_margin())};
   return r;
 }
 StatusOr<Record> From(Time at, const pb::TaskStarted& in) {
@@ -345,7 +348,7 @@ StatusOr<JobOutcome> DecodeOutcome(int32_t number) {
 }
 
 StatusOr<RequeueReason> DecodeRequeueReason(int32_t number) {
-  if (number < 0 || number > static_cast<int32_t>(RequeueReason::kNoAnswer)) {
+  if (number < 0 || number > static_cast<int32_t>(RequeueReason::kLeaseEnded)) {
     return InvalidArgument("requeue reason {} is not known to this version", number);
   }
   return static_cast<RequeueReason>(number);

@@ -16,6 +16,9 @@ namespace {
 
 Status ToCoreOptions(const config::Scheduler& config, CoreOptions* core) {
   RETURN_IF_ERROR(config::TakeDuration("lease", config.lease(), &core->lease));
+  RETURN_IF_ERROR(config::TakeDuration("task_lease", config.task_lease(), &core->task_lease.lease));
+  RETURN_IF_ERROR(config::TakeDuration("task_lease_margin", config.task_lease_margin(),
+                                       &core->task_lease.margin));
   RETURN_IF_ERROR(
       config::TakeDuration("heartbeat_every", config.heartbeat_every(), &core->heartbeat_every));
   RETURN_IF_ERROR(config::TakeDuration("acknowledge_within", config.acknowledge_within(),

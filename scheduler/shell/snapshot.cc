@@ -110,6 +110,8 @@ void EncodeJobState(const JobState& job, pb::JobState* out) {
   out->set_alternative(job.alternative);
   out->set_price_micros_per_hour(job.price.micros_per_hour);
   out->set_main_port(job.main_port);
+  out->set_lease(job.terms.lease.count());
+  out->set_lease_margin(job.terms.margin.count());
   out->set_cost_micros(job.cost.micros);
   out->set_energy_millijoules(job.energy);
   out->set_energy_modelled(job.energy_modelled);
@@ -173,6 +175,7 @@ StatusOr<JobState> DecodeJobState(const pb::JobState& in) {
   }
   job.alternative = in.alternative();
   job.price = {in.price_micros_per_hour()};
+  job.terms = {Duration(in.lease()), Duration(in.lease_margin())};
   job.main_port = static_cast<uint16_t>(in.main_port());
   job.cost = {in.cost_micros()};
   job.energy = in.energy_millijoules();

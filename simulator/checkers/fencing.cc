@@ -7,6 +7,7 @@ namespace {
 
 bool Names(const agent::Command& command, const TaskKey& key) {
   if (const auto* c = std::get_if<agent::SpawnTask>(&command)) return c->key == key;
+  if (const auto* c = std::get_if<agent::RenewLease>(&command)) return c->key == key;
   if (const auto* c = std::get_if<agent::ForgetTask>(&command)) return c->key == key;
   if (const auto* c = std::get_if<agent::SignalTask>(&command))
     return c->key == key && c->signal == 15;  // SIGKILL follows from an earlier stop.
@@ -32,6 +33,8 @@ void CheckAgentFenced(Epoch epoch, const SchedulerMessage& message, const agent:
     RefuseKeys(epoch, m->epoch, std::vector<TaskKey>{m->key}, effects, findings);
   if (const auto* m = std::get_if<StopTask>(&message))
     RefuseKeys(epoch, m->epoch, std::vector<TaskKey>{m->key}, effects, findings);
+  if (const auto* m = std::get_if<GrantLeases>(&message))
+    RefuseKeys(epoch, m->epoch, m->keys, effects, findings);
   if (const auto* m = std::get_if<AckTasks>(&message))
     RefuseKeys(epoch, m->epoch, m->keys, effects, findings);
   if (const auto* m = std::get_if<StartReplica>(&message); m != nullptr && m->epoch != epoch) {

@@ -5,7 +5,13 @@
 namespace allot::simulator {
 
 void ProcessLedger::TaskSpawned(uint32_t node, const TaskKey& key,
-                                const std::vector<std::string>& devices) {
+                                const std::vector<std::string>& devices, const std::string& once) {
+  if (!once.empty()) {
+    const auto [live, first] = once_.try_emplace(once, node, OwnerOf(key));
+    if (!first)
+      findings_.Add(kName, "{} spawned on node {} while {} lives on node {}", OwnerOf(key), node,
+                    live->second.second, live->second.first);
+  }
   const auto [it, fresh] = keys_.try_emplace(key, node);
   if (!fresh)
     findings_.Add(kName, "{} spawned on node {}, and before on node {}", ToString(key), node,
@@ -37,7 +43,12 @@ void ProcessLedger::Began(uint32_t node, const std::string& owner,
   live[owner] = devices;
 }
 
-void ProcessLedger::Ended(uint32_t node, const std::string& owner) { live_[node].erase(owner); }
+void ProcessLedger::Ended(uint32_t node, const std::string& owner) {
+  live_[node].erase(owner);
+  std::erase_if(once_, [&](const auto& entry) {
+    return entry.second.first == node && entry.second.second == owner;
+  });
+}
 
 void ProcessLedger::Forgotten(uint32_t node, const std::string& owner) {
   if (live_[node].contains(owner))
@@ -49,6 +60,9 @@ void ProcessLedger::Succeeded(const TaskKey& key) {
     findings_.Add(kName, "{} succeeded and was never spawned", OwnerOf(key));
 }
 
-void ProcessLedger::NodeDied(uint32_t node) { live_.erase(node); }
+void ProcessLedger::NodeDied(uint32_t node) {
+  live_.erase(node);
+  std::erase_if(once_, [&](const auto& entry) { return entry.second.first == node; });
+}
 
 }  // namespace allot::simulator

@@ -3,10 +3,12 @@
 // Promises: a task key is spawned at most once, on whatever node; no two live processes of
 // different owners use one device of a node (the agent holds a start back until the device is
 // free, so this holds without exception); a process is forgotten only after it has ended; what
-// succeeded was spawned, under the very name that succeeded.
+// succeeded was spawned, under the very name that succeeded; no attempt of a task that may have one
+// live attempt only begins while another one lives.
 //
-// Not promised: that two attempts of one job never run at the same time on different nodes. A node
-// that is cut off keeps running what it has; it is the lease that moves on, not the process.
+// Not promised of other tasks: that two attempts of one job never run at the same time on different
+// nodes. A node that is cut off keeps running what it has; it is the lease that moves on, not the
+// process.
 #pragma once
 
 #include <map>
@@ -30,7 +32,10 @@ class ProcessLedger {
     else
       return ToString(name) + Suffix(name.incarnation(), " of ");
   }
-  void TaskSpawned(uint32_t node, const TaskKey& key, const std::vector<std::string>& devices);
+  // `once`: the task, by a name that all of its attempts have and no other, where at most one of
+  // them may be alive; else empty.
+  void TaskSpawned(uint32_t node, const TaskKey& key, const std::vector<std::string>& devices,
+                   const std::string& once = "");
   // What was to be spawned there was not, after all, and has left no trace.
   void NeverBegan(const TaskKey& key);
   void ReplicaSpawned(uint32_t node, ReplicaId id, const std::vector<std::string>& devices);
@@ -47,6 +52,7 @@ class ProcessLedger {
 
   Findings& findings_;
   std::map<TaskKey, uint32_t> keys_;
+  std::map<std::string, std::pair<uint32_t, std::string>> once_;  // task → node and owner, alive
   std::map<uint32_t, std::map<std::string, std::vector<std::string>>>
       live_;  // node → owner → devices
 };

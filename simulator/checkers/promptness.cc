@@ -21,6 +21,8 @@ bool OfSomeNodes(WaitReason reason) {
     case WaitReason::kTooFewCpus:
     case WaitReason::kNodesDraining:
     case WaitReason::kNodesQuarantined:
+    case WaitReason::kNodesWithoutLeases:
+    case WaitReason::kTooLittleScratch:
     case WaitReason::kNodesLost:
     case WaitReason::kPowerCap:
       return true;

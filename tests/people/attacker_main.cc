@@ -7,7 +7,9 @@
 //   attacker attack_outside      the same as no task: without what only makes sense for one
 //   attacker list                the names
 //   attacker memory BYTES        touches so much memory
-//   attacker uid                 prints its effective user id (a set-user-id copy of it is tried)
+//   attacker fill WAY            its scratch folder: tmp, scratch, removed (a file without a name),
+//   files attacker uid                 prints its effective user id (a set-user-id copy of it is
+//   tried)
 //
 // An attempt is "done" when it has got what it is after, and only then. Each runs in a process of
 // its own, so that none is helped or hindered by the one before.
@@ -296,6 +298,59 @@ bool Reads(const std::string& folder, const char* file) { return CanRead(folder 
 
 constexpr int kNotInItself = 1;  // only makes sense as a task: its sandbox is what is tried
 
+// Abstract sockets have no owner and no mode: whoever is on the node may connect to one that
+// listens.
+bool ConnectsAbstractly() {
+  std::ifstream sockets("/proc/net/unix");
+  bool done = false;
+  for (std::string line; std::getline(sockets, line);) {
+    const size_t at = line.find('@');
+    if (at == line.npos) continue;
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    const size_t size = line.copy(address.sun_path, sizeof address.sun_path, at);
+    address.sun_path[0] = '\0';
+    for (const int type : {SOCK_STREAM, SOCK_SEQPACKET, SOCK_DGRAM}) {
+      const int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+      ucred peer{};
+      socklen_t peer_size = sizeof peer;
+      if (connect(fd, reinterpret_cast<sockaddr*>(&address),
+                  static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + size)) == 0 &&
+          getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &peer_size) == 0)
+        done |= peer.pid > 0 && (peer.pid == Pid("AGENT_PID") || peer.pid == Pid("SCHEDULER_PID") ||
+                                 peer.pid == Pid("SUPERVISOR_PID"));
+      close(fd);
+    }
+  }
+  errno = ECONNREFUSED;
+  return done;
+}
+
+// Has a name that one of ours is about to want: one that counts on from a name that is in use.
+bool TakesNextNames() {
+  std::ifstream sockets("/proc/net/unix");
+  for (std::string line; std::getline(sockets, line);) {
+    const size_t at = line.find("@allot");
+    if (at == line.npos) continue;
+    const std::string name = line.substr(at + 1);
+    const size_t digits = name.find_last_not_of("0123456789") + 1;
+    // Sixteen digits at the end, of ten or of sixteen kinds, were drawn by lot.
+    const size_t last = name.rfind('.');
+    if (digits == name.size() || (last != name.npos && name.size() - last - 1 == 16)) continue;
+    const std::string next =
+        name.substr(0, digits) + std::to_string(std::stoull(name.substr(digits)) + 1);
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    next.copy(address.sun_path + 1, sizeof address.sun_path - 1);
+    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (bind(fd, reinterpret_cast<sockaddr*>(&address),
+             static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + next.size())) == 0)
+      return true;
+  }
+  errno = EADDRINUSE;
+  return false;
+}
+
 struct Attempt {
   const char* name;
   int kind;
@@ -406,6 +461,8 @@ const std::vector<Attempt>& Attempts() {
                 Reads(Env("SCHEDULER_STATE"), "scheduler.db-wal");
        }},
       {"scheduler_port", 0, SpeaksWithoutAKey},
+      {"abstract_sockets", 0, ConnectsAbstractly},
+      {"abstract_names", 0, TakesNextNames},
       {"api_no_token", 0, [] { return IsAnswered("GET", "/v1/jobs", ""); }},
       {"api_cancel", 0,
        [] { return IsAnswered("DELETE", "/v1/jobs/" + Env("VICTIM_JOB"), Env("OWN_TOKEN")); }},
@@ -581,6 +638,34 @@ int Victim() {
   return strcmp(secret, kSecret) == 0 ? 0 : 1;
 }
 
+// Fills its own folders by `way` until somebody ends it.
+int FillUp(const std::string& way) {
+  const std::string folder = way == "tmp" ? "/tmp" : Env("ALLOT_SCRATCH_DIR");
+  const std::string block(1 << 16, 'x');
+  std::cout << "filling" << std::endl;
+  int held = -1;
+  for (uint64_t i = 0; i < 1'000'000; ++i) {
+    const std::string path = folder + "/fill-" + std::to_string(way == "removed" ? 0 : i);
+    if (held < 0 || way != "removed")
+      held = open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (held < 0) return 1;
+    if (way == "files") {
+      close(held);
+      continue;
+    }
+    // So much that a slow second of whoever measures costs the disk little.
+    if (i < 2'000 && write(held, block.data(), block.size()) < 0) return 1;
+    if (way == "removed") {
+      unlink(path.c_str());
+    } else {
+      close(held);
+    }
+    if (i >= 2'000) pause();
+  }
+  pause();
+  return 0;
+}
+
 int Memory(size_t bytes) {
   std::vector<char> all(bytes);
   for (size_t at = 0; at < all.size(); at += 4096) all[at] = 1;
@@ -600,8 +685,9 @@ int main(int argc, char** argv) {
     for (const Attempt& attempt : Attempts()) std::cout << attempt.name << "\n";
     return 0;
   }
+  if (what == "fill" && argc > 2) return FillUp(argv[2]);
   if (what == "memory" && argc > 2) return Memory(strtoull(argv[2], nullptr, 10));
   if (what == "uid") return printf("%u\n", geteuid()) > 0 ? 0 : 1;
-  std::cerr << "attacker victim | attack | attack_outside | list | memory BYTES | uid\n";
+  std::cerr << "attacker victim | attack | attack_outside | list | memory BYTES | fill WAY | uid\n";
   return 2;
 }

@@ -415,6 +415,18 @@ TEST_F(People, WhatATaskLeasedIsWhatItGets) {
               HasSubstr("got it all"));
 }
 
+TEST_F(People, WhatATaskMayKeepOnTheDiskIsWhatItKeeps) {
+  UpFor("users: {}\nisolation: {scratch_max: 32MiB, scratch_files_max: 2000}\n");
+  for (const char* way : {"scratch", "tmp", "removed"}) {
+    Run("b", {Attacker(), "fill", way}, {}, 137);
+    EXPECT_THAT(last_, HasSubstr("of the 32MiB it may have")) << way;
+  }
+  Run("b", {Attacker(), "fill", "files"}, {}, 137);
+  EXPECT_THAT(last_, HasSubstr("scratch has more than the 2000 files it may have"));
+  // It is the job's own fault, and another's work is not touched.
+  EXPECT_EQ(Run("a", {"/bin/sh", "-c", "echo fine >/tmp/x; cat /tmp/x"}), "fine\n");
+}
+
 // The page names every attempt, and no other.
 TEST(SecurityPage, NamesWhatIsTried) {
   const CommandResult list = RunProgram(Program("people_attacker"), {"list"}, {}, "/");

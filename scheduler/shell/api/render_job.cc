@@ -119,6 +119,8 @@ void RenderJob(const Core& core, Time now, const JobState& job, JsonWriter& json
       json.Field("not_before", job.not_before);
       json.Field("paused_seconds", Duration(job.not_before - now));
     }
+    if (job.spec->at_most_one) json.Field("at_most_one", true);
+    if (job.spec->scratch_max) json.Field("scratch_max_bytes", *job.spec->scratch_max);
     if (job.failures > 0) json.Field("failures", job.failures);
     if (job.failed_rank) json.Field("failed_rank", *job.failed_rank);
     if (finished) json.Field("finished", job.finished);

@@ -177,6 +177,8 @@ void RenderNode(const Core& core, const Cuts& cuts, Time now, const NodeState& n
         json.Field("at", soft->foreign->at);
       });
     }
+    if (info.scratch_max) json.Field("scratch_max_bytes", *info.scratch_max);
+    json.Field("task_leases", info.task_leases);
     RenderTexts("losses", info.losses, json);
     RenderTexts("warnings", WarningsOf(info), json);
     RenderTexts("unfit", info.unfit, json);

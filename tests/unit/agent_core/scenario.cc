@@ -99,6 +99,12 @@ TaskExit ExitOf(const Line& line, Time now) {
   return exit;
 }
 
+// lease=60s
+LeaseTerms TermsOf(const Line& line) {
+  const Duration lease = DurationOf(line, "lease", Duration{});
+  return {lease, lease / 4};
+}
+
 std::vector<std::string> ListOf(const Line& line, const std::string& key) {
   std::vector<std::string> list;
   const auto it = line.values.find(key);
@@ -198,6 +204,7 @@ void Scenario::RunLine(const std::string& text) {
     found.key = found.status.key = ParseKey(word(1));
     found.status.pid = static_cast<int64_t>(line.Number("pid", 0));
     found.launch.device_ids = ListOf(line, "devices");
+    found.launch.terms = TermsOf(line);
     if (line.Has("running")) found.status.phase = TaskPhase::kRunning;
     if (line.Has("exited")) {
       found.status.phase = TaskPhase::kExited;
@@ -253,8 +260,13 @@ void Scenario::RunLine(const std::string& text) {
   } else if (verb == "start") {
     StartTask start{epoch, ParseKey(word(1)), {}};
     start.launch.device_ids = ListOf(line, "devices");
+    start.launch.terms = TermsOf(line);
     if (line.Has("noop")) start.launch.runtime = TaskRuntime::kNoop;
     said(start);
+  } else if (verb == "granted") {  // [ago=2s]: asked for so long ago
+    GrantLeases grant{epoch, now_ - DurationOf(line, "ago", Duration{}), {}};
+    for (size_t i = 1; i < line.words.size(); ++i) grant.keys.push_back(ParseKey(word(i)));
+    said(grant);
   } else if (verb == "stop") {
     said(StopTask{epoch, ParseKey(word(1)), DurationOf(line, "grace", std::chrono::seconds(10))});
   } else if (verb == "ack") {

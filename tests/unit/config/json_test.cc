@@ -87,7 +87,7 @@ TEST(BindJson, SaysWhereAndWhatIsWrong) {
        ": unknown key \"\" in Job; its keys are name, tenant, priority, tasks, command, "
        "environment, "
        "work_dir, resources, devices, checkpoint_dir, time_limit, grace, restarts_max, "
-       "restart_pause, restart_pause_max, runtime"},
+       "restart_pause, restart_pause_max, runtime, scratch_max, at_most_one"},
       {"", "body:1:1: not valid JSON: the body is empty"},
       {"  \n", "body:2:1: not valid JSON: the body is empty"},
       {"{\"name\":", "body:1:9: not valid JSON: incomplete JSON"},

@@ -188,7 +188,7 @@ TEST(BindYaml, KeepsErrorsOnOneLineEach) {
             "f.yaml:1:1: unknown key \"a\\u000ab\" in Job; its keys are name, "
             "tenant, priority, tasks, command, environment, work_dir, "
             "resources, devices, checkpoint_dir, time_limit, grace, "
-            "restarts_max, restart_pause, restart_pause_max, runtime");
+            "restarts_max, restart_pause, restart_pause_max, runtime, scratch_max, at_most_one");
   EXPECT_EQ(Error("tasks: " + std::string(100, 'x')),
             "f.yaml:1:8: tasks is \"" + std::string(60, 'x') + "...\"; a whole number is wanted");
 }

@@ -167,6 +167,7 @@ class Scenario {
       shape.price = PriceRate{std::llround(std::stod(line.Text("price")) * 1e6)};
     shape.rack = line.Text("rack");
     shape.powered = line.Has("powered");
+    shape.leases = line.Text("leases") != "no";
     return shape;
   }
 
@@ -247,6 +248,7 @@ class Scenario {
       spec.restart_pause = ParseTime(line.Text("pause"));
       spec.restart_pause_max = ParseTime(line.Text("pause-max", "5m"));
     }
+    spec.at_most_one = line.Has("at-most-one");
     if (line.Has("limit")) spec.time_limit = ParseTime(line.Text("limit"));
     if (line.Has("grace")) spec.grace = ParseTime(line.Text("grace"));
     for (const std::string& device : Split(line.Text("devices"), ','))
@@ -284,8 +286,9 @@ class Scenario {
       TaskStatus status =
           Exited(key, static_cast<int32_t>(line.Number("code", 0)),
                  static_cast<int32_t>(line.Number("signal", 0)), line.Text("message"));
-      for (const ExitCause cause : {ExitCause::kNotStarted, ExitCause::kNodeRestarted,
-                                    ExitCause::kSupervisorLost, ExitCause::kStopped}) {
+      for (const ExitCause cause :
+           {ExitCause::kNotStarted, ExitCause::kNodeRestarted, ExitCause::kSupervisorLost,
+            ExitCause::kStopped, ExitCause::kLeaseEnded}) {
         if (ToString(cause) == line.Text("cause")) status.exit->cause = cause;
       }
       if (const std::string lived = line.Text("lived"); !lived.empty()) {
@@ -315,6 +318,13 @@ class Scenario {
     const std::string& name = line.words[0];
     const std::optional<Epoch> said = EpochIn(line);
     Print(world_.Step(AgentSaid{name, Heartbeat{said ? *said : world_.EpochOf(name), {}, {}}}));
+  }
+  // ask n1 a/0: for leases, as with every heartbeat.
+  void Ask(const Line& line) {
+    const std::optional<Epoch> said = EpochIn(line);
+    AskLeases ask{said ? *said : world_.EpochOf(line.words[0]), world_.now(), {}};
+    for (size_t i = 1; i < line.words.size(); ++i) ask.keys.push_back(Key(line.words[i], line));
+    Print(world_.Step(AgentSaid{line.words[0], std::move(ask)}));
   }
   void Drain(const Line& line) { Print(world_.Step(NodeDrainRequested{1, line.words[0], true})); }
   void Undrain(const Line& line) {
@@ -395,9 +405,11 @@ class Scenario {
     for (const std::string& endpoint : line.words) gateways.push_back({endpoint, "key"});
     Print(world_.Step(GatewaysChanged{std::move(gateways)}));
   }
-  void Crash(const Line&) {
+  // crash [incarnation=2]: of the life that begins then; none: as the one before.
+  void Crash(const Line& line) {
     world_.Crash();
-    Print(world_.Step(Restarted{}));
+    Print(
+        world_.Step(Restarted{Incarnation(static_cast<uint64_t>(line.Number("incarnation", 0)))}));
   }
   // explain a [full=1]: also for how long it waits, and of each candidate its isolation and score.
   void Explain(const Line& line) {
@@ -504,6 +516,7 @@ const std::map<std::string, Scenario::Verb> Scenario::kVerbs = {
     {"advance", &Scenario::Advance},
     {"again", &Scenario::Again},
     {"assigned", &Scenario::TaskIsThere},
+    {"ask", &Scenario::Ask},
     {"beat", &Scenario::Beat},
     {"cancel", &Scenario::Cancel},
     {"cluster", &Scenario::Cluster},

@@ -47,6 +47,7 @@ NodeInfo MakeInfo(const NodeShape& shape) {
   info.unfit = shape.unfit;
   info.seen_address = shape.seen;
   info.address_derived = !shape.seen.empty();
+  info.task_leases = shape.leases;
   info.devices.push_back(MakeDevice("xeon", 0));
   for (const auto& [count, word] : shape.devices) {
     for (uint32_t i = 0; i < count; ++i) {

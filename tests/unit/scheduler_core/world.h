@@ -36,6 +36,7 @@ struct NodeShape {
   std::vector<std::string> unfit = {};      // why it can start nothing
   std::vector<std::string> unhealthy = {};  // ids of devices that do not do
   std::string seen = {};  // its connection comes from there, and it has found its address itself
+  bool leases = true;     // its agent ends tasks whose lease is not renewed
   bool powered = false;   // devices say what they draw: h200 700 W, a100 400, groq 300, xeon 320
 };
 NodeInfo MakeInfo(const NodeShape& shape);

@@ -375,6 +375,20 @@ TEST(ProcessLedger, FindsTwoOwnersOnOneDevice) {
   EXPECT_FINDS(findings.first(), "used by replica-2 while job-1/0#1 lives");
 }
 
+TEST(ProcessLedger, FindsTwoLiveAttemptsWhereOneMayBeOnly) {
+  Findings findings;
+  ProcessLedger ledger(findings);
+  ledger.TaskSpawned(1, Key(kJob, 0, 1), {}, "checkpoints/job-1 0");
+  ledger.TaskSpawned(2, Key(kJob, 1, 1), {}, "checkpoints/job-1 1");
+  ledger.Ended(1, "job-1/0#1");
+  ledger.TaskSpawned(2, Key(kJob, 0, 2), {}, "checkpoints/job-1 0");
+  ledger.NodeDied(2);
+  ledger.TaskSpawned(1, Key(kJob, 0, 3), {}, "checkpoints/job-1 0");
+  EXPECT_FALSE(findings.any()) << findings.first();
+  ledger.TaskSpawned(3, Key(kJob, 0, 4), {}, "checkpoints/job-1 0");
+  EXPECT_FINDS(findings.first(), "job-1/0#4 spawned on node 3 while job-1/0#3 lives on node 1");
+}
+
 TEST(ProcessLedger, FindsAProcessForgottenAlive) {
   Findings findings;
   ProcessLedger ledger(findings);

@@ -2,6 +2,12 @@
 #include "common/transport/gate.h"
 
 #include <malloc.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <set>
 
 #include "common/transport/intake.h"
 #include "common/transport/zmtp.h"
@@ -165,6 +171,42 @@ TEST_F(GateTest, WhoeverIsGivenWorkMaySayWhatCameOfIt) {
   }
   ASSERT_TRUE(Exchange(*peer, 1));
   EXPECT_EQ(Throttled("work"), 0u);
+}
+
+// Between the door and libzmq connections have abstract names, which all users of a host share:
+// whoever sees those that are in use must not be able to have the next ones first.
+TEST_F(GateTest, NobodyTakesTheNameOfAConnectionThatIsToCome) {
+  Listen({}, /*echo=*/true);
+  auto first = EnrolledPeer("n1");
+  ASSERT_TRUE(Exchange(*first, 1));
+  std::ifstream sockets("/proc/net/unix");
+  std::set<std::string> guesses;
+  for (std::string line; std::getline(sockets, line);) {
+    const size_t at = line.find("@allot.");
+    if (at == line.npos) continue;
+    const std::string name = line.substr(at + 1);
+    const size_t dot = name.find('.', sizeof "allot." - 1);
+    ASSERT_NE(dot, name.npos) << name;
+    for (int id = 0; id < 40; ++id) {
+      guesses.insert(name.substr(0, dot + 1) + std::to_string(id));
+      const size_t rest = name.find('.', dot + 1);
+      if (rest != name.npos)
+        guesses.insert(name.substr(0, dot + 1) + std::to_string(id) + name.substr(rest));
+    }
+  }
+  ASSERT_FALSE(guesses.empty()) << "the names are no secret";
+  std::vector<int> taken;
+  for (const std::string& guess : guesses) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    guess.copy(address.sun_path + 1, sizeof address.sun_path - 1);
+    taken.push_back(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    (void)::bind(taken.back(), reinterpret_cast<const sockaddr*>(&address),
+                 static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + guess.size()));
+  }
+  auto second = EnrolledPeer("n2");
+  EXPECT_TRUE(Exchange(*second, 1));
+  for (const int fd : taken) ::close(fd);
 }
 
 TEST_F(GateTest, APeerHasSoManyConnectionsAndTheNewestStay) {

@@ -80,7 +80,7 @@ inline TaskExit Exit() {
           .started = SomeTime(),
           .finished = SomeTime(),
           .energy = Maybe([] { return Number(0, INT64_MAX); }),
-          .cause = OneOf(ExitCause::kStopped)};
+          .cause = OneOf(ExitCause::kLeaseEnded)};
 }
 inline TaskStatus Status() {
   TaskStatus status{.key = Key(),
@@ -141,6 +141,8 @@ inline NodeInfo Node() {
           .unfit = Many(Text),
           .labels = Map(),
           .seen_address = Text(),
+          .task_leases = Coin(),
+          .scratch_max = Maybe(SomeBytes),
           .address_derived = Coin()};
 }
 inline HealthCheck Health() {
@@ -173,6 +175,8 @@ inline TaskLaunch Launch() {
           .grace = SomeDuration(),
           .runtime = OneOf(TaskRuntime::kNoop),
           .user = Text(),
+          .scratch_max = Maybe(SomeBytes),
+          .terms = {SomeDuration(), SomeDuration()},
           .checkpoint_dir_named = Number(0, 1) == 1};
 }
 inline ReplicaLaunch LaunchOfReplica() {
@@ -205,7 +209,9 @@ inline JobSpec Job() {
           .restarts_max = Small(),
           .restart_pause = SomeDuration(),
           .restart_pause_max = SomeDuration(),
-          .runtime = OneOf(TaskRuntime::kNoop)};
+          .runtime = OneOf(TaskRuntime::kNoop),
+          .at_most_one = Coin(),
+          .scratch_max = Maybe(SomeBytes)};
 }
 inline DeploymentSpec Deployment() {
   return {.name = "d" + Text(),

@@ -150,6 +150,12 @@ TEST(RoundTrip, KeepsWhatTheSchedulerSays) {
     RC_ASSERT(As<allot::AckTasks>(ack_sent).epoch == ack.epoch);
     RC_ASSERT(As<allot::AckTasks>(ack_sent).keys == ack.keys);
 
+    const allot::GrantLeases grant{
+        Epoch(any::Positive()), FromMicros(any::Number(0, int64_t{1} << 50)), any::Many(any::Key)};
+    const auto grant_sent = sent(grant);
+    const auto& g = As<allot::GrantLeases>(grant_sent);
+    RC_ASSERT(std::tie(g.epoch, g.asked, g.keys) == std::tie(grant.epoch, grant.asked, grant.keys));
+
     const allot::StartReplica serve{Epoch(any::Positive()), ReplicaId(any::Positive()),
                                     any::LaunchOfReplica()};
     const auto serve_sent = sent(serve);
@@ -170,7 +176,7 @@ TEST(RoundTrip, AgreesWithThoseThatKnowLess) {
   TaskExit old;
   old.set_code(127);
   EXPECT_EQ(Decode(old).cause, ExitCause::kTask) << "none said";
-  for (const int32_t number : {-1, 5, 1'000}) {
+  for (const int32_t number : {-1, 6, 1'000}) {
     old.set_cause(number);
     EXPECT_EQ(Decode(old).cause, ExitCause::kTask) << "one of a later version: " << number;
   }
