@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <random>
 
-#include "common/http/blocking_client.h"
-
 namespace allot::client {
 
 class Api::Impl {
@@ -57,7 +55,8 @@ const Endpoint& Api::endpoint() const { return impl_->endpoint; }
 
 StatusOr<std::unique_ptr<Api>> Api::Connect(Endpoint endpoint) {
   auto impl = std::make_unique<Impl>();
-  ASSIGN_OR_RETURN(impl->http, http::BlockingClient::Create(endpoint.url, endpoint.token));
+  ASSIGN_OR_RETURN(impl->http,
+                   http::BlockingClient::Create(endpoint.url, endpoint.token, endpoint.security));
   impl->endpoint = std::move(endpoint);
   return std::unique_ptr<Api>(new Api(std::move(impl)));
 }

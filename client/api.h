@@ -17,6 +17,7 @@
 #include "client/views.h"
 #include "common/base/status.h"
 #include "common/base/units.h"
+#include "common/http/blocking_client.h"
 
 namespace allot::client {
 
@@ -27,11 +28,12 @@ struct Answer {
 };
 
 struct Endpoint {
-  std::string url;                              // "http://127.0.0.1:7401"
+  std::string url;                              // "http://127.0.0.1:7401", "https://head:7401"
   std::string token;                            // bearer token; empty for none
   Duration timeout = std::chrono::seconds(30);  // of one answer, beyond what a wait asks for
   // For how long it may be away (patience.h) before a call gives up; 0: the first failure counts.
   Duration patience = Duration(0);
+  http::ClientSecurity security = {};
 };
 
 struct Call {

@@ -201,6 +201,28 @@ size_t Count(const Diagnosis& diagnosis, Severity severity) {
                     [severity](const Finding& f) { return f.severity == severity; }));
 }
 
+// Of the scheduler or a gateway; nothing where all is well with it, as programs stand in no list
+// here.
+void LookAtCertificate(const std::string& whose, const std::optional<CertificateView>& shown,
+                       const std::string& renew, std::vector<Diagnosis>* all) {
+  constexpr double kDay = 86400, kSoon = 30 * kDay, kNow = 7 * kDay;
+  if (!shown) return;
+  Diagnosis diagnosis{whose, "it speaks HTTPS", {}};
+  if (shown->stale)
+    diagnosis.findings.push_back(
+        {Severity::kProblem,
+         "the files of its certificate have changed and cannot be used; the one before is shown",
+         "its log says why"});
+  if (shown->expires_seconds < kSoon)
+    diagnosis.findings.push_back(
+        {shown->expires_seconds < kNow ? Severity::kProblem : Severity::kNotice,
+         shown->expires_seconds <= 0
+             ? std::string("its certificate has run out: nobody believes it")
+             : fmt::format("its certificate runs out in {}", Seconds(shown->expires_seconds)),
+         renew});
+  if (!diagnosis.findings.empty()) all->push_back(std::move(diagnosis));
+}
+
 }  // namespace
 
 bool Diagnosis::well() const { return First(*this, Severity::kProblem) == nullptr; }
@@ -223,6 +245,13 @@ std::vector<Diagnosis> Diagnose(const ClusterView& cluster, const std::vector<No
                    {{Severity::kProblem, "it connects and cannot be used: " + trouble.why,
                      "the scheduler's and its own log name the same"}}});
   }
+  LookAtCertificate("the scheduler", cluster.certificate,
+                    "`allot cluster renew` on the head, or whoever else has signed it", &all);
+  for (const GatewayRef& gateway : cluster.gateways)
+    LookAtCertificate("gateway " + gateway.name, gateway.certificate,
+                      "`allot cluster certificate` on the head makes another (docs/deploy.md), or "
+                      "`allot cluster renew` for the head's own",
+                      &all);
   return all;
 }
 

@@ -3,17 +3,21 @@
 namespace allot::client {
 
 std::string GatewayUrl(const GatewayRef& gateway, const std::string& scheduler_url) {
-  const std::string& address = gateway.http_address;
+  std::string address = gateway.http_address, scheme = "http://";
+  if (const size_t end = address.find("://"); end != std::string::npos) {
+    scheme = address.substr(0, end + 3);
+    address.erase(0, end + 3);
+  }
   const size_t colon = address.rfind(':');
   const std::string host = address.substr(0, colon);
   const bool everywhere =
       host == "0.0.0.0" || host == "[::]" || host == "::" || host == "*" || host.empty();
-  if (!everywhere || colon == std::string::npos) return "http://" + address;
+  if (!everywhere || colon == std::string::npos) return scheme + address;
   const size_t start = scheduler_url.find("://") + 3;
   std::string there = scheduler_url.substr(start, scheduler_url.find('/', start) - start);
   const size_t port = there.rfind(':');
   if (port != std::string::npos && there.find(']', port) == std::string::npos) there.resize(port);
-  return "http://" + there + address.substr(colon);
+  return scheme + there + address.substr(colon);
 }
 
 StatusOr<std::string> FindGateway(Api& scheduler) {
@@ -27,8 +31,10 @@ StatusOr<std::string> FindGateway(Api& scheduler) {
   for (const GatewayRef& gateway : cluster.view.gateways) {
     const std::string url = GatewayUrl(gateway, scheduler.url());
     Status status;
-    if (const auto there = Api::Connect(
-            {.url = url, .token = scheduler.endpoint().token, .timeout = std::chrono::seconds(5)});
+    if (const auto there = Api::Connect({.url = url,
+                                         .token = scheduler.endpoint().token,
+                                         .timeout = std::chrono::seconds(5),
+                                         .security = scheduler.endpoint().security});
         there.ok())
       status = (*there)->GatewayDeployments().status();
     else

@@ -61,8 +61,14 @@ void AddCommon(CLI::App& app, Session& session) {
   app.require_subcommand(1);
   app.fallthrough();
   app.footer(kExamples);
-  app.add_option("--server", session.server, "The scheduler's API, as http://host:port");
+  app.add_option("--server", session.server, "The scheduler's API, as https://host:port");
   app.add_option("--token-file", session.token_file, "File that holds a bearer token");
+  app.add_option("--ca", session.ca,
+                 "Certificates (PEM) to believe over https, and no others; default ALLOT_CA");
+  app.add_option("--certificate", session.certificate,
+                 "Ours, with its key (PEM), where servers ask for one; default ALLOT_CERTIFICATE");
+  app.add_flag("--plain-tokens", session.plain_tokens,
+               "Send the token over plain HTTP to other machines, too (ALLOT_PLAIN_TOKENS=1)");
   app.add_option(
       "--patience", session.patience,
       "How long a scheduler may be away (restart, no answer); default 1m, 0: not at all");
@@ -74,8 +80,9 @@ size_t FindCommand(const std::vector<std::string_view>& words) {
   for (size_t i = 1; i < words.size(); ++i) {
     if (!words[i].starts_with('-')) return i;
     if (words[i] == "--") break;
-    const bool takes_value =
-        words[i] == "--server" || words[i] == "--token-file" || words[i] == "--patience";
+    const bool takes_value = words[i] == "--server" || words[i] == "--token-file" ||
+                             words[i] == "--patience" || words[i] == "--ca" ||
+                             words[i] == "--certificate";
     if (takes_value) ++i;
   }
   return words.size();

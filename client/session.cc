@@ -34,7 +34,9 @@ std::string Trimmed(std::string text) {
 struct Servers {
   std::vector<std::string> urls;
   std::string token_file = {};  // goes with them
-  bool expected = true;         // there is reason to believe that somebody is there
+  std::string ca_file = {}, certificate = {};
+  bool plain_tokens = false;
+  bool expected = true;  // there is reason to believe that somebody is there
 };
 
 std::vector<std::string> Split(const std::string& text) {
@@ -51,9 +53,15 @@ std::vector<std::string> Split(const std::string& text) {
 // client.yaml: what somebody has written down for this machine or this user; empty if nobody has.
 //   server: http://head:7401        # or a list
 //   token_file: admin.token         # against the file's folder
+//   ca_file: ca.crt                 # likewise; whom to believe over https
+//   certificate: me.pem             # likewise; ours, with its key, where servers ask for one
+//   plain_tokens: true              # send the token over plain HTTP off loopback, too
 StatusOr<Servers> ParseClientFile(const std::string& path) {
   ASSIGN_OR_RETURN(const std::string text, local::ReadFile(path));
   Servers servers;
+  const auto beside = [&path](const YAML::Node& file) {
+    return (std::filesystem::path(path).parent_path() / file.as<std::string>()).string();
+  };
   try {
     for (const auto& entry : YAML::Load(text)) {
       const std::string key = entry.first.as<std::string>();
@@ -61,11 +69,18 @@ StatusOr<Servers> ParseClientFile(const std::string& path) {
         servers.urls = entry.second.IsSequence() ? entry.second.as<std::vector<std::string>>()
                                                  : Split(entry.second.as<std::string>());
       } else if (key == "token_file") {
-        servers.token_file =
-            std::filesystem::path(path).parent_path() / entry.second.as<std::string>();
+        servers.token_file = beside(entry.second);
+      } else if (key == "ca_file") {
+        servers.ca_file = beside(entry.second);
+      } else if (key == "certificate") {
+        servers.certificate = beside(entry.second);
+      } else if (key == "plain_tokens") {
+        servers.plain_tokens = entry.second.as<bool>();
       } else {
-        return InvalidArgument("{}: unknown key \"{}\"; its keys are server, token_file", path,
-                               key);
+        return InvalidArgument(
+            "{}: unknown key \"{}\"; its keys are server, token_file, ca_file, certificate, "
+            "plain_tokens",
+            path, key);
       }
     }
   } catch (const YAML::Exception& e) {
@@ -74,13 +89,18 @@ StatusOr<Servers> ParseClientFile(const std::string& path) {
   return servers;
 }
 
-StatusOr<Servers> LoadClientFile() {
+// Where this user's or this machine's files may be, the nearest first.
+std::vector<std::string> Folders() {
   const std::string own = Environment("ALLOT_DIR"), home = Environment("HOME");
   std::vector<std::string> folders;
   if (!own.empty()) folders.push_back(own);
   if (own.empty() && !home.empty()) folders.push_back(home + "/.config/allotrope");
   if (own.empty()) folders.emplace_back("/etc/allotrope");
-  for (const std::string& folder : folders)
+  return folders;
+}
+
+StatusOr<Servers> LoadClientFile() {
+  for (const std::string& folder : Folders())
     if (const std::string path = folder + "/client.yaml"; local::Exists(path))
       return ParseClientFile(path);
   return Servers();
@@ -101,11 +121,13 @@ StatusOr<Servers> FindServers(const std::string& flag) {
 }
 
 // The first that answers at all; one that is degraded answers too.
-StatusOr<std::string> FirstThatAnswers(const std::vector<std::string>& urls) {
+StatusOr<std::string> FirstThatAnswers(const std::vector<std::string>& urls,
+                                       const http::ClientSecurity& security) {
   if (urls.size() == 1) return urls.front();
   std::string said;
   for (const std::string& url : urls) {
-    const auto api = Api::Connect({.url = url, .timeout = std::chrono::seconds(3)});
+    const auto api = Api::Connect(
+        {.url = url, .timeout = std::chrono::seconds(3), .security = security});
     const Status status = api.ok() ? (*api)->Fetch({.target = "/healthz"}).status() : api.status();
     if (status.ok()) return url;
     said += fmt::format("{}{}", said.empty() ? "" : "; ", MessageOf(status));
@@ -120,6 +142,43 @@ StatusOr<std::string> ReadToken(const std::string& file) {
   return token;
 }
 
+StatusOr<http::ClientSecurity> FindSecurity(const Session& session, const Servers& servers) {
+  http::ClientSecurity security;
+  const std::string plain = Environment("ALLOT_PLAIN_TOKENS");
+  security.plain_tokens =
+      session.plain_tokens || servers.plain_tokens || (!plain.empty() && plain != "0");
+  const auto first = [](std::initializer_list<std::string> places) {
+    for (const std::string& place : places)
+      if (!place.empty()) return place;
+    return std::string();
+  };
+  http::TlsTrust::Files files;
+  files.certificate =
+      first({session.certificate, Environment("ALLOT_CERTIFICATE"), servers.certificate});
+  if (const std::string ca = first({session.ca, Environment("ALLOT_CA"), servers.ca_file});
+      !ca.empty()) {
+    files.authorities = {ca};
+  } else {
+    std::vector<std::string> folders = Folders();
+    if (!session.token_file.empty())
+      folders.insert(folders.begin(),
+                     std::filesystem::path(local::Absolute(session.token_file)).parent_path());
+    for (const std::string& folder : folders) {
+      if (!local::Exists(folder + "/ca.crt")) continue;
+      files.authorities = {folder + "/ca.crt"};
+      files.system_too = true;
+      break;
+    }
+  }
+  // Reading certificates is more than most commands do otherwise.
+  const bool needed = std::any_of(servers.urls.begin(), servers.urls.end(), [](const auto& url) {
+    return url.starts_with("https://");
+  });
+  if (!needed && files.authorities.empty() && files.certificate.empty()) return security;
+  ASSIGN_OR_RETURN(security.trust, http::TlsTrust::Load(files));
+  return security;
+}
+
 }  // namespace
 
 StatusOr<Endpoint> Session::FindEndpoint() const {
@@ -128,7 +187,8 @@ StatusOr<Endpoint> Session::FindEndpoint() const {
     if (url.find("://") == std::string::npos) url = "http://" + url;
   if (servers.urls.empty()) return InvalidArgument("--server names no server");
   Endpoint endpoint;
-  ASSIGN_OR_RETURN(endpoint.url, FirstThatAnswers(servers.urls));
+  ASSIGN_OR_RETURN(endpoint.security, FindSecurity(*this, servers));
+  ASSIGN_OR_RETURN(endpoint.url, FirstThatAnswers(servers.urls, endpoint.security));
   endpoint.patience = servers.expected ? kPatience : Duration(0);
   if (!patience.empty()) {
     const auto micros = config::ParseDurationMicros(patience);
@@ -200,7 +260,7 @@ std::string Complaint(const Status& status) {
       text += "\n  Give a token with --token-file FILE or ALLOT_TOKEN; `allot user add` makes one.";
       break;
     case StatusCode::kPermissionDenied:
-      if (text.find("token") != std::string::npos)
+      if (text.find("token") != std::string::npos && text.find("plain HTTP") == std::string::npos)
         text += "\n  The token's role may not do this; ask an administrator of the cluster.";
       break;
     default:

@@ -5,6 +5,9 @@
 // /etc/allotrope), http://127.0.0.1:7401. Each may be several, separated by commas (a list in
 // client.yaml): the first that answers is asked. The token: --token-file, then $ALLOT_TOKEN, then
 // that of client.yaml, which goes to the servers named there and to no others.
+// Whom to believe over https: --ca, then $ALLOT_CA, then `ca_file` of that client.yaml, and nobody
+// else then; else the system's certificates and the cluster's ca.crt, if one lies beside the token
+// file, in $ALLOT_DIR, ~/.config/allotrope or /etc/allotrope (where `allot node join` puts it).
 // A scheduler that is away is waited for (patience.h), unless nobody said that there is one: then
 // the address is only our guess.
 #pragma once
@@ -22,7 +25,8 @@ namespace allot::client {
 
 struct Session {
   // Flags.
-  std::string server, token_file, patience;
+  std::string server, token_file, patience, ca, certificate;
+  bool plain_tokens = false;
   bool json = false;
   std::optional<double> watch_seconds;
   // Everything after the first "--" of the command line.

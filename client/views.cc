@@ -259,7 +259,15 @@ DeploymentView DeploymentOf(const Fields& f) {
   return d;
 }
 
-GatewayRef GatewayOf(const Fields& f) { return {f.Text("name"), f.Text("http_address")}; }
+std::optional<CertificateView> CertificateOf(const Fields& f) {
+  const std::optional<double> seconds = f.Number("expires_seconds");
+  if (!seconds) return std::nullopt;
+  return CertificateView{*seconds, f.Flag("stale")};
+}
+
+GatewayRef GatewayOf(const Fields& f) {
+  return {f.Text("name"), f.Text("http_address"), CertificateOf(f.Object("certificate"))};
+}
 
 TroubleView TroubleOf(const Fields& f) { return {f.Text("peer"), f.Text("why")}; }
 
@@ -391,6 +399,7 @@ StatusOr<ClusterView> ParseCluster(std::string_view body) {
   c.started = f.Text("started");
   c.policy = f.Text("policy");
   c.term = f.Count("term");
+  c.certificate = CertificateOf(f.Object("certificate"));
   c.gateways = f.List("gateways", GatewayOf);
   c.troubles = f.List("troubles", TroubleOf);
   const Fields nodes = f.Object("nodes");

@@ -115,8 +115,15 @@ struct DeploymentView {
   std::vector<WaitingGroup> waiting;
 };
 
+// What somebody's HTTPS shows.
+struct CertificateView {
+  double expires_seconds = 0;  // from now
+  bool stale = false;          // its files have changed and cannot be used
+};
+
 struct GatewayRef {
   std::string name, http_address;
+  std::optional<CertificateView> certificate = std::nullopt;
 };
 
 // A peer that connects and cannot be used.
@@ -127,6 +134,7 @@ struct TroubleView {
 struct ClusterView {
   std::string name, program_version, started, policy;
   int64_t term = 0;
+  std::optional<CertificateView> certificate;
   std::vector<GatewayRef> gateways;
   std::vector<TroubleView> troubles;
   int64_t nodes_alive = 0, nodes_lost = 0, nodes_draining = 0;

@@ -89,6 +89,8 @@ class Gateway::Impl {
                       .connections_max = options_.connections_max,
                       .connections_per_address_max = options_.connections_per_address_max,
                       .loopback_names = options_.local,
+                      .plain_tokens = options_.plain_tokens,
+                      .tls = options_.tls,
                       .own_answer =
                           [this](http::Response plain, const Status& why) {
                             return api_->OwnAnswer(std::move(plain), why);
@@ -153,7 +155,13 @@ class Gateway::Impl {
           hello.mutable_address()->set_endpoint(
               Advertised(agents_->endpoint(), options_.advertise, host));
           hello.mutable_address()->set_public_key(options_.keys.public_key);
-          hello.set_http_address(Advertised(server_->address(), options_.http_advertise, host));
+          hello.set_http_address(
+              WithTls(Advertised(server_->address(), options_.http_advertise, host),
+                      options_.tls.has_value()));
+          if (const std::optional<http::TlsState> tls = server_->tls()) {
+            hello.set_certificate_expires(tls->expires);
+            hello.set_certificate_stale(tls->stale);
+          }
           hello.set_routes_incarnation(plane_->core().routes().incarnation.value());
           hello.set_routes_term(plane_->core().routes().term.value());
           hello.set_routes_version(plane_->core().routes().version);
@@ -219,6 +227,7 @@ class Gateway::Impl {
     sample.nodes_unreached = Unreached().size();
     sample.http_connections = server_->connections();
     sample.http_turned = http::TurnedAway(*server_);
+    sample.certificate = server_->tls();
     sample.answers_bytes = plane_->answers_bytes() + server_->answers_bytes();
     sample.scheduler_connected = scheduler_->connected();
     sample.scheduler_reconnects = scheduler_->reconnects();

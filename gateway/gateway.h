@@ -9,11 +9,13 @@
 #include <boost/asio/io_context.hpp>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "common/base/limits.h"
 #include "common/base/status.h"
 #include "common/base/units.h"
+#include "common/http/tls_identity.h"
 #include "common/transport/keys.h"
 
 namespace allot::gateway {
@@ -47,6 +49,8 @@ struct Options {
   std::string tokens_file;
   bool local = false;  // on loopback, for loopback's names only
   bool open = false;   // no tokens needed; only with `local`
+  std::optional<http::TlsFiles> tls;  // towards model clients; none: plain HTTP
+  bool plain_tokens = false;          // also from other machines
   uint64_t seed = 0;   // of exploration; 0: random
 
   // How often to say hello, when to take a silent peer for gone; tests make them short.

@@ -64,6 +64,14 @@ const Row kRoutes{"allotrope_gateway_routes_version", "Version of the route tabl
 const Row kTokensStale{
     "allotrope_gateway_tokens_stale",
     "1 while the tokens file cannot be used and the tokens read before stay valid.", Kind::kGauge};
+const Row kCertificateExpires{
+    "allotrope_gateway_certificate_expires_timestamp_seconds",
+    "When the certificate that clients are shown runs out; absent where plain HTTP is spoken.",
+    Kind::kGauge};
+const Row kCertificateStale{"allotrope_gateway_certificate_stale",
+                            "1 while the files of the certificate have changed and cannot be used, "
+                            "and the one read before is shown.",
+                            Kind::kGauge};
 const Row kTokens{"allotrope_gateway_tokens_total",
                   "Tokens of answered requests by what answers report (usage); output tokens of a "
                   "stream that reports none are its events."};
@@ -328,6 +336,10 @@ std::string Metrics::Text(const router::Core& core, const Sample& sample) {
     mirror_.Follow(kTurned, {{"reason", why}}, count);
   registry_.GetGauge(kScheduler).Set(sample.scheduler_connected ? 1 : 0);
   registry_.GetGauge(kTokensStale).Set(sample.tokens_stale ? 1 : 0);
+  if (sample.certificate.has_value()) {
+    registry_.GetGauge(kCertificateExpires).Set(static_cast<double>(sample.certificate->expires));
+    registry_.GetGauge(kCertificateStale).Set(sample.certificate->stale ? 1 : 0);
+  }
   registry_.GetGauge(kRoutes).Set(static_cast<double>(core.routes().version));
   for (const auto& [why, count] : sample.link_drops)
     mirror_.Follow(kDrops, {{"reason", why}}, count);

@@ -6,9 +6,11 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <tuple>
 
+#include "common/http/tls_identity.h"
 #include "common/metrics/metrics.h"
 #include "common/metrics/mirror.h"
 #include "common/transport/gate.h"
@@ -25,6 +27,7 @@ class Metrics {
     std::map<std::string, uint64_t> link_drops, zap;  // by reason, by outcome
     transport::GateCounters::Counts strangers, throttled;
     std::vector<std::pair<std::string, uint64_t>> http_turned;  // by reason
+    std::optional<http::TlsState> certificate;
     uint64_t answers_bytes = 0;
     uint64_t envelopes_in = 0, envelopes_out = 0;  // on the links of agents
     uint64_t bytes_in = 0, bytes_out = 0;

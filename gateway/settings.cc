@@ -29,6 +29,13 @@ Status TakeLimits(const config::Gateway& config, Options* options) {
   return absl::OkStatus();
 }
 
+void TakeTls(const config::Gateway& config, Options* options) {
+  if (config.has_tls())
+    options->tls =
+        http::TlsFiles{config.tls().certificate(), config.tls().key(), config.tls().client_ca()};
+  options->plain_tokens = options->plain_tokens || config.plain_tokens();
+}
+
 StatusOr<Options> ToOptions(const config::Gateway& config) {
   Options options;
   options.name = config.name();
@@ -46,6 +53,7 @@ StatusOr<Options> ToOptions(const config::Gateway& config) {
   options.tokens_file = config.tokens_file();
   options.local = config.local();
   options.open = config.auth() == "none";
+  TakeTls(config, &options);
   ASSIGN_OR_RETURN(options.keys, transport::LoadKeyFile(config.key_file()));
   if (!config.allow_file().empty()) {
     RETURN_IF_ERROR(transport::LoadAllowFile(config.allow_file()).status());

@@ -19,5 +19,7 @@ StatusOr<Options> ToOptions(const config::Gateway& config);
 Status TakeOrigins(const config::Gateway& config, std::vector<std::string>* origins);
 // How much is taken from clients, and held for them; the same.
 Status TakeLimits(const config::Gateway& config, Options* options);
+// What it shows its clients, and whether they may show tokens in the clear, where it says so.
+void TakeTls(const config::Gateway& config, Options* options);
 
 }  // namespace allot::gateway

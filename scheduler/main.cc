@@ -103,6 +103,11 @@ StatusOr<gateway::Options> GatewayOptions(const config::Scheduler& config) {
   options.tokens_file = own.tokens_file().empty() ? config.tokens_file() : own.tokens_file();
   options.local = config.local();
   options.open = config.auth() == "none";
+  if (config.has_tls())
+    options.tls =
+        http::TlsFiles{config.tls().certificate(), config.tls().key(), config.tls().client_ca()};
+  options.plain_tokens = config.plain_tokens();
+  gateway::TakeTls(own, &options);
   return options;
 }
 

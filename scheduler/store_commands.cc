@@ -100,8 +100,9 @@ std::vector<BackupRequest::File> FilesOf(const std::string& file, const config::
   std::vector<BackupRequest::File> files = {{fs::path(file).filename().string(), file}};
   const std::string gateway_key =
       (fs::path(config.key_file()).parent_path() / "gateway.key").string();
-  for (const std::string& path : {config.key_file(), config.allow_file(), config.tokens_file(),
-                                  config.policy_file(), gateway_key}) {
+  for (const std::string& path :
+       {config.key_file(), config.allow_file(), config.tokens_file(), config.policy_file(),
+        config.tls().certificate(), config.tls().key(), config.tls().client_ca(), gateway_key}) {
     std::error_code none;
     if (path.empty() || (path == gateway_key && !fs::exists(path, none))) continue;
     const std::string name = fs::path(path).filename().string();

@@ -213,6 +213,9 @@ Status Agent::Impl::Listen() {
   if (!options_.metrics_tokens_file.empty()) {
     ASSIGN_OR_RETURN(tokens_, auth::Tokens::Load({.file = options_.metrics_tokens_file}));
   }
+  options.tls = options_.tls;
+  // Where none is asked for, one that is sent is nothing to us.
+  options.plain_tokens = options_.plain_tokens || tokens_ == nullptr;
   const auto listen = [&]() -> Status {
     // With tokens there may be a proxy of another name in front, and a web page has none.
     options.loopback_names = tokens_ == nullptr && IsLoopbackAddress(options.listen);
@@ -245,7 +248,8 @@ Status Agent::Impl::Listen() {
 }
 
 std::string Agent::Impl::Metrics(const std::string& address) const {
-  return Advertised(http_->address(), options_.http_advertise, address);
+  return WithTls(Advertised(http_->address(), options_.http_advertise, address),
+                 options_.tls.has_value());
 }
 
 // Which of our addresses the scheduler is reached from, by the kernel's word: it changes when the
@@ -540,7 +544,8 @@ std::string Agent::Impl::MetricsText() {
                 .completed = forwards.completed,
                 .failed = forwards.failed,
                 .cancelled = forwards.cancelled,
-                .http_turned = http::TurnedAway(*http_)},
+                .http_turned = http::TurnedAway(*http_),
+                .certificate = http_->tls()},
                {.tasks = work_->tasks_alive(),
                 .replicas = work_->replicas_alive(),
                 .gateways = gateways_->linked(),

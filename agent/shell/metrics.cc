@@ -59,6 +59,14 @@ const Row kRestarts{"allotrope_agent_replica_restarts_total",
 const Row kTurned{"allotrope_agent_http_turned_away_total",
                   "Connections and requests that a budget of the HTTP server ended, by which "
                   "(docs/limits.md)."};
+const Row kCertificateExpires{
+    "allotrope_agent_certificate_expires_timestamp_seconds",
+    "When the certificate that /metrics shows runs out; absent where it is plain HTTP.",
+    Kind::kGauge};
+const Row kCertificateStale{"allotrope_agent_certificate_stale",
+                            "1 while the files of the certificate have changed and cannot be used, "
+                            "and the one read before is shown.",
+                            Kind::kGauge};
 const Row kDeviceInfo{"allotrope_device_info", "1 per device, with its state and vendor.",
                       Kind::kGauge};
 const Row kDeviceMemory{"allotrope_device_memory_bytes", "Memory of the device.", Kind::kGauge};
@@ -181,6 +189,10 @@ void AgentMetrics::Set(const Totals& totals, const Levels& levels) {
   registry_.GetGauge(kLogReaders).Set(static_cast<double>(levels.log_readers));
   for (const auto& [why, count] : totals.http_turned)
     mirror_.Follow(kTurned, {{"reason", why}}, count);
+  if (totals.certificate.has_value()) {
+    registry_.GetGauge(kCertificateExpires).Set(static_cast<double>(totals.certificate->expires));
+    registry_.GetGauge(kCertificateStale).Set(totals.certificate->stale ? 1 : 0);
+  }
   for (const Row* row : {&kStale, &kSilent, &kRestarts}) registry_.GetCounter(*row);
 }
 

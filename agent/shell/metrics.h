@@ -3,11 +3,13 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "agent/core/events.h"
 #include "agent/shell/endpoint_exchange.h"
+#include "common/http/tls_identity.h"
 #include "common/metrics/metrics.h"
 #include "common/metrics/mirror.h"
 #include "common/model/node.h"
@@ -25,6 +27,7 @@ class AgentMetrics {
     uint64_t refused_terms = 0, undecodable = 0, gaps = 0, undelivered = 0;
     uint64_t forwarded = 0, completed = 0, failed = 0, cancelled = 0;
     std::vector<std::pair<std::string, uint64_t>> http_turned = {};  // by reason
+    std::optional<http::TlsState> certificate = std::nullopt;
   };
   struct Levels {
     size_t tasks = 0, replicas = 0, gateways = 0, forwards_in_flight = 0, log_readers = 0;

@@ -98,6 +98,10 @@ StatusOr<AgentOptions> ToAgentOptions(const config::Agent& config) {
   options.http_listen = config.http_listen();
   options.http_advertise = config.http_advertise();
   options.metrics_tokens_file = config.metrics_tokens_file();
+  if (config.has_tls())
+    options.tls =
+        http::TlsFiles{config.tls().certificate(), config.tls().key(), config.tls().client_ca()};
+  options.plain_tokens = config.plain_tokens();
   if (!options.metrics_tokens_file.empty()) {
     RETURN_IF_ERROR(auth::Tokens::Load({.file = options.metrics_tokens_file}).status());
   }

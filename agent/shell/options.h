@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 
 #include "agent/devices/health/rules.h"
@@ -11,6 +12,7 @@
 #include "common/base/status.h"
 #include "common/base/units.h"
 #include "common/catalogue/catalogue.h"
+#include "common/http/tls_identity.h"
 #include "common/model/job.h"
 #include "common/proto/config.pb.h"
 #include "common/transport/keys.h"
@@ -25,6 +27,8 @@ struct AgentOptions {
   std::string http_listen;          // empty: loopback where the address is, else everywhere
   std::string http_advertise;       // empty: the address and the port of http_listen
   std::string metrics_tokens_file;  // empty: /metrics asks for no token
+  std::optional<http::TlsFiles> tls;  // of /metrics; none: plain HTTP
+  bool plain_tokens = false;          // also from other machines
   config::AgentDevices devices;
   Catalogue catalogue;
   std::shared_ptr<const HealthRules> health_rules = HealthRules::BuiltIn();

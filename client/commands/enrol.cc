@@ -155,6 +155,9 @@ void AddPeers(CLI::App& app, Session& session, const Kind& kind) {
     join->add_option("--listen", flags->join.listen, "HOST:PORT for agents; default port 7410");
     join->add_option("--http-listen", flags->join.http_listen,
                      "HOST:PORT for model clients; default port 7411");
+    join->add_option("--tls-certificate", flags->join.certificate,
+                     "What its HTTPS shows, with the key in it, as `allot cluster certificate` "
+                     "prints it; default plain HTTP");
   }
   join->add_flag("--replace", flags->join.replace,
                  "This machine belongs to another cluster or has another name: forget that");

@@ -90,9 +90,10 @@ StatusOr<std::string> ExplainRequest(const Session& session, Api& api, const std
     return NotFound("the cluster has no gateway, so it has no requests");
   Status last = NotFound("no gateway knows {}; they keep a request for a while only", id);
   for (const GatewayRef& gateway : cluster.view.gateways) {
-    ASSIGN_OR_RETURN(
-        const std::unique_ptr<Api> there,
-        Api::Connect({.url = GatewayUrl(gateway, api.url()), .token = api.endpoint().token}));
+    ASSIGN_OR_RETURN(const std::unique_ptr<Api> there,
+                     Api::Connect({.url = GatewayUrl(gateway, api.url()),
+                                   .token = api.endpoint().token,
+                                   .security = api.endpoint().security}));
     StatusOr<Answer<RequestExplanation>> answer = there->ExplainRequest(id);
     if (answer.ok()) return session.json ? std::move(answer->body) : RequestText(answer->view);
     if (answer.status().code() != StatusCode::kNotFound) last = answer.status();

@@ -33,6 +33,7 @@ StatusOr<int> Load(const Session& session, const LoadFlags& flags) {
     return InvalidArgument("give --model, one of those in `allot deployments`");
   ASSIGN_OR_RETURN(const Endpoint endpoint, session.FindEndpoint());
   options.token = endpoint.token;
+  options.security = endpoint.security;
   if (options.gateway.empty()) {  // The first of those the scheduler knows that answers.
     ASSIGN_OR_RETURN(const std::unique_ptr<Api> api, Api::Connect(endpoint));
     ASSIGN_OR_RETURN(options.gateway, FindGateway(*api));

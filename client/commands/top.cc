@@ -32,7 +32,8 @@ StatusOr<Picture> Look(Api& api) {
   for (const GatewayRef& gateway : p.cluster.view.gateways) {
     const auto there = Api::Connect({.url = GatewayUrl(gateway, api.url()),
                                      .token = api.endpoint().token,
-                                     .timeout = std::chrono::seconds(3)});
+                                     .timeout = std::chrono::seconds(3),
+                                     .security = api.endpoint().security});
     if (!there.ok()) continue;
     const auto load = (*there)->GatewayDeployments();
     if (load.ok()) p.load.insert(p.load.end(), load->view.begin(), load->view.end());

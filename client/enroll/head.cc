@@ -1,10 +1,14 @@
 #include "client/enroll/head.h"
 
+#include <ifaddrs.h>
+#include <netdb.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 
+#include "client/enroll/authority.h"
 #include "client/interrupts.h"
 #include "client/local/addresses.h"
 #include "client/local/files.h"
@@ -73,7 +77,64 @@ StatusOr<Ports> ChoosePorts(const InitOptions& options) {
   return ports;
 }
 
-std::string SchedulerYaml(const Places& places, const Ports& ports) {
+std::string CertificateFile(const Places& places) { return places.State("scheduler") + "/tls.pem"; }
+std::string AuthorityFile(const Places& places) { return places.Config("ca.crt"); }
+std::string AuthorityKeyFile(const Places& places) { return places.Config("ca.key"); }
+
+void AddOnce(const std::string& name, std::vector<std::string>* names) {
+  if (!name.empty() && std::find(names->begin(), names->end(), name) == names->end())
+    names->push_back(name);
+}
+
+// How this machine is called by itself and by others, as far as it can tell.
+std::vector<std::string> OwnNames(const std::string& advertise) {
+  std::vector<std::string> names = {advertise};
+  char host[256] = "";
+  gethostname(host, sizeof host - 1);
+  for (const char* name : {static_cast<const char*>(host), "localhost", "127.0.0.1", "::1"})
+    AddOnce(name, &names);
+  ifaddrs* all = nullptr;
+  if (getifaddrs(&all) != 0) return names;
+  for (const ifaddrs* one = all; one != nullptr; one = one->ifa_next) {
+    if (one->ifa_addr == nullptr) continue;
+    const int family = one->ifa_addr->sa_family;
+    if (family != AF_INET && family != AF_INET6) continue;
+    char text[NI_MAXHOST];
+    if (getnameinfo(one->ifa_addr, family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6),
+                    text, sizeof text, nullptr, 0, NI_NUMERICHOST) != 0)
+      continue;
+    // One with a zone means something on that link only.
+    if (std::string_view(text).find('%') == std::string_view::npos) AddOnce(text, &names);
+  }
+  freeifaddrs(all);
+  return names;
+}
+
+StatusOr<AuthorityPair> LoadAuthority(const Places& places) {
+  AuthorityPair pair;
+  if (!local::Exists(AuthorityKeyFile(places)))
+    return NotFound(
+        "there is no {}: is this the head? `allot cluster renew` there makes an authority where "
+        "there is none yet",
+        AuthorityKeyFile(places));
+  ASSIGN_OR_RETURN(pair.certificate, local::ReadFile(AuthorityFile(places)));
+  ASSIGN_OR_RETURN(pair.key, local::ReadFile(AuthorityKeyFile(places)));
+  return pair;
+}
+
+StatusOr<AuthorityPair> MakeAuthority(const Places& places, Draft* draft) {
+  if (local::Exists(AuthorityKeyFile(places))) return LoadAuthority(places);
+  char host[256] = "head";
+  gethostname(host, sizeof host - 1);
+  ASSIGN_OR_RETURN(
+      AuthorityPair pair,
+      NewAuthority(fmt::format("Allotrope cluster of {}", std::string_view(host).substr(0, 40))));
+  RETURN_IF_ERROR(draft->File(AuthorityKeyFile(places), pair.key, 0600));
+  RETURN_IF_ERROR(draft->File(AuthorityFile(places), pair.certificate, 0644));
+  return pair;
+}
+
+std::string SchedulerYaml(const Places& places, const Ports& ports, bool tls, bool plain) {
   const std::string state = places.State("scheduler");
   std::string text =
       "# Written once by `allot cluster init`; yours to change (docs/config.md, Scheduler).\n";
@@ -94,6 +155,12 @@ std::string SchedulerYaml(const Places& places, const Ports& ports) {
       "  http_listen: \"{}\"       # model clients\n  http_advertise: \"{}\"\n",
       ports.Bind(0), ports.Told(0), ports.Bind(kApi), ports.Told(kApi), ports.Bind(kGateway),
       ports.Told(kGateway), ports.Bind(kGatewayHttp), ports.Told(kGatewayHttp));
+  if (tls)
+    text += fmt::format(
+        "tls:\n  certificate: \"{}\"   # signed by {}; `allot cluster renew` makes another\n",
+        CertificateFile(places), AuthorityFile(places));
+  if (plain)
+    text += "plain_tokens: true   # by --plain-http: whoever is on the way can read them\n";
   return text;
 }
 
@@ -116,15 +183,17 @@ StatusOr<InitResult> Describe(const Places& places, const std::string& config_fi
   result.endpoints = head.endpoints;
   result.public_key = head.public_key;
   const std::string host = ParseAddress(head.endpoints.front())->host;
-  const auto http = [&](const std::string& listen, const std::string& advertise) {
-    return "http://" + Advertised(listen, advertise, host);
+  const auto http = [&](const std::string& listen, const std::string& advertise, bool tls) {
+    return fmt::format("{}://{}", tls ? "https" : "http", Advertised(listen, advertise, host));
   };
   result.api = http(config.http_listen().empty() ? "127.0.0.1:7401" : config.http_listen(),
-                    config.http_advertise());
+                    config.http_advertise(), config.has_tls());
+  if (config.has_tls() && local::Exists(AuthorityFile(places)))
+    result.authority_file = AuthorityFile(places);
   if (config.has_gateway())
     result.gateway = http(
         config.gateway().http_listen().empty() ? "127.0.0.1:7411" : config.gateway().http_listen(),
-        config.gateway().http_advertise());
+        config.gateway().http_advertise(), config.has_tls() || config.gateway().has_tls());
   result.admin_token_file = places.Config("admin.token");
   result.client_file = places.Config("client.yaml");
   result.unit = {"allot-scheduler", config_file};
@@ -157,8 +226,19 @@ StatusOr<InitResult> InitCluster(const Places& places, const InitOptions& option
   RETURN_IF_ERROR(draft.Folder(places.state + "/checkpoints", 0711));
   if (fresh) {
     ASSIGN_OR_RETURN(const Ports ports, ChoosePorts(options));
-    RETURN_IF_ERROR(draft.File(config, SchedulerYaml(places, ports), 0644));
-  } else if (!options.listen.empty() || !options.advertise.empty()) {
+    // On loopback nobody is on the way.
+    const bool plain = options.plain_http, tls = !plain && !IsLoopbackHost(ports.listen);
+    if (tls) {
+      std::vector<std::string> names = OwnNames(ports.advertise);
+      for (const std::string& name : options.names) AddOnce(name, &names);
+      ASSIGN_OR_RETURN(const AuthorityPair authority, MakeAuthority(places, &draft));
+      ASSIGN_OR_RETURN(const std::string certificate, IssueCertificate(authority, names));
+      RETURN_IF_ERROR(draft.File(CertificateFile(places), certificate, 0600));
+      RETURN_IF_ERROR(draft.GiveAway(CertificateFile(places)));
+    }
+    RETURN_IF_ERROR(draft.File(config, SchedulerYaml(places, ports, tls, plain), 0644));
+  } else if (!options.listen.empty() || !options.advertise.empty() || !options.names.empty() ||
+             options.plain_http) {
     return AlreadyExists("{} is there already; edit it instead, or take it away to begin anew",
                          config);
   }
@@ -183,11 +263,13 @@ StatusOr<InitResult> InitCluster(const Places& places, const InitOptions& option
   ASSIGN_OR_RETURN(InitResult result, Describe(places, config));
   result.fresh = fresh;
   if (!local::Exists(result.client_file))
-    RETURN_IF_ERROR(draft.File(result.client_file,
-                               fmt::format("# Where `allot` on this machine finds the cluster.\n"
-                                           "server: {}\ntoken_file: admin.token\n",
-                                           result.api),
-                               0644));
+    RETURN_IF_ERROR(
+        draft.File(result.client_file,
+                   fmt::format("# Where `allot` on this machine finds the cluster.\n"
+                               "server: {}\ntoken_file: admin.token\n{}{}",
+                               result.api, result.authority_file.empty() ? "" : "ca_file: ca.crt\n",
+                               options.plain_http ? "plain_tokens: true\n" : ""),
+                   0644));
   if (InterruptedBy() != 0) return absl::CancelledError("interrupted");
   draft.Keep();
   return result;
@@ -205,6 +287,7 @@ StatusOr<Head> Head::Load(const Places& places, const std::string& config_file) 
   ASSIGN_OR_RETURN(const auto config, config::LoadChecked<config::Scheduler>(head.config_file));
   head.allow_file = config.allow_file();
   head.tokens_file = config.tokens_file();
+  head.certificate_file = config.tls().certificate();
   ASSIGN_OR_RETURN(const transport::KeyPair keys, transport::LoadKeyFile(config.key_file()));
   head.public_key = keys.public_key;
   for (const std::string& endpoint : config.advertise())
@@ -251,6 +334,45 @@ Status RemovePeer(const Head& head, const std::string& name, transport::Role rol
   if (invited) return absl::OkStatus();
   return NotFound("\"{}\" has neither joined nor been invited; {} lists who has", name,
                   head.allow_file);
+}
+
+StatusOr<RenewResult> RenewCertificate(const Places& places, const Head& head,
+                                       const std::vector<std::string>& names) {
+  RenewResult result;
+  result.in_config = !head.certificate_file.empty();
+  result.certificate_file = result.in_config ? head.certificate_file : CertificateFile(places);
+  result.authority_file = AuthorityFile(places);
+  Draft draft;
+  const bool had_authority = local::Exists(AuthorityKeyFile(places));
+  if (result.in_config && !had_authority && local::Exists(result.certificate_file))
+    return FailedPrecondition(
+        "{} is not from an authority of this cluster's ({} is not there): whoever has signed it "
+        "signs the next one, and it is taken up when the file changes",
+        result.certificate_file, AuthorityKeyFile(places));
+  ASSIGN_OR_RETURN(const AuthorityPair authority, MakeAuthority(places, &draft));
+  if (local::Exists(result.certificate_file)) {
+    ASSIGN_OR_RETURN(const std::string before, local::ReadFile(result.certificate_file));
+    const StatusOr<CertificateFacts> facts = FactsOf(before, authority.certificate);
+    if (!facts.ok())
+      return FailedPrecondition("{}: {}; take it away to have another made here",
+                                result.certificate_file, MessageOf(facts.status()));
+    result.names = facts->names;
+  } else {
+    result.names = OwnNames(ParseAddress(head.endpoints.front())->host);
+  }
+  for (const std::string& name : names) AddOnce(name, &result.names);
+  ASSIGN_OR_RETURN(const std::string certificate, IssueCertificate(authority, result.names));
+  ASSIGN_OR_RETURN(const CertificateFacts facts, FactsOf(certificate, authority.certificate));
+  result.good_until = facts.good_until;
+  RETURN_IF_ERROR(draft.File(result.certificate_file, certificate, 0600));
+  RETURN_IF_ERROR(OwnAsFolder(result.certificate_file));
+  draft.Keep();
+  return result;
+}
+
+StatusOr<std::string> CertificateFor(const Places& places, const std::vector<std::string>& names) {
+  ASSIGN_OR_RETURN(const AuthorityPair authority, LoadAuthority(places));
+  return IssueCertificate(authority, names);
 }
 
 }  // namespace allot::client

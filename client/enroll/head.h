@@ -16,11 +16,14 @@ namespace allot::client {
 struct InitOptions {
   std::string listen;     // HOST or HOST:PORT; empty: everywhere, 7400
   std::string advertise;  // HOST; empty: that of `listen`, else the address towards the world
+  std::vector<std::string> names;  // by which it is called beside those that are found
+  bool plain_http = false;         // no HTTPS; tokens travel in the clear then
 };
 struct InitResult {
   std::string config, admin_token_file, client_file;
   std::vector<std::string> endpoints;  // of the scheduler, as others are told
-  std::string api, gateway;            // http://…
+  std::string api, gateway;            // https://…; http://… on loopback or by plain_http
+  std::string authority_file;          // whom others have to believe; empty without HTTPS
   std::string public_key;
   bool fresh = false;  // false: there was a cluster here; what lacked was added
   Unit unit;
@@ -35,6 +38,7 @@ struct Head {
   static StatusOr<Head> Load(const Places& places, const std::string& config_file);
 
   std::string config_file, allow_file, tokens_file, public_key;
+  std::string certificate_file;        // of the API; empty: it speaks plain HTTP
   std::vector<std::string> endpoints;  // tcp://HOST:PORT that others dial
 };
 
@@ -52,5 +56,19 @@ StatusOr<std::string> AddUserToken(const std::string& tokens_file, const std::st
 
 // NotFound: nobody has a token of that name.
 Status RemoveUserToken(const std::string& tokens_file, const std::string& name);
+
+// Another certificate for the head, in the place of the one that is there: for the same names and
+// `names` besides. The scheduler shows it from its next connection on. A head that has spoken plain
+// HTTP gets an authority and a certificate; its config is not touched.
+struct RenewResult {
+  std::string certificate_file, authority_file, good_until;
+  std::vector<std::string> names;
+  bool in_config = true;  // false: scheduler.yaml is still to name it
+};
+StatusOr<RenewResult> RenewCertificate(const Places& places, const Head& head,
+                                       const std::vector<std::string>& names);
+
+// A certificate for another machine of the cluster, with its key, as one text.
+StatusOr<std::string> CertificateFor(const Places& places, const std::vector<std::string>& names);
 
 }  // namespace allot::client

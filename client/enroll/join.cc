@@ -2,10 +2,12 @@
 
 #include <filesystem>
 
+#include "client/enroll/authority.h"
 #include "client/local/files.h"
 #include "common/base/address.h"
 #include "common/base/text.h"
 #include "common/config/convert.h"
+#include "common/http/tls_identity.h"
 #include "common/proto/config.pb.h"
 
 namespace allot::client {
@@ -42,7 +44,8 @@ StatusOr<std::string> AgentYaml(const JoinOptions& options) {
 }
 
 // A gateway listens where the scheduler is reached from; loopback for one on this machine's.
-std::string GatewayYaml(const InvitationWord& invitation, const JoinOptions& options) {
+std::string GatewayYaml(const InvitationWord& invitation, const JoinOptions& options,
+                        const std::string& certificate) {
   bool loopback = true, v6 = false;
   for (const std::string& endpoint : invitation.endpoints) {
     loopback = loopback && IsLoopbackAddress(endpoint);
@@ -52,8 +55,9 @@ std::string GatewayYaml(const InvitationWord& invitation, const JoinOptions& opt
   const std::string listen = options.listen.empty() ? JoinHostPort(host, "7410") : options.listen;
   const std::string http =
       options.http_listen.empty() ? JoinHostPort(host, "7411") : options.http_listen;
-  return fmt::format("listen: \"tcp://{}\"     # agents\nhttp_listen: \"{}\"  # model clients\n",
-                     listen, http);
+  return fmt::format(
+      "listen: \"tcp://{}\"     # agents\nhttp_listen: \"{}\"  # model clients\n{}", listen, http,
+      certificate.empty() ? "" : fmt::format("tls: {{certificate: {}}}\n", Quoted(certificate)));
 }
 
 // Whether the config that is there is that of this name in this cluster.
@@ -83,6 +87,12 @@ StatusOr<JoinResult> Join(const Places& places, const InvitationWord& invitation
   JoinResult result;
   result.config = places.Config(program + ".yaml");
   result.unit = {ProgramOf(invitation), result.config};
+  std::string shown, certificate;  // what is copied, and where to
+  if (!options.certificate.empty()) {
+    ASSIGN_OR_RETURN(shown, local::ReadFile(options.certificate));
+    RETURN_IF_ERROR(http::TlsIdentity::Load({options.certificate}).status());
+    certificate = places.State(program) + "/tls.pem";
+  }
   const bool there = local::Exists(result.config);
   const bool same = there && (node ? IsSame<config::Agent>(result.config, invitation)
                                    : IsSame<config::Gateway>(result.config, invitation));
@@ -116,6 +126,7 @@ StatusOr<JoinResult> Join(const Places& places, const InvitationWord& invitation
     ASSIGN_OR_RETURN(joined, ask(admitted));
   }
   std::vector<std::string> endpoints;
+  std::string authority;
   if (!joined.admitted) {
     StatusOr<enroll::Answer> enrolled = ask(enrol);
     // The invitation may have been used by us, before something kept us from writing the config.
@@ -125,6 +136,7 @@ StatusOr<JoinResult> Join(const Places& places, const InvitationWord& invitation
     if (!joined.admitted) {
       RETURN_IF_ERROR(enrolled.status());
       endpoints = std::move(enrolled->endpoints);
+      authority = std::move(enrolled->authority);
     }
   }
   if (endpoints.empty()) endpoints = invitation.endpoints;
@@ -142,14 +154,23 @@ StatusOr<JoinResult> Join(const Places& places, const InvitationWord& invitation
     text += more;
     RETURN_IF_ERROR(CheckText<config::Agent>(text, result.config));
   } else {
-    text += GatewayYaml(invitation, options);
+    text += GatewayYaml(invitation, options, certificate);
     RETURN_IF_ERROR(CheckText<config::Gateway>(text, result.config));
   }
   Draft written;
+  if (!certificate.empty()) RETURN_IF_ERROR(written.File(certificate, shown, 0600));
+  // Told by the scheduler, whose key is proven: `allot` of this machine believes it.
+  // But a head's own is not another cluster's to replace.
+  if (!authority.empty() && !local::Exists(places.Config("ca.key"))) {
+    const StatusOr<std::string> pem = OnlyCertificate(authority);
+    if (!pem.ok()) return InvalidArgument("the scheduler's authority: {}", MessageOf(pem.status()));
+    RETURN_IF_ERROR(written.File(places.Config("ca.crt"), *pem, 0644));
+  }
   RETURN_IF_ERROR(written.File(result.config, text, 0600));
   if (!node)
     for (const std::string& path : {state, key, result.config})
       RETURN_IF_ERROR(written.GiveAway(path));
+  if (!certificate.empty()) RETURN_IF_ERROR(written.GiveAway(certificate));
   written.Keep();
   return result;
 }

@@ -13,6 +13,7 @@ namespace allot::client {
 struct JoinOptions {
   std::string address;              // of a node, in place of the one that is found
   std::string listen, http_listen;  // HOST:PORT; of a gateway
+  std::string certificate;          // file that its HTTPS shows, with the key in it; copied
   std::map<std::string, std::string> labels;
   std::vector<std::string> emulated;  // MODEL or MODEL:COUNT, of a node
   bool replace = false;               // this machine belongs to another cluster or has another name

@@ -115,8 +115,9 @@ bool EndsWithDone(std::string_view tail) {
 
 StatusOr<LoadRun> Execute(const Options& options, const std::function<void(int)>& progress) {
   LoadRun run;
-  ASSIGN_OR_RETURN(const std::unique_ptr<Api> api,
-                   Api::Connect({.url = options.gateway, .token = options.token}));
+  ASSIGN_OR_RETURN(
+      const std::unique_ptr<Api> api,
+      Api::Connect({.url = options.gateway, .token = options.token, .security = options.security}));
   ASSIGN_OR_RETURN(const auto deployments, api->GatewayDeployments());
   RETURN_IF_ERROR(CheckModel(*api, options.model));
   for (const GatewayDeployment& d : deployments.view)
@@ -139,7 +140,8 @@ StatusOr<LoadRun> Execute(const Options& options, const std::function<void(int)>
   };
   std::vector<std::unique_ptr<http::BlockingClient>> clients;
   for (int i = 0; i < options.concurrency; ++i) {
-    ASSIGN_OR_RETURN(auto client, http::BlockingClient::Create(options.gateway, options.token));
+    ASSIGN_OR_RETURN(auto client, http::BlockingClient::Create(options.gateway, options.token,
+                                                               options.security));
     clients.push_back(std::move(client));
   }
   const auto start = Clock::now();

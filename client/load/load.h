@@ -13,12 +13,14 @@
 
 #include "common/base/status.h"
 #include "common/base/units.h"
+#include "common/http/blocking_client.h"
 
 namespace allot::client::load {
 
 struct Options {
   std::string gateway;  // http://host:port
   std::string token;
+  http::ClientSecurity security = {};
   std::string model;
   int requests = 100;
   int concurrency = 4;

@@ -1,7 +1,6 @@
 #include "common/auth/tokens.h"
 
 #include <sodium.h>
-#include <sys/stat.h>
 
 #include <array>
 #include <optional>
@@ -10,6 +9,7 @@
 
 #include "common/auth/digest.h"
 #include "common/base/check.h"
+#include "common/base/file_stamp.h"
 #include "common/base/logging.h"
 #include "common/base/loopback.h"
 #include "common/config/bind.h"
@@ -52,21 +52,6 @@ StatusOr<std::vector<Entry>> LoadEntries(const std::string& file) {
     entries.push_back({*digest, {token.name(), *role, token.tenant()}});
   }
   return entries;
-}
-
-// What tells a file from its next version: an editor may keep the size, a copy the time.
-struct FileStamp {
-  dev_t device = 0;
-  ino_t inode = 0;
-  off_t size = -1;
-  int64_t seconds = 0, nanoseconds = 0;
-  bool operator==(const FileStamp&) const = default;
-};
-
-FileStamp StampOf(const std::string& file) {
-  struct stat info {};
-  if (::stat(file.c_str(), &info) != 0) return {};
-  return {info.st_dev, info.st_ino, info.st_size, info.st_mtim.tv_sec, info.st_mtim.tv_nsec};
 }
 
 bool IsBearer(std::string_view word) {

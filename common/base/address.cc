@@ -9,7 +9,7 @@
 namespace allot {
 namespace {
 
-constexpr std::string_view kTcp = "tcp://";
+constexpr std::string_view kTcp = "tcp://", kTls = "https://";
 
 std::string_view Bare(std::string_view host) {
   if (host.size() > 2 && host.front() == '[' && host.back() == ']')
@@ -28,9 +28,11 @@ std::string Address::Text() const { return scheme + JoinHostPort(host, port); }
 
 std::optional<Address> ParseAddress(std::string_view text) {
   Address address;
-  if (text.starts_with(kTcp)) {
-    address.scheme = kTcp;
-    text.remove_prefix(kTcp.size());
+  for (const std::string_view scheme : {kTcp, kTls}) {
+    if (!text.starts_with(scheme)) continue;
+    address.scheme = scheme;
+    text.remove_prefix(scheme.size());
+    break;
   }
   const size_t colon = text.rfind(':');
   if (colon == std::string_view::npos || colon == 0) return std::nullopt;
@@ -46,6 +48,10 @@ std::optional<Address> ParseAddress(std::string_view text) {
 
 std::string WithScheme(std::string_view endpoint) {
   return fmt::format("{}{}", endpoint.find("://") == std::string_view::npos ? kTcp : "", endpoint);
+}
+
+std::string WithTls(std::string address, bool tls) {
+  return tls && !address.empty() ? fmt::format("{}{}", kTls, address) : address;
 }
 
 bool IsWildcardHost(std::string_view host) {

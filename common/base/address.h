@@ -1,4 +1,5 @@
-// Addresses that one program tells another: "HOST:PORT", with "tcp://" before it or without.
+// Addresses that one program tells another: "HOST:PORT", with "tcp://" before it or without;
+// "https://" stands before those of HTTP where only TLS is spoken.
 //
 // Two things have an address each: where a program listens, and what others are told of it. Where
 // it listens may be a wildcard ("0.0.0.0", "[::]", "*"), which means "here, wherever that is" and
@@ -15,7 +16,7 @@
 namespace allot {
 
 struct Address {
-  std::string scheme;  // "tcp://" or ""
+  std::string scheme;  // "tcp://", "https://" or ""
   std::string host;    // an IPv6 address without its brackets
   std::string port;    // digits; a config is checked before it comes here
   std::string Text() const;
@@ -26,6 +27,9 @@ std::optional<Address> ParseAddress(std::string_view text);
 
 // "head:7400" is "tcp://head:7400".
 std::string WithScheme(std::string_view endpoint);
+
+// What is told of a port of HTTP: "head:7401", or "https://head:7401" where it speaks TLS.
+std::string WithTls(std::string address, bool tls);
 
 // "fd00::1" and 7400 make "[fd00::1]:7400".
 std::string JoinHostPort(std::string_view host, std::string_view port);

@@ -21,9 +21,14 @@ constexpr const Limit* kPeers[] = {
     &kPeerBytesBurst, &kPeerFramesPerSecond, &kPeerFramesBurst,    &kPeerWorkPerSecond,
     &kPeerWorkBurst,  &kEnvelopeMessages,    &kEnvelopeValues,     &kTurnMessages};
 
-constexpr const Limit* kHTTP[] = {
-    &kHttpConnections, &kHttpConnectionsOfAddress, &kHttpHeadBytes, &kHttpHeadTime, &kHttpBodyTime,
-    &kHttpIdleTime,    &kHttpAnswersBytes,         &kHttpWriteTime, &kHttpWriteRate};
+constexpr const Limit* kHTTP[] = {&kHttpConnections,        &kHttpConnectionsOfAddress,
+                                  &kHttpHeadBytes,          &kHttpHeadTime,
+                                  &kHttpBodyTime,           &kHttpIdleTime,
+                                  &kHttpAnswersBytes,       &kHttpWriteTime,
+                                  &kHttpWriteRate,          &kTlsHandshakes,
+                                  &kTlsHandshakesOfAddress, &kTlsHandshakeTime,
+                                  &kTlsHandshakeBytes,      &kTlsHandshakesPerSecond,
+                                  &kTlsHandshakesBurst};
 constexpr const Limit* kApi[] = {
     &kApiBodyBytes,       &kApiBodiesBytes,           &kApiYamlBytes,  &kApiBodyInlineBytes,
     &kApiBodiesWaiting,   &kApiBodiesWaitingOfSender, &kApiVariables,  &kApiReplies,

@@ -312,6 +312,54 @@ inline constexpr Limit kHttpWriteRate{
     "cut off",
     "allotrope_http_turned_away_total{reason=\"slow_reader\"}"};
 
+inline constexpr Limit kTlsHandshakes{
+    "handshakes under way",
+    512,
+    LimitUnit::kCount,
+    "an HTTP server with `tls`",
+    "each is two round trips; a fleet that comes at once has fewer",
+    "the oldest of the address that has most of them is closed",
+    "allotrope_http_turned_away_total{reason=\"handshakes\"}"};
+inline constexpr Limit kTlsHandshakesOfAddress{
+    "handshakes under way",
+    128,
+    LimitUnit::kCount,
+    "an address (IPv6: a /64)",
+    "four addresses are needed to push others out",
+    "the oldest of them is closed",
+    "allotrope_http_turned_away_total{reason=\"handshakes\"}"};
+inline constexpr Limit kTlsHandshakeTime{
+    "time for a handshake",
+    10'000,
+    LimitUnit::kMilliseconds,
+    "a connection",
+    "three round trips of the slowest path",
+    "closed",
+    "allotrope_http_turned_away_total{reason=\"slow_handshake\"}"};
+inline constexpr Limit kTlsHandshakeBytes{"bytes of a handshake",
+                                          64 << 10,
+                                          LimitUnit::kBytes,
+                                          "a connection",
+                                          "a chain of a few certificates is some KiB",
+                                          "closed",
+                                          "allotrope_http_turned_away_total{reason=\"handshake\"}"};
+inline constexpr Limit kTlsHandshakesPerSecond{
+    "handshakes after which nothing is asked that is answered well",
+    100,
+    LimitUnit::kPerSecond,
+    "an address (IPv6: a /64)",
+    "each costs the processor a third of a millisecond; those of who is let in are given back",
+    "waits its turn, within the time for a handshake",
+    "allotrope_http_turned_away_total{reason=\"slow_handshake\"}"};
+inline constexpr Limit kTlsHandshakesBurst{
+    "such handshakes at once",
+    300,
+    LimitUnit::kCount,
+    "an address (IPv6: a /64)",
+    "as many as are under way when all start at once",
+    "waits its turn, within the time for a handshake",
+    "allotrope_http_turned_away_total{reason=\"slow_handshake\"}"};
+
 // ---- API ----------------------------------------------------------------------------------------
 inline constexpr Limit kApiBodyBytes{
     "body",

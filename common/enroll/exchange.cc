@@ -114,7 +114,8 @@ StatusOr<Answer> AskWhetherAdmitted(const InvitationWord& invitation, transport:
                                     Duration timeout) {
   Conversation conversation(invitation, std::move(keys), std::nullopt);
   ASSIGN_OR_RETURN(const Conversation::Outcome outcome, conversation.Run(timeout));
-  if (outcome.admitted || outcome.refused) return Answer{.admitted = outcome.admitted};
+  if (outcome.admitted || outcome.refused)
+    return Answer{.admitted = outcome.admitted, .endpoints = {}, .authority = {}};
   return Unreached(invitation, outcome);
 }
 
@@ -127,7 +128,8 @@ StatusOr<Answer> Enroll(const InvitationWord& invitation, const std::string& pub
   if (outcome.answer && outcome.answer->error().empty())
     return Answer{
         .admitted = true,
-        .endpoints = {outcome.answer->endpoints().begin(), outcome.answer->endpoints().end()}};
+        .endpoints = {outcome.answer->endpoints().begin(), outcome.answer->endpoints().end()},
+        .authority = outcome.answer->authority()};
   if (outcome.answer || outcome.refused)
     return PermissionDenied(
         "the scheduler refuses this invitation{}; an invitation is good once and for a while: make "

@@ -54,8 +54,9 @@ std::string ToText(const StatusOr<Answer>& answer) {
                                             {"message", MessageOf(answer.status())}}}});
   json::array endpoints;
   for (const std::string& endpoint : answer->endpoints) endpoints.emplace_back(endpoint);
-  return json::serialize(
-      json::object{{"admitted", answer->admitted}, {"endpoints", std::move(endpoints)}});
+  return json::serialize(json::object{{"admitted", answer->admitted},
+                                      {"endpoints", std::move(endpoints)},
+                                      {"authority", answer->authority}});
 }
 
 StatusOr<Answer> ParseAnswer(std::string_view text) {
@@ -70,7 +71,8 @@ StatusOr<Answer> ParseAnswer(std::string_view text) {
   const json::value* admitted = object.if_contains("admitted");
   if (admitted == nullptr || !admitted->is_bool())
     return InvalidArgument("\"{}\" is no answer", Shown(text));
-  Answer answer{.admitted = admitted->as_bool()};
+  Answer answer{
+      .admitted = admitted->as_bool(), .endpoints = {}, .authority = TextOf(object, "authority")};
   if (const json::value* list = object.if_contains("endpoints");
       list != nullptr && list->is_array())
     for (const json::value& one : list->as_array())

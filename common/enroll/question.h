@@ -30,6 +30,8 @@ struct Question {
 struct Answer {
   bool admitted = false;
   std::vector<std::string> endpoints;  // kEnroll: where the scheduler says that it is; may be none
+  std::string
+      authority;  // kEnroll: who signs the cluster's certificates, in PEM; empty: nobody of its own
   bool operator==(const Answer&) const = default;
 };
 

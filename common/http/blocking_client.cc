@@ -8,13 +8,18 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <optional>
 #include <system_error>
 #include <utility>
 #include <vector>
 
+#include "common/base/printable.h"
+#include "common/base/url.h"
 #include "common/http/lookup.h"
 #include "common/http/parser.h"
+#include "common/http/plain_tokens.h"
 #include "common/http/text.h"
+#include "common/http/tls_channel.h"
 
 namespace allot::http {
 namespace {
@@ -24,24 +29,14 @@ using Clock = std::chrono::steady_clock;
 // A command line tool that is sent more than this is talking to the wrong server.
 constexpr size_t kBodyMax = 256 << 20;
 constexpr size_t kReadSize = 16 << 10;
+constexpr size_t kHandshakeMax = 256 << 10;
 
-StatusOr<std::string> ParseBaseUrl(const std::string& url) {
-  constexpr std::string_view kScheme = "http://";
-  std::string_view rest = url;
-  if (rest.starts_with("https://")) {
-    return InvalidArgument("{}: HTTPS is not spoken here; give http://HOST:PORT", url);
-  }
-  if (rest.starts_with(kScheme)) {
-    rest.remove_prefix(kScheme.size());
-    if (rest.ends_with('/')) rest.remove_suffix(1);
-    std::string host_port(rest);
-    const bool has_port =
-        rest.find(':', rest.rfind(']') == std::string_view::npos ? 0 : rest.rfind(']')) !=
-        std::string_view::npos;
-    if (!has_port) host_port += ":80";
-    if (ParseHostPort(host_port).ok()) return host_port;
-  }
-  return InvalidArgument("address is \"{}\"; give http://HOST:PORT", url);
+StatusOr<Url> ParseBaseUrl(const std::string& text) {
+  const StatusOr<Url> url = ParseUrl(text);
+  if (!url.ok() || !url->path.empty())
+    return InvalidArgument("address is \"{}\"; give http://HOST:PORT or https://HOST:PORT",
+                           Shown(text, 200));
+  return url;
 }
 
 // "connection refused": in the middle of our sentences.
@@ -92,10 +87,12 @@ std::string_view ClientResponse::Header(std::string_view lower_case_name) const 
 
 class BlockingClient::Impl {
  public:
-  Impl(std::string host_port, std::string base_url, std::string token)
-      : host_port_(std::move(host_port)),
+  Impl(Url url, std::string base_url, std::string token, ClientSecurity security)
+      : url_(std::move(url)),
+        host_port_(url_.Authority()),
         base_url_(std::move(base_url)),
-        token_(std::move(token)) {}
+        token_(std::move(token)),
+        security_(std::move(security)) {}
 
   StatusOr<ClientResponse> Stream(ClientRequest request,
                                   const std::function<bool(std::string_view)>& piece) {
@@ -105,12 +102,12 @@ class BlockingClient::Impl {
     bool heard = false;
     if (!reused) RETURN_IF_ERROR(Connect(deadline));
     StatusOr<ClientResponse> response = Exchange(request, piece, deadline, &heard);
-    if (!response.ok()) socket_.Reset();
+    if (!response.ok()) Disconnect();
     // The server may close an idle connection just as we use it again.
     if (reused && !heard && response.status().code() == StatusCode::kUnavailable) {
       RETURN_IF_ERROR(Connect(deadline));
       response = Exchange(request, piece, deadline, &heard);
-      if (!response.ok()) socket_.Reset();
+      if (!response.ok()) Disconnect();
     }
     return response;
   }
@@ -122,8 +119,69 @@ class BlockingClient::Impl {
         why);
   }
 
+  void Disconnect() {
+    tls_.reset();
+    socket_.Reset();
+  }
+
   Status Connect(Clock::time_point deadline) {
-    ASSIGN_OR_RETURN(const HostPort target, ParseHostPort(host_port_));
+    Disconnect();
+    RETURN_IF_ERROR(ConnectTcp(deadline));
+    Status status = url_.secure ? ShakeHands(deadline) : CheckPlain();
+    if (!status.ok()) Disconnect();
+    return status;
+  }
+
+  // By the addresses that are connected, whatever the name was.
+  Status CheckPlain() const {
+    if (token_.empty() || security_.plain_tokens) return absl::OkStatus();
+    const auto end = [&](auto get) -> std::string {
+      sockaddr_storage address{};
+      socklen_t size = sizeof address;
+      char text[NI_MAXHOST];
+      if (get(socket_.get(), reinterpret_cast<sockaddr*>(&address), &size) != 0 ||
+          ::getnameinfo(reinterpret_cast<sockaddr*>(&address), size, text, sizeof text, nullptr, 0,
+                        NI_NUMERICHOST) != 0)
+        return "";
+      return text;
+    };
+    if (StaysOnThisMachine(end(::getsockname), end(::getpeername))) return absl::OkStatus();
+    return PermissionDenied(
+        "no token is sent to {}: it is another address than loopback, and plain HTTP can be read "
+        "on "
+        "the way.\n  Use https:// (`allot cluster init` and docs/deploy.md say how), or, where the "
+        "network is trusted, --plain-tokens, ALLOT_PLAIN_TOKENS=1 or plain_tokens: true in "
+        "client.yaml.",
+        base_url_);
+  }
+
+  Status ShakeHands(Clock::time_point deadline) {
+    if (security_.trust == nullptr) {
+      ASSIGN_OR_RETURN(security_.trust, TlsTrust::Load(TlsTrust::Files()));
+    }
+    tls_.emplace(security_.trust->context(), socket_.get(), TlsChannel::Role::kClient,
+                 kHandshakeMax);
+    RETURN_IF_ERROR(TlsTrust::Expect(tls_->session(), url_.host));
+    while (true) {
+      switch (tls_->Handshake()) {
+        case TlsChannel::Result::kDone:
+          return absl::OkStatus();
+        case TlsChannel::Result::kWantRead:
+          if (Poll(socket_.get(), POLLIN, deadline) == 0)
+            return DeadlineExceeded("cannot speak TLS with {}: no answer", base_url_);
+          continue;
+        case TlsChannel::Result::kWantWrite:
+          if (Poll(socket_.get(), POLLOUT, deadline) == 0)
+            return DeadlineExceeded("cannot speak TLS with {}: no answer", base_url_);
+          continue;
+        default:
+          return TlsTrust::ExplainToPeople(tls_->session(), base_url_, tls_->reason());
+      }
+    }
+  }
+
+  Status ConnectTcp(Clock::time_point deadline) {
+    const HostPort target{url_.host, url_.port};
     const StatusOr<std::vector<std::string>> addresses = Lookup(target.host);
     if (!addresses.ok()) return CannotConnect(MessageOf(addresses.status()));
     Status status;
@@ -178,17 +236,16 @@ class BlockingClient::Impl {
       const int ready = Poll(socket_.get(), events, deadline);
       if (ready == 0) return Silent(request, head_given);
       if ((ready & POLLOUT) != 0 && sent < out.size()) {
-        const ssize_t n = ::send(socket_.get(), out.data() + sent, out.size() - sent, MSG_NOSIGNAL);
-        if (n > 0) sent += static_cast<size_t>(n);
+        const auto [n, broken] = Send(std::string_view(out).substr(sent));
         // What went wrong, and an answer sent early, shows when reading.
-        if (n < 0 && errno != EAGAIN && errno != EINTR) sent = out.size();
+        sent = broken ? out.size() : sent + n;
       }
       if ((ready & ~POLLOUT) == 0) continue;
-      const ssize_t got = ::recv(socket_.get(), buffer, sizeof buffer, 0);
-      if (got < 0 && (errno == EAGAIN || errno == EINTR)) continue;
+      const ssize_t got = Receive(buffer, sizeof buffer);
+      if (got < 0 && errno == EAGAIN) continue;
       bool done = false;
       if (got <= 0) {
-        if (got < 0 || !parser.FinishAtEof()) return Closed(head_given);
+        if (got < 0 || !parser.FinishAtEof()) return Closed(head_given, *heard);
         done = true;
       } else {
         *heard = true;
@@ -212,7 +269,7 @@ class BlockingClient::Impl {
         const bool good = response.status >= 200 && response.status < 300;
         if (piece && good) {
           if (!piece(body)) {
-            socket_.Reset();
+            Disconnect();
             return response;
           }
         } else {
@@ -223,8 +280,7 @@ class BlockingClient::Impl {
         }
       }
       if (!done) continue;
-      if (got <= 0 || sent < out.size() || !pending.empty() || !parser.keep_alive())
-        socket_.Reset();
+      if (got <= 0 || sent < out.size() || !pending.empty() || !parser.keep_alive()) Disconnect();
       return response;
     }
   }
@@ -237,23 +293,65 @@ class BlockingClient::Impl {
                             FormatDuration(request.timeout));
   }
 
-  Status Closed(bool head_given) const {
+  // How much went out; and whether no more ever will.
+  std::pair<size_t, bool> Send(std::string_view text) {
+    if (!tls_.has_value()) {
+      const ssize_t n = ::send(socket_.get(), text.data(), text.size(), MSG_NOSIGNAL);
+      return {n > 0 ? static_cast<size_t>(n) : 0, n < 0 && errno != EAGAIN && errno != EINTR};
+    }
+    size_t taken = 0;
+    const TlsChannel::Result result = tls_->Write({&text, 1}, &taken);
+    return {taken, result == TlsChannel::Result::kFailed || result == TlsChannel::Result::kEnd};
+  }
+
+  // As recv(2): 0 at the end, -1 and EAGAIN where there is nothing yet. Over TLS a connection that
+  // is cut is no end: nobody on the way can pass off half an answer as a whole one.
+  ssize_t Receive(char* to, size_t room) {
+    if (!tls_.has_value()) {
+      const ssize_t got = ::recv(socket_.get(), to, room, 0);
+      if (got < 0 && errno == EINTR) errno = EAGAIN;
+      return got;
+    }
+    size_t got = 0;
+    switch (tls_->Read(to, room, &got)) {
+      case TlsChannel::Result::kDone:
+        return static_cast<ssize_t>(got);
+      case TlsChannel::Result::kEnd:
+        return 0;
+      case TlsChannel::Result::kFailed:
+        errno = ECONNRESET;
+        return -1;
+      default:
+        errno = EAGAIN;
+        return -1;
+    }
+  }
+
+  Status Closed(bool head_given, bool heard) const {
+    // Of TLS 1.3 a client is done with its handshake before the server has looked at its
+    // certificate: what that thinks of it comes in place of an answer.
+    if (tls_.has_value() && !heard && tls_->reason().find("alert") != std::string::npos)
+      return TlsTrust::ExplainToPeople(tls_->session(), base_url_, tls_->reason());
     return Unavailable("{} closed the connection {}", host_port_,
                        head_given ? "before the answer was complete" : "before it answered");
   }
 
+  const Url url_;
   const std::string host_port_, base_url_, token_;
+  ClientSecurity security_;
   Descriptor socket_{-1};
+  std::optional<TlsChannel> tls_;
 };
 
 BlockingClient::BlockingClient(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 BlockingClient::~BlockingClient() = default;
 
 StatusOr<std::unique_ptr<BlockingClient>> BlockingClient::Create(const std::string& base_url,
-                                                                 std::string bearer_token) {
-  ASSIGN_OR_RETURN(std::string host_port, ParseBaseUrl(base_url));
-  return std::unique_ptr<BlockingClient>(new BlockingClient(
-      std::make_unique<Impl>(std::move(host_port), base_url, std::move(bearer_token))));
+                                                                 std::string bearer_token,
+                                                                 ClientSecurity security) {
+  ASSIGN_OR_RETURN(Url url, ParseBaseUrl(base_url));
+  return std::unique_ptr<BlockingClient>(new BlockingClient(std::make_unique<Impl>(
+      std::move(url), base_url, std::move(bearer_token), std::move(security))));
 }
 
 StatusOr<ClientResponse> BlockingClient::Fetch(const ClientRequest& request) {

@@ -1,5 +1,6 @@
-// A blocking HTTP/1.1 client for the command line and tests: a socket and poll(2), no loop. Most of
-// what a short command costs is starting, so there is nothing here that has to be started.
+// A blocking HTTP/1.1 client for the command line and tests: a socket and poll(2), no loop, TLS
+// where the address says https. Most of what a short command costs is starting, so there is nothing
+// here that has to be started.
 #pragma once
 
 #include <functional>
@@ -10,6 +11,7 @@
 #include "common/base/status.h"
 #include "common/base/units.h"
 #include "common/http/headers.h"
+#include "common/http/tls.h"
 
 namespace allot::http {
 
@@ -29,16 +31,26 @@ struct ClientResponse {
   std::string_view Header(std::string_view lower_case_name) const;  // "" if absent
 };
 
+// How a server is believed, and what it may be told.
+struct ClientSecurity {
+  std::shared_ptr<const TlsTrust> trust = nullptr;  // for https; null: the system's store
+  // A bearer token goes out over plain HTTP only where it does not leave the machine
+  // (plain_tokens.h), unless this says so.
+  bool plain_tokens = false;
+};
+
 // Blocking; one connection kept alive; one thread. `unix` style URLs are not supported. As with
 // Client, a request on a kept connection that the server closed before answering a byte is sent
 // once more.
-// Errors: Unavailable (cannot connect, connection lost), DeadlineExceeded. An answer of any HTTP
+// Errors: Unavailable (cannot connect, connection lost), DeadlineExceeded, PermissionDenied (a
+// certificate that is not believed, a token that others could read). An answer of any HTTP
 // status is an answer, not an error.
 class BlockingClient {
  public:
-  // base_url: "http://127.0.0.1:7401"
+  // base_url: "http://127.0.0.1:7401", "https://head:7401"
   static StatusOr<std::unique_ptr<BlockingClient>> Create(const std::string& base_url,
-                                                          std::string bearer_token);
+                                                          std::string bearer_token,
+                                                          ClientSecurity security = {});
   ~BlockingClient();
   StatusOr<ClientResponse> Fetch(const ClientRequest& request);
   // Streams the body to `piece`; it returns false to stop (the connection is closed). The body of

@@ -64,7 +64,11 @@ struct Peer {
 class ConnectionPool : public std::enable_shared_from_this<ConnectionPool> {
  public:
   ConnectionPool(asio::io_context& loop, Peer peer, size_t idle_max)
-      : loop(loop), peer(std::move(peer)), idle_max_(idle_max) {}
+      : loop(loop), peer(std::move(peer)), idle_max_(idle_max) {
+    if (this->peer.trust == nullptr) return;
+    SSL_CTX_up_ref(this->peer.trust->context());
+    tls.emplace(this->peer.trust->context());
+  }
 
   // Null if none. The newest first: the older ones may then time out and go.
   std::shared_ptr<Connection> TakeIdle() {
@@ -97,6 +101,8 @@ class ConnectionPool : public std::enable_shared_from_this<ConnectionPool> {
 
   asio::io_context& loop;
   const Peer peer;
+  // Of the trust's, in asio's hands.
+  std::optional<asio::ssl::context> tls;
 
  private:
   const size_t idle_max_;
@@ -202,7 +208,7 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   }
 
   void ShakeHands() {
-    connection_->tls = std::make_unique<Tls>(connection_->socket, pool_->peer.trust->context());
+    connection_->tls = std::make_unique<Tls>(connection_->socket, *pool_->tls);
     ssl_st* const session = connection_->tls->native_handle();
     if (const Status status = TlsTrust::Expect(session, pool_->peer.address->host); !status.ok())
       return Finish(status);

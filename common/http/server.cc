@@ -6,6 +6,8 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include "common/base/logging.h"
+#include "common/http/plain_tokens.h"
 #include "common/http/session.h"
 #include "common/http/text.h"
 
@@ -88,6 +90,9 @@ class Server::Impl : public std::enable_shared_from_this<Server::Impl> {
 
   Status Open() {
     ASSIGN_OR_RETURN(const Tcp::endpoint endpoint, ParseListen(state_->options.listen));
+    if (state_->options.tls.has_value()) {
+      ASSIGN_OR_RETURN(state_->tls, TlsIdentity::Load(*state_->options.tls));
+    }
     error_code error;
     acceptor_.open(endpoint.protocol(), error);
     if (!error) SetCloseOnExec(acceptor_.native_handle());
@@ -99,6 +104,13 @@ class Server::Impl : public std::enable_shared_from_this<Server::Impl> {
     if (error) {
       return Unavailable("cannot listen on {}: {}", state_->options.listen, WhyNot(error));
     }
+    if (state_->tls == nullptr && !state_->options.plain_tokens &&
+        !endpoint.address().is_loopback())
+      spdlog::warn(
+          "{} speaks plain HTTP: tokens from other machines are refused; set tls "
+          "(docs/security.md, "
+          "On the wire), or plain_tokens where the network is trusted",
+          address_);
     ArmAccept();
     ArmSweep();
     return absl::OkStatus();
@@ -167,7 +179,9 @@ class Server::Impl : public std::enable_shared_from_this<Server::Impl> {
       state_->Count(Turned::kConnectionsOfAddress);
       return;
     }
-    const auto session = std::make_shared<Session>(std::move(socket), Format(peer), group, state_);
+    const bool safe = IsSafe(socket, peer);
+    const auto session =
+        std::make_shared<Session>(std::move(socket), Format(peer), group, safe, state_);
     state_->sessions.emplace(session.get(), session);
     if (open >= max) {
       session->Refuse(Turned::kConnections);
@@ -176,6 +190,13 @@ class Server::Impl : public std::enable_shared_from_this<Server::Impl> {
     } else {
       session->Start();
     }
+  }
+
+  bool IsSafe(const Socket& socket, const Tcp::endpoint& peer) const {
+    if (state_->tls != nullptr || state_->options.plain_tokens) return true;
+    error_code error;
+    const Tcp::endpoint here = socket.local_endpoint(error);
+    return !error && StaysOnThisMachine(here.address().to_string(), peer.address().to_string());
   }
 
   void ArmSweep() {
@@ -216,14 +237,22 @@ StatusOr<std::unique_ptr<Server>> Server::Listen(asio::io_context& loop, Options
 std::string Server::address() const { return impl_->address(); }
 size_t Server::connections() const { return impl_->connections(); }
 size_t Server::answers_bytes() const { return impl_->state().answers_bytes; }
+std::optional<TlsState> Server::tls() const {
+  const std::unique_ptr<TlsIdentity>& identity = impl_->state().tls;
+  return identity == nullptr ? std::nullopt : std::optional(identity->State());
+}
 uint64_t Server::turned(Turned why) const {
   return impl_->state().turned[static_cast<size_t>(why)];
 }
 
 std::string_view ToString(Turned why) {
-  constexpr std::string_view kNames[kTurnedKinds] = {
-      "connections", "connections_of_address", "foreign_name", "head", "body", "bodies",
-      "answers",     "slow_request",           "slow_reader"};
+  constexpr std::string_view kNames[kTurnedKinds] = {"connections",   "connections_of_address",
+                                                     "foreign_name",  "head",
+                                                     "body",          "bodies",
+                                                     "answers",       "slow_request",
+                                                     "slow_reader",   "plain_token",
+                                                     "handshake",     "handshakes",
+                                                     "slow_handshake"};
   return kNames[static_cast<size_t>(why)];
 }
 

@@ -33,8 +33,10 @@
 
 #include "common/base/limits.h"
 #include "common/base/status.h"
+#include "common/base/token_bucket.h"
 #include "common/base/units.h"
 #include "common/http/headers.h"
+#include "common/http/tls_identity.h"
 
 namespace allot::http {
 
@@ -69,8 +71,12 @@ enum class Turned : uint8_t {
   kAnswers,               // answers_bytes_max
   kSlowRequest,           // head_timeout, idle_timeout and body_timeout within a request
   kSlowReader,            // write_timeout and write_rate_min
+  kPlainToken,            // plain_tokens
+  kHandshake,             // no TLS, or not as we speak it, or no certificate that we believe
+  kHandshakes,            // tls_handshakes_max
+  kSlowHandshake,         // tls_handshake_timeout
 };
-inline constexpr size_t kTurnedKinds = 9;
+inline constexpr size_t kTurnedKinds = 13;
 std::string_view ToString(Turned why);  // "connections", "slow_reader", …
 
 // The answer to one request; may be kept and used later. Exactly one of Send and
@@ -128,6 +134,17 @@ class Server {
     // On loopback: what names another host, or comes from a page of one, is refused
     // (own_names.h).
     bool loopback_names = false;
+    // A request with an Authorization header that came in the clear from elsewhere than loopback
+    // is served, where anybody on the way could have read it; else 403 (plain_tokens.h).
+    bool plain_tokens = true;
+    // With it, TLS of 1.2 and better is all that is spoken: handshakes have their own budgets
+    // (limits.h), and who speaks plain HTTP is told so. At the start files that cannot be used are
+    // an error.
+    std::optional<TlsFiles> tls = std::nullopt;
+    size_t tls_handshakes_max = limits::kTlsHandshakes.value;
+    size_t tls_handshakes_per_address_max = limits::kTlsHandshakesOfAddress.value;
+    Duration tls_handshake_timeout = std::chrono::milliseconds(limits::kTlsHandshakeTime.value);
+    TokenBucket tls_handshake_rate{limits::kTlsHandshakesPerSecond, limits::kTlsHandshakesBurst};
     // Answers of the server's own (errors, and that to OPTIONS with `why` ok) in the API's shape:
     // `plain` has the status and the headers that belong to it.
     std::function<Response(Response plain, const Status& why)> own_answer = nullptr;
@@ -144,7 +161,8 @@ class Server {
   ~Server();                    // closes every connection; no callback follows
   std::string address() const;  // host:port actually bound
   size_t connections() const;
-  size_t answers_bytes() const;  // written and not yet taken
+  size_t answers_bytes() const;         // written and not yet taken
+  std::optional<TlsState> tls() const;  // nullopt: it speaks none
   // How often this was why something was turned away.
   uint64_t turned(Turned why) const;
 

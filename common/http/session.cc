@@ -9,6 +9,7 @@
 
 #include <boost/asio/post.hpp>
 
+#include "common/base/logging.h"
 #include "common/http/cors.h"
 #include "common/http/own_names.h"
 #include "common/http/text.h"
@@ -54,22 +55,149 @@ const std::string& ServerState::Date() {
   return date_;
 }
 
-Session::Session(Socket socket, std::string peer, asio::ip::address group,
+Session::Session(Socket socket, std::string peer, asio::ip::address group, bool safe,
                  std::shared_ptr<ServerState> server)
     : socket_(std::move(socket)),
       peer_(std::move(peer)),
       group_(std::move(group)),
+      safe_(safe),
       server_(std::move(server)),
       parser_(server_->options.header_bytes_max, server_->options.body_bytes_max) {
   ++server_->of_address[group_];
 }
 
 void Session::Start() {
-  ExtendDeadline();
-  ArmRead();
+  if (server_->tls == nullptr) {
+    ExtendDeadline();
+    return ArmRead();
+  }
+  phase_ = Phase::kHandshake;
+  at_door_ = true;
+  deadline_ = Clock::now() + server_->options.tls_handshake_timeout;
+  if (const auto out = server_->door.Enter(this, group_)) static_cast<Session*>(*out)->PushOut();
+  AwaitHandshake(Socket::wait_read);
 }
 
+void Session::PushOut() {
+  const auto self = shared_from_this();
+  server_->Count(Turned::kHandshakes);
+  Close();
+}
+
+// ---- shaking hands ------------------------------------------------------------------------
+
+void Session::AwaitHandshake(Socket::wait_type what) {
+  socket_.async_wait(what, [self = shared_from_this()](const error_code& error) {
+    if (self->phase_ != Phase::kHandshake) return;
+    if (error) return self->Fail();
+    self->ShakeHands();
+  });
+}
+
+void Session::ShakeHands() {
+  if (!tls_.has_value()) {
+    // Who speaks plain HTTP here is told so in plain HTTP: a browser or a script says no more than
+    // that something is wrong otherwise.
+    constexpr char kTlsHandshake = 0x16;
+    char first = 0;
+    const ssize_t seen = ::recv(socket_.native_handle(), &first, 1, MSG_PEEK);
+    if (seen == 0) return Fail();
+    if (seen < 0) return AwaitHandshake(Socket::wait_read);
+    if (first != kTlsHandshake) {
+      LeaveDoor();
+      return TurnAway(Turned::kHandshake,
+                      Own(400, InvalidArgument("only TLS is spoken here; use https://")));
+    }
+    const auto now = std::chrono::duration_cast<Duration>(Clock::now().time_since_epoch());
+    if (!server_->door.Begin(group_, now)) {
+      tls_waits_ = true;  // CheckDeadline comes again.
+      return;
+    }
+    tls_.emplace(server_->tls->Current(), socket_.native_handle(), TlsChannel::Role::kServer,
+                 static_cast<size_t>(limits::kTlsHandshakeBytes.value));
+  }
+  switch (tls_->Handshake()) {
+    case TlsChannel::Result::kWantRead:
+      return AwaitHandshake(Socket::wait_read);
+    case TlsChannel::Result::kWantWrite:
+      return AwaitHandshake(Socket::wait_write);
+    case TlsChannel::Result::kDone:
+      LeaveDoor();
+      phase_ = Phase::kReading;
+      ExtendDeadline();
+      return ArmRead();
+    default:
+      SPDLOG_DEBUG("no handshake peer={} why=\"{}\"", peer_, tls_->reason());
+      server_->Count(Turned::kHandshake);
+      // What it was told stands in an alert, which bytes of its that nobody has read would undo.
+      LeaveDoor();
+      tls_.reset();
+      return Linger();
+  }
+}
+
+// Where its address had had too many handshakes: its turn may have come.
+void Session::RetryHandshake() {
+  if (!std::exchange(tls_waits_, false)) return;
+  ShakeHands();
+}
+
+void Session::LeaveDoor() {
+  if (std::exchange(at_door_, false)) server_->door.Leave(this, group_);
+}
+
+size_t Session::ReadSome(error_code* error) {
+  std::vector<char>& scratch = server_->scratch;
+  if (!tls_.has_value()) return socket_.read_some(asio::buffer(scratch), *error);
+  size_t got = 0;
+  switch (tls_->Read(scratch.data(), scratch.size(), &got)) {
+    case TlsChannel::Result::kDone:
+      break;
+    case TlsChannel::Result::kWantRead:
+    case TlsChannel::Result::kWantWrite:
+      *error = asio::error::would_block;
+      break;
+    case TlsChannel::Result::kEnd:
+      *error = asio::error::eof;
+      break;
+    case TlsChannel::Result::kFailed:
+      *error = asio::error::connection_reset;
+  }
+  return got;
+}
+
+size_t Session::WriteSome(const std::array<std::string_view, 3>& parts, error_code* error) {
+  if (!tls_.has_value()) {
+    const std::array<asio::const_buffer, 3> buffers = {
+        asio::buffer(parts[0]), asio::buffer(parts[1]), asio::buffer(parts[2])};
+    return socket_.write_some(buffers, *error);
+  }
+  size_t taken = 0;
+  const TlsChannel::Result result = tls_->Write(parts, &taken);
+  CountWire();
+  if (result == TlsChannel::Result::kFailed || result == TlsChannel::Result::kEnd) {
+    *error = asio::error::connection_reset;
+  } else if (result != TlsChannel::Result::kDone && taken == 0) {
+    *error = asio::error::would_block;
+  }
+  return taken;
+}
+
+// What is in TLS's hands is held for a client as much as what waits for it.
+void Session::CountWire() {
+  const size_t held = tls_.has_value() ? tls_->held() : 0;
+  server_->answers_bytes += held - wire_held_;
+  wire_held_ = held;
+}
+
+// ---- ending -------------------------------------------------------------------------------
+
 void Session::Refuse(Turned why) {
+  if (server_->tls != nullptr) {  // A handshake is more than a connection too many is worth.
+    const auto self = shared_from_this();
+    server_->Count(why);
+    return Close();
+  }
   TurnAway(why, Own(503, why == Turned::kConnections
                              ? Unavailable("too many connections; try again later")
                              : Unavailable("too many connections from your address; close some")));
@@ -84,6 +212,9 @@ void Session::Close() {
   if (closed()) return;
   phase_ = Phase::kClosed;
   error_code ignored;
+  LeaveDoor();
+  tls_.reset();
+  CountWire();
   socket_.close(ignored);
   responder_.reset();
   ReleaseBody();
@@ -109,13 +240,19 @@ void Session::CheckDeadline(Clock::time_point now) {
     }
     return;
   }
+  if (phase_ == Phase::kHandshake && now < deadline_ && !tls_.has_value()) return RetryHandshake();
   if (now < deadline_) return;
+  if (phase_ == Phase::kHandshake) {
+    server_->Count(Turned::kSlowHandshake);
+    return Close();
+  }
   if (phase_ == Phase::kAnswering) return;  // The handler may take its time.
   if (phase_ == Phase::kReading && parser_.started()) {
     return TurnAway(
         Turned::kSlowRequest,
         Own(408, DeadlineExceeded("the request did not arrive in time; send it faster")));
   }
+  if (tls_.has_value()) tls_->Farewell();
   Fail();
 }
 
@@ -156,9 +293,9 @@ void Session::ArmRead() {
 }
 
 void Session::OnReadable() {
-  std::vector<char>& scratch = server_->scratch;
+  const std::vector<char>& scratch = server_->scratch;
   error_code error;
-  const size_t got = socket_.read_some(asio::buffer(scratch), error);
+  const size_t got = ReadSome(&error);
   if (WouldBlock(error)) return ArmRead();
   if (error == asio::error::eof) return OnEof();
   if (error) return Fail();
@@ -178,6 +315,7 @@ void Session::OnEof() {
       return ClientGone();  // It may still read, so an answer is sent.
     case Phase::kLingering:
       return out_.empty() ? Close() : void();
+    case Phase::kHandshake:
     case Phase::kClosed:
       return;
   }
@@ -263,7 +401,7 @@ std::optional<Response> Session::CheckBody(bool whole) {
   }
   if (whole || !parser_.head_done() || std::exchange(body_expected_, true)) return std::nullopt;
   body_deadline_ = Clock::now() + options.body_timeout;
-  if (const Status ours = CheckNames(parser_.request()); !ours.ok()) return Own(403, ours);
+  if (const Status ours = CheckHead(parser_.request()); !ours.ok()) return Own(403, ours);
   if (!options.refuse) return std::nullopt;
   Request head;
   head.method = parser_.request().method;
@@ -273,7 +411,15 @@ std::optional<Response> Session::CheckBody(bool whole) {
   return options.refuse(head);
 }
 
-Status Session::CheckNames(const Request& request) {
+Status Session::CheckHead(const Request& request) {
+  if (!safe_ && !server_->options.plain_tokens && !request.Header("authorization").empty()) {
+    server_->Count(Turned::kPlainToken);
+    return PermissionDenied(
+        "a token came over plain HTTP from another machine, where anybody on the way could read "
+        "it, "
+        "so it is not taken: use https:// (`tls` in this server's config), make a new token in its "
+        "place, or set plain_tokens: true where the network is trusted");
+  }
   if (!server_->options.loopback_names) return absl::OkStatus();
   Status ours = CheckOwnNames(request, server_->options.cors_origins);
   if (!ours.ok()) server_->Count(Turned::kForeignName);
@@ -294,7 +440,7 @@ void Session::Dispatch() {
   if (!http_1_0_ && request.Header("host").empty()) {
     return AnswerSimply(Own(400, InvalidArgument("the Host header is missing")));
   }
-  if (const Status ours = CheckNames(request); !ours.ok()) return SendAnswer(Own(403, ours));
+  if (const Status ours = CheckHead(request); !ours.ok()) return SendAnswer(Own(403, ours));
   if (request.method == "CONNECT" || request.method == "TRACE") {
     return AnswerSimply(
         Own(405, InvalidArgument("{} is not served", request.method), {{"Allow", kMethods}}));
@@ -358,6 +504,7 @@ void Session::BuildHead(int status, const Headers& headers, std::string_view con
 
 void Session::SendAnswer(Response response) {
   if (phase_ != Phase::kAnswering) return;
+  NoteLetIn(response.status);
   // Small ones always fit: they are what errors are, and what tells of a change that was made.
   if (response.body.size() > kSmallBody && !head_only_ &&
       server_->answers_bytes + response.body.size() > server_->options.answers_bytes_max &&
@@ -373,6 +520,11 @@ void Session::SendAnswer(Response response) {
   if (head_only_ || HasNoBody(response.status)) response.body.clear();
   WriteAnswer(server_->head, std::move(response.body));
   FinishAnswer();
+}
+
+void Session::NoteLetIn(int status) {
+  if (tls_.has_value() && status < 400 && !std::exchange(let_in_, true))
+    server_->door.LetIn(group_);
 }
 
 void Session::NoteOrigin(const Request& request) {
@@ -391,6 +543,7 @@ void Session::AnswerSimply(Response response) {
 
 void Session::StartStream(int status, const Headers& headers, std::string_view content_type) {
   if (phase_ != Phase::kAnswering) return;
+  NoteLetIn(status);
   const bool body = !head_only_ && !HasNoBody(status);
   chunked_ = body && !http_1_0_;
   if (body && http_1_0_) keep_alive_ = false;  // The end of the body is the end of the connection.
@@ -473,6 +626,7 @@ void Session::Linger() {
   phase_ = Phase::kLingering;
   in_.clear();
   in_start_ = 0;
+  if (tls_.has_value()) tls_->Farewell();
   socket_.shutdown(Socket::shutdown_send, ignored);
   if (eof_) {
     const auto self = shared_from_this();
@@ -538,10 +692,8 @@ void Session::WriteParts(std::string_view a, std::string_view b, std::string_vie
   if (closed()) return;
   size_t written = 0;
   if (out_.empty()) {
-    const std::array<asio::const_buffer, 3> parts = {asio::buffer(a), asio::buffer(b),
-                                                     asio::buffer(c)};
     error_code error;
-    written = socket_.write_some(parts, error);
+    written = WriteSome({a, b, c}, &error);
     if (error && !WouldBlock(error)) return Fail();
     if (written == a.size() + b.size() + c.size()) return;
   }
@@ -559,8 +711,7 @@ void Session::WriteAnswer(std::string_view head, std::string body) {
   if (closed()) return;
   if (!out_.empty() || body.size() <= kSmallBody) return WriteParts(head, body, {});
   error_code error;
-  const std::array<asio::const_buffer, 2> parts = {asio::buffer(head), asio::buffer(body)};
-  const size_t written = socket_.write_some(parts, error);
+  const size_t written = WriteSome({head, body, {}}, &error);
   if (error && !WouldBlock(error)) return Fail();
   if (written == head.size() + body.size()) return;
   if (written < head.size()) {
@@ -617,8 +768,7 @@ void Session::FlushQueue() {
   while (!out_.empty()) {
     error_code error;
     const std::string& front = out_.front();
-    const size_t written = socket_.write_some(
-        asio::buffer(front.data() + out_start_, front.size() - out_start_), error);
+    const size_t written = WriteSome({std::string_view(front).substr(out_start_), {}, {}}, &error);
     if (WouldBlock(error)) return ArmWrite();
     if (error) return Fail();
     Taken(written);

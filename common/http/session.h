@@ -24,6 +24,8 @@
 #include "common/http/overload.h"
 #include "common/http/parser.h"
 #include "common/http/server.h"
+#include "common/http/tls_channel.h"
+#include "common/http/tls_door.h"
 
 namespace allot::http {
 
@@ -36,7 +38,13 @@ class Session;
 // What the sessions of a server share.
 struct ServerState {
   ServerState(boost::asio::io_context& l, Server::Options o, Handler h)
-      : loop(l), options(std::move(o)), handler(std::move(h)), scratch(64 << 10) {}
+      : loop(l),
+        options(std::move(o)),
+        handler(std::move(h)),
+        scratch(64 << 10),
+        door({.handshakes_max = options.tls_handshakes_max,
+              .of_address_max = options.tls_handshakes_per_address_max,
+              .rate = options.tls_handshake_rate}) {}
   const std::string& Date();  // of now, formatted once a second
 
   boost::asio::io_context& loop;
@@ -53,6 +61,8 @@ struct ServerState {
   bool Busy() const { return answers_bytes > options.answers_bytes_max / 2; }
   bool closed = false;
   Overload overload;
+  std::unique_ptr<TlsIdentity> tls;  // null: in the clear
+  TlsDoor door;
 
  private:
   std::string date_;
@@ -63,11 +73,13 @@ class SessionResponder;
 
 class Session : public std::enable_shared_from_this<Session> {
  public:
-  // `group`: as what ServerState counts where it comes from.
-  Session(Socket socket, std::string peer, boost::asio::ip::address group,
+  // `group`: as what ServerState counts where it comes from. `safe`: what is sent here nobody else
+  // can read.
+  Session(Socket socket, std::string peer, boost::asio::ip::address group, bool safe,
           std::shared_ptr<ServerState> server);
   void Start();
-  void Refuse(Turned why);  // 503: too many connections
+  void Refuse(Turned why);  // 503: too many connections; without a word where TLS is spoken
+  void PushOut();           // of the handshakes under way, for a newer one
   void Close();             // No callback follows.
   // Ends the session if what it waits for has taken too long.
   void CheckDeadline(Clock::time_point now);
@@ -86,7 +98,17 @@ class Session : public std::enable_shared_from_this<Session> {
   bool has_server() const { return server_ != nullptr; }
 
  private:
-  enum class Phase { kReading, kAnswering, kLingering, kClosed };
+  enum class Phase { kHandshake, kReading, kAnswering, kLingering, kClosed };
+
+  // The socket, or what is spoken over it. Nothing and `error` where it would block.
+  size_t ReadSome(boost::system::error_code* error);
+  size_t WriteSome(const std::array<std::string_view, 3>& parts, boost::system::error_code* error);
+  void AwaitHandshake(Socket::wait_type what);
+  void ShakeHands();
+  void RetryHandshake();
+  void NoteLetIn(int status);
+  void LeaveDoor();
+  void CountWire();
 
   void ArmRead();
   void OnReadable();
@@ -94,7 +116,8 @@ class Session : public std::enable_shared_from_this<Session> {
   void Process();  // parses and dispatches what is buffered
   // Counts what has come of the body; why no more of it is wanted.
   std::optional<Response> CheckBody(bool whole);
-  Status CheckNames(const Request& request);
+  // Whether it means us, and brings no token that others have read.
+  Status CheckHead(const Request& request);
   void ReleaseBody();
   void Dispatch();
   void AnswerSimply(Response response);  // an answer of the server's own, then close
@@ -126,6 +149,10 @@ class Session : public std::enable_shared_from_this<Session> {
   Socket socket_;
   const std::string peer_;
   const boost::asio::ip::address group_;
+  const bool safe_;
+  std::optional<TlsChannel> tls_;
+  bool at_door_ = false, tls_waits_ = false, let_in_ = false;
+  size_t wire_held_ = 0;  // by tls_, counted in ServerState
   std::shared_ptr<ServerState> server_;
   RequestParser parser_;
   std::string in_;  // received and not yet parsed, from in_start_ on

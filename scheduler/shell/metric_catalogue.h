@@ -149,6 +149,14 @@ inline const Row kTokensStale{"allotrope_tokens_stale",
                               "1 while the tokens file cannot be used and the tokens read before "
                               "stay valid.",
                               Kind::kGauge};
+inline const Row kCertificateExpires{"allotrope_certificate_expires_timestamp_seconds",
+                                     "When the certificate that the API shows runs out; absent "
+                                     "where it speaks plain HTTP.",
+                                     Kind::kGauge};
+inline const Row kCertificateStale{"allotrope_certificate_stale",
+                                   "1 while the files of the certificate have changed and cannot "
+                                   "be used, and the one read before is shown.",
+                                   Kind::kGauge};
 inline const Row kHttpConnections{"allotrope_http_connections", "Open connections.", Kind::kGauge};
 
 }  // namespace allot::scheduler::rows

@@ -150,6 +150,11 @@ void Metrics::Take(const Sample& sample) {
   registry.GetGauge(rows::kClockOffset)
       .Set(std::chrono::duration<double>(sample.clock_offset).count());
   registry.GetGauge(rows::kTokensStale).Set(sample.tokens_stale ? 1 : 0);
+  if (sample.certificate.has_value()) {
+    registry.GetGauge(rows::kCertificateExpires)
+        .Set(static_cast<double>(sample.certificate->expires));
+    registry.GetGauge(rows::kCertificateStale).Set(sample.certificate->stale ? 1 : 0);
+  }
   int64_t rate = 0;
   for (const auto& [id, phase] : sample.census.placed()) {
     if (const JobState* job = state.FindJob(id)) rate += job->price.micros_per_hour;

@@ -4,9 +4,11 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "common/http/tls_identity.h"
 #include "common/metrics/metrics.h"
 #include "common/metrics/mirror.h"
 #include "common/transport/context.h"
@@ -51,6 +53,7 @@ class Metrics {
     Duration clock_offset{};
     size_t http_answers_bytes = 0;
     std::vector<std::pair<std::string, uint64_t>> http_turned = {};  // by reason
+    std::optional<http::TlsState> certificate = std::nullopt;
   };
   // Brings every gauge up to date; then registry.Text() is the answer to a scrape.
   void Take(const Sample& sample);

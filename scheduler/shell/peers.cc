@@ -209,7 +209,9 @@ void Peers::OnGatewayHello(const std::string& peer, const std::string& name,
     return;
   }
   const bool changed = is_new || it->second.address != address;
-  it->second = {peer, http, address, pipeline_.Now(), std::nullopt};
+  it->second = {peer,         http,
+                address,      pipeline_.Now(),
+                std::nullopt, {hello.certificate_expires(), hello.certificate_stale()}};
   if (hello.has_admission_version()) it->second.admission = hello.admission_version();
   if (changed) {
     spdlog::info("gateway found gateway={} endpoint={} http={}", name, Quoted(address.endpoint),
@@ -284,6 +286,8 @@ void Peers::OnInvited(const transport::ServerLink::Incoming& incoming) {
     answer.set_name(peer.name);
     answer.set_role(std::string(transport::RoleName(peer.role)));
     for (const std::string& endpoint : options_.advertise) answer.add_endpoints(endpoint);
+    if (!options_.certificate_file.empty())
+      answer.set_authority(http::PrivateAuthorityOf(options_.certificate_file));
     if (done.ok()) {
       spdlog::info("enrolled name={} role={} from={}", peer.name, answer.role(), incoming.address);
     } else {
@@ -434,7 +438,7 @@ std::vector<Peers::Trouble> Peers::troubles() const {
 std::vector<Peers::Gateway> Peers::gateways() const {
   std::vector<Gateway> out;
   for (const auto& [name, gateway] : gateways_) {
-    out.push_back({name, gateway.http_address, gateway.address});
+    out.push_back({name, gateway.http_address, gateway.address, gateway.certificate});
   }
   return out;
 }

@@ -20,6 +20,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "common/asio/timer.h"
+#include "common/http/tls_identity.h"
 #include "common/transport/context.h"
 #include "common/transport/link.h"
 #include "scheduler/shell/admission.h"
@@ -33,8 +34,9 @@ namespace allot::scheduler {
 class Peers {
  public:
   struct Gateway {
-    std::string name, http_address;
+    std::string name, http_address;  // "https://…" where it speaks TLS
     GatewayAddress address;
+    http::TlsState certificate;
   };
   // A peer that is connected and cannot be used, and why; see common/transport/path_proof.h.
   struct Trouble {
@@ -49,6 +51,7 @@ class Peers {
     std::string allow_file;              // where invited peers are entered
     std::vector<std::string> advertise;  // tcp://host:port, told to those that enrol; may be empty
     std::string own_host;                // where other machines reach this one
+    std::string certificate_file;  // of the API; who has signed it is told to those that enrol
   };
 
   Peers(boost::asio::io_context& loop, Pipeline& pipeline, Metrics& metrics);
@@ -84,6 +87,7 @@ class Peers {
     GatewayAddress address;
     Time heard;
     std::optional<uint64_t> admission;  // version of the lists it has; none: it knows of no lists
+    http::TlsState certificate;
   };
   struct Outgoing {
     std::string peer;

@@ -77,6 +77,10 @@ StatusOr<Shell::Options> ToShellOptions(const config::Scheduler& config) {
   options.tokens_file = config.tokens_file();
   options.local = config.local();
   options.open = config.auth() == "none";
+  if (config.has_tls())
+    options.tls =
+        http::TlsFiles{config.tls().certificate(), config.tls().key(), config.tls().client_ca()};
+  options.plain_tokens = config.plain_tokens();
   if (config.connections_max() != 0) options.connections_max = config.connections_max();
   if (config.connections_per_address_max() != 0)
     options.connections_per_address_max = config.connections_per_address_max();

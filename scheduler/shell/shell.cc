@@ -50,7 +50,8 @@ Status Shell::Impl::Open() {
                                  .keys = options.keys,
                                  .allow_file = options.allow_file,
                                  .advertise = options.advertise,
-                                 .own_host = options.own_host}));
+                                 .own_host = options.own_host,
+                                 .certificate_file = options.tls ? options.tls->certificate : ""}));
   logs = std::make_unique<LogReader>(loop, *pipeline, *peers, *history);
   waiters = std::make_unique<Waiters>(loop, *pipeline);
   lists = std::make_unique<Lists>(loop, *pipeline);
@@ -69,24 +70,29 @@ Status Shell::Impl::OpenHttp() {
                         .refuse = [this](const http::Request& head) { return api->Refuse(head); },
                         .connections_max = options.connections_max,
                         .connections_per_address_max = options.connections_per_address_max,
-                        .loopback_names = options.local},
+                        .loopback_names = options.local,
+                        .plain_tokens = options.plain_tokens,
+                        .tls = options.tls},
                        [this](http::Request request, http::ResponderPtr responder) {
                          api->Handle(std::move(request), std::move(responder));
                        }));
-  services.emplace(Services{
-      .pipeline = *pipeline,
-      .peers = *peers,
-      .history = *history,
-      .waiters = *waiters,
-      .logs = *logs,
-      .lists = *lists,
-      .tokens = *tokens,
-      .metrics = metrics,
-      .metrics_text = [this] { return MetricsText(); },
-      .name = options.name,
-      .started = pipeline->Now(),
-      .http_address = Advertised(server->address(), options.http_advertise, options.own_host),
-      .limits = options.limits});
+  services.emplace(
+      Services{.pipeline = *pipeline,
+               .peers = *peers,
+               .history = *history,
+               .waiters = *waiters,
+               .logs = *logs,
+               .lists = *lists,
+               .tokens = *tokens,
+               .metrics = metrics,
+               .metrics_text = [this] { return MetricsText(); },
+               .name = options.name,
+               .started = pipeline->Now(),
+               .http_address =
+                   WithTls(Advertised(server->address(), options.http_advertise, options.own_host),
+                           options.tls.has_value()),
+               .certificate = [this] { return server->tls(); },
+               .limits = options.limits});
   api.emplace(loop, *services);
   return absl::OkStatus();
 }
@@ -117,7 +123,8 @@ std::string Shell::Impl::MetricsText() {
                 .tokens_stale = !tokens->Reload().ok(),
                 .clock_offset = pipeline->ClockOffset(),
                 .http_answers_bytes = server->answers_bytes(),
-                .http_turned = http::TurnedAway(*server)});
+                .http_turned = http::TurnedAway(*server),
+                .certificate = server->tls()});
   return metrics.registry.Text();
 }
 

@@ -7,10 +7,12 @@
 
 #include <boost/asio/io_context.hpp>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "common/auth/tokens.h"
+#include "common/http/tls_identity.h"
 #include "common/transport/keys.h"
 #include "scheduler/shell/api/services.h"
 
@@ -28,9 +30,11 @@ class Shell {
     std::string own_host;                // in place of a wildcard, where others are told of us
     transport::KeyPair keys;
     std::string allow_file;
-    std::string tokens_file;  // may be empty only with `open`
-    bool local = false;       // on loopback, for loopback's names only
-    bool open = false;        // no tokens needed; only with `local`
+    std::string tokens_file;            // may be empty only with `open`
+    bool local = false;                 // on loopback, for loopback's names only
+    bool open = false;                  // no tokens needed; only with `local`
+    std::optional<http::TlsFiles> tls;  // of the API; none: plain HTTP
+    bool plain_tokens = false;          // also from other machines
     size_t connections_max = limits::kHttpConnections.value;  // of the API
     size_t connections_per_address_max = limits::kHttpConnectionsOfAddress.value;
     Bytes answers_bytes_max =

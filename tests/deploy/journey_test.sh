@@ -38,7 +38,7 @@ run() {
   start=$(sed -n 's/^start it *//p' "$work/out")
   if [ -n "$start" ]; then echo "$name# $start &"; spawn "$name" "$work/$name.log" $start; fi
 }
-awaits_api() { on head curl -fs -o "$work/health" http://127.0.0.1:7401/healthz; }
+awaits_api() { on head curl -fs --cacert /etc/allotrope/ca.crt -o "$work/health" https://127.0.0.1:7401/healthz; }
 alive() { on head allot nodes --json | jq -e --argjson n "$1" '[.nodes[] | select(.alive)] | length == $n' >/dev/null; }
 
 began=$(date +%s%N)
@@ -47,7 +47,8 @@ while IFS=$'\t' read -r who text; do
     words=$text
     case "$text" in
       *" add "*) [[ $text == *user* ]] || to=${text##* } ;;
-      *INVITATION*) words=${invitation[$name]} ;;
+      *INVITATION*) words=${invitation[$name]}${text##*INVITATION}
+        [ ! -e "$work/head/home/$name.pem" ] || cp "$work/head/home/$name.pem" "$work/$name/home/" ;;
       *gw-1:7411*) cp "$work"/head/home/*.token "$work/gw-1/home/"; until_true on gw-1 bash -c "${text/-fsS/-fs -o /dev/null}" ;;
       *" nodes") until_true alive 3 ;;
       *--token-file*) cp "$work"/head/home/*.token "$work/$name/home/" ;;
@@ -69,7 +70,7 @@ for name in node-1 node-2 node-3; do
     [ "$(stat -c %a "$work/$name/$file")" = 600 ] || fail "$name:$file can be read by others"
   done
 done
-for file in etc/allotrope/admin.token lib/allotrope/scheduler/scheduler.key lib/allotrope/scheduler/tokens.yaml; do
+for file in etc/allotrope/admin.token etc/allotrope/ca.key lib/allotrope/scheduler/tls.pem lib/allotrope/scheduler/scheduler.key lib/allotrope/scheduler/tokens.yaml; do
   [ "$(stat -c %a "$work/head/$file")" = 600 ] || fail "head:$file can be read by others"
 done
 on gw-1 bash -c "ALLOT_DIR=/srv/thief ${invitation[node-1]}" >"$work/out" 2>&1 && fail "a used invitation let another machine in"
@@ -78,26 +79,42 @@ grep -q 'make another with `allot node add node-1`' "$work/out" || fail "$(cat "
 # Who has joined may say so again.
 on node-1 bash -c "${invitation[node-1]}" | grep -q 'had joined already' || fail "joining again is not fine"
 # init again keeps what is there.
-key=$(on head sha256sum /var/lib/allotrope/scheduler/scheduler.key /etc/allotrope/admin.token)
+key=$(on head sha256sum /var/lib/allotrope/scheduler/scheduler.key /etc/allotrope/admin.token /etc/allotrope/ca.key)
 on head allot cluster init >"$work/out"
-[ "$key" = "$(on head sha256sum /var/lib/allotrope/scheduler/scheduler.key /etc/allotrope/admin.token)" ] || fail "init again made other keys"
+[ "$key" = "$(on head sha256sum /var/lib/allotrope/scheduler/scheduler.key /etc/allotrope/admin.token /etc/allotrope/ca.key)" ] || fail "init again made other keys"
 
 # Everything that is told can be reached from another machine: each target answers, none is a wildcard or loopback.
 token=$(cat "$work/head/home/prometheus.token")
-on node-3 curl -fsS -H "Authorization: Bearer $token" http://head:7401/v1/sd/prometheus >"$work/targets"
+ca="--cacert /etc/allotrope/ca.crt"
+on node-3 curl -fsS $ca -H "Authorization: Bearer $token" https://head:7401/v1/sd/prometheus >"$work/targets"
 [ "$(jq length "$work/targets")" -eq 6 ] || fail "targets: $(cat "$work/targets")"
-for target in $(jq -r '.[].targets[]' "$work/targets"); do
-  case "$target" in 0.0.0.0:*|127.*|\[::*) fail "told to others: $target" ;; esac
-  on node-3 curl -fsS -o "$work/out" -H "Authorization: Bearer $token" "http://$target/metrics" || fail "cannot scrape $target"
+for target in $(jq -r '.[] | (.labels.__scheme__ // "http") + "://" + .targets[]' "$work/targets"); do
+  host=${target#*://}
+  case "$host" in 0.0.0.0:*|127.*|\[::*) fail "told to others: $target" ;; esac
+  on node-3 curl -fsS $ca -o "$work/out" -H "Authorization: Bearer $token" "$target/metrics" || fail "cannot scrape $target"
   grep -q '^allotrope_build_info{' "$work/out" || fail "$target has no allotrope_build_info"
 done
 on head allot nodes --json >"$work/out"
 [ "$(jq -r '[.nodes[].address] | sort | join(" ")' "$work/out")" = "10.77.0.11 10.77.0.12 10.77.0.13" ] || fail "$(cat "$work/out")"
-on node-2 curl -fsS -H "Authorization: Bearer $token" http://head:7401/v1/cluster >"$work/out"
-[ "$(jq -r '[.gateways[].http_address] | sort | join(" ")' "$work/out")" = "10.77.0.1:7411 10.77.0.21:7411" ] || fail "$(cat "$work/out")"
+on node-2 curl -fsS $ca -H "Authorization: Bearer $token" https://head:7401/v1/cluster >"$work/out"
+[ "$(jq -r '[.gateways[].http_address] | sort | join(" ")' "$work/out")" = "https://10.77.0.1:7411 https://10.77.0.21:7411" ] || fail "$(cat "$work/out")"
+
+# Nothing of it is plain HTTP, a token is not even sent there, and who does not know the authority is told what to do.
+plain() { on node-1 env ALLOT_SERVER=http://head:7401 allot --token-file /srv/ada.token jobs 2>&1; }
+cp "$work/head/home/ada.token" "$work/node-1/home/"
+[[ $(plain) == *"no token is sent to http://head:7401"* ]] || fail "a token went out in the clear: $(plain)"
+stranger() { on node-1 env ALLOT_SERVER=https://head:7401 ALLOT_CA=/etc/ssl/certs/ca-certificates.crt allot --token-file /srv/ada.token jobs 2>&1; }
+[ ! -e /etc/ssl/certs/ca-certificates.crt ] || [[ $(stranger) == *"ca.crt"* ]] || fail "$(stranger)"
+on node-1 env ALLOT_SERVER=https://head:7401 allot --token-file /srv/ada.token jobs >"$work/out" || fail "$(cat "$work/out")"
+# Renewed, the certificate is another at once, for one more name.
+shown() { on node-1 curl -s $ca -o /dev/null -w '%{certs}' https://head:7401/healthz | sha256sum; }
+before=$(shown)
+on head allot cluster renew head.lab.example >"$work/out"
+grep -q 'head.lab.example' "$work/out" || fail "$(cat "$work/out")"
+[ "$(shown)" != "$before" ] || fail "the renewed certificate is not shown"
 
 # A user that is removed on the head is refused at the gateway of its own, a node is lost.
-models() { on gw-1 curl -s -o /dev/null -w '%{http_code}' -H "Authorization: Bearer $(cat "$work/head/home/ada.token")" http://gw-1:7411/v1/models; }
+models() { on gw-1 curl -s $ca -o /dev/null -w '%{http_code}' -H "Authorization: Bearer $(cat "$work/head/home/ada.token")" https://gw-1:7411/v1/models; }
 [ "$(models)" = 200 ] || fail "ada is not known at gw-1"
 on head allot user remove ada >"$work/out"
 refused() { [ "$(models)" = 401 ]; }
@@ -137,10 +154,11 @@ cp -a "$work/head/etc/allotrope" "$work/head-2/etc/"
 mkdir -p "$work/head-2/lib/allotrope" && cp -a "$work/head/lib/allotrope/scheduler" "$work/head-2/lib/allotrope/"
 sed -i 's/10\.77\.0\.1:/10.77.0.2:/g' "$work"/head-2/etc/allotrope/*.yaml
 machine_address[head]=10.77.0.2 && hosts
+on head-2 allot cluster renew 10.77.0.2 >"$work/out"
 spawn head-2 "$work/head-2.log" allot-scheduler --config /etc/allotrope/scheduler.yaml
 until_true up head-2 node-1
 until_true running head-2
-gateways() { on head-2 curl -fs -H "Authorization: Bearer $(cat "$work/head/etc/allotrope/admin.token")" http://127.0.0.1:7401/v1/cluster | jq -e '[.gateways[].name] | sort == ["gateway", "gw-1"]' >/dev/null; }
+gateways() { on head-2 curl -fs $ca -H "Authorization: Bearer $(cat "$work/head/etc/allotrope/admin.token")" https://127.0.0.1:7401/v1/cluster | jq -e '[.gateways[].name] | sort == ["gateway", "gw-1"]' >/dev/null; }
 until_true gateways
 on head-2 allot cancel "$job" >"$work/out"
 echo "the journey holds"

@@ -1,7 +1,7 @@
 """A real cluster on a Lab: a head, a gateway of its own, nodes and a client, with real keys and tokens.
 
 Nothing is `local: true`: every address is one that another machine can dial, every link is encrypted, and
-people come with a token from a machine of their own.
+people come with a token from a machine of their own (over plain HTTP, which the configs allow: tests/deploy has TLS).
 """
 import json
 import os
@@ -65,12 +65,13 @@ class Cluster:
         head.write("scheduler.yaml",
                    f"state_dir: state\nlisten: tcp://{head.address}:7400\nhttp_listen: {head.address}:7401\n"
                    f"key_file: secret.key\nallow_file: allow.yaml\ntokens_file: tokens.yaml\nlease: {lease}\n"
+                   "plain_tokens: true\n"
                    f"checkpoint_root: {self.shared}\n{policy_line}")
         gateway.write("gateway.yaml",
                       f"name: gateway\nstate_dir: state\nscheduler: tcp://{head.address}:7400\n"
                       f"scheduler_public_key: '{self.head_key}'\nkey_file: secret.key\nallow_file: allow.yaml\n"
                       f"tokens_file: tokens.yaml\nlisten: tcp://{gateway.address}:7410\n"
-                      f"http_listen: {gateway.address}:7411\n")
+                      f"http_listen: {gateway.address}:7411\nplain_tokens: true\n")
         for node in self.nodes:
             self.write_agent(node)
 
@@ -130,7 +131,8 @@ class Cluster:
     # -- what a person does from the client's machine ----------------------------------------------------------
     def allot(self, *argv, check=True, timeout=180, cwd=None):
         return self.client.run(self.lab.program("allot"), *argv, check=check, timeout=timeout, cwd=cwd or self.shared,
-                               env={"ALLOT_SERVER": f"http://{self.head.address}:7401", "ALLOT_TOKEN": self.token})
+                               env={"ALLOT_SERVER": f"http://{self.head.address}:7401", "ALLOT_TOKEN": self.token,
+                                    "ALLOT_PLAIN_TOKENS": "1"})
 
     def json(self, *argv):
         return loads(self.allot(*argv, "--json").stdout, "allot " + " ".join(argv))

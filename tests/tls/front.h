@@ -1,5 +1,6 @@
 // TLS in front of a server that speaks in the clear: takes connections at a port the system chooses
-// and carries their bytes to and fro, each piece at once. For tests; the product has no TLS server.
+// and carries their bytes to and fro, each piece at once. For tests of clients, with ends that a
+// good server does not have.
 #pragma once
 
 #include <boost/asio/io_context.hpp>

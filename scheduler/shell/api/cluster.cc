@@ -1,3 +1,5 @@
+#include <ctime>
+
 #include "common/base/address.h"
 #include "common/base/loopback.h"
 #include "common/base/version.h"
@@ -46,6 +48,16 @@ void GetMetrics(Services& services, Call& call) {
 
 void GetOpenApi(Services&, Call& call) { call.responder->Send({.body = OpenApiDocument()}); }
 
+// Of who speaks TLS.
+void RenderCertificate(const http::TlsState& certificate, JsonWriter& json) {
+  if (certificate.expires == 0) return;
+  json.Key("certificate").Object([&] {
+    json.Field("expires", FromMicros(certificate.expires * 1'000'000));
+    json.Field("expires_seconds", certificate.expires - std::time(nullptr));
+    json.Field("stale", certificate.stale);
+  });
+}
+
 void GetCluster(Services& services, Call& call) {
   AnswerJson(services, call, [&](JsonWriter& json) {
     const ClusterState& state = services.pipeline.core().state();
@@ -59,10 +71,12 @@ void GetCluster(Services& services, Call& call) {
     json.Field("term", state.term().value());
     json.Field("incarnation", ToString(state.incarnation()));
     json.Field("started", services.started).Field("policy", state.policy()->name);
+    RenderCertificate(services.certificate().value_or(http::TlsState()), json);
     json.Key("gateways").Array([&] {
       for (const Peers::Gateway& gateway : services.peers.gateways()) {
         json.Object([&] {
           json.Field("name", gateway.name).Field("http_address", gateway.http_address);
+          RenderCertificate(gateway.certificate, json);
           if (const auto linked = services.peers.cuts().LinkedTo(gateway.name))
             json.Field("nodes_linked", *linked);
         });
@@ -109,12 +123,18 @@ void PrometheusTargets(Services& services, Call& call) {
   // told of it.
   const std::optional<Address> asker = ParseAddress(call.request.peer);
   const bool near = asker && IsLoopbackHost(PlainHost(asker->host));
+  constexpr std::string_view kTls = "https://";
   const auto target = [&](std::string_view address, std::string_view program,
                           std::string_view name) {
     if (!near && IsLoopbackAddress(address)) return;
+    const bool secure = address.starts_with(kTls);
+    if (secure) address.remove_prefix(kTls.size());
     json.Object([&] {
       json.Key("targets").Array([&] { json.Value(address); });
-      json.Key("labels").Object([&] { json.Field("program", program).Field("node", name); });
+      json.Key("labels").Object([&] {
+        json.Field("program", program).Field("node", name);
+        if (secure) json.Field("__scheme__", std::string_view("https"));
+      });
     });
   };
   json.Array([&] {

@@ -1,7 +1,9 @@
 // What the handlers of the API work with. References only; everything outlives the API.
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 
@@ -41,6 +43,7 @@ struct Services {
   std::string name;  // of the cluster
   Time started;
   std::string http_address;  // of the API, as others are told of it
+  std::function<std::optional<http::TlsState>()> certificate;
   ApiLimits limits;
 };
 

@@ -152,6 +152,39 @@ INSTANTIATE_TEST_SUITE_P(
              "more is leased than it offers", "cancel"}),
     [](const auto& test) { return std::string(test.param.name); });
 
+TEST(DoctorCertificates, AreNamedBeforeTheyRunOut) {
+  constexpr double kDay = 86400;
+  const struct {
+    CertificateView shown;
+    const char* what;  // "": nothing
+    bool well;
+  } rows[] = {
+      {{31 * kDay, false}, "", true},
+      {{29 * kDay, false}, "runs out in 29d", true},
+      {{6 * kDay, false}, "runs out in 6d", false},
+      {{-1, false}, "has run out", false},
+      {{300 * kDay, true}, "cannot be used", false},
+  };
+  for (const auto& row : rows) {
+    ClusterView scheduler, gateway;
+    scheduler.certificate = row.shown;
+    gateway.gateways = {{"gw-1", "https://gw-1:7411", row.shown}};
+    for (const ClusterView& cluster : {scheduler, gateway}) {
+      const std::vector<Diagnosis> all = Diagnose(cluster, {}, {});
+      if (row.what[0] == '\0') {
+        EXPECT_TRUE(all.empty()) << DoctorText(all[0]);
+        continue;
+      }
+      ASSERT_EQ(all.size(), 1u) << row.what;
+      EXPECT_EQ(all[0].node, cluster.certificate ? "the scheduler" : "gateway gw-1");
+      EXPECT_EQ(all[0].well(), row.well) << row.what;
+      EXPECT_NE(DoctorText(all[0]).find(row.what), std::string::npos) << DoctorText(all[0]);
+      EXPECT_NE(DoctorLines(all).find(row.what), std::string::npos);
+    }
+  }
+  EXPECT_TRUE(Diagnose({}, {}, {}).empty()) << "plain HTTP has no certificate to run out";
+}
+
 TEST(DoctorLines, OneANode) {
   NodeView lost = Node();
   lost.name = "n2";

@@ -4,12 +4,14 @@
 #include <filesystem>
 #include <sstream>
 
+#include "client/enroll/authority.h"
 #include "client/enroll/head.h"
 #include "client/enroll/join.h"
 #include "client/local/files.h"
 #include "common/auth/tokens.h"
 #include "common/base/loopback.h"
 #include "common/config/convert.h"
+#include "common/http/tls_identity.h"
 #include "common/proto/config.pb.h"
 #include "common/transport/invitations.h"
 #include "gmock/gmock.h"
@@ -19,6 +21,7 @@
 namespace allot::client {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
@@ -41,8 +44,8 @@ TEST_F(HeadTest, HasAConfigThatItsSchedulerTakes) {
   ASSERT_TRUE(made.ok()) << made.status();
   EXPECT_TRUE(made->fresh);
   EXPECT_THAT(made->endpoints, ElementsAre("tcp://10.0.0.5:7400"));
-  EXPECT_EQ(made->api, "http://10.0.0.5:7401");
-  EXPECT_EQ(made->gateway, "http://10.0.0.5:7411");
+  EXPECT_EQ(made->api, "https://10.0.0.5:7401");
+  EXPECT_EQ(made->gateway, "https://10.0.0.5:7411");
   const auto config = config::LoadChecked<config::Scheduler>(made->config);
   ASSERT_TRUE(config.ok()) << config.status();
   EXPECT_FALSE(config->local());
@@ -56,6 +59,97 @@ TEST_F(HeadTest, HasAConfigThatItsSchedulerTakes) {
   std::string token = *local::ReadFile(made->admin_token_file);
   token.pop_back();
   EXPECT_EQ((*tokens)->Authenticate("Bearer " + token)->role, auth::Role::kAdmin);
+}
+
+TEST_F(HeadTest, HasAnAuthorityAndACertificateForItsNames) {
+  const auto made =
+      Init({.listen = "10.0.0.5", .advertise = "head.example", .names = {"front.example"}});
+  ASSERT_TRUE(made.ok()) << made.status();
+  const auto config = *config::LoadChecked<config::Scheduler>(made->config);
+  const std::string file = config.tls().certificate(), head = folder_.path() + "/head";
+  EXPECT_EQ(made->authority_file, head + "/ca.crt");
+  EXPECT_EQ(ModeOf(file), 0600u);
+  EXPECT_EQ(ModeOf(head + "/ca.key"), 0600u);
+  EXPECT_EQ(ModeOf(head + "/ca.crt"), 0644u);
+  const auto facts = FactsOf(*local::ReadFile(file), *local::ReadFile(head + "/ca.crt"));
+  ASSERT_TRUE(facts.ok()) << facts.status();
+  for (const char* name : {"head.example", "front.example", "localhost", "127.0.0.1", "::1"})
+    EXPECT_THAT(facts->names, ::testing::Contains(name));
+  EXPECT_FALSE(config.plain_tokens());
+  EXPECT_THAT(*local::ReadFile(made->client_file),
+              AllOf(HasSubstr("https://head.example:7401"), HasSubstr("ca_file: ca.crt")));
+  EXPECT_THAT(*local::ReadFile(file),
+              ::testing::Not(HasSubstr(*local::ReadFile(head + "/ca.key"))));
+  EXPECT_TRUE(http::TlsIdentity::Load({file}).ok());
+  EXPECT_EQ(http::PrivateAuthorityOf(file), *local::ReadFile(head + "/ca.crt"));
+}
+
+TEST_F(HeadTest, OnLoopbackOrToldSoItSpeaksPlainHttp) {
+  const auto local = Init({.listen = "127.0.0.1"});
+  ASSERT_TRUE(local.ok()) << local.status();
+  EXPECT_EQ(local->api, "http://127.0.0.1:7401");
+  EXPECT_EQ(local->authority_file, "");
+  EXPECT_FALSE(config::LoadChecked<config::Scheduler>(local->config)->plain_tokens());
+  const auto told = InitCluster(Places::Find(folder_.path() + "/told"),
+                                {.listen = "10.0.0.5", .plain_http = true});
+  ASSERT_TRUE(told.ok()) << told.status();
+  EXPECT_EQ(told->api, "http://10.0.0.5:7401");
+  EXPECT_TRUE(config::LoadChecked<config::Scheduler>(told->config)->plain_tokens());
+  EXPECT_THAT(*local::ReadFile(told->client_file), HasSubstr("plain_tokens: true"));
+}
+
+TEST_F(HeadTest, ARenewedCertificateIsForTheSameNamesAndMore) {
+  const auto made = Init({.listen = "10.0.0.5", .advertise = "head.example"});
+  ASSERT_TRUE(made.ok()) << made.status();
+  const Places places = Places::Find(folder_.path() + "/head");
+  const std::string file = Loaded().certificate_file, before = *local::ReadFile(file),
+                    authority = *local::ReadFile(made->authority_file);
+  const auto renewed = RenewCertificate(places, Loaded(), {"also.example", "10.0.0.9"});
+  ASSERT_TRUE(renewed.ok()) << renewed.status();
+  EXPECT_TRUE(renewed->in_config);
+  EXPECT_EQ(renewed->certificate_file, file);
+  EXPECT_NE(*local::ReadFile(file), before);
+  EXPECT_EQ(*local::ReadFile(made->authority_file), authority) << "nobody has to be told anew";
+  const auto facts = FactsOf(*local::ReadFile(file), authority);
+  ASSERT_TRUE(facts.ok()) << facts.status();
+  for (const char* name : {"head.example", "localhost", "also.example", "10.0.0.9"})
+    EXPECT_THAT(facts->names, ::testing::Contains(name));
+  EXPECT_TRUE(
+      absl::IsInvalidArgument(RenewCertificate(places, Loaded(), {"DNS:a,IP:1.2.3.4"}).status()))
+      << "one word is one name";
+  // Somebody else's is not replaced.
+  ASSERT_TRUE(local::WriteFile(file, *IssueCertificate(*NewAuthority("x"), {"head"}), 0600).ok());
+  EXPECT_TRUE(absl::IsFailedPrecondition(RenewCertificate(places, Loaded(), {}).status()));
+}
+
+TEST_F(HeadTest, AHeadThatSpokePlainHttpGetsACertificateAndIsToldWhereItGoes) {
+  ASSERT_TRUE(Init({.listen = "10.0.0.5", .plain_http = true}).ok());
+  const Places places = Places::Find(folder_.path() + "/head");
+  EXPECT_TRUE(absl::IsNotFound(CertificateFor(places, {"gw-1"}).status()));
+  const auto made = RenewCertificate(places, Loaded(), {});
+  ASSERT_TRUE(made.ok()) << made.status();
+  EXPECT_FALSE(made->in_config);
+  EXPECT_TRUE(http::TlsIdentity::Load({made->certificate_file}).ok());
+  const auto gateway = CertificateFor(places, {"gw-1", "10.0.0.7"});
+  ASSERT_TRUE(gateway.ok()) << gateway.status();
+  EXPECT_THAT(FactsOf(*gateway, *local::ReadFile(made->authority_file))->names,
+              ElementsAre("gw-1", "10.0.0.7"));
+}
+
+TEST(Authority, SignsForNoLongerThanItLivesItself) {
+  const auto authority = NewAuthority("a cluster");
+  ASSERT_TRUE(authority.ok()) << authority.status();
+  const auto issued = IssueCertificate(*authority, {"head"}, std::chrono::hours(24 * 36500));
+  ASSERT_TRUE(issued.ok()) << issued.status();
+  EXPECT_EQ(FactsOf(*issued, authority->certificate)->good_until,
+            FactsOf(authority->certificate, authority->certificate)->good_until);
+  EXPECT_TRUE(absl::IsInvalidArgument(IssueCertificate(*authority, {}).status()));
+  const auto other = NewAuthority("another");
+  EXPECT_TRUE(absl::IsInvalidArgument(
+      IssueCertificate({authority->certificate, other->key}, {"head"}).status()));
+  EXPECT_TRUE(absl::IsFailedPrecondition(FactsOf(*issued, other->certificate).status()));
+  EXPECT_TRUE(absl::IsInvalidArgument(OnlyCertificate("nonsense").status()));
+  EXPECT_EQ(*OnlyCertificate(authority->certificate + authority->key), authority->certificate);
 }
 
 TEST_F(HeadTest, ListensEverywhereAndTellsOneAddress) {
@@ -77,7 +171,7 @@ TEST_F(HeadTest, RefusesToTellWhatMeansNothing) {
   const auto v6 = Init({.listen = "[fd00::5]:8000", .advertise = "head.example"});
   ASSERT_TRUE(v6.ok()) << v6.status();
   EXPECT_THAT(v6->endpoints, ElementsAre("tcp://head.example:8000"));
-  EXPECT_EQ(v6->api, "http://head.example:8001");
+  EXPECT_EQ(v6->api, "https://head.example:8001");
   EXPECT_EQ(config::LoadChecked<config::Scheduler>(v6->config)->http_listen(), "[fd00::5]:8001");
 }
 
@@ -215,6 +309,27 @@ TEST_F(Joining, WritesAConfigThatItsProgramTakes) {
   ASSERT_TRUE(gateway.ok()) << gateway.status();
   EXPECT_EQ(gateway->unit.program, "allot-gateway");
   EXPECT_TRUE(config::LoadChecked<config::Gateway>(gateway->config).ok());
+}
+
+TEST_F(Joining, BringsWhomToBelieveAndWhatToShow) {
+  const AuthorityPair authority = *NewAuthority("a cluster");
+  enrolled_ = enroll::Answer{true, {"tcp://head:7400"}, authority.certificate};
+  const std::string file = folder_.path() + "/gw-1.pem",
+                    shown = *IssueCertificate(authority, {"gw-1"});
+  ASSERT_TRUE(local::WriteFile(file, shown, 0600).ok());
+  const auto gateway = Joined(Word(transport::Role::kGateway), {.certificate = file});
+  ASSERT_TRUE(gateway.ok()) << gateway.status();
+  EXPECT_EQ(*local::ReadFile(home_ + "/ca.crt"), authority.certificate);
+  const auto config = *config::LoadChecked<config::Gateway>(gateway->config);
+  EXPECT_EQ(config.tls().certificate(), home_ + "/state/gateway/tls.pem");
+  EXPECT_EQ(*local::ReadFile(config.tls().certificate()), shown);
+  EXPECT_TRUE(http::TlsIdentity::Load({config.tls().certificate()}).ok());
+}
+
+TEST_F(Joining, TakesNothingElseForAnAuthority) {
+  enrolled_ = enroll::Answer{true, {"tcp://head:7400"}, "-----BEGIN NONSENSE-----"};
+  EXPECT_TRUE(absl::IsInvalidArgument(Joined(Word()).status()));
+  EXPECT_FALSE(local::Exists(home_ + "/ca.crt"));
 }
 
 TEST_F(Joining, AgainIsFine) {

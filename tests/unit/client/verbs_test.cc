@@ -50,6 +50,8 @@ TEST(Gateways, OneThatListensEverywhereIsWhereTheSchedulerIs) {
   for (const auto& [gateway, url] : rows) EXPECT_EQ(GatewayUrl(gateway, "http://head:7401"), url);
   EXPECT_EQ(GatewayUrl({"g", "0.0.0.0:7411"}, "http://[::1]:7401/"), "http://[::1]:7411");
   EXPECT_EQ(GatewayUrl({"g", "0.0.0.0:7411"}, "http://head"), "http://head:7411");
+  EXPECT_EQ(GatewayUrl({"g", "https://gw:7411"}, "http://head"), "https://gw:7411");
+  EXPECT_EQ(GatewayUrl({"g", "https://[::]:7411"}, "https://head:1"), "https://head:7411");
 }
 
 TEST(LocalApi, IsWhereItWasWhileItRestarts) {

@@ -388,11 +388,12 @@ TEST_F(HttpBlockingClient, SaysWhatToDo) {
   EXPECT_EQ(MessageOf(response.status()),
             "cannot connect to http://" + address +
                 ": connection refused; is the scheduler running, and is this its address?");
-  for (const char* bad : {"", "127.0.0.1:1", "https://h:1", "http://", "http://h:1/path",
+  for (const char* bad : {"", "127.0.0.1:1", "http://", "http://h:1/path", "https://h:1/path",
                           "http://h:x", "ftp://h:1"}) {
     EXPECT_EQ(BlockingClient::Create(bad, "").status().code(), StatusCode::kInvalidArgument) << bad;
   }
-  for (const char* good : {"http://h:1", "http://h:1/", "http://[::1]:7401", "http://host"}) {
+  for (const char* good :
+       {"http://h:1", "http://h:1/", "http://[::1]:7401", "http://host", "https://h:1"}) {
     EXPECT_TRUE(BlockingClient::Create(good, "").ok()) << good;
   }
 }

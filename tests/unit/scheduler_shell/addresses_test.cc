@@ -116,6 +116,23 @@ TEST(Addresses, AreToldAsOthersReachThem) {
               HasSubstr("it tells 192.168.7.7 and is seen at 10.0.0.1"));
 }
 
+// Who speaks TLS says so, and Prometheus is told.
+TEST(Addresses, SayWhereTlsIsSpoken) {
+  Cluster cluster;
+  cluster.Start();
+  FakeAgent agent(cluster, {.adjust = [](NodeInfo& info) {
+                    info.address = "node-7.example";
+                    info.metrics_address = "https://node-7.example:7402";
+                  }});
+  ASSERT_TRUE(agent.WaitForWelcome());
+  const json::value targets = cluster.Get("/v1/sd/prometheus").json();
+  const json::value &scheduler = targets.as_array()[0], &node = targets.as_array()[1];
+  EXPECT_FALSE(scheduler.at("labels").as_object().contains("__scheme__"));
+  EXPECT_EQ(node.at("targets").as_array()[0].as_string(), "node-7.example:7402");
+  EXPECT_EQ(node.at("labels").at("__scheme__").as_string(), "https");
+  EXPECT_FALSE(cluster.Get("/v1/cluster").json().as_object().contains("certificate"));
+}
+
 // Somebody wrote the address down: another network than the scheduler's, and nobody's mistake.
 TEST(Addresses, WhatIsWrittenDownIsTakenAtItsWord) {
   Cluster cluster;
