@@ -9,8 +9,11 @@
 #include <boost/asio/io_context.hpp>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
+#include "common/audit/audit.h"
 #include "common/base/limits.h"
 #include "common/base/status.h"
 #include "common/base/units.h"
@@ -48,6 +51,8 @@ struct Options {
   bool local = false;  // on loopback, for loopback's names only
   bool open = false;   // no tokens needed; only with `local`
   uint64_t seed = 0;   // of exploration; 0: random
+  std::optional<audit::Log::Options> audit;  // none: no audit log is kept
+  std::string renewed_keys_file;             // empty: keys cannot be renewed
 
   // How often to say hello, when to take a silent peer for gone; tests make them short.
   Duration hello_every = std::chrono::seconds(1);

@@ -64,6 +64,13 @@ const Row kRoutes{"allotrope_gateway_routes_version", "Version of the route tabl
 const Row kTokensStale{
     "allotrope_gateway_tokens_stale",
     "1 while the tokens file cannot be used and the tokens read before stay valid.", Kind::kGauge};
+const Row kAuditWritten{"allotrope_gateway_audit_written_total", "Lines of the audit log."};
+const Row kAuditLeftOut{"allotrope_gateway_audit_left_out_total",
+                        "Refusals without a line: beyond the budget of their who."};
+const Row kAuditLost{"allotrope_gateway_audit_lost_total",
+                     "Lines of the audit log that the disk did not take."};
+const Row kAuditFailing{"allotrope_gateway_audit_failing",
+                        "1 while the audit log cannot be written.", Kind::kGauge};
 const Row kTokens{"allotrope_gateway_tokens_total",
                   "Tokens of answered requests by what answers report (usage); output tokens of a "
                   "stream that reports none are its events."};
@@ -328,6 +335,12 @@ std::string Metrics::Text(const router::Core& core, const Sample& sample) {
     mirror_.Follow(kTurned, {{"reason", why}}, count);
   registry_.GetGauge(kScheduler).Set(sample.scheduler_connected ? 1 : 0);
   registry_.GetGauge(kTokensStale).Set(sample.tokens_stale ? 1 : 0);
+  if (sample.audit != nullptr) {
+    mirror_.Follow(kAuditWritten, {}, sample.audit->written);
+    mirror_.Follow(kAuditLeftOut, {}, sample.audit->left_out);
+    mirror_.Follow(kAuditLost, {}, sample.audit->lost);
+    registry_.GetGauge(kAuditFailing).Set(sample.audit->failing ? 1 : 0);
+  }
   registry_.GetGauge(kRoutes).Set(static_cast<double>(core.routes().version));
   for (const auto& [why, count] : sample.link_drops)
     mirror_.Follow(kDrops, {{"reason", why}}, count);

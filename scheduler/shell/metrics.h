@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "common/audit/audit.h"
 #include "common/metrics/metrics.h"
 #include "common/metrics/mirror.h"
 #include "common/transport/context.h"
@@ -51,6 +52,8 @@ class Metrics {
     Duration clock_offset{};
     size_t http_answers_bytes = 0;
     std::vector<std::pair<std::string, uint64_t>> http_turned = {};  // by reason
+    size_t tokens_expiring = 0, tokens_expired = 0;
+    const audit::Counters* audit = nullptr;
   };
   // Brings every gauge up to date; then registry.Text() is the answer to a scrape.
   void Take(const Sample& sample);

@@ -20,13 +20,16 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "common/asio/timer.h"
+#include "common/audit/audit.h"
 #include "common/transport/context.h"
 #include "common/transport/link.h"
 #include "scheduler/shell/admission.h"
 #include "scheduler/shell/agent_connections.h"
 #include "scheduler/shell/cuts.h"
+#include "scheduler/shell/head_keys.h"
 #include "scheduler/shell/pipeline.h"
 #include "scheduler/shell/reach.h"
+#include "scheduler/shell/renewals.h"
 
 namespace allot::scheduler {
 
@@ -45,10 +48,11 @@ class Peers {
 
   struct Options {
     std::string endpoint;  // tcp://host:port to bind
-    transport::KeyPair keys;
+    HeadKeys keys;
     std::string allow_file;              // where invited peers are entered
     std::vector<std::string> advertise;  // tcp://host:port, told to those that enrol; may be empty
     std::string own_host;                // where other machines reach this one
+    audit::Log* audit = nullptr;         // null: none is kept
   };
 
   Peers(boost::asio::io_context& loop, Pipeline& pipeline, Metrics& metrics);
@@ -67,6 +71,20 @@ class Peers {
   std::vector<Gateway> gateways() const;
   const Cuts& cuts() const { return cuts_; }
   std::vector<Trouble> troubles() const;
+
+  // Keys (ADR 26). Peers that are away are asked when they are back. NotFound: nobody of that name
+  // is enrolled.
+  Status RenewKeys(const std::vector<std::string>& names);
+  Status RenewKeysOfAll();
+  // Ours: made known to all that are connected, then put in force; `force`: now, whoever has not
+  // confirmed it.
+  Status RenewHead(bool force);
+  const HeadKeys& head_keys() const { return options_.keys; }
+  const Renewals& renewals() const { return renewals_; }
+  // Routing ids of those that are connected and heard, by name.
+  std::map<std::string, std::string> Connected() const;
+  // Connected peers that have not confirmed the keys that prove us.
+  std::vector<std::string> Unconfirmed() const;
   const transport::LinkCounters& counters() const { return link_->counters(); }
   const transport::GateCounters& gate() const { return link_->gate(); }
 
@@ -78,12 +96,15 @@ class Peers {
     uint64_t ordinal = 0;  // grows with each connection that begins to speak
     uint64_t sent = 0, received = 0;
     Time heard;
+    std::vector<std::string> noted;  // keys of ours that it has confirmed
+    uint32_t told = 0;               // times that it was told of them
   };
   struct GatewayLink {
     std::string peer, http_address;
     GatewayAddress address;
     Time heard;
     std::optional<uint64_t> admission;  // version of the lists it has; none: it knows of no lists
+    bool token_limits = false;          // it keeps to what limits a token
   };
   struct Outgoing {
     std::string peer;
@@ -96,6 +117,8 @@ class Peers {
   void OnInvited(const transport::ServerLink::Incoming& incoming);
   void SendAdmission(GatewayLink& gateway);
   void WatchAdmission();
+  void TakeUses(const wire::GatewayHello& hello);
+  void Audit(audit::Entry entry) const;
   void OnProbe(const std::string& peer, const std::string& name, const wire::PathProbe& probe);
   bool Older(const std::string& peer, const std::string& than) const;
   // `refused`: messages of this turn that were, so far.
@@ -106,6 +129,12 @@ class Peers {
                       const wire::GatewayHello& hello);
   void TellGateways();
   void LookAtCuts();
+  void OnNewKey(const transport::ServerLink::Incoming& incoming, const wire::NewKey& message);
+  void OnNoted(const std::string& peer, const wire::SchedulerKeysNoted& message);
+  // True: the message was about keys.
+  bool TakeOfKeys(const transport::ServerLink::Incoming& incoming, const wire::Message& message);
+  void TellKeys();
+  void LookAtKeys();
   void SendRoutesTo(const std::string& peer, std::shared_ptr<const RouteTable> table);
   void Add(const std::string& peer, const SchedulerMessage& message);
   Outgoing& EnvelopeFor(const std::string& peer);
@@ -119,7 +148,9 @@ class Peers {
   Options options_;
   Reach reach_;
   std::optional<Admission> admission_;
+  Renewals renewals_;
   const transport::Context* context_ = nullptr;
+  auth::Tokens* tokens_ = nullptr;
   std::unique_ptr<transport::ServerLink> link_;
   absl::flat_hash_map<std::string, Link> links_;  // by routing id
   AgentConnections agents_;
