@@ -255,6 +255,26 @@ std::vector<Diagnosis> Diagnose(const ClusterView& cluster, const std::vector<No
   return all;
 }
 
+std::vector<Finding> DiagnoseCluster(const ClusterView& cluster) {
+  std::vector<Finding> findings;
+  if (!cluster.token_expires.empty())
+    findings.push_back({Severity::kNotice,
+                        fmt::format("your token, {}, expires on {}", cluster.token,
+                                    cluster.token_expires),
+                        "ask for a new one in time"});
+  const auto of_tokens = [&](int64_t count, std::string_view what, std::string next) {
+    if (count > 0)
+      findings.push_back({Severity::kNotice,
+                          fmt::format("{} token{} {}", count, count == 1 ? "" : "s", what),
+                          std::move(next)});
+  };
+  of_tokens(cluster.tokens_expiring, "will expire within a week",
+            "`allot user list` on the head names them; `allot user add NAME --replace` makes anew");
+  of_tokens(cluster.tokens_expired, "expired",
+            "`allot user list` on the head names them; `allot user remove NAME` ends their line");
+  return findings;
+}
+
 std::string DoctorLines(const std::vector<Diagnosis>& all) {
   if (all.empty()) return "no nodes; start an allot-agent that dials this scheduler\n";
   Table table({{"NODE"},
@@ -285,8 +305,10 @@ std::string DoctorText(const Diagnosis& diagnosis) {
   return out;
 }
 
-std::string DoctorJson(const std::vector<Diagnosis>& all) {
-  json::array nodes;
+std::string DoctorJson(const std::vector<Diagnosis>& all, const std::vector<Finding>& of_cluster) {
+  json::array nodes, cluster;
+  for (const Finding& f : of_cluster)
+    cluster.push_back({{"severity", "notice"}, {"what", f.what}, {"next", f.next}});
   bool well = true;
   for (const Diagnosis& d : all) {
     well &= d.well();
@@ -301,7 +323,10 @@ std::string DoctorJson(const std::vector<Diagnosis>& all) {
                      {"summary", d.summary},
                      {"findings", std::move(findings)}});
   }
-  return json::serialize(json::object{{"version", 1}, {"well", well}, {"nodes", std::move(nodes)}});
+  return json::serialize(json::object{{"version", 1},
+                                      {"well", well},
+                                      {"cluster", std::move(cluster)},
+                                      {"nodes", std::move(nodes)}});
 }
 
 }  // namespace allot::client

@@ -28,11 +28,15 @@ struct Diagnosis {
 std::vector<Diagnosis> Diagnose(const ClusterView& cluster, const std::vector<NodeView>& nodes,
                                 const std::vector<DeviceView>& devices);
 
+// What is worth knowing of the cluster as a whole: tokens whose time is nearly over.
+std::vector<Finding> DiagnoseCluster(const ClusterView& cluster);
+
 // Of NodeView::warnings: whether it is about how the node is reached, not about its devices.
 bool IsOfAddress(const std::string& warning);
 
 std::string DoctorLines(const std::vector<Diagnosis>& all);  // one line a node
 std::string DoctorText(const Diagnosis& diagnosis);          // everything about one
-std::string DoctorJson(const std::vector<Diagnosis>& all);
+std::string DoctorJson(const std::vector<Diagnosis>& all,
+                       const std::vector<Finding>& of_cluster = {});
 
 }  // namespace allot::client

@@ -402,6 +402,10 @@ StatusOr<ClusterView> ParseCluster(std::string_view body) {
   c.certificate = CertificateOf(f.Object("certificate"));
   c.gateways = f.List("gateways", GatewayOf);
   c.troubles = f.List("troubles", TroubleOf);
+  c.token = f.Object("you").Text("name");
+  c.token_expires = f.Object("you").Text("expires");
+  c.tokens_expiring = f.Object("tokens").Count("expiring");
+  c.tokens_expired = f.Object("tokens").Count("expired");
   const Fields nodes = f.Object("nodes");
   c.nodes_alive = nodes.Count("alive");
   c.nodes_lost = nodes.Count("lost");

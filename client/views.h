@@ -140,6 +140,8 @@ struct ClusterView {
   int64_t nodes_alive = 0, nodes_lost = 0, nodes_draining = 0;
   int64_t jobs_pending = 0, jobs_running = 0, jobs_stopping = 0, jobs_finished = 0;
   int64_t deployments = 0, replicas = 0;
+  std::string token, token_expires;                 // whoever asks; may be empty
+  int64_t tokens_expiring = 0, tokens_expired = 0;  // within a week; told to administrators
 };
 
 struct JobCandidate {

@@ -61,6 +61,10 @@ class AgentLinks {
   // Why nodes that are not linked are not, of those that could tell us.
   const std::map<std::string, std::string>& troubles() const { return troubles_; }
 
+  // Another key by which agents may know us, and one by which they are to dial no more.
+  Status AddKey(const transport::KeyPair& keys) { return link_->AddKey(keys); }
+  void DropKey(const std::string& public_key) { link_->DropKey(public_key); }
+
   std::string endpoint() const;
   size_t nodes() const { return nodes_.size(); }
   uint64_t dropped_garbage() const { return dropped_garbage_; }  // names not proven, bodies amiss

@@ -5,6 +5,7 @@
 #include <set>
 #include <utility>
 
+#include "common/asio/timer.h"
 #include "common/auth/tokens.h"
 #include "common/base/address.h"
 #include "common/base/check.h"
@@ -37,21 +38,43 @@ Status CheckOptions(const Options& options) {
   return auth::CheckLoopback("http_listen", options.http_listen);
 }
 
+// None: it says something that this build does not know, and so it may do nothing here.
+std::optional<auth::Principal> PrincipalOf(const wire::AdmittedToken& token) {
+  const std::optional<auth::Role> role = auth::ParseRole(token.role());
+  if (!role) return std::nullopt;
+  auth::Principal principal{token.name(), *role, token.tenant()};
+  if (token.expires() != 0) principal.expires = FromMicros(token.expires());
+  for (const std::string& word : token.only()) {
+    const std::optional<auth::Area> area = auth::ParseArea(word);
+    if (!area) return std::nullopt;
+    principal.scope.only.push_back(*area);
+  }
+  principal.scope.deployments.assign(token.deployments().begin(), token.deployments().end());
+  return principal;
+}
+
 }  // namespace
 
 // Members in the order of their dependence: what is declared later is destroyed first.
 class Gateway::Impl {
  public:
   Impl(boost::asio::io_context& loop, Options options)
-      : loop_(loop), options_(std::move(options)) {}
+      : loop_(loop), options_(std::move(options)), retire_timer_(loop) {}
 
   Status Open() {
     RETURN_IF_ERROR(CheckOptions(options_));
+    if (options_.audit) {
+      ASSIGN_OR_RETURN(audit_, audit::Log::Open(*options_.audit));
+    }
     ASSIGN_OR_RETURN(
         tokens_,
         auth::Tokens::Load({.file = options_.tokens_file, .learns = true, .open = options_.open}));
     ASSIGN_OR_RETURN(
         context_, transport::Context::Create({.allow_file = options_.allow_file, .learns = true}));
+    ASSIGN_OR_RETURN(renewed_,
+                     transport::RenewedKeys::Load(options_.renewed_keys_file, options_.keys,
+                                                  options_.scheduler_public_key));
+    options_.keys = renewed_->own();
     plane_ = std::make_unique<RequestPlane>(
         loop_, clock_, metrics_,
         RequestPlane::Options{
@@ -75,7 +98,7 @@ class Gateway::Impl {
                   if (agents_ != nullptr) agents_->Grant(node, request, total);
                 }});
     RETURN_IF_ERROR(OpenAgents());
-    api_ = std::make_unique<HttpApi>(*plane_, *tokens_, metrics_, [this] { return MetricsText(); });
+    api_ = std::make_unique<HttpApi>(*plane_, *tokens_, metrics_, [this] { return MetricsText(); }, audit_.get());
     CHECK(kBodyBytesMax < transport::ServerLink::Options().message_bytes_max);
     const int64_t body_max = std::min(options_.body_bytes_max, kBodyBytesMax);
     ASSIGN_OR_RETURN(
@@ -145,6 +168,10 @@ class Gateway::Impl {
     options.link.keys = options_.keys;
     options.hello_every = options_.hello_every;
     options.silence_max = options_.scheduler_silence_max;
+    options.renewed = renewed_.get();
+    // Agents are told of it by the scheduler, as soon as that has taken it.
+    options.prepare = [this](const transport::KeyPair& next) { return agents_->AddKey(next); };
+    options.on_renewed = [this](const transport::KeyPair& now) { Renewed(now); };
     scheduler_ = std::make_unique<SchedulerLink>(
         *context_, loop_, clock_, std::move(options),
         [this] {
@@ -166,6 +193,7 @@ class Gateway::Impl {
           hello.set_routes_term(plane_->core().routes().term.value());
           hello.set_routes_version(plane_->core().routes().version);
           TellNodes(&hello);
+          TellUses(&hello);
           return hello;
         },
         [this](std::shared_ptr<const RouteTable> table) { plane_->TakeRoutes(std::move(table)); },
@@ -184,11 +212,15 @@ class Gateway::Impl {
     std::vector<transport::AllowedPeer> agents;
     for (const wire::AdmittedAgent& agent : lists.agents())
       if (transport::CheckKeyText(agent.public_key(), "").ok())
-        agents.push_back({agent.name(), agent.public_key(), transport::Role::kAgent});
+        agents.push_back({agent.name(), agent.public_key(), transport::Role::kAgent,
+                          transport::CheckKeyText(agent.retired_key(), "").ok()
+                              ? agent.retired_key()
+                              : std::string(),
+                          FromMicros(agent.retired_until())});
     std::vector<auth::TokenRow> tokens;
     for (const wire::AdmittedToken& token : lists.tokens())
-      if (const std::optional<auth::Role> role = auth::ParseRole(token.role()))
-        tokens.push_back({token.sha256(), {token.name(), *role, token.tenant()}});
+      if (std::optional<auth::Principal> principal = PrincipalOf(token))
+        tokens.push_back({token.sha256(), *std::move(principal)});
     context_->SetLearned(std::move(agents));
     tokens_->SetLearned(tokens);
     admission_ = lists.version();
@@ -221,6 +253,27 @@ class Gateway::Impl {
     }
   }
 
+  // Agents that have not heard of the new key yet may still dial the one before.
+  void Renewed(const transport::KeyPair& now) {
+    if (const Status added = agents_->AddKey(now); !added.ok())
+      SPDLOG_ERROR("agents cannot dial the renewed key: {}", MessageOf(added));
+    const std::string before = std::exchange(options_.keys, now).public_key;
+    if (before == now.public_key) return;
+    retire_timer_.After(transport::kRetiredKeysServe,
+                        [this, before] { agents_->DropKey(before); });
+  }
+
+  void TellUses(wire::GatewayHello* hello) {
+    hello->set_token_limits(true);
+    for (auth::TokenUse& use : tokens_->TakeUses()) {
+      wire::TokenUse* out = hello->add_token_uses();
+      out->set_name(std::move(use.name));
+      out->set_sha256(std::move(use.sha256));
+      out->set_time(ToMicros(use.time));
+      out->set_address(std::move(use.address));
+    }
+  }
+
   std::string MetricsText() {
     Metrics::Sample sample;
     sample.nodes_linked = agents_->nodes();
@@ -233,6 +286,7 @@ class Gateway::Impl {
     sample.scheduler_reconnects = scheduler_->reconnects();
     sample.gaps = agents_->gaps();
     sample.tokens_stale = !tokens_->Reload().ok();
+    sample.audit = audit_ == nullptr ? nullptr : &audit_->counters();
     const transport::LinkCounters& link = agents_->counters();
     sample.link_drops = {{"stale", agents_->stale()},
                          {"unreadable", link.dropped_unreadable},
@@ -265,13 +319,16 @@ class Gateway::Impl {
   Options options_;
   GatewayClock clock_;
   Metrics metrics_;
+  std::unique_ptr<audit::Log> audit_;
   std::unique_ptr<auth::Tokens> tokens_;
   std::unique_ptr<transport::Context> context_;
+  std::unique_ptr<transport::RenewedKeys> renewed_;
   std::unique_ptr<RequestPlane> plane_;
   std::unique_ptr<AgentLinks> agents_;
   std::unique_ptr<HttpApi> api_;
   std::unique_ptr<http::Server> server_;
   std::unique_ptr<SchedulerLink> scheduler_;
+  Timer retire_timer_;
   uint64_t admission_ = 0;  // version of the lists the scheduler told us; 0: none
   std::optional<std::pair<uint64_t, uint64_t>> told_nodes_;  // links made and lost, connections
   uint32_t hellos_since_ = 0;

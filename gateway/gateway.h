@@ -11,7 +11,9 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
+#include "common/audit/audit.h"
 #include "common/base/limits.h"
 #include "common/base/status.h"
 #include "common/base/units.h"
@@ -52,6 +54,8 @@ struct Options {
   std::optional<http::TlsFiles> tls;  // towards model clients; none: plain HTTP
   bool plain_tokens = false;          // also from other machines
   uint64_t seed = 0;   // of exploration; 0: random
+  std::optional<audit::Log::Options> audit;  // none: no audit log is kept
+  std::string renewed_keys_file;             // empty: keys cannot be renewed
 
   // How often to say hello, when to take a silent peer for gone; tests make them short.
   Duration hello_every = std::chrono::seconds(1);

@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "common/base/address.h"
 #include "common/base/text.h"
 #include "common/http/text.h"
 #include "gateway/views.h"
@@ -111,6 +112,24 @@ std::optional<ApiError> TakeHeaders(const http::Request& request, const auth::Pr
   return std::nullopt;
 }
 
+ApiError NoModel(std::string_view name) {
+  ApiError error;
+  error.status = 404;
+  error.param = "model";
+  error.code = "model_not_found";
+  error.message = fmt::format("no deployment serves the model \"{}\"", name);
+  return error;
+}
+
+// What stands at a path that is read; none: nothing does, or what anybody may know.
+std::optional<auth::Kind> KindAt(std::string_view path) {
+  if (path == "/metrics") return auth::Kind::kMetrics;
+  if (path == "/v1/models" || path.starts_with(kModelsPrefix)) return auth::Kind::kModel;
+  if (path == "/allot/v1/deployments") return auth::Kind::kDeployment;
+  if (path.starts_with(kExplainPrefix)) return auth::Kind::kRequest;
+  return std::nullopt;
+}
+
 ApiError NotFoundError(const http::Request& request) {
   ApiError error;
   error.status = 404;
@@ -165,10 +184,33 @@ http::Response HttpApi::OwnAnswer(http::Response plain, const Status& why) {
   return response;
 }
 
+void HttpApi::Audit(const http::Request& request, const auth::Principal& principal,
+                    const Status& why, int status) {
+  if (audit_ == nullptr) return;
+  const std::optional<Address> from = ParseAddress(request.peer);
+  audit_->Note({.who = principal.name,
+                .role = principal.name.empty() ? "" : std::string(ToString(principal.role)),
+                .tenant = principal.tenant,
+                .from = from ? from->host : request.peer,
+                .verb = request.method + " " + request.path,
+                .allowed = false,
+                .code = status,
+                .why = MessageOf(why)});
+}
+
+void HttpApi::Deny(const Asked& asked, const Status& why, const ApiError& error) {
+  Audit(asked.request, asked.principal, why, error.status);
+  Refuse(error, asked.responder);
+}
+
+void HttpApi::Deny(const Asked& asked, const Status& why) { Deny(asked, why, FromStatus(why)); }
+
 std::optional<http::Response> HttpApi::Refuse(const http::Request& head) {
-  const Status known = tokens_.Authenticate(head.Header("authorization")).status();
+  const Status known = tokens_.Authenticate(head.Header("authorization"), head.peer).status();
   if (known.ok()) return std::nullopt;
-  return Refusal(FromStatus(known));
+  const ApiError error = FromStatus(known);
+  Audit(head, {}, known, error.status);
+  return Refusal(error);
 }
 
 void HttpApi::Answer(std::string body, const http::ResponderPtr& responder) {
@@ -183,35 +225,39 @@ void HttpApi::Handle(http::Request request, const http::ResponderPtr& responder)
   if (request.path.size() > 1 && request.path.ends_with('/')) request.path.pop_back();
   if (request.path == "/healthz" && get)
     return responder->Send({.headers = {IdHeader()}, .body = "ok\n", .content_type = "text/plain"});
-  StatusOr<auth::Principal> principal = tokens_.Authenticate(request.Header("authorization"));
-  if (!principal.ok()) return Refuse(FromStatus(principal.status()), responder);
+  StatusOr<auth::Principal> principal =
+      tokens_.Authenticate(request.Header("authorization"), request.peer);
+  Asked asked{std::move(request), {}, responder};
+  if (!principal.ok()) return Deny(asked, principal.status());
+  asked.principal = *std::move(principal);
+  const std::string& path = asked.request.path;
 
-  if (request.path == "/v1/completions" || request.path == "/v1/chat/completions") {
-    if (request.method != "POST") return RefuseMethod(request, "POST", responder);
-    return Complete(std::move(request), *principal, responder);
+  if (path == "/v1/completions" || path == "/v1/chat/completions") {
+    if (asked.request.method != "POST") return RefuseMethod(asked.request, "POST", responder);
+    return Complete(std::move(asked));
   }
-  const bool known = request.path == "/healthz" || request.path == "/metrics" ||
-                     request.path == "/v1/models" || request.path == "/allot/v1/deployments" ||
-                     request.path.starts_with(kModelsPrefix) ||
-                     request.path.starts_with(kExplainPrefix);
-  if (!known) return Refuse(NotFoundError(request), responder);
-  if (!get) return RefuseMethod(request, "GET", responder);
-  if (request.path == "/metrics")
+  const std::optional<auth::Kind> kind = KindAt(path);
+  if (!kind && path != "/healthz") return Refuse(NotFoundError(asked.request), responder);
+  if (!get) return RefuseMethod(asked.request, "GET", responder);
+  if (Status may = auth::Decide(asked.principal, auth::Action::kSee, {*kind}); !may.ok())
+    return Deny(asked, may);
+  if (path == "/metrics")
     return responder->Send({.headers = {IdHeader()},
                             .body = metrics_text_(),
                             .content_type = "text/plain; version=0.0.4; charset=utf-8"});
-  if (request.path == "/v1/models") return Answer(ModelsJson(plane_.core()), responder);
-  if (request.path.starts_with(kModelsPrefix))
-    return Model(request.path.substr(kModelsPrefix.size()), responder);
-  if (request.path == "/allot/v1/deployments")
-    return Answer(DeploymentsJson(plane_.core()), responder);
-  Explain(std::string_view(request.path).substr(kExplainPrefix.size()), responder);
+  if (path == "/v1/models") return Answer(ModelsJson(plane_.core(), asked.principal), responder);
+  if (path.starts_with(kModelsPrefix)) return Model(asked);
+  if (path == "/allot/v1/deployments")
+    return Answer(DeploymentsJson(plane_.core(), asked.principal), responder);
+  Explain(asked);
 }
 
-void HttpApi::Complete(http::Request request, const auth::Principal& principal,
-                       const http::ResponderPtr& responder) {
-  if (Status may = auth::Require(principal, auth::Role::kUser); !may.ok())
-    return Refuse(FromStatus(may), responder);
+void HttpApi::Complete(Asked asked) {
+  const http::ResponderPtr& responder = asked.responder;
+  http::Request& request = asked.request;
+  if (Status may = auth::Decide(asked.principal, auth::Action::kChange, {auth::Kind::kRequest});
+      !may.ok())
+    return Deny(asked, may);
   const std::string_view coding = request.Header("content-encoding");
   if (!coding.empty() && !http::EqualsIgnoreCase(coding, "identity")) {
     ApiError error;
@@ -224,51 +270,51 @@ void HttpApi::Complete(http::Request request, const auth::Principal& principal,
   ApiError error;
   if (!ParseCompletionRequest(request.body, &submission.request, &error))
     return Refuse(error, responder);
-  if (const auto wrong = TakeHeaders(request, principal, &submission); wrong.has_value())
+  if (const auto wrong = TakeHeaders(request, asked.principal, &submission); wrong.has_value()) {
+    if (wrong->status == 403)
+      Audit(request, asked.principal, PermissionDenied("{}", wrong->message), wrong->status);
     return Refuse(*wrong, responder);
-  if (const Status may = MayGoFirst(principal, submission); !may.ok())
-    return Refuse(FromStatus(may), responder);
+  }
+  if (const Status may = MayAsk(asked.principal, submission); !may.ok())
+    return absl::IsNotFound(may) ? Deny(asked, may, NoModel(submission.request.model))
+                                 : Deny(asked, may);
   submission.path = std::move(request.path);
   if (!request.raw_query.empty()) submission.path += "?" + request.raw_query;
   submission.body = std::move(request.body);
   plane_.Submit(std::move(submission), responder);
 }
 
-// The queue is that of a deployment, whose tenant says who goes first in it: its own tokens, those
-// that are bound to no tenant, and administrators. Others may wait longer, not less.
-Status HttpApi::MayGoFirst(const auth::Principal& principal, const Submission& submission) const {
-  if (submission.priority <= 0 || principal.tenant.empty() || principal.role == auth::Role::kAdmin)
-    return absl::OkStatus();
+// The queue is that of a deployment, whose tenant says who goes first in it: its own tokens, and
+// those that are bound to no tenant. Others may wait longer, not less.
+Status HttpApi::MayAsk(const auth::Principal& principal, const Submission& submission) const {
+  // Asking itself is for all, and was decided before the body was looked at.
+  if (submission.priority <= 0 && principal.scope.deployments.empty()) return absl::OkStatus();
   const std::string serving = plane_.core().Serving(submission.request.model);
-  std::string owner;
-  for (const RouteDeployment& deployment : plane_.core().routes().deployments)
-    if (deployment.name == serving) owner = deployment.tenant;
-  if (owner.empty() || owner == principal.tenant) return absl::OkStatus();
-  return PermissionDenied(
-      "X-Allot-Priority over 0 is for tenant {}, whose deployment serves \"{}\"; token \"{}\" "
-      "belongs to tenant {}",
-      owner, submission.request.model, principal.name, principal.tenant);
+  const RouteDeployment* const deployment = FindDeployment(plane_.core(), serving);
+  if (deployment == nullptr) return absl::OkStatus();
+  const std::string name = fmt::format("the queue of \"{}\"", submission.request.model);
+  const auth::Resource resource{auth::Kind::kRequest, deployment->tenant, name, serving};
+  RETURN_IF_ERROR(auth::Decide(principal, auth::Action::kChange, resource));
+  if (submission.priority <= 0) return absl::OkStatus();
+  const Status first = auth::Decide(principal, auth::Action::kPrioritize, resource);
+  return first.ok() ? first : PermissionDenied("X-Allot-Priority over 0: {}", MessageOf(first));
 }
 
-void HttpApi::Model(std::string name, const http::ResponderPtr& responder) {
+void HttpApi::Model(const Asked& asked) {
+  std::string name = asked.request.path.substr(kModelsPrefix.size());
   // The one encoded slash that means something: models are called "maker/name".
   for (const char* slash : {"%2F", "%2f"})
     for (size_t at = 0; (at = name.find(slash, at)) != std::string::npos;) name.replace(at, 3, "/");
-  const std::optional<std::string> model = ModelJson(plane_.core(), name);
-  if (model.has_value()) return Answer(*model, responder);
-  ApiError error;
-  error.status = 404;
-  error.param = "model";
-  error.code = "model_not_found";
-  error.message = fmt::format("no deployment serves the model \"{}\"", name);
-  Refuse(error, responder);
+  const std::optional<std::string> model = ModelJson(plane_.core(), name, asked.principal);
+  if (model.has_value()) return Answer(*model, asked.responder);
+  Refuse(NoModel(name), asked.responder);
 }
 
-void HttpApi::Explain(std::string_view id, const http::ResponderPtr& responder) {
+void HttpApi::Explain(const Asked& asked) {
+  const std::string_view id = std::string_view(asked.request.path).substr(kExplainPrefix.size());
   const std::optional<RequestId> request = ParseRequestId(id);
   std::optional<router::RequestExplanation> explained;
   if (request.has_value()) explained = plane_.core().Explain(*request);
-  if (explained.has_value()) return Answer(ExplanationJson(*explained), responder);
   ApiError error;
   error.status = request.has_value() ? 404 : 400;
   error.code = request.has_value() ? "not_found" : "invalid_argument";
@@ -278,7 +324,10 @@ void HttpApi::Explain(std::string_view id, const http::ResponderPtr& responder) 
                             "kept for 15 minutes",
                             id)
                       : "a request id looks like req-00000000000000f3";
-  Refuse(error, responder);
+  if (!explained.has_value()) return Refuse(error, asked.responder);
+  if (const Status may = MaySee(plane_.core(), asked.principal, *explained); !may.ok())
+    return Deny(asked, may, error);
+  Answer(ExplanationJson(*explained), asked.responder);
 }
 
 }  // namespace allot::gateway

@@ -72,6 +72,13 @@ const Row kCertificateStale{"allotrope_gateway_certificate_stale",
                             "1 while the files of the certificate have changed and cannot be used, "
                             "and the one read before is shown.",
                             Kind::kGauge};
+const Row kAuditWritten{"allotrope_gateway_audit_written_total", "Lines of the audit log."};
+const Row kAuditLeftOut{"allotrope_gateway_audit_left_out_total",
+                        "Refusals without a line: beyond the budget of their who."};
+const Row kAuditLost{"allotrope_gateway_audit_lost_total",
+                     "Lines of the audit log that the disk did not take."};
+const Row kAuditFailing{"allotrope_gateway_audit_failing",
+                        "1 while the audit log cannot be written.", Kind::kGauge};
 const Row kTokens{"allotrope_gateway_tokens_total",
                   "Tokens of answered requests by what answers report (usage); output tokens of a "
                   "stream that reports none are its events."};
@@ -339,6 +346,12 @@ std::string Metrics::Text(const router::Core& core, const Sample& sample) {
   if (sample.certificate.has_value()) {
     registry_.GetGauge(kCertificateExpires).Set(static_cast<double>(sample.certificate->expires));
     registry_.GetGauge(kCertificateStale).Set(sample.certificate->stale ? 1 : 0);
+  }
+  if (sample.audit != nullptr) {
+    mirror_.Follow(kAuditWritten, {}, sample.audit->written);
+    mirror_.Follow(kAuditLeftOut, {}, sample.audit->left_out);
+    mirror_.Follow(kAuditLost, {}, sample.audit->lost);
+    registry_.GetGauge(kAuditFailing).Set(sample.audit->failing ? 1 : 0);
   }
   registry_.GetGauge(kRoutes).Set(static_cast<double>(core.routes().version));
   for (const auto& [why, count] : sample.link_drops)

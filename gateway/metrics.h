@@ -10,6 +10,7 @@
 #include <string>
 #include <tuple>
 
+#include "common/audit/audit.h"
 #include "common/http/tls_identity.h"
 #include "common/metrics/metrics.h"
 #include "common/metrics/mirror.h"
@@ -32,6 +33,7 @@ class Metrics {
     uint64_t envelopes_in = 0, envelopes_out = 0;  // on the links of agents
     uint64_t bytes_in = 0, bytes_out = 0;
     uint64_t gaps = 0, scheduler_reconnects = 0;
+    const audit::Counters* audit = nullptr;
   };
 
   Metrics();

@@ -31,6 +31,17 @@ SchedulerLink::SchedulerLink(transport::Context& context, boost::asio::io_contex
       proof_(options_.path_patience),
       backoff_(kBackoffMin),
       timer_(loop) {
+  if (options_.renewed != nullptr)
+    renewal_.emplace(*options_.renewed,
+                     transport::Renewal::Handlers{
+                         .say =
+                             [this](wire::Message message) {
+                               wire::Envelope envelope;
+                               *envelope.add_messages() = std::move(message);
+                               Send(std::move(envelope));
+                             },
+                         .renewed = [this](const transport::KeyPair& now) { Renewed(now); },
+                         .prepare = options_.prepare});
   Dial();
 }
 
@@ -46,6 +57,12 @@ void SchedulerLink::Dial() {
 
 void SchedulerLink::Connect() {
   heard_ = clock_.Now();
+  if (options_.renewed != nullptr) {
+    transport::RenewedKeys::Dial by = options_.renewed->DialBy(attempts_++);
+    options_.link.server_public_key = std::move(by.scheduler);
+    options_.link.keys = std::move(by.own);
+    by_next_ = by.is_next;
+  }
   auto dialled = transport::ClientLink::Dial(
       context_, loop_, options_.link,
       {.message = [this](const transport::ClientLink::Incoming& in) { Receive(in); },
@@ -82,8 +99,25 @@ void SchedulerLink::Tick() {
   timer_.After(options_.hello_every, [this] { Tick(); });
 }
 
+void SchedulerLink::Renewed(const transport::KeyPair& now) {
+  if (options_.on_renewed) options_.on_renewed(now);
+  boost::asio::post(loop_, [this, alive = std::weak_ptr(alive_)] {
+    if (alive.expired() || !connected_) return;
+    backoff_ = kBackoffMin;
+    Redial("our key was renewed");
+  });
+}
+
 void SchedulerLink::Connected() {
   connected_ = was_connected_ = true;
+  attempts_ = 0;
+  // It was taken, and the word that it was has been lost.
+  if (std::exchange(by_next_, false)) {
+    if (const Status taken = options_.renewed->TakeNext(); !taken.ok())
+      SPDLOG_WARN("our new key is in force, and its file has the old one too: {}",
+                  MessageOf(taken));
+    if (options_.on_renewed) options_.on_renewed(options_.renewed->own());
+  }
   SPDLOG_INFO("connected to the scheduler endpoint={}", options_.link.endpoint);
   wire::Envelope probe;
   *probe.add_messages()->mutable_path_probe() = proof_.Begin(clock_.SinceStart(), rng_.Next());
@@ -119,7 +153,7 @@ void SchedulerLink::Send(wire::Envelope envelope) {
   envelope.set_term(term_);
   envelope.set_store(store_);
   envelope.set_sequence(++sequence_);
-  link_->Send(envelope);
+  if (link_ != nullptr) link_->Send(envelope);
 }
 
 void SchedulerLink::Receive(const transport::ClientLink::Incoming& in) {
@@ -137,6 +171,7 @@ void SchedulerLink::Receive(const transport::ClientLink::Incoming& in) {
   }
   term_ = std::max(term_, in.envelope.term());
   for (const wire::Message& message : in.envelope.messages()) {
+    if (renewal_ && renewal_->Take(message)) continue;
     if (message.has_admission()) lists_(message.admission());
     if (message.has_path_echo()) {
       const bool was = proof_.Look(clock_.SinceStart()) == transport::PathProof::State::kProven;

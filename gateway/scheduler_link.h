@@ -6,6 +6,7 @@
 #include <boost/asio/io_context.hpp>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "common/asio/timer.h"
@@ -14,6 +15,7 @@
 #include "common/transport/endpoints.h"
 #include "common/transport/link.h"
 #include "common/transport/path_proof.h"
+#include "common/transport/renewed_keys.h"
 #include "gateway/clock.h"
 
 namespace allot::gateway {
@@ -26,6 +28,9 @@ class SchedulerLink {
     Duration hello_every = std::chrono::seconds(1);
     Duration silence_max = std::chrono::seconds(10);
     transport::PathProof::Patience path_patience = {};
+    transport::RenewedKeys* renewed = nullptr;  // in place of the link's keys; outlives this
+    std::function<Status(const transport::KeyPair& next)> prepare = nullptr;
+    std::function<void(const transport::KeyPair& now)> on_renewed = nullptr;
   };
   // `hello` is asked each time, as it tells which routes we have.
   using Hello = std::function<wire::GatewayHello()>;
@@ -53,6 +58,7 @@ class SchedulerLink {
   bool GoOn();
   void SayHello();
   void Send(wire::Envelope envelope);
+  void Renewed(const transport::KeyPair& now);
   void Receive(const transport::ClientLink::Incoming& in);
 
   transport::Context& context_;
@@ -66,6 +72,9 @@ class SchedulerLink {
   Rng rng_;  // jitter, nonces
   transport::PathProof proof_;
   std::unique_ptr<transport::ClientLink> link_;
+  std::optional<transport::Renewal> renewal_;
+  uint64_t attempts_ = 0;  // dials since the last that led to something
+  bool by_next_ = false;   // this one is made by the key that is to be taken
   bool connected_ = false;
   bool was_connected_ = false;
   Time heard_;

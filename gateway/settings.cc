@@ -1,5 +1,6 @@
 #include "gateway/settings.h"
 
+#include "common/audit/settings.h"
 #include "common/auth/tokens.h"
 #include "common/base/address.h"
 #include "common/config/convert.h"
@@ -51,6 +52,13 @@ StatusOr<Options> ToOptions(const config::Gateway& config) {
   options.scheduler_public_key = config.scheduler_public_key();
   RETURN_IF_ERROR(transport::CheckKeyText(options.scheduler_public_key, "scheduler_public_key"));
   options.tokens_file = config.tokens_file();
+  ASSIGN_OR_RETURN(options.audit,
+                   audit::ToOptions(config.audit(),
+                                    config.state_dir().empty()
+                                        ? ""
+                                        : fmt::format("{}/{}", config.state_dir(), audit::kFileName)));
+  if (!config.state_dir().empty())
+    options.renewed_keys_file = config.state_dir() + "/renewed.keys";
   options.local = config.local();
   options.open = config.auth() == "none";
   TakeTls(config, &options);

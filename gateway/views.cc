@@ -53,12 +53,21 @@ json::array ToJson(const std::vector<router::CandidateView>& views) {
   return out;
 }
 
-json::object ModelOf(const RouteDeployment& deployment) {
-  return {{"id", deployment.model},
-          {"object", "model"},
-          {"created", ToMicros(deployment.created) / 1'000'000},
-          {"owned_by", deployment.tenant.empty() ? "allotrope" : deployment.tenant},
-          {"deployment", deployment.name}};
+bool Sees(const auth::Principal& asker, auth::Kind kind, const RouteDeployment& deployment) {
+  return auth::Sees(asker, {kind, deployment.tenant, "", deployment.name});
+}
+
+// A model serves everybody; which deployment it is of, and whose, is for those who see that.
+json::object ModelOf(const RouteDeployment& deployment, const auth::Principal& asker) {
+  json::object out = {{"id", deployment.model},
+                      {"object", "model"},
+                      {"created", ToMicros(deployment.created) / 1'000'000},
+                      {"owned_by", "allotrope"}};
+  if (!asker.tenant.empty() && !deployment.tenant.empty() && asker.tenant != deployment.tenant)
+    return out;
+  if (!deployment.tenant.empty()) out["owned_by"] = deployment.tenant;
+  out["deployment"] = deployment.name;
+  return out;
 }
 
 }  // namespace
@@ -74,18 +83,36 @@ std::string Rfc3339(Time time) {
                      clock.minutes().count(), clock.seconds().count(), micros % 1'000'000);
 }
 
-std::string ModelsJson(const router::Core& core) {
+const RouteDeployment* FindDeployment(const router::Core& core, std::string_view name) {
+  for (const RouteDeployment& deployment : core.routes().deployments)
+    if (deployment.name == name) return &deployment;
+  return nullptr;
+}
+
+Status MaySee(const router::Core& core, const auth::Principal& asker,
+              const router::RequestExplanation& explained) {
+  // Of a deployment that is gone nobody knows any more whose it was.
+  constexpr std::string_view kNobodys = "-";
+  const RouteDeployment* const deployment = FindDeployment(core, explained.deployment);
+  std::string_view owner = deployment != nullptr ? deployment->tenant : kNobodys;
+  if (explained.tenant == asker.tenant) owner = explained.tenant;  // It asked for that itself.
+  return auth::Decide(asker, auth::Action::kSee,
+                      {auth::Kind::kRequest, owner, "such request", explained.deployment});
+}
+
+std::string ModelsJson(const router::Core& core, const auth::Principal& asker) {
   json::array models;
   for (const RouteDeployment& deployment : core.routes().deployments)
-    if (core.ShadowedBy(deployment.name).empty()) models.push_back(ModelOf(deployment));
+    if (core.ShadowedBy(deployment.name).empty() && Sees(asker, auth::Kind::kModel, deployment))
+      models.push_back(ModelOf(deployment, asker));
   return json::serialize(json::object{{"object", "list"}, {"data", std::move(models)}});
 }
 
-std::optional<std::string> ModelJson(const router::Core& core, const std::string& model) {
-  const std::string serving = core.Serving(model);
-  for (const RouteDeployment& deployment : core.routes().deployments)
-    if (deployment.name == serving) return json::serialize(ModelOf(deployment));
-  return std::nullopt;
+std::optional<std::string> ModelJson(const router::Core& core, const std::string& model,
+                                     const auth::Principal& asker) {
+  const RouteDeployment* const deployment = FindDeployment(core, core.Serving(model));
+  if (deployment == nullptr || !Sees(asker, auth::Kind::kModel, *deployment)) return std::nullopt;
+  return json::serialize(ModelOf(*deployment, asker));
 }
 
 std::string ExplanationJson(const router::RequestExplanation& explained) {
@@ -106,16 +133,20 @@ std::string ExplanationJson(const router::RequestExplanation& explained) {
   return json::serialize(json::object{{"version", 1}, {"request", std::move(request)}});
 }
 
-std::string DeploymentsJson(const router::Core& core) {
+std::string DeploymentsJson(const router::Core& core, const auth::Principal& asker) {
   json::array deployments;
   for (const RouteDeployment& deployment : core.routes().deployments) {
+    if (!Sees(asker, auth::Kind::kDeployment, deployment)) continue;
     json::object out = {{"name", deployment.name},
                         {"model", deployment.model},
                         {"queued", core.Queued(deployment.name)},
                         {"in_flight", core.RequestsInFlight(deployment.name)},
                         {"predictions", ToJson(core.Predictions(deployment.name))}};
-    if (const std::string by = core.ShadowedBy(deployment.name); !by.empty())
-      out["shadowed_by"] = by;
+    if (const std::string by = core.ShadowedBy(deployment.name); !by.empty()) {
+      const RouteDeployment* const other = FindDeployment(core, by);
+      const bool seen = other != nullptr && Sees(asker, auth::Kind::kDeployment, *other);
+      out["shadowed_by"] = seen ? by : "another tenant's deployment";
+    }
     deployments.push_back(std::move(out));
   }
   return json::serialize(json::object{{"version", 1}, {"deployments", std::move(deployments)}});

@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "common/asio/memory_keeper.h"
+#include "common/audit/settings.h"
 #include "common/base/address.h"
 #include "common/base/file_limit.h"
 #include "common/base/logging.h"
@@ -100,6 +101,11 @@ StatusOr<gateway::Options> GatewayOptions(const config::Scheduler& config) {
     return InvalidArgument("gateway.{}", MessageOf(limits));
   RETURN_IF_ERROR(gateway::TakeOrigins(own, &options.cors_origins));
   options.allow_file = config.allow_file();
+  // A thread of its own, so a file of its own.
+  const std::string audit_file = config.state_dir() + "/audit.gateway.jsonl";
+  config::Audit audit = own.has_audit() ? own.audit() : config.audit();
+  if (!own.has_audit()) audit.set_file(audit_file);
+  ASSIGN_OR_RETURN(options.audit, audit::ToOptions(audit, audit_file));
   options.tokens_file = own.tokens_file().empty() ? config.tokens_file() : own.tokens_file();
   options.local = config.local();
   options.open = config.auth() == "none";
@@ -123,11 +129,12 @@ Status Run(const config::Scheduler& config) {
   if (config.has_gateway()) {
     ASSIGN_OR_RETURN(gateway_options, GatewayOptions(config));
     ASSIGN_OR_RETURN(gateway_options->keys, GatewayKeys(config, kGatewayName));
+    gateway_options->renewed_keys_file = GatewayRenewedKeysFile(config);
   }
   RaiseFileLimit();
   ASSIGN_OR_RETURN(const std::unique_ptr<SpillFile> aside, SpillFile::Open(config.state_dir()));
   Variables::KeepIn(aside.get());
-  const std::string public_key = options.keys.public_key, own_host = options.own_host;
+  const std::string public_key = options.keys.current().public_key, own_host = options.own_host;
   const std::vector<std::string> advertise = options.advertise;
 
   boost::asio::io_context loop(1);

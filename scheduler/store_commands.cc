@@ -1,5 +1,6 @@
 #include "scheduler/store_commands.h"
 
+#include <pwd.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -13,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "common/audit/settings.h"
 #include "common/json/json.h"
 #include "common/program/arguments.h"
 #include "common/program/program.h"
@@ -214,6 +216,25 @@ Status Restore(const Words& words) {
   return absl::OkStatus();
 }
 
+// To the log of the store that it was about; whoever has no right to write there has read it at least.
+void Audit(std::string_view verb, const Words& words, const Status& status) {
+  std::optional<config::Scheduler> config;
+  const StatusOr<std::string> store = StoreOf(words, &config);
+  if (!store.ok() || words.dry_run) return;
+  const auto log = audit::ToOptions(config ? config->audit() : config::Audit(),
+                                    fmt::format("{}/{}", *store, audit::kFileName));
+  std::error_code none;
+  if (!log.ok() || !*log || !fs::exists(fs::path((*log)->file).parent_path(), none)) return;
+  const passwd* const user = getpwuid(getuid());
+  const Status noted = audit::NoteOnce(
+      (*log)->file, {.who = user != nullptr ? user->pw_name : fmt::format("uid {}", getuid()),
+                     .verb = std::string(verb),
+                     .what = words.file.empty() ? words.to : words.file,
+                     .allowed = status.ok(),
+                     .why = status.ok() ? "" : MessageOf(status)});
+  if (!noted.ok()) std::fprintf(stderr, "allot: %s\n", MessageOf(noted).c_str());
+}
+
 }  // namespace
 
 std::optional<int> RunStoreCommand(int argc, char** argv) {
@@ -237,6 +258,7 @@ std::optional<int> RunStoreCommand(int argc, char** argv) {
   if (const auto ends = program::ParseArguments(app, argc - 1, argv + 1)) return *ends;
   NoteInterrupts();
   const Status status = verb == "backup" ? Backup(words) : Restore(words);
+  Audit(verb, words, status);
   return status.ok() ? 0 : End("allot", status);
 }
 

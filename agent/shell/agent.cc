@@ -20,7 +20,7 @@
 #include "agent/shell/scheduler_link.h"
 #include "agent/shell/work.h"
 #include "common/asio/timer.h"
-#include "common/auth/tokens.h"
+#include "common/auth/authorizer.h"
 #include "common/base/address.h"
 #include "common/base/logging.h"
 #include "common/base/loopback.h"
@@ -138,6 +138,7 @@ class Agent::Impl {
   std::unique_ptr<Core> core_;
   std::unique_ptr<transport::Context> context_;  // after it only what uses its sockets
   std::unique_ptr<Work> work_;
+  std::unique_ptr<transport::RenewedKeys> renewed_;
   std::unique_ptr<GatewayLinks> gateways_;
   std::unique_ptr<SchedulerLink> scheduler_;
   std::unique_ptr<LogServer> logs_;
@@ -327,11 +328,14 @@ Status Agent::Impl::Start() {
   work_->SetEndpoints(endpoints_);
   ASSIGN_OR_RETURN(context_,
                    transport::Context::Create({.allow_file = "", .sockets_max = kSocketsMax}));
+  ASSIGN_OR_RETURN(renewed_, transport::RenewedKeys::Load(folder_->path() + "/renewed.keys",
+                                                          options_.keys,
+                                                          options_.scheduler_public_key));
   gateways_ = std::make_unique<GatewayLinks>(
       loop_, *context_,
       GatewayLinks::Options{
           .node = options_.name,
-          .keys = options_.keys,
+          .keys = renewed_->own(),
           .endpoint_request_done =
               [this](const EndpointRequestDone& request) { metrics_.EndpointRequest(request); },
           .traffic = &traffic_});
@@ -355,11 +359,15 @@ Status Agent::Impl::Start() {
     silences_ = 0;
     Feed(SchedulerHeard{});
   };
+  handlers.renewed = [this](const transport::KeyPair& now) { gateways_->SetKeys(now); };
   handlers.obeyed = [this] { return core_->incarnation(); };
   handlers.read_log = [this](const wire::ReadLog& question) { logs_->Read(question); };
   scheduler_ = std::make_unique<SchedulerLink>(
       loop_, *context_,
-      SchedulerLink::Options{options_.schedulers, options_.scheduler_public_key, options_.keys},
+      SchedulerLink::Options{.endpoints = options_.schedulers,
+                             .public_key = options_.scheduler_public_key,
+                             .keys = options_.keys,
+                             .renewed = renewed_.get()},
       std::move(handlers));
   logs_ = std::make_unique<LogServer>(
       loop_, *folder_, *work_, [this](wire::LogChunk chunk) { scheduler_->Say(std::move(chunk)); });
@@ -512,8 +520,10 @@ void Agent::Impl::Serve(http::Request request, const http::ResponderPtr& respond
     responder->Send({200, {}, "ok\n", "text/plain; charset=utf-8"});
   } else if (request.path == "/metrics" && read) {
     if (tokens_ != nullptr) {
-      const auto who = tokens_->Authenticate(request.Header("authorization"));
+      const auto who = tokens_->Authenticate(request.Header("authorization"), request.peer);
       if (!who.ok()) return responder->Send(http::ErrorResponse(who.status()));
+      const Status may = auth::Decide(*who, auth::Action::kSee, {auth::Kind::kMetrics});
+      if (!may.ok()) return responder->Send(http::ErrorResponse(may));
     }
     responder->Send({200, {}, MetricsText(), "text/plain; version=0.0.4; charset=utf-8"});
   } else {

@@ -37,6 +37,9 @@ class Forwards {
   void Grant(const wire::Grant& grant) { sender_.Grant(grant.request(), grant.bytes()); }
   void Taken(Duration now, const wire::Taken& taken) { sender_.Taken(now, taken.bytes()); }
 
+  // Nothing has begun that is not over.
+  bool idle() const { return forwards_.empty() && arriving_.empty() && refusals_.empty(); }
+
   // Adds what may be said now, up to an envelope's worth; true: there is more.
   bool Fill(Duration now, wire::Envelope* envelope, transport::Bodies* bodies);
 

@@ -17,6 +17,8 @@ constexpr auto kLookEvery = std::chrono::milliseconds(100);  // while the path i
 constexpr auto kSilenceMax = std::chrono::seconds(5);
 constexpr auto kBackoffMin = std::chrono::milliseconds(200),
                kBackoffMax = std::chrono::milliseconds(5000);
+// Scheduler and gateway have heard of a renewed key by then.
+constexpr auto kAnewAfter = std::chrono::seconds(2);
 // A gateway that the scheduler does not name may be cut off from us for so long and find us again.
 constexpr auto kUnnamedPatience = std::chrono::seconds(60);
 
@@ -50,8 +52,18 @@ bool GatewayLink::abandoned() const {
 
 // ---- the connection -----------------------------------------------------------------------------
 
+void GatewayLink::SetKey(const std::string& public_key) {
+  address_.public_key = public_key;
+  // Down, it may be dialling by the one before; the next attempt is by this one.
+  if (linked_) DialAnewWhenIdle();
+}
+
+void GatewayLink::DialAnewWhenIdle() { anew_at_ = steady_clock::now() + kAnewAfter; }
+
 void GatewayLink::Dial() {
   heard_ = steady_clock::now();
+  dialled_key_ = address_.public_key;
+  anew_at_.reset();
   connected_ = linked_ = pieces_ = false;
   incarnation_ = rng_.Next() | 1;  // never 0, which says nothing
   token_ = sequence_ = 0;
@@ -99,6 +111,12 @@ void GatewayLink::Tick() {
   if (!proving && steady_clock::now() - heard_ > kSilenceMax) {
     if (!connected_ || proof_.Look(Now()) != transport::PathProof::State::kLargeLost)
       return Redial("silent");
+  }
+  if (linked_ && anew_at_ && *anew_at_ <= steady_clock::now() && forwards_.idle()) {
+    SPDLOG_INFO("dialling the gateway anew endpoint={}: keys were renewed", address_.endpoint);
+    connected_ = false;
+    backoff_ = std::chrono::milliseconds(1);
+    return Redial("keys were renewed");
   }
   if (connected_ && !proving) GoOn();
   if (link_ != nullptr) TickAfter(proving ? kLookEvery : kHelloEvery);

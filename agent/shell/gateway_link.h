@@ -8,6 +8,7 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "agent/shell/forwards.h"
@@ -25,6 +26,13 @@ class GatewayLink {
               const ServingReplicas& replicas, ForwardCounters& counters);
 
   const GatewayAddress& address() const { return address_; }
+  // By which this connection knows the gateway; another than address's once that was renewed.
+  const std::string& dialled_key() const { return dialled_key_; }
+  // The gateway at that endpoint has another key. A link that is up stays.
+  void SetKey(const std::string& public_key);
+  // Keys were renewed: what is connected is good for a while, and new connections are made by the
+  // new ones.
+  void DialAnewWhenIdle();
   bool linked() const { return linked_; }
   // The scheduler names this gateway, or does not. One that is not named is kept for as long as it
   // answers: a scheduler that does not hear a gateway knows nothing of the path between it and us.
@@ -50,7 +58,9 @@ class GatewayLink {
   boost::asio::io_context& loop_;
   transport::Context& context_;
   const GatewayLinks::Options& options_;
-  const GatewayAddress address_;
+  GatewayAddress address_;
+  std::string dialled_key_;
+  std::optional<std::chrono::steady_clock::time_point> anew_at_;
   Rng rng_;
 
   std::unique_ptr<transport::ClientLink> link_;

@@ -60,23 +60,35 @@ GatewayLinks::~GatewayLinks() = default;
 
 void GatewayLinks::SetGateways(const std::vector<GatewayAddress>& gateways,
                                const std::optional<std::vector<std::string>>& enrolled) {
+  const auto may_be = [&enrolled](const std::string& key) {
+    return !enrolled || std::find(enrolled->begin(), enrolled->end(), key) != enrolled->end();
+  };
   for (auto& [endpoint, link] : links_) link->SetNamed(false);
   for (const GatewayAddress& address : gateways) {
     std::unique_ptr<GatewayLink>& link = links_[address.endpoint];
-    if (link == nullptr || link->address() != address)
+    if (link != nullptr && link->address() != address) {
+      // One whose key was renewed is the same one, and what is under way on the link stays so.
+      if (link->linked() && may_be(link->dialled_key()))
+        link->SetKey(address.public_key);
+      else
+        link.reset();
+    }
+    if (link == nullptr)
       link =
           std::make_unique<GatewayLink>(loop_, context_, options_, address, replicas_, counters_);
     link->SetNamed(true);
   }
-  if (enrolled.has_value()) {
-    std::erase_if(links_, [&enrolled](const auto& entry) {
-      const std::string& key = entry.second->address().public_key;
-      if (std::find(enrolled->begin(), enrolled->end(), key) != enrolled->end()) return false;
-      SPDLOG_WARN("dropped the gateway endpoint={}: its key is enrolled no more", entry.first);
-      return true;
-    });
-  }
+  std::erase_if(links_, [&may_be](const auto& entry) {
+    if (may_be(entry.second->dialled_key())) return false;
+    SPDLOG_WARN("dropped the gateway endpoint={}: its key is enrolled no more", entry.first);
+    return true;
+  });
   Sweep();
+}
+
+void GatewayLinks::SetKeys(const transport::KeyPair& keys) {
+  options_.keys = keys;
+  for (auto& [endpoint, link] : links_) link->DialAnewWhenIdle();
 }
 
 void GatewayLinks::Sweep() {

@@ -80,6 +80,9 @@ class GatewayLinks {
     replicas_.Set(serving, std::move(endpoint));
   }
 
+  // Our key is another: links are dialled anew by it, each when nothing is under way on it.
+  void SetKeys(const transport::KeyPair& keys);
+
   size_t size() const { return links_.size(); }  // gateways that are dialled
   size_t linked() const;
   const ForwardCounters& counters() const { return counters_; }

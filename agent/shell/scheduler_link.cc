@@ -27,7 +27,13 @@ SchedulerLink::SchedulerLink(boost::asio::io_context& loop, transport::Context& 
       endpoints_(loop, options_.endpoints),
       proof_(options_.path_patience),
       proof_timer_(loop),
-      rng_((uint64_t{std::random_device()()} << 32) ^ std::random_device()()) {}
+      rng_((uint64_t{std::random_device()()} << 32) ^ std::random_device()()) {
+  if (options_.renewed == nullptr) return;
+  renewal_.emplace(*options_.renewed,
+                   transport::Renewal::Handlers{
+                       .say = [this](wire::Message message) { *Add() = std::move(message); },
+                       .renewed = [this](const transport::KeyPair& now) { Renewed(now); }});
+}
 
 SchedulerLink::~SchedulerLink() = default;
 
@@ -75,6 +81,12 @@ void SchedulerLink::Connect(const std::string& address) {
   options.endpoint = address;
   options.server_public_key = options_.public_key;
   options.keys = options_.keys;
+  if (options_.renewed != nullptr) {
+    transport::RenewedKeys::Dial by = options_.renewed->DialBy(attempts_++);
+    options.server_public_key = std::move(by.scheduler);
+    options.keys = std::move(by.own);
+    by_next_ = by.is_next;
+  }
   transport::ClientLink::Handlers handlers;
   handlers.message = [this](transport::ClientLink::Incoming in) { Receive(std::move(in)); };
   handlers.connected = [this] { Connected(); };
@@ -89,8 +101,24 @@ void SchedulerLink::Connect(const std::string& address) {
   });
 }
 
+// What runs and what is asked of it goes on; only this connection is to prove the new key.
+void SchedulerLink::Renewed(const transport::KeyPair& now) {
+  if (handlers_.renewed) handlers_.renewed(now);
+  boost::asio::post(loop_, [this, alive = std::weak_ptr(alive_)] {
+    if (!alive.expired() && up_) Lost("our key was renewed");
+  });
+}
+
 void SchedulerLink::Connected() {
   connected_ = true;
+  attempts_ = 0;
+  // It was taken, and the word that it was has been lost.
+  if (std::exchange(by_next_, false)) {
+    if (const Status taken = options_.renewed->TakeNext(); !taken.ok())
+      SPDLOG_WARN("our new key is in force, and its file has the old one too: {}",
+                  MessageOf(taken));
+    if (handlers_.renewed) handlers_.renewed(options_.renewed->own());
+  }
   SPDLOG_INFO("connected to the scheduler endpoint={}", dialled_);
   wire::Envelope probe;
   *probe.add_messages()->mutable_path_probe() = proof_.Begin(Now(), rng_.Next());
@@ -169,6 +197,7 @@ void SchedulerLink::Receive(transport::ClientLink::Incoming in) {
       if (proof_.Look(Now()) == transport::PathProof::State::kProven) ProvePath();
       continue;
     }
+    if (renewal_ && renewal_->Take(message)) continue;
     if (message.has_read_log()) {
       handlers_.read_log(message.read_log());
       continue;

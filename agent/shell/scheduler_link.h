@@ -9,6 +9,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include <boost/asio/io_context.hpp>
@@ -19,6 +20,7 @@
 #include "common/transport/endpoints.h"
 #include "common/transport/link.h"
 #include "common/transport/path_proof.h"
+#include "common/transport/renewed_keys.h"
 
 namespace allot::agent {
 
@@ -29,6 +31,7 @@ class SchedulerLink {
     std::string public_key;
     transport::KeyPair keys;
     transport::PathProof::Patience path_patience = {};
+    transport::RenewedKeys* renewed = nullptr;  // in place of both keys; outlives the link
   };
   struct Handlers {
     std::function<void()> up;
@@ -36,6 +39,7 @@ class SchedulerLink {
     std::function<void(SchedulerMessage, Incarnation)> said;  // of the store of whoever says it
     std::function<void()> heard;  // an envelope without a message of ours
     std::function<void(const wire::ReadLog&)> read_log;
+    std::function<void(const transport::KeyPair& now)> renewed = nullptr;  // our key is another
     std::function<Incarnation()> obeyed = [] { return Incarnation(); };  // goes into every envelope
   };
   struct Counters {
@@ -68,6 +72,7 @@ class SchedulerLink {
   void Connect(const std::string& address);
   void Receive(transport::ClientLink::Incoming in);
   void Lost(const std::string& why);
+  void Renewed(const transport::KeyPair& now);
   void Connected();
   void ProvePath();  // looks how far it is, now and again until it is decided
   void SendNow(wire::Envelope envelope);
@@ -84,6 +89,9 @@ class SchedulerLink {
   std::unique_ptr<transport::ClientLink> link_;
   transport::PathProof proof_;
   Timer proof_timer_;
+  std::optional<transport::Renewal> renewal_;
+  uint64_t attempts_ = 0;  // dials since the last that led to something
+  bool by_next_ = false;   // this one is made by the key that is to be taken
   bool connected_ = false;
   Rng rng_;  // nonces
   bool up_ = false;

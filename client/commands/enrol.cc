@@ -4,6 +4,8 @@
 #include "client/enroll/head.h"
 #include "client/enroll/join.h"
 #include "client/interrupts.h"
+#include "client/tokens.h"
+#include "common/auth/uses.h"
 #include "common/json/json.h"
 
 namespace allot::client {
@@ -175,6 +177,26 @@ void AddPeers(CLI::App& app, Session& session, const Kind& kind) {
   OnRun(remove, session, [&session, flags, kind] { return Remove(session, kind, *flags); });
 }
 
+// Of `allot user add`: what limits a token beside role and tenant.
+struct TokenFlags {
+  std::string expires;
+  std::vector<std::string> only, deployments;
+};
+
+void AddLimits(CLI::App* command, const std::shared_ptr<TokenFlags>& limits) {
+  command->add_option("--expires", limits->expires,
+                      "How long it is good (30d), or until when (2027-01-31); default for ever");
+  command
+      ->add_option("--only", limits->only,
+                   "What it is for: models, jobs, deployments, cluster, metrics; repeatable")
+      ->delimiter(',')
+      ->check(CLI::IsMember({"models", "jobs", "deployments", "cluster", "metrics"}));
+  command
+      ->add_option("--deployments", limits->deployments,
+                   "The only deployments that are there for it, with * and ?; repeatable")
+      ->delimiter(',');
+}
+
 StatusOr<std::string> TokensFile(const EnrolFlags& flags) {
   ASSIGN_OR_RETURN(const Head head, LoadHead(flags));
   if (head.tokens_file.empty())
@@ -186,24 +208,37 @@ StatusOr<std::string> TokensFile(const EnrolFlags& flags) {
 void AddUsers(CLI::App& app, Session& session) {
   auto flags = std::make_shared<EnrolFlags>();
   CLI::App* group = AddCommand(app, "user", "Give people and programs tokens, and take them back",
-                               "  allot user add ada --tenant research > ada.token");
+                               "  allot user add ada --tenant research > ada.token\n"
+                               "  allot tokens list           the same group by another name");
+  group->alias("tokens");
   group->require_subcommand(1);
   CLI::App* add = AddCommand(
       *group, "add", "Make a token and print it, once",
       "  allot user add ada --role user --tenant research > ada.token\n"
+      "  allot user add ci --only jobs --expires 30d > ci.token\n"
       "Roles: viewer reads, user also submits and deploys, admin also sets policy and drains.\n"
       "Scheduler and gateways take it up by themselves.");
   AddName(add, "NAME", flags->name, "Whose it is");
   add->add_option("--role", flags->role, "viewer, user or admin; default user")
       ->check(CLI::IsMember({"viewer", "user", "admin"}));
   add->add_option("--tenant", flags->tenant, "The only tenant it may submit and deploy for");
+  auto limits = std::make_shared<TokenFlags>();
+  AddLimits(add, limits);
   add->add_flag("--replace", flags->again, "Make it anew; the old one is refused");
   AddPlaces(add, flags, true);
   AddJson(add, session);
-  OnRun(add, session, [&session, flags]() -> StatusOr<int> {
+  OnRun(add, session, [&session, flags, limits]() -> StatusOr<int> {
     ASSIGN_OR_RETURN(const std::string file, TokensFile(*flags));
+    ASSIGN_OR_RETURN(const std::string expires, ExpiryOf(limits->expires, auth::WallClock()));
     ASSIGN_OR_RETURN(const std::string token,
-                     AddUserToken(file, flags->name, flags->role, flags->tenant, flags->again));
+                     AddUserToken(file,
+                                  {.name = flags->name,
+                                   .role = flags->role,
+                                   .tenant = flags->tenant,
+                                   .expires = expires,
+                                   .only = limits->only,
+                                   .deployments = limits->deployments},
+                                  flags->again));
     if (!session.json) {
       Print(token);
       return kOk;
@@ -215,7 +250,25 @@ void AddUsers(CLI::App& app, Session& session) {
                                        {"token", token}}));
     return kOk;
   });
+  CLI::App* list = AddCommand(
+      *group, "list", "Tokens: whose, for what, until when, and when each was used last",
+      "  allot user list\n"
+      "Uses are written down each minute, those at gateways too.");
+  AddPlaces(list, flags, true);
+  AddJson(list, session);
+  OnRun(list, session, [&session, flags]() -> StatusOr<int> {
+    ASSIGN_OR_RETURN(const Head head, LoadHead(*flags));
+    ASSIGN_OR_RETURN(const std::string file, TokensFile(*flags));
+    ASSIGN_OR_RETURN(const std::vector<TokenRow> rows, ListTokens(file));
+    ASSIGN_OR_RETURN(
+        const std::vector<auth::TokenUse> uses,
+        auth::LoadUses(fmt::format("{}/{}", head.state_dir, auth::kUsesFileName)));
+    const Time now = auth::WallClock();
+    Print(session.json ? TokensJson(rows, uses, now) : TokensText(rows, uses, now));
+    return kOk;
+  });
   CLI::App* remove = AddCommand(*group, "remove", "Take a token back", "  allot user remove ada");
+  remove->alias("revoke");
   AddName(remove, "NAME", flags->name, "Whose it is");
   AddPlaces(remove, flags, true);
   AddJson(remove, session);

@@ -178,7 +178,11 @@ void AddDoctor(CLI::App& app, Session& session) {
       std::erase_if(all, [&](const Diagnosis& d) { return d.node != *name; });
       if (all.empty()) return NotFound("there is no node \"{}\"; `allot nodes` lists them", *name);
     }
-    Print(session.json ? DoctorJson(all) : name->empty() ? DoctorLines(all) : DoctorText(all[0]));
+    const std::vector<Finding> of_cluster = DiagnoseCluster(cluster.view);
+    if (!session.json)
+      for (const Finding& finding : of_cluster)
+        Say(fmt::format("notice: {}; {}", finding.what, finding.next));
+    Print(session.json ? DoctorJson(all, of_cluster) : name->empty() ? DoctorLines(all) : DoctorText(all[0]));
     const bool well = std::all_of(all.begin(), all.end(), [](const auto& d) { return d.well(); });
     return well ? kOk : kUnwell;
   });

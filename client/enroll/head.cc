@@ -202,11 +202,10 @@ StatusOr<InitResult> Describe(const Places& places, const std::string& config_fi
 
 }  // namespace
 
-StatusOr<std::string> AddUserToken(const std::string& tokens_file, const std::string& name,
-                                   const std::string& role, const std::string& tenant,
-                                   bool replace) {
+StatusOr<std::string> AddUserToken(const std::string& tokens_file, TokenRow row, bool replace) {
   ASSIGN_OR_RETURN(std::string token, auth::NewToken());
-  RETURN_IF_ERROR(AddToken(tokens_file, {name, role, tenant, auth::Sha256Hex(token)}, replace));
+  row.sha256 = auth::Sha256Hex(token);
+  RETURN_IF_ERROR(AddToken(tokens_file, row, replace));
   RETURN_IF_ERROR(OwnAsFolder(tokens_file));
   return token;
 }
@@ -255,7 +254,7 @@ StatusOr<InitResult> InitCluster(const Places& places, const InitOptions& option
   if (!local::Exists(admin)) {
     draft.Note(tokens);
     ASSIGN_OR_RETURN(const std::string token,
-                     AddUserToken(tokens, kAdmin, "admin", "", /*replace=*/true));
+                     AddUserToken(tokens, {kAdmin, "admin"}, /*replace=*/true));
     RETURN_IF_ERROR(draft.File(admin, token + "\n", 0600));
   }
   for (const std::string& path : {state, key, allow, tokens, places.state + "/checkpoints"})
@@ -287,6 +286,7 @@ StatusOr<Head> Head::Load(const Places& places, const std::string& config_file) 
   ASSIGN_OR_RETURN(const auto config, config::LoadChecked<config::Scheduler>(head.config_file));
   head.allow_file = config.allow_file();
   head.tokens_file = config.tokens_file();
+  head.state_dir = config.state_dir();
   head.certificate_file = config.tls().certificate();
   ASSIGN_OR_RETURN(const transport::KeyPair keys, transport::LoadKeyFile(config.key_file()));
   head.public_key = keys.public_key;

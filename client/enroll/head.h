@@ -6,6 +6,7 @@
 
 #include "client/enroll/places.h"
 #include "client/enroll/units.h"
+#include "client/tokens.h"
 #include "common/base/status.h"
 #include "common/base/units.h"
 #include "common/enroll/invitation.h"
@@ -37,7 +38,7 @@ struct Head {
   // `config_file`: empty for places' own. NotFound says that `cluster init` has not been run here.
   static StatusOr<Head> Load(const Places& places, const std::string& config_file);
 
-  std::string config_file, allow_file, tokens_file, public_key;
+  std::string config_file, allow_file, tokens_file, state_dir, public_key;
   std::string certificate_file;        // of the API; empty: it speaks plain HTTP
   std::vector<std::string> endpoints;  // tcp://HOST:PORT that others dial
 };
@@ -49,10 +50,9 @@ StatusOr<enroll::InvitationWord> InvitePeer(const Head& head, const std::string&
 // both. NotFound: there is neither.
 Status RemovePeer(const Head& head, const std::string& name, transport::Role role);
 
-// A token for a person or a program; AlreadyExists for a taken name unless `replace`.
-StatusOr<std::string> AddUserToken(const std::string& tokens_file, const std::string& name,
-                                   const std::string& role, const std::string& tenant,
-                                   bool replace);
+// A token for a person or a program, whose digest is filled in; AlreadyExists for a taken name unless
+// `replace`.
+StatusOr<std::string> AddUserToken(const std::string& tokens_file, TokenRow row, bool replace);
 
 // NotFound: nobody has a token of that name.
 Status RemoveUserToken(const std::string& tokens_file, const std::string& name);

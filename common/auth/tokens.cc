@@ -2,7 +2,10 @@
 
 #include <sodium.h>
 
+#include <algorithm>
 #include <array>
+#include <chrono>
+#include <map>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -11,13 +14,27 @@
 #include "common/base/check.h"
 #include "common/base/file_stamp.h"
 #include "common/base/logging.h"
+#include "common/base/address.h"
 #include "common/base/loopback.h"
+#include "common/base/utc.h"
 #include "common/config/bind.h"
 #include "common/config/convert.h"
 #include "common/proto/config.pb.h"
 
 namespace allot::auth {
 namespace {
+
+constexpr std::pair<Area, std::string_view> kAreas[] = {{Area::kModels, "models"},
+                                                        {Area::kJobs, "jobs"},
+                                                        {Area::kDeployments, "deployments"},
+                                                        {Area::kCluster, "cluster"},
+                                                        {Area::kMetrics, "metrics"}};
+
+std::string Hex(const Digest& digest) {
+  std::string hex;
+  for (const unsigned char byte : digest) hex += fmt::format("{:02x}", byte);
+  return hex;
+}
 
 std::optional<Digest> ParseHex(std::string_view hex) {
   Digest digest{};
@@ -36,6 +53,8 @@ std::optional<Digest> ParseHex(std::string_view hex) {
   return digest;
 }
 
+constexpr size_t kAddressBytesMax = 64;  // IPv6 with a zone is shorter
+
 struct Entry {
   Digest digest{};
   Principal principal;
@@ -49,7 +68,11 @@ StatusOr<std::vector<Entry>> LoadEntries(const std::string& file) {
     const std::optional<Digest> digest = ParseHex(token.sha256());
     const std::optional<Role> role = ParseRole(token.role());
     CHECK(digest.has_value() && role.has_value());  // LoadChecked has seen to it.
-    entries.push_back({*digest, {token.name(), *role, token.tenant()}});
+    Principal principal{token.name(), *role, token.tenant()};
+    for (const std::string& word : token.only()) principal.scope.only.push_back(*ParseArea(word));
+    principal.scope.deployments.assign(token.deployments().begin(), token.deployments().end());
+    if (!token.expires().empty()) principal.expires = *ParseUtc(token.expires());
+    entries.push_back({*digest, std::move(principal)});
   }
   return entries;
 }
@@ -86,6 +109,23 @@ std::string_view ToString(Role role) {
   return "unknown";
 }
 
+std::string_view ToString(Area area) {
+  for (const auto& [one, word] : kAreas)
+    if (one == area) return word;
+  return "unknown";
+}
+
+std::optional<Area> ParseArea(std::string_view text) {
+  for (const auto& [area, word] : kAreas)
+    if (word == text) return area;
+  return std::nullopt;
+}
+
+Time WallClock() {
+  return Time(std::chrono::duration_cast<Duration>(
+      std::chrono::system_clock::now().time_since_epoch()));
+}
+
 std::optional<Role> ParseRole(std::string_view text) {
   for (Role role : {Role::kViewer, Role::kUser, Role::kAdmin})
     if (ToString(role) == text) return role;
@@ -104,6 +144,12 @@ struct Tokens::Impl {
   std::vector<Entry> entries, learned;
   uint64_t version = 1;
   Status reload_error;
+  struct Use {
+    Time time;
+    std::string address;
+    bool fresh = true;  // not told by TakeUses
+  };
+  std::map<Digest, Use> uses;  // of tokens in force only
 
   void ReloadIfChanged() {
     if (options.file.empty()) return;
@@ -123,17 +169,44 @@ struct Tokens::Impl {
       spdlog::info("tokens read again file={} tokens={}", options.file, loaded->size());
       entries = *std::move(loaded);
       ++version;
+      ForgetUses();
     }
   }
 
+  const Entry* EntryOf(const Digest& digest) const {
+    for (const std::vector<Entry>* list : {&entries, &learned})
+      for (const Entry& entry : *list)
+        if (entry.digest == digest) return &entry;
+    return nullptr;
+  }
+
+  void ForgetUses() {
+    std::erase_if(uses, [this](const auto& use) { return EntryOf(use.first) == nullptr; });
+  }
+
+  void NoteUse(const Digest& digest, std::string_view peer) {
+    Use& use = uses[digest];
+    use.time = options.now();
+    use.fresh = true;
+    const std::optional<Address> address = ParseAddress(peer);
+    const std::string_view host =
+        address ? std::string_view(address->host) : peer.substr(0, kAddressBytesMax);
+    if (use.address != host) use.address = host;
+  }
+
+  TokenUse ToUse(const Digest& digest, const Use& use) const {
+    const Entry* const entry = EntryOf(digest);
+    CHECK(entry != nullptr);  // ForgetUses has seen to it.
+    return {entry->principal.name, Hex(digest), use.time, use.address};
+  }
+
   // Looks at every entry whatever it finds, so that time tells nothing about the list.
-  const Principal* Find(std::string_view token) const {
+  const Entry* Find(std::string_view token) const {
     const Digest digest = Sha256(token);
-    const Principal* found = nullptr;
+    const Entry* found = nullptr;
     for (const std::vector<Entry>* list : {&learned, &entries})
       for (const Entry& entry : *list)
-        if (sodium_memcmp(digest.data(), entry.digest.data(), digest.size()) == 0)
-          found = &entry.principal;
+        if (sodium_memcmp(digest.data(), entry.digest.data(), digest.size()) == 0) found = &entry;
     return found;
   }
 };
@@ -155,16 +228,24 @@ StatusOr<std::unique_ptr<Tokens>> Tokens::Load(Options options) {
   return std::unique_ptr<Tokens>(new Tokens(std::move(impl)));
 }
 
-StatusOr<Principal> Tokens::Authenticate(std::string_view authorization) {
+StatusOr<Principal> Tokens::Authenticate(std::string_view authorization, std::string_view peer) {
   impl_->ReloadIfChanged();
   const std::string_view token = TokenOf(authorization);
-  if (!token.empty())
-    if (const Principal* principal = impl_->Find(token); principal != nullptr) return *principal;
+  if (!token.empty()) {
+    if (const Entry* entry = impl_->Find(token); entry != nullptr) {
+      const Principal& principal = entry->principal;
+      if (principal.expires && *principal.expires <= impl_->options.now())
+        return Unauthenticated("the token \"{}\" expired on {}; ask for a new one", principal.name,
+                               FormatUtc(*principal.expires));
+      impl_->NoteUse(entry->digest, peer);
+      return principal;
+    }
+  }
   if (impl_->options.open) return Principal{"local", Role::kAdmin, ""};
   if (authorization.empty())
     return Unauthenticated("no token; send the header \"Authorization: Bearer TOKEN\"");
   if (token.empty()) return Unauthenticated("the Authorization header is not \"Bearer TOKEN\"");
-  return Unauthenticated("the token is not known; `allot keys token` makes one");
+  return Unauthenticated("the token is not known; `allot user add` makes one");
 }
 
 const Status& Tokens::Reload() {
@@ -177,16 +258,57 @@ void Tokens::SetLearned(const std::vector<TokenRow>& rows) {
   for (const TokenRow& row : rows)
     if (const std::optional<Digest> digest = ParseHex(row.sha256))
       impl_->learned.push_back({*digest, row.principal});
+  impl_->ForgetUses();
 }
 
 std::vector<TokenRow> Tokens::rows() const {
   std::vector<TokenRow> rows;
-  for (const Entry& entry : impl_->entries) {
-    std::string hex;
-    for (const unsigned char byte : entry.digest) hex += fmt::format("{:02x}", byte);
-    rows.push_back({std::move(hex), entry.principal});
-  }
+  for (const Entry& entry : impl_->entries) rows.push_back({Hex(entry.digest), entry.principal});
   return rows;
+}
+
+std::vector<TokenUse> Tokens::uses() const {
+  std::vector<TokenUse> out;
+  for (const auto& [digest, use] : impl_->uses) out.push_back(impl_->ToUse(digest, use));
+  return out;
+}
+
+std::vector<TokenUse> Tokens::TakeUses(size_t most) {
+  std::vector<TokenUse> out;
+  for (auto& [digest, use] : impl_->uses) {
+    if (out.size() == most) break;
+    if (std::exchange(use.fresh, false)) out.push_back(impl_->ToUse(digest, use));
+  }
+  return out;
+}
+
+void Tokens::NoteUses(const std::vector<TokenUse>& uses) {
+  const Time now = impl_->options.now();
+  for (const TokenUse& use : uses) {
+    const std::optional<Digest> digest = ParseHex(use.sha256);
+    if (!digest || impl_->EntryOf(*digest) == nullptr) continue;
+    const Time time = std::min(use.time, now);
+    const auto [known, is_new] = impl_->uses.try_emplace(*digest, Impl::Use{});
+    if (!is_new && known->second.time >= time) continue;
+    known->second = {time, use.address.substr(0, kAddressBytesMax)};
+  }
+}
+
+size_t Tokens::Expiring(Duration within) const {
+  const Time now = impl_->options.now();
+  return static_cast<size_t>(
+      std::count_if(impl_->entries.begin(), impl_->entries.end(), [&](const Entry& entry) {
+        const std::optional<Time>& ends = entry.principal.expires;
+        return ends && *ends > now && *ends <= now + within;
+      }));
+}
+
+size_t Tokens::Expired() const {
+  const Time now = impl_->options.now();
+  return static_cast<size_t>(
+      std::count_if(impl_->entries.begin(), impl_->entries.end(), [&](const Entry& entry) {
+        return entry.principal.expires && *entry.principal.expires <= now;
+      }));
 }
 
 uint64_t Tokens::version() const { return impl_->version; }

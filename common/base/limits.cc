@@ -39,6 +39,9 @@ constexpr const Limit* kGateway[] = {&kGatewayBodyBytes,    &kGatewayBodiesBytes
                                      &kGatewayAnswersBytes, &kGatewayHeldBytes,
                                      &kGatewayAnswerBytes,  &kGatewayWindowBytes};
 
+constexpr const Limit* kAudit[] = {&kAuditTextBytes, &kAuditRefusalsPerSecond,
+                                   &kAuditRefusalsBurst, &kAuditWaitingBytes};
+
 constexpr LimitGroup kGroups[] = {
     {"Links, before a key is proven",
      "Ports of the scheduler and of gateways for agents (`allotrope_link_…` is "
@@ -54,6 +57,7 @@ constexpr LimitGroup kGroups[] = {
     {"Requests to models", "What clients ask of a gateway, and what model servers answer.",
      kGateway},
     {"Logs", "What every program writes to standard error.", kLog},
+    {"Audit", "Of the scheduler; gateways count in `allotrope_gateway_audit_…`.", kAudit},
 };
 
 }  // namespace

@@ -540,6 +540,37 @@ inline constexpr Limit kGatewayWindowBytes{
     "the agent stops reading from the model server",
     ""};
 
+// ---- audit --------------------------------------------------------------------------------------
+inline constexpr Limit kAuditTextBytes{"text from outside in one field",
+                                       256,
+                                       LimitUnit::kBytes,
+                                       "a line",
+                                       "a path and what was wrong with it",
+                                       "cut, and said how much",
+                                       ""};
+inline constexpr Limit kAuditRefusalsPerSecond{
+    "refusals that get a line",
+    1,
+    LimitUnit::kPerSecond,
+    "a token or peer; all strangers together",
+    "64 MiB of them are half a week, so that nobody pushes out what others did",
+    "counted, and the next line says how many",
+    "allotrope_audit_left_out_total"};
+inline constexpr Limit kAuditRefusalsBurst{"refusals that get a line, at once",
+                                           60,
+                                           LimitUnit::kCount,
+                                           "a token or peer; all strangers together",
+                                           "somebody tries a few things",
+                                           "counted, and the next line says how many",
+                                           "allotrope_audit_left_out_total"};
+inline constexpr Limit kAuditWaitingBytes{"lines that the disk has not taken",
+                                          4 << 20,
+                                          LimitUnit::kBytes,
+                                          "a program",
+                                          "ten thousand lines: minutes of a full disk",
+                                          "lost; nobody waits for it",
+                                          "allotrope_audit_lost_total"};
+
 }  // namespace limits
 
 // One group a door, in the order of the page.

@@ -4,11 +4,15 @@
 
 #include "common/base/address.h"
 #include "common/base/loopback.h"
+#include "common/base/printable.h"
 #include "common/base/url.h"
+#include "common/base/utc.h"
 #include "common/config/checks.h"
 
 namespace allot::config {
 namespace {
+
+constexpr size_t kGlobBytesMax = 128;
 
 // "tcp://HOST:PORT" or, without scheme, "HOST:PORT". Returns the host.
 StatusOr<std::string> HostOf(std::string_view key, std::string_view address,
@@ -382,6 +386,17 @@ Status Check(const Tokens& tokens) {
     if (!names.insert(token.name()).second) {
       return InvalidArgument("tokens[{}]: the name \"{}\" is here twice", i, token.name());
     }
+    if (!token.expires().empty() && !ParseUtc(token.expires())) {
+      return InvalidArgument(
+          "tokens[{}].expires is \"{}\"; give a moment like 2027-01-31T18:00:00Z (UTC), or a date",
+          i, Shown(token.expires()));
+    }
+    for (const std::string& glob : token.deployments()) {
+      if (glob.empty() || glob.size() > kGlobBytesMax)
+        return InvalidArgument(
+            "tokens[{}].deployments names \"{}\"; give names of deployments, which may hold * and ?",
+            i, Shown(glob));
+    }
     if (!digests.insert(token.sha256()).second) {
       return InvalidArgument("tokens[{}]: the digest of \"{}\" is here twice", i, token.name());
     }
@@ -394,6 +409,8 @@ Status Check(const AllowList& list) {
   for (int i = 0; i < list.peers_size(); ++i) {
     const AllowedPeer& peer = list.peers(i);
     RETURN_IF_ERROR(CheckPublicKey(fmt::format("peers[{}].public_key", i), peer.public_key()));
+    if (!peer.retired_key().empty())
+      RETURN_IF_ERROR(CheckPublicKey(fmt::format("peers[{}].retired_key", i), peer.retired_key()));
     if (!names.insert(peer.name()).second) {
       return InvalidArgument("peers[{}]: the name \"{}\" is here twice", i, peer.name());
     }

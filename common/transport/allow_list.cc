@@ -1,4 +1,7 @@
 // The allow list on disk.
+#include <cmath>
+#include <utility>
+
 #include "common/base/check.h"
 #include "common/config/convert.h"
 #include "common/proto/config.pb.h"
@@ -20,7 +23,11 @@ StatusOr<std::vector<AllowedPeer>> Parse(const std::string& text, const std::str
   for (const config::AllowedPeer& peer : list.peers()) {
     const std::optional<Role> role = ParseRole(peer.role());
     CHECK(role.has_value());  // BindChecked has seen to it.
-    peers.push_back({.name = peer.name(), .public_key = peer.public_key(), .role = *role});
+    peers.push_back({.name = peer.name(),
+                     .public_key = peer.public_key(),
+                     .role = *role,
+                     .retired_key = peer.retired_key(),
+                     .retired_until = FromMicros(std::llround(peer.retired_until() * 1e6))});
   }
   return peers;
 }
@@ -31,6 +38,9 @@ std::string Format(const std::vector<AllowedPeer>& peers) {
   for (const AllowedPeer& peer : peers) {
     text += fmt::format("  - name: '{}'\n    public_key: '{}'\n    role: {}\n", peer.name,
                         peer.public_key, RoleName(peer.role));
+    if (!peer.retired_key.empty())
+      text += fmt::format("    retired_key: '{}'\n    retired_until: {:.6f}\n", peer.retired_key,
+                          static_cast<double>(ToMicros(peer.retired_until)) / 1e6);
   }
   return text;
 }
@@ -106,7 +116,28 @@ Status EnrollPeer(const std::string& path, const AllowedPeer& peer, bool replace
       return AlreadyExists("\"{}\" is enrolled with another key or role; replace it or revoke it",
                            peer.name);
     }
-    *same_name = peer;
+    if (!same) *same_name = peer;  // Else what was renewed stays so.
+    return absl::OkStatus();
+  });
+}
+
+Status RenewPeerKey(const std::string& path, const std::string& name, const std::string& proven,
+                    const std::string& next, Time until) {
+  RETURN_IF_ERROR(CheckKeyText(next, "the new key"));
+  return EditAllowFile(path, /*create=*/false, [&](std::vector<AllowedPeer>& peers) -> Status {
+    AllowedPeer* its = nullptr;
+    for (AllowedPeer& peer : peers) {
+      if (peer.name == name)
+        its = &peer;
+      else if (peer.public_key == next || peer.retired_key == next)
+        return AlreadyExists("the new key of \"{}\" is that of \"{}\"", name, peer.name);
+    }
+    if (its == nullptr) return NotFound("\"{}\" is not in {}", name, path);
+    if (its->public_key == next && its->retired_key == proven) return absl::OkStatus();
+    if (its->public_key != proven)
+      return PermissionDenied("\"{}\" has another key by now than the one that was proven", name);
+    its->retired_key = std::exchange(its->public_key, next);
+    its->retired_until = until;
     return absl::OkStatus();
   });
 }

@@ -61,7 +61,7 @@ std::vector<AllowedPeer> Context::AllowedPeers() const {
   if (impl_->zap_ == nullptr) return out;
   const auto peers = impl_->zap_->peers();
   for (const auto& [key, peer] : *peers)
-    if (peer.role != Role::kInvited) out.push_back(peer);
+    if (peer.role != Role::kInvited && key == peer.public_key) out.push_back(peer);
   return out;
 }
 uint64_t Context::allow_list_version() const {

@@ -36,6 +36,8 @@ StatusOr<std::unique_ptr<Gate>> Gate::Open(const Options& options) {
 std::string Gate::endpoint() const { return impl_->endpoint(); }
 const GateCounters& Gate::counters() const { return impl_->counters(); }
 int Gate::TakeInner() { return impl_->TakeInner(); }
+StatusOr<int> Gate::AddKey(const KeyPair& keys) { return impl_->AddKey(keys); }
+void Gate::DropKey(const std::string& public_key) { impl_->DropKey(public_key); }
 void Gate::Start() { impl_->Start(); }
 Gate::Arrival Gate::Heard(int fd, std::shared_ptr<Budget> budget, bool dialled_rarely) {
   return impl_->Heard(fd, std::move(budget), dialled_rarely);

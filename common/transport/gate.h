@@ -24,6 +24,7 @@
 #include "common/base/status.h"
 #include "common/base/token_bucket.h"
 #include "common/base/units.h"
+#include "common/transport/keys.h"
 
 namespace allot::transport {
 
@@ -52,6 +53,7 @@ class Gate {
  public:
   struct Options {
     std::string endpoint;  // tcp://host:port; port 0 picks one; host may be * or an interface
+    KeyPair keys = {};     // of whoever listens; none: every HELLO is for it
     int64_t handshake_ms_max = limits::kStrangerMilliseconds.value;
     int64_t frame_bytes_max = limits::kFrameBytes.value;
     // Of a peer, over all of its connections. 0: no bound.
@@ -82,6 +84,11 @@ class Gate {
   const GateCounters& counters() const;
   // A listening socket for libzmq (ZMQ_USEFD), once; who takes it closes it. Start follows.
   int TakeInner();
+  // Another key, and another such socket, to which those go whose HELLO is for it; -1: it is there
+  // already. Any thread.
+  StatusOr<int> AddKey(const KeyPair& keys);
+  // HELLOs for it are for nobody. Connections stay.
+  void DropKey(const std::string& public_key);
   void Start();
 
   // Whose is the connection that libzmq got a message from by the descriptor `fd`? Connection 0: it

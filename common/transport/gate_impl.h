@@ -49,7 +49,7 @@ class Gate::Impl {
     endpoint_ = outer.endpoint;
     ASSIGN_OR_RETURN(const InnerListener inner, ListenInner());
     inner_ = inner.fd;
-    inner_path_ = inner.path;
+    doors_.push_back({options_.keys, inner.path});
     epoll_ = ::epoll_create1(EPOLL_CLOEXEC);
     wake_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (epoll_ < 0 || wake_ < 0)
@@ -69,8 +69,9 @@ class Gate::Impl {
       if (one->outer >= 0) ::close(one->outer);
       if (one->inner >= 0) ::close(one->inner);
     }
-    for (const int fd : {outer_, inner_, inner_path_, epoll_, wake_})
+    for (const int fd : {outer_, inner_, epoll_, wake_})
       if (fd >= 0) ::close(fd);
+    for (const Door& door : doors_) ::close(door.path);
   }
 
   void Start() {
@@ -78,6 +79,22 @@ class Gate::Impl {
   }
 
   int TakeInner() { return std::exchange(inner_, -1); }
+  StatusOr<int> AddKey(const KeyPair& keys) {
+    const std::lock_guard lock(mutex_);
+    for (Door& door : doors_) {
+      if (door.keys.public_key != keys.public_key) continue;
+      door.open = true;
+      return -1;
+    }
+    ASSIGN_OR_RETURN(const InnerListener inner, ListenInner());
+    doors_.push_back({keys, inner.path});
+    return inner.fd;
+  }
+  void DropKey(const std::string& public_key) {
+    const std::lock_guard lock(mutex_);
+    for (Door& door : doors_)
+      if (door.keys.public_key == public_key) door.open = false;
+  }
   const std::string& endpoint() const { return endpoint_; }
   const GateCounters& counters() const { return counters_; }
 
@@ -158,6 +175,15 @@ class Gate::Impl {
     std::shared_ptr<Taken> taken;
     bool heard = false;
   };
+
+  // What of libzmq listens within this process, and by which key.
+  struct Door {
+    KeyPair keys;
+    int path = -1;
+    bool open = true;  // else it was closed, and may be opened again
+  };
+  // Of the door whose key the HELLO is for; -1: there is none.
+  int DoorFor(std::string_view hello);
 
   static Duration Now() {
     return std::chrono::duration_cast<Duration>(
@@ -313,7 +339,7 @@ class Gate::Impl {
   const Options options_;
   const std::string prefix_;  // of the names that libzmq's side knows connections by
   std::string endpoint_;
-  int outer_ = -1, inner_ = -1, inner_path_ = -1, epoll_ = -1, wake_ = -1;
+  int outer_ = -1, inner_ = -1, epoll_ = -1, wake_ = -1;
   GateCounters counters_;
   std::atomic<bool> stop_{false};
   std::thread thread_;
@@ -336,6 +362,7 @@ class Gate::Impl {
   std::vector<Command> commands_;
   absl::flat_hash_map<uint64_t, Entry> open_;  // with a proven key
   std::vector<uint64_t> ended_;
+  std::vector<Door> doors_;
 };
 
 }  // namespace allot::transport

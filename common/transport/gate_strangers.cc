@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "common/base/address.h"
+#include "common/transport/hello.h"
 #include "common/transport/gate_impl.h"
 
 namespace allot::transport {
@@ -251,12 +252,24 @@ void Gate::Impl::ServeWaiting() {
   }
 }
 
+int Gate::Impl::DoorFor(std::string_view hello) {
+  const std::lock_guard lock(mutex_);
+  // Where there is one key, libzmq finds out by itself whether it is for that.
+  if (doors_.size() == 1) return doors_.front().open ? doors_.front().path : -1;
+  const auto found = std::find_if(doors_.begin(), doors_.end(), [&](const Door& door) {
+    return door.open && IsHelloFor(hello, door.keys.secret_key);
+  });
+  return found == doors_.end() ? -1 : found->path;
+}
+
 void Gate::Impl::Introduce(Connection& one) {
+  const int door = DoorFor(std::string_view(one.message).substr(kGreetingBytes));
+  if (door < 0) return Fail(one, counters_.refused, "it dials a key that is not ours (any more)");
   // Such names are seen by whoever runs here (/proc/net/unix), and one that somebody else has is
   // taken: what comes next must not follow from those before.
   uint64_t surprise = 0;
   if (::getrandom(&surprise, sizeof surprise, 0) != sizeof surprise) surprise = 0;
-  one.inner = ConnectInner(inner_path_, fmt::format("{}{}.{:016x}", prefix_, one.id, surprise));
+  one.inner = ConnectInner(door, fmt::format("{}{}.{:016x}", prefix_, one.id, surprise));
   // Libzmq ends the process when it cannot accept for want of files.
   if (one.inner < 0 || one.inner >= FilesMax() - limits::kFilesKept.value)
     return Fail(one, counters_.files, "all files of this process are in use");

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdint>
@@ -14,6 +15,8 @@
 #include "common/base/check.h"
 #include "common/config/bind.h"
 #include "common/proto/config.pb.h"
+#include "common/transport/hello.h"
+#include "common/transport/locked_file.h"
 
 namespace allot::transport {
 namespace {
@@ -76,7 +79,27 @@ Status Decode(std::string_view key, std::string_view what, KeyBytes* bytes) {
   return absl::OkStatus();
 }
 
+// Where things stand in a HELLO, from the end: nonce and box; before them the client's short-lived key.
+constexpr size_t kHelloBytes = 202, kBoxBytes = 80, kShortNonceBytes = 8;
+constexpr std::string_view kHelloNonce = "CurveZMQHELLO---";
+
 }  // namespace
+
+bool IsHelloFor(std::string_view frame, std::string_view secret_key) {
+  KeyBytes secret;
+  if (frame.size() != kHelloBytes || !Decode(secret_key, "the secret key", &secret).ok())
+    return false;
+  const auto* const end = reinterpret_cast<const unsigned char*>(frame.data() + frame.size());
+  const unsigned char* const box = end - kBoxBytes;
+  const unsigned char* const short_nonce = box - kShortNonceBytes;
+  std::array<unsigned char, crypto_box_NONCEBYTES> nonce;
+  static_assert(kHelloNonce.size() + kShortNonceBytes == crypto_box_NONCEBYTES);
+  std::copy(kHelloNonce.begin(), kHelloNonce.end(), nonce.begin());
+  std::copy_n(short_nonce, kShortNonceBytes, nonce.begin() + kHelloNonce.size());
+  std::array<unsigned char, kBoxBytes - crypto_box_MACBYTES> plain;
+  return crypto_box_open_easy(plain.data(), box, kBoxBytes, nonce.data(), short_nonce - kKeyBytes,
+                              secret.data()) == 0;
+}
 
 KeyPair NewKeyPair() {
   KeyBytes secret;
@@ -115,6 +138,14 @@ StatusOr<KeyPair> LoadKeyFile(const std::string& path) {
     return InvalidArgument("{}: public_key does not belong to secret_key; make a new pair", path);
   }
   return KeyPair{.public_key = message.public_key(), .secret_key = message.secret_key()};
+}
+
+Status ReplaceKeyFile(const std::string& path, const KeyPair& keys, Time until) {
+  std::string text =
+      fmt::format("public_key: '{}'\nsecret_key: '{}'\n", keys.public_key, keys.secret_key);
+  if (until != Time())
+    text += fmt::format("until: {:.6f}\n", static_cast<double>(ToMicros(until)) / 1e6);
+  return ReplaceFile(path, text, 0600);
 }
 
 Status SaveKeyFile(const std::string& path, const KeyPair& keys) {

@@ -15,6 +15,7 @@
 #include "common/transport/frames.h"
 #include "common/transport/gate.h"
 #include "common/transport/intake.h"
+#include "common/transport/invitations.h"
 #include "common/transport/link.h"
 #include "common/transport/pump.h"
 #include "common/transport/version.h"
@@ -47,6 +48,7 @@ Duration Now() {
 Gate::Options GateOptions(const ServerLink::Options& options) {
   Gate::Options gate{
       .endpoint = options.endpoint,
+      .keys = options.keys,
       .handshake_ms_max = options.handshake_ms_max,
       .frame_bytes_max = std::min(options.heard_bytes_max, options.message_bytes_max)};
   if (options.metered) {
@@ -85,16 +87,40 @@ class ServerLink::Impl : public std::enable_shared_from_this<ServerLink::Impl> {
     context_.CountSockets(1);  // Last: what throws above is not counted. Close takes it back.
   }
 
-  // Throws zmq::error_t.
-  void Start(boost::asio::io_context& loop) {
-    const int inner = gate_->TakeInner();
+  // A listener keeps what the socket was set to when it was bound, its keys among that; so each key
+  // has a listener of its own, and the gate sends each connection to the one it asks for. Throws
+  // zmq::error_t.
+  void Bind(int inner, const KeyPair& keys) {
+    socket_.set(zmq::sockopt::curve_publickey, keys.public_key);
+    socket_.set(zmq::sockopt::curve_secretkey, keys.secret_key);
     socket_.set(zmq::sockopt::use_fd, inner);
     try {
-      socket_.bind("ipc://allot-gate");  // a word; the descriptor listens already
+      // A word; the descriptor listens already.
+      socket_.bind(fmt::format("ipc://allot-gate-{}", ++bound_));
     } catch (...) {
       ::close(inner);
       throw;
     }
+  }
+
+  Status AddKey(const KeyPair& keys) {
+    const SignalsBlocked quiet;
+    ASSIGN_OR_RETURN(const int inner, gate_->AddKey(keys));
+    if (inner < 0) return absl::OkStatus();  // It is there.
+    try {
+      Bind(inner, keys);
+      pump_->Poke();
+      return absl::OkStatus();
+    } catch (const zmq::error_t& error) {
+      gate_->DropKey(keys.public_key);
+      return Unavailable("cannot listen by another key: {}", error.what());
+    }
+  }
+  void DropKey(const std::string& public_key) { gate_->DropKey(public_key); }
+
+  // Throws zmq::error_t.
+  void Start(boost::asio::io_context& loop, const KeyPair& keys) {
+    Bind(gate_->TakeInner(), keys);
     const std::weak_ptr<Impl> weak = weak_from_this();
     pump_ = std::make_shared<SocketPump>(loop, socket_.get(zmq::sockopt::fd), [weak] {
       const auto self = weak.lock();
@@ -159,7 +185,7 @@ class ServerLink::Impl : public std::enable_shared_from_this<ServerLink::Impl> {
   // One connection that has spoken.
   struct Sender {
     Gate::Arrival arrival;
-    std::string name;
+    std::string name, public_key;
     Role role = Role::kAgent;
     Named* of = nullptr;
     Duration paused_until{};  // as the gate was told
@@ -246,8 +272,11 @@ class ServerLink::Impl : public std::enable_shared_from_this<ServerLink::Impl> {
     if (found == senders_.end()) return;
     Sender& sender = found->second;
     Sender::Waiting& first = sender.waiting.front();
-    Incoming part{
-        .peer = peer, .name = sender.name, .address = sender.arrival.address, .role = sender.role};
+    Incoming part{.peer = peer,
+                  .name = sender.name,
+                  .public_key = sender.public_key,
+                  .address = sender.arrival.address,
+                  .role = sender.role};
     if (!first.turns.Next(&part.envelope, &part.bodies)) {
       Took(sender.arrival, first.wire_bytes);
       sender.waiting.pop_front();
@@ -285,6 +314,7 @@ class ServerLink::Impl : public std::enable_shared_from_this<ServerLink::Impl> {
     sender.arrival =
         gate_->Heard(zmq_msg_get(envelope.handle(), ZMQ_SRCFD), of.read, of.dials.Take(Now()));
     sender.name = id.name;
+    sender.public_key = id.public_key;
     sender.role = id.role;
     if (sender.arrival.connection == 0) {
       ended_.emplace_back(Now(), peer);  // It is over already.
@@ -342,6 +372,7 @@ class ServerLink::Impl : public std::enable_shared_from_this<ServerLink::Impl> {
     incoming->peer = std::move(frames.peer);
     incoming->name = id->name;
     incoming->role = id->role;
+    incoming->public_key = std::string(id->public_key);
     incoming->address = SenderOf(incoming->peer, *id, frames.envelope).arrival.address;
     if (!IsOurRoutingId(incoming->peer)) return Verdict::kGarbage;
     if (!StillAllowed(*id)) return Verdict::kRevoked;
@@ -363,8 +394,9 @@ class ServerLink::Impl : public std::enable_shared_from_this<ServerLink::Impl> {
     }
     const auto found =
         allowed_->find(absl::string_view(id.public_key.data(), id.public_key.size()));
-    return found != allowed_->end() && found->second.name == id.name &&
-           found->second.role == id.role;
+    if (found == allowed_->end() || found->second.name != id.name || found->second.role != id.role)
+      return false;
+    return found->second.public_key == id.public_key || WallClock() < found->second.retired_until;
   }
 
   Context& context_;
@@ -383,6 +415,7 @@ class ServerLink::Impl : public std::enable_shared_from_this<ServerLink::Impl> {
   uint64_t allowed_version_ = UINT64_MAX;
   std::shared_ptr<const ZapHandler::Peers> allowed_;
   bool closed_ = false;
+  int bound_ = 0;  // listeners
   std::unique_ptr<Gate> gate_;
   zmq::socket_t socket_;
   std::shared_ptr<SocketPump> pump_;
@@ -402,7 +435,7 @@ StatusOr<std::unique_ptr<ServerLink>> ServerLink::Listen(Context& context,
   std::shared_ptr<Impl> impl;
   try {
     impl = std::make_shared<Impl>(context, std::move(gate), options, std::move(handler));
-    impl->Start(loop);
+    impl->Start(loop, options.keys);
     return std::unique_ptr<ServerLink>(new ServerLink(impl));
   } catch (const zmq::error_t& error) {
     if (impl) impl->Close();
@@ -414,6 +447,8 @@ std::string ServerLink::endpoint() const { return impl_->endpoint(); }
 bool ServerLink::Send(const std::string& peer, const wire::Envelope& envelope, Bodies bodies) {
   return impl_->Send(peer, envelope, std::move(bodies));
 }
+Status ServerLink::AddKey(const KeyPair& keys) { return impl_->AddKey(keys); }
+void ServerLink::DropKey(const std::string& public_key) { impl_->DropKey(public_key); }
 void ServerLink::Charge(const std::string& peer, int64_t work) { impl_->Charge(peer, work); }
 void ServerLink::Earn(const std::string& peer, int64_t work) { impl_->Earn(peer, work); }
 const LinkCounters& ServerLink::counters() const { return impl_->counters(); }

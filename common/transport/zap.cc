@@ -192,6 +192,10 @@ class ZapHandler::Impl {
       return {"400", "the key is not in the allow list", {}};
     }
     const AllowedPeer& peer = found->second;
+    if (peer.public_key != text) {
+      ++counters_->refused_unknown_key;
+      return {"400", "the key was renewed, and this is the one before", {}};
+    }
     if (!DomainAdmits(request.domain, peer.role)) {
       ++counters_->refused_role;
       return {"400", "a peer of this role may not dial here", {}};
@@ -252,12 +256,16 @@ class ZapHandler::Impl {
   void Merge() {
     auto peers = std::make_shared<Peers>();
     std::set<std::string_view> names;
+    const auto add = [&peers](const AllowedPeer& peer) {
+      peers->insert_or_assign(peer.public_key, peer);
+      if (!peer.retired_key.empty()) peers->emplace(peer.retired_key, peer);
+    };
     for (const AllowedPeer& peer : listed_) {
       names.insert(peer.name);
-      peers->emplace(peer.public_key, peer);
+      add(peer);
     }
     for (const AllowedPeer& peer : learned_)
-      if (!names.contains(peer.name)) peers->emplace(peer.public_key, peer);
+      if (!names.contains(peer.name)) add(peer);
     for (const Invitation& one : invited_)
       peers->emplace(one.public_key, AllowedPeer{InvitedName(one), one.public_key, Role::kInvited});
     peers_ = std::move(peers);

@@ -600,7 +600,7 @@ void Explainer::ExplainPlaced(const JobState& job, JobExplanation& out) const {
 
 StatusOr<JobExplanation> Explainer::Explain(Time now, JobId id) const {
   const JobState* job = ledger_.state().FindJob(id);
-  if (job == nullptr) return NotFound("there is no {}", ToString(id));
+  if (job == nullptr) return NotFound("there is no {}; `allot jobs` lists them", ToString(id));
   JobExplanation out;
   out.job = id;
   out.phase = job->phase;

@@ -99,6 +99,7 @@ void Core::Impl::Write(const Request& request, DecisionOutcome outcome, int64_t 
   Decision* decision = log_.Of(request.id);
   if (decision == nullptr) return;
   decision->policy = fleet_.table().policy_name;
+  decision->tenant = request.tenant;
   decision->arrived = request.arrived;
   decision->decided = now_;
   decision->outcome = outcome;

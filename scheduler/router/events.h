@@ -169,6 +169,7 @@ struct CandidateView {
 struct RequestExplanation {
   RequestId id;
   std::string deployment, policy;
+  std::string tenant;  // whose request it was
   Time arrived;
   std::string outcome;        // "forwarded", "queued", "rejected: queue_full", …
   std::optional<RouteReason> reason;

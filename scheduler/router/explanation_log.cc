@@ -111,6 +111,7 @@ std::optional<RequestExplanation> ExplanationLog::Render(Time now, RequestId id,
   out.id = id;
   out.deployment = decision.deployment;
   out.policy = decision.policy;
+  out.tenant = decision.tenant;
   out.arrived = decision.arrived;
   out.outcome = OutcomeText(decision);
   out.reason = decision.reason;

@@ -38,7 +38,7 @@ enum class DecisionOutcome : uint8_t { kForwarded, kQueued, kRejected, kCancelle
 
 struct Decision {
   RequestId id;
-  std::string deployment, policy;
+  std::string deployment, policy, tenant;
   Time arrived, decided;
   DecisionOutcome outcome = DecisionOutcome::kQueued;
   std::optional<RouteReason> reason;

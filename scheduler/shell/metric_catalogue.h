@@ -157,6 +157,20 @@ inline const Row kCertificateStale{"allotrope_certificate_stale",
                                    "1 while the files of the certificate have changed and cannot "
                                    "be used, and the one read before is shown.",
                                    Kind::kGauge};
+inline const Row kTokensExpiring{"allotrope_tokens_expiring",
+                                 "Tokens of the tokens file that expire within a week.",
+                                 Kind::kGauge};
+inline const Row kTokensExpired{"allotrope_tokens_expired",
+                                "Tokens of the tokens file that have expired.", Kind::kGauge};
+inline const Row kAuditWritten{"allotrope_audit_written_total", "Lines of the audit log.",
+                               Kind::kCounter};
+inline const Row kAuditLeftOut{"allotrope_audit_left_out_total",
+                               "Refusals without a line: beyond the budget of their who.",
+                               Kind::kCounter};
+inline const Row kAuditLost{"allotrope_audit_lost_total",
+                            "Lines of the audit log that the disk did not take.", Kind::kCounter};
+inline const Row kAuditFailing{"allotrope_audit_failing",
+                               "1 while the audit log cannot be written.", Kind::kGauge};
 inline const Row kHttpConnections{"allotrope_http_connections", "Open connections.", Kind::kGauge};
 
 }  // namespace allot::scheduler::rows

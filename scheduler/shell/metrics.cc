@@ -155,6 +155,14 @@ void Metrics::Take(const Sample& sample) {
         .Set(static_cast<double>(sample.certificate->expires));
     registry.GetGauge(rows::kCertificateStale).Set(sample.certificate->stale ? 1 : 0);
   }
+  registry.GetGauge(rows::kTokensExpiring).Set(static_cast<double>(sample.tokens_expiring));
+  registry.GetGauge(rows::kTokensExpired).Set(static_cast<double>(sample.tokens_expired));
+  if (sample.audit != nullptr) {
+    mirror_.Follow(rows::kAuditWritten, {}, sample.audit->written);
+    mirror_.Follow(rows::kAuditLeftOut, {}, sample.audit->left_out);
+    mirror_.Follow(rows::kAuditLost, {}, sample.audit->lost);
+    registry.GetGauge(rows::kAuditFailing).Set(sample.audit->failing ? 1 : 0);
+  }
   int64_t rate = 0;
   for (const auto& [id, phase] : sample.census.placed()) {
     if (const JobState* job = state.FindJob(id)) rate += job->price.micros_per_hour;

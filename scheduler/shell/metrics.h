@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "common/audit/audit.h"
 #include "common/http/tls_identity.h"
 #include "common/metrics/metrics.h"
 #include "common/metrics/mirror.h"
@@ -54,6 +55,8 @@ class Metrics {
     size_t http_answers_bytes = 0;
     std::vector<std::pair<std::string, uint64_t>> http_turned = {};  // by reason
     std::optional<http::TlsState> certificate = std::nullopt;
+    size_t tokens_expiring = 0, tokens_expired = 0;
+    const audit::Counters* audit = nullptr;
   };
   // Brings every gauge up to date; then registry.Text() is the answer to a scrape.
   void Take(const Sample& sample);

@@ -45,9 +45,10 @@ Peers::Peers(boost::asio::io_context& loop, Pipeline& pipeline, Metrics& metrics
 Status Peers::Listen(transport::Context& context, auth::Tokens& tokens, Options peers) {
   options_ = std::move(peers);
   context_ = &context;
+  tokens_ = &tokens;
   transport::ServerLink::Options options;
   options.endpoint = options_.endpoint;
-  options.keys = options_.keys;
+  options.keys = options_.keys.current();
   options.admit = {transport::Role::kAgent, transport::Role::kGateway, transport::Role::kInvited};
   options.metered = true;
   options.revoked = [this](const std::string& peer, const std::string& name) {
@@ -57,6 +58,8 @@ Status Peers::Listen(transport::Context& context, auth::Tokens& tokens, Options 
                                                         [this](transport::ServerLink::Incoming in) {
                                                           OnIncoming(std::move(in));
                                                         }));
+  for (const auto& more : {options_.keys.old(), options_.keys.next()})
+    if (more) RETURN_IF_ERROR(link_->AddKey(*more));
   reach_ = {IsLoopbackAddress(link_->endpoint()), options_.own_host};
   admission_.emplace(context, tokens);
   Sweep();
@@ -66,6 +69,7 @@ Status Peers::Listen(transport::Context& context, auth::Tokens& tokens, Options 
 
 void Peers::Forget(const std::string& peer, const std::string& name) {
   if (links_.erase(peer) == 0) return;  // Told already.
+  Audit({.who = name, .verb = "speak", .allowed = false, .why = "its key is not admitted any more"});
   spdlog::warn("key revoked peer={}; it is heard and answered no more", name);
   agents_.Unbind(name, peer);  // The core takes the node for lost when its lease has run out.
   if (const auto it = gateways_.find(name); it != gateways_.end() && it->second.peer == peer) {
@@ -118,6 +122,8 @@ void Peers::OnIncoming(transport::ServerLink::Incoming incoming) {
     --left;
     if (message.has_path_probe()) {
       OnProbe(incoming.peer, incoming.name, message.path_probe());
+    } else if (TakeOfKeys(incoming, message)) {
+      continue;
     } else if (incoming.role == transport::Role::kGateway) {
       if (message.has_gateway_hello()) {
         OnGatewayHello(incoming.peer, incoming.name, message.gateway_hello());
@@ -209,10 +215,15 @@ void Peers::OnGatewayHello(const std::string& peer, const std::string& name,
     return;
   }
   const bool changed = is_new || it->second.address != address;
-  it->second = {peer,         http,
-                address,      pipeline_.Now(),
-                std::nullopt, {hello.certificate_expires(), hello.certificate_stale()}};
+  it->second = {peer,
+                http,
+                address,
+                pipeline_.Now(),
+                std::nullopt,
+                {hello.certificate_expires(), hello.certificate_stale()},
+                hello.token_limits()};
   if (hello.has_admission_version()) it->second.admission = hello.admission_version();
+  TakeUses(hello);
   if (changed) {
     spdlog::info("gateway found gateway={} endpoint={} http={}", name, Quoted(address.endpoint),
                  Quoted(http));
@@ -250,23 +261,43 @@ void Peers::TellGateways() {
   enrolled_version_ = context_->allow_list_version();
   if (enrolled_version_ != 0) {  // Else no list could be read yet, and nobody is known to be out.
     event.keys.emplace();
-    for (const transport::AllowedPeer& peer : context_->AllowedPeers())
-      if (peer.role == transport::Role::kGateway) event.keys->push_back(peer.public_key);
+    // A link that the key before has proven goes on for its time.
+    for (const transport::AllowedPeer& peer : context_->AllowedPeers()) {
+      if (peer.role != transport::Role::kGateway) continue;
+      event.keys->push_back(peer.public_key);
+      if (!peer.retired_key.empty() && transport::WallClock() < peer.retired_until)
+        event.keys->push_back(peer.retired_key);
+    }
     std::sort(event.keys->begin(), event.keys->end());
   }
   pipeline_.Feed(event);
 }
 
 void Peers::SendAdmission(GatewayLink& gateway) {
-  if (!gateway.admission || *gateway.admission == admission_->lists().version()) return;
-  *EnvelopeFor(gateway.peer).envelope.add_messages()->mutable_admission() = admission_->lists();
+  const wire::Admission& lists = admission_->ListsFor(gateway.token_limits);
+  if (!gateway.admission || *gateway.admission == lists.version()) return;
+  *EnvelopeFor(gateway.peer).envelope.add_messages()->mutable_admission() = lists;
   FlushSoon();
 }
 
 void Peers::WatchAdmission() {
-  if (admission_->Refresh())
+  if (admission_->Refresh()) {
     for (auto& [name, gateway] : gateways_) SendAdmission(gateway);
+    for (const std::string& change : admission_->changes())
+      Audit({.who = "files of the head", .verb = "admission", .what = change});
+  }
   admission_timer_.After(kAdmissionLookEvery, [this] { WatchAdmission(); });
+}
+
+void Peers::TakeUses(const wire::GatewayHello& hello) {
+  std::vector<auth::TokenUse> uses;
+  for (const wire::TokenUse& use : hello.token_uses())
+    uses.push_back({use.name(), use.sha256(), FromMicros(use.time()), use.address()});
+  if (!uses.empty()) tokens_->NoteUses(uses);
+}
+
+void Peers::Audit(audit::Entry entry) const {
+  if (options_.audit != nullptr) options_.audit->Note(entry);
 }
 
 // An invited peer may say one thing, and is not there any more afterwards.
@@ -288,6 +319,13 @@ void Peers::OnInvited(const transport::ServerLink::Incoming& incoming) {
     for (const std::string& endpoint : options_.advertise) answer.add_endpoints(endpoint);
     if (!options_.certificate_file.empty())
       answer.set_authority(http::PrivateAuthorityOf(options_.certificate_file));
+    Audit({.who = peer.name,
+           .role = answer.role(),
+           .from = incoming.address,
+           .verb = "enrol",
+           .what = "key " + peer.public_key,
+           .allowed = done.ok(),
+           .why = done.ok() ? "" : MessageOf(done)});
     if (done.ok()) {
       spdlog::info("enrolled name={} role={} from={}", peer.name, answer.role(), incoming.address);
     } else {
@@ -424,6 +462,7 @@ void Peers::Sweep() {
       (gateways_.size() != gateways || enrolled_version_ != context_->allow_list_version()))
     TellGateways();
   if (!first) LookAtCuts();
+  if (!first) LookAtKeys();
   absl::erase_if(links_,
                  [&](const auto& entry) { return now - entry.second.heard > kLinkForgottenAfter; });
   sweep_timer_.After(kSweepEvery, [this] { Sweep(); });

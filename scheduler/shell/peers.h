@@ -20,14 +20,17 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "common/asio/timer.h"
+#include "common/audit/audit.h"
 #include "common/http/tls_identity.h"
 #include "common/transport/context.h"
 #include "common/transport/link.h"
 #include "scheduler/shell/admission.h"
 #include "scheduler/shell/agent_connections.h"
 #include "scheduler/shell/cuts.h"
+#include "scheduler/shell/head_keys.h"
 #include "scheduler/shell/pipeline.h"
 #include "scheduler/shell/reach.h"
+#include "scheduler/shell/renewals.h"
 
 namespace allot::scheduler {
 
@@ -47,11 +50,12 @@ class Peers {
 
   struct Options {
     std::string endpoint;  // tcp://host:port to bind
-    transport::KeyPair keys;
+    HeadKeys keys;
     std::string allow_file;              // where invited peers are entered
     std::vector<std::string> advertise;  // tcp://host:port, told to those that enrol; may be empty
     std::string own_host;                // where other machines reach this one
     std::string certificate_file;  // of the API; who has signed it is told to those that enrol
+    audit::Log* audit = nullptr;         // null: none is kept
   };
 
   Peers(boost::asio::io_context& loop, Pipeline& pipeline, Metrics& metrics);
@@ -70,6 +74,20 @@ class Peers {
   std::vector<Gateway> gateways() const;
   const Cuts& cuts() const { return cuts_; }
   std::vector<Trouble> troubles() const;
+
+  // Keys (ADR 26). Peers that are away are asked when they are back. NotFound: nobody of that name
+  // is enrolled.
+  Status RenewKeys(const std::vector<std::string>& names);
+  Status RenewKeysOfAll();
+  // Ours: made known to all that are connected, then put in force; `force`: now, whoever has not
+  // confirmed it.
+  Status RenewHead(bool force);
+  const HeadKeys& head_keys() const { return options_.keys; }
+  const Renewals& renewals() const { return renewals_; }
+  // Routing ids of those that are connected and heard, by name.
+  std::map<std::string, std::string> Connected() const;
+  // Connected peers that have not confirmed the keys that prove us.
+  std::vector<std::string> Unconfirmed() const;
   const transport::LinkCounters& counters() const { return link_->counters(); }
   const transport::GateCounters& gate() const { return link_->gate(); }
 
@@ -81,6 +99,8 @@ class Peers {
     uint64_t ordinal = 0;  // grows with each connection that begins to speak
     uint64_t sent = 0, received = 0;
     Time heard;
+    std::vector<std::string> noted;  // keys of ours that it has confirmed
+    uint32_t told = 0;               // times that it was told of them
   };
   struct GatewayLink {
     std::string peer, http_address;
@@ -88,6 +108,7 @@ class Peers {
     Time heard;
     std::optional<uint64_t> admission;  // version of the lists it has; none: it knows of no lists
     http::TlsState certificate;
+    bool token_limits = false;          // it keeps to what limits a token
   };
   struct Outgoing {
     std::string peer;
@@ -100,6 +121,8 @@ class Peers {
   void OnInvited(const transport::ServerLink::Incoming& incoming);
   void SendAdmission(GatewayLink& gateway);
   void WatchAdmission();
+  void TakeUses(const wire::GatewayHello& hello);
+  void Audit(audit::Entry entry) const;
   void OnProbe(const std::string& peer, const std::string& name, const wire::PathProbe& probe);
   bool Older(const std::string& peer, const std::string& than) const;
   // `refused`: messages of this turn that were, so far.
@@ -110,6 +133,12 @@ class Peers {
                       const wire::GatewayHello& hello);
   void TellGateways();
   void LookAtCuts();
+  void OnNewKey(const transport::ServerLink::Incoming& incoming, const wire::NewKey& message);
+  void OnNoted(const std::string& peer, const wire::SchedulerKeysNoted& message);
+  // True: the message was about keys.
+  bool TakeOfKeys(const transport::ServerLink::Incoming& incoming, const wire::Message& message);
+  void TellKeys();
+  void LookAtKeys();
   void SendRoutesTo(const std::string& peer, std::shared_ptr<const RouteTable> table);
   void Add(const std::string& peer, const SchedulerMessage& message);
   Outgoing& EnvelopeFor(const std::string& peer);
@@ -123,7 +152,9 @@ class Peers {
   Options options_;
   Reach reach_;
   std::optional<Admission> admission_;
+  Renewals renewals_;
   const transport::Context* context_ = nullptr;
+  auth::Tokens* tokens_ = nullptr;
   std::unique_ptr<transport::ServerLink> link_;
   absl::flat_hash_map<std::string, Link> links_;  // by routing id
   AgentConnections agents_;

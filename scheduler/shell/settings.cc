@@ -5,10 +5,13 @@
 #include <filesystem>
 #include <utility>
 
+#include "common/audit/settings.h"
 #include "common/base/address.h"
 #include "common/base/loopback.h"
 #include "common/config/convert.h"
 #include "common/program/own_address.h"
+#include "common/transport/invitations.h"
+#include "common/transport/renewed_keys.h"
 #include "scheduler/shell/policy_check.h"
 
 namespace allot::scheduler {
@@ -87,10 +90,13 @@ StatusOr<Shell::Options> ToShellOptions(const config::Scheduler& config) {
   RETURN_IF_ERROR(
       config::TakeBytes("answers_max", config.answers_max(), &options.answers_bytes_max));
   options.pipeline.state_dir = config.state_dir();
+  ASSIGN_OR_RETURN(options.audit,
+                   audit::ToOptions(config.audit(), fmt::format("{}/{}", config.state_dir(),
+                                                                audit::kFileName)));
   RETURN_IF_ERROR(
       config::TakeDuration("history_kept", config.history_kept(), &options.pipeline.history_kept));
   RETURN_IF_ERROR(ToCoreOptions(config, &options.pipeline.core));
-  ASSIGN_OR_RETURN(options.keys, transport::LoadKeyFile(config.key_file()));
+  ASSIGN_OR_RETURN(options.keys, HeadKeys::Load(config.key_file(), transport::WallClock()));
   RETURN_IF_ERROR(transport::LoadAllowFile(config.allow_file()).status());
   RETURN_IF_ERROR(auth::Tokens::Load({.file = options.tokens_file, .open = options.open}).status());
   if (!config.policy_file().empty()) {
@@ -111,6 +117,10 @@ std::string DialAddress(std::string bound) {
   return bound;
 }
 
+std::string GatewayRenewedKeysFile(const config::Scheduler& config) {
+  return config.state_dir() + "/gateway.renewed.keys";
+}
+
 StatusOr<transport::KeyPair> GatewayKeys(const config::Scheduler& config, const std::string& name) {
   const std::string path =
       (std::filesystem::path(config.key_file()).parent_path() / "gateway.key").string();
@@ -118,9 +128,11 @@ StatusOr<transport::KeyPair> GatewayKeys(const config::Scheduler& config, const 
     RETURN_IF_ERROR(transport::SaveKeyFile(path, transport::NewKeyPair()));
   }
   ASSIGN_OR_RETURN(transport::KeyPair keys, transport::LoadKeyFile(path));
+  ASSIGN_OR_RETURN(const std::unique_ptr<transport::RenewedKeys> renewed,
+                   transport::RenewedKeys::Load(GatewayRenewedKeysFile(config), keys, ""));
   RETURN_IF_ERROR(transport::EnrollPeer(
       config.allow_file(),
-      {.name = name, .public_key = keys.public_key, .role = transport::Role::kGateway},
+      {.name = name, .public_key = renewed->own().public_key, .role = transport::Role::kGateway},
       /*replace=*/true));
   return keys;
 }

@@ -18,8 +18,10 @@ StatusOr<Shell::Options> ToShellOptions(const config::Scheduler& config);
 // Where this machine reaches what is bound to `bound`: a wildcard becomes loopback.
 std::string DialAddress(std::string bound);
 
+// Where the embedded gateway keeps a renewed key (common/transport/renewed_keys.h).
+std::string GatewayRenewedKeysFile(const config::Scheduler& config);
 // The embedded gateway's key: made beside the scheduler's on the first start (gateway.key) and
-// entered in the allow file as `name`.
+// entered in the allow file as `name`, or the one that has taken its place.
 StatusOr<transport::KeyPair> GatewayKeys(const config::Scheduler& config, const std::string& name);
 
 }  // namespace allot::scheduler

@@ -2,7 +2,10 @@
 
 #include <utility>
 
+#include "common/asio/timer.h"
+#include "common/auth/uses.h"
 #include "common/base/address.h"
+#include "common/base/logging.h"
 #include "common/http/server.h"
 #include "common/transport/context.h"
 #include "scheduler/shell/api/api.h"
@@ -11,22 +14,30 @@ namespace allot::scheduler {
 namespace {
 
 constexpr size_t kBodiesBytesMax = limits::kApiBodiesBytes.value;
+constexpr auto kUsesKeptEvery = std::chrono::seconds(60);
+constexpr Duration kExpiresSoon = std::chrono::hours(7 * 24);
 
 }  // namespace
 
 // Members are destroyed from the last to the first: whoever calls goes before what it calls.
 struct Shell::Impl {
-  Impl(boost::asio::io_context& l, Options o) : loop(l), options(std::move(o)) {}
+  Impl(boost::asio::io_context& l, Options o) : loop(l), options(std::move(o)), uses_timer(l) {}
 
   Status Open();
   Status OpenHttp();
   Status Begin();
   std::string MetricsText();
+  void ReadUses();
+  void KeepUses();
+  void KeepUsesNowAndThen();
 
   boost::asio::io_context& loop;
   const Options options;
   Metrics metrics;
+  std::unique_ptr<audit::Log> audit;
   std::unique_ptr<auth::Tokens> tokens;
+  std::vector<auth::TokenUse> uses_kept;
+  bool uses_trouble = false;
   std::unique_ptr<History> history;
   std::unique_ptr<transport::Context> context;
   std::unique_ptr<Pipeline> pipeline;
@@ -37,10 +48,14 @@ struct Shell::Impl {
   std::optional<Services> services;
   std::optional<Api> api;
   std::unique_ptr<http::Server> server;
+  Timer uses_timer;
 };
 
 Status Shell::Impl::Open() {
   ASSIGN_OR_RETURN(tokens, auth::Tokens::Load({.file = options.tokens_file, .open = options.open}));
+  if (options.audit) {
+    ASSIGN_OR_RETURN(audit, audit::Log::Open(*options.audit));
+  }
   ASSIGN_OR_RETURN(pipeline, Pipeline::Open(loop, options.pipeline, metrics));
   ASSIGN_OR_RETURN(history, History::Open(options.pipeline.state_dir));
   ASSIGN_OR_RETURN(context, transport::Context::Create({.allow_file = options.allow_file}));
@@ -51,7 +66,10 @@ Status Shell::Impl::Open() {
                                  .allow_file = options.allow_file,
                                  .advertise = options.advertise,
                                  .own_host = options.own_host,
-                                 .certificate_file = options.tls ? options.tls->certificate : ""}));
+                                 .certificate_file = options.tls ? options.tls->certificate : "",
+                                 .audit = audit.get()}));
+  ReadUses();
+  KeepUsesNowAndThen();
   logs = std::make_unique<LogReader>(loop, *pipeline, *peers, *history);
   waiters = std::make_unique<Waiters>(loop, *pipeline);
   lists = std::make_unique<Lists>(loop, *pipeline);
@@ -92,7 +110,8 @@ Status Shell::Impl::OpenHttp() {
                    WithTls(Advertised(server->address(), options.http_advertise, options.own_host),
                            options.tls.has_value()),
                .certificate = [this] { return server->tls(); },
-               .limits = options.limits});
+               .limits = options.limits,
+               .audit = audit.get()});
   api.emplace(loop, *services);
   return absl::OkStatus();
 }
@@ -124,8 +143,36 @@ std::string Shell::Impl::MetricsText() {
                 .clock_offset = pipeline->ClockOffset(),
                 .http_answers_bytes = server->answers_bytes(),
                 .http_turned = http::TurnedAway(*server),
-                .certificate = server->tls()});
+                .certificate = server->tls(),
+                .tokens_expiring = tokens->Expiring(kExpiresSoon),
+                .tokens_expired = tokens->Expired(),
+                .audit = audit == nullptr ? nullptr : &audit->counters()});
   return metrics.registry.Text();
+}
+
+void Shell::Impl::ReadUses() {
+  const StatusOr<std::vector<auth::TokenUse>> uses =
+      auth::LoadUses(fmt::format("{}/{}", options.pipeline.state_dir, auth::kUsesFileName));
+  if (!uses.ok()) return spdlog::warn("when tokens were used is not known: {}",
+                                      MessageOf(uses.status()));
+  tokens->NoteUses(*uses);
+}
+
+void Shell::Impl::KeepUses() {
+  std::vector<auth::TokenUse> uses = tokens->uses();
+  if (uses == uses_kept) return;
+  const Status kept = auth::SaveUses(
+      fmt::format("{}/{}", options.pipeline.state_dir, auth::kUsesFileName), uses);
+  if (kept.ok())
+    uses_kept = std::move(uses);
+  else if (!uses_trouble)
+    spdlog::warn("when tokens were used is not kept: {}", MessageOf(kept));
+  uses_trouble = !kept.ok();
+}
+
+void Shell::Impl::KeepUsesNowAndThen() {
+  KeepUses();
+  uses_timer.After(kUsesKeptEvery, [this] { KeepUsesNowAndThen(); });
 }
 
 StatusOr<std::unique_ptr<Shell>> Shell::Start(boost::asio::io_context& loop, Options options) {
@@ -137,7 +184,10 @@ StatusOr<std::unique_ptr<Shell>> Shell::Start(boost::asio::io_context& loop, Opt
 Shell::Shell(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Shell::~Shell() = default;
 
-Status Shell::Stop() { return impl_->pipeline->Stop(); }
+Status Shell::Stop() {
+  impl_->KeepUses();
+  return impl_->pipeline->Stop();
+}
 
 std::string Shell::endpoint() const { return impl_->peers->endpoint(); }
 std::string Shell::http_address() const { return impl_->server->address(); }

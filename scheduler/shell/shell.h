@@ -11,10 +11,12 @@
 #include <string>
 #include <vector>
 
+#include "common/audit/audit.h"
 #include "common/auth/tokens.h"
 #include "common/http/tls_identity.h"
 #include "common/transport/keys.h"
 #include "scheduler/shell/api/services.h"
+#include "scheduler/shell/head_keys.h"
 
 namespace allot::scheduler {
 
@@ -28,7 +30,7 @@ class Shell {
     std::vector<std::string> advertise;  // tcp://host:port, told to others; empty: as bound
     std::string http_advertise;          // host:port of the API; empty: as bound
     std::string own_host;                // in place of a wildcard, where others are told of us
-    transport::KeyPair keys;
+    HeadKeys keys;
     std::string allow_file;
     std::string tokens_file;            // may be empty only with `open`
     bool local = false;                 // on loopback, for loopback's names only
@@ -40,6 +42,7 @@ class Shell {
     Bytes answers_bytes_max =
         limits::kHttpAnswersBytes.value;  // that clients of the API have not taken
     ApiLimits limits;
+    std::optional<audit::Log::Options> audit;  // none: no audit log is kept
   };
 
   static StatusOr<std::unique_ptr<Shell>> Start(boost::asio::io_context& loop, Options options);

@@ -2,7 +2,10 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <regex>
+#include <set>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -176,6 +179,113 @@ TEST(Layout, TestsDoNotSleepAndNothingIsSkipped) {
       EXPECT_FALSE(std::regex_search(file.lines[n], skipped)) << file.path << ":" << n + 1;
     }
   }
+}
+
+std::string Page(const fs::path& page) {
+  std::ifstream in(fs::path(ALLOT_SOURCE_DIR) / page);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+// "Suite.Name" of every test there is.
+std::set<std::string> TestNames() {
+  const std::regex test(R"(^\s*TEST(_F|_P)?\((\w+), ?(\w+)\))"), begins(R"(^\s*TEST(_F|_P)?\((\w+),\s*$)"),
+      goes_on(R"(^\s*(\w+)\))");
+  std::set<std::string> names;
+  for (const SourceFile& file : SourceFiles()) {
+    if (!file.path.starts_with("tests/")) continue;
+    for (size_t n = 0; n < file.lines.size(); ++n) {
+      std::smatch found, rest;
+      if (std::regex_search(file.lines[n], found, test)) {
+        names.insert(found.str(2) + "." + found.str(3));
+      } else if (std::regex_search(file.lines[n], found, begins) && n + 1 < file.lines.size() &&
+                 std::regex_search(file.lines[n + 1], rest, goes_on)) {
+        names.insert(found.str(2) + "." + rest.str(1));
+      }
+    }
+  }
+  return names;
+}
+
+std::vector<std::string> TestsNamedIn(const std::string& text) {
+  const std::regex name(R"(`([A-Z]\w*\.[A-Z]\w*)`)");
+  std::vector<std::string> names;
+  for (std::sregex_iterator it(text.begin(), text.end(), name), end; it != end; ++it)
+    names.push_back(it->str(1));
+  return names;
+}
+
+TEST(SecurityPage, NamesTestsThatThereAre) {
+  const std::set<std::string> there = TestNames();
+  ASSERT_GT(there.size(), 1000u);
+  for (const char* page : {"docs/security.md", "docs/adr/0026-who-may-for-how-long-and-who-did.md"}) {
+    const std::vector<std::string> named = TestsNamedIn(Page(page));
+    EXPECT_FALSE(named.empty()) << page;
+    for (const std::string& name : named)
+      EXPECT_TRUE(there.contains(name)) << page << " names " << name << ", which is no test";
+  }
+}
+
+TEST(SecurityPage, HasATestForEachClassOfTrouble) {
+  const std::string page = Page("docs/security.md");
+  const size_t begin = page.find("## Classes of trouble");
+  ASSERT_NE(begin, std::string::npos);
+  std::istringstream lines(page.substr(begin, page.find("\n## ", begin + 1) - begin));
+  size_t rows = 0;
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.starts_with("| ") || line.starts_with("| class")) continue;
+    ++rows;
+    EXPECT_FALSE(TestsNamedIn(line).empty()) << line;
+  }
+  EXPECT_EQ(rows, 14u);
+}
+
+// Whoever fetches for others fetches what they may not. Only those call out over HTTP who talk to
+// model servers and endpoints that an operator declared, and clients.
+TEST(Layout, NothingIsFetchedForOthers) {
+  const std::vector<std::string> callers = {"agent/shell/", "agent/runtime/", "agent/devices/endpoint/",
+                                            "client/",      "common/http/",   "examples/",
+                                            "benchmarks/",  "tests/"};
+  const std::regex client(R"(#include "common/http/(blocking_)?client\.h")"),
+      program(R"re("(/\w+)*(curl|wget|git|ftp|scp|rsync)")re");
+  for (const SourceFile& file : SourceFiles()) {
+    if (file.path.starts_with("tests/")) continue;
+    for (const std::string& line : file.lines) {
+      EXPECT_TRUE(StartsWithAny(file.path, callers) || !std::regex_search(line, client))
+          << file.path << " calls out";
+      EXPECT_FALSE(std::regex_search(line, program)) << file.path << ": " << line;
+    }
+  }
+}
+
+// A library is of the vendor's folder that knows its name, and no word of a config or a task.
+TEST(Layout, LibrariesAreOpenedInOnePlace) {
+  for (const SourceFile& file : SourceFiles()) {
+    if (StartsWithAny(file.path, {"agent/devices/host/library.", "tests/"})) continue;
+    for (const std::string& line : file.lines)
+      EXPECT_TRUE(line.find("dlopen(") == std::string::npos &&
+                  line.find("dlmopen(") == std::string::npos)
+          << file.path << ": " << line;
+  }
+}
+
+// What is built is this repository and what the distribution has signed.
+TEST(Layout, ABuildFetchesNothing) {
+  const fs::path root = ALLOT_SOURCE_DIR;
+  EXPECT_FALSE(fs::exists(root / ".gitmodules"));
+  const std::regex fetches(R"(FetchContent|ExternalProject|file\s*\(\s*DOWNLOAD|CPMAddPackage)",
+                           std::regex::icase);
+  size_t files = 0;
+  for (const char* folder : {"cmake", "common", "policies", "scheduler", "agent", "gateway",
+                             "simulator", "client", "examples", "packaging", "tests", "benchmarks"})
+    for (const auto& entry : fs::recursive_directory_iterator(root / folder)) {
+      if (entry.path().filename() != "CMakeLists.txt" && entry.path().extension() != ".cmake")
+        continue;
+      ++files;
+      const std::string text = Page(fs::relative(entry.path(), root));
+      EXPECT_FALSE(std::regex_search(text, fetches)) << entry.path();
+    }
+  EXPECT_GT(files, 50u);
+  EXPECT_FALSE(std::regex_search(Page("CMakeLists.txt"), fetches));
 }
 
 }  // namespace

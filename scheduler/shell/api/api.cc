@@ -15,10 +15,15 @@ namespace {
 class CountingResponder : public http::Responder {
  public:
   CountingResponder(http::ResponderPtr to, Metrics& metrics, http::Overload& overload,
-                    std::string route)
-      : to_(std::move(to)), metrics_(metrics), overload_(overload), route_(std::move(route)) {}
+                    std::string route, std::shared_ptr<Audited> audited)
+      : to_(std::move(to)),
+        metrics_(metrics),
+        overload_(overload),
+        route_(std::move(route)),
+        audited_(std::move(audited)) {}
   void Send(http::Response response) override {
     metrics_.HttpAnswered(route_, response.status);
+    audited_->Answered(response.status);
     for (auto& [name, value] : response.headers)
       if (name == "Retry-After")
         value = std::to_string(overload_.RetryAfter(http::Overload::Clock::now()).count());
@@ -26,6 +31,7 @@ class CountingResponder : public http::Responder {
   }
   void StartStream(int status, http::Headers headers, std::string content_type) override {
     metrics_.HttpAnswered(route_, status);
+    audited_->Answered(status);
     to_->StartStream(status, std::move(headers), std::move(content_type));
   }
   void Write(std::string chunk) override { to_->Write(std::move(chunk)); }
@@ -42,20 +48,8 @@ class CountingResponder : public http::Responder {
   Metrics& metrics_;
   http::Overload& overload_;
   std::string route_;
+  std::shared_ptr<Audited> audited_;
 };
-
-auth::Role RoleFor(Access access) {
-  switch (access) {
-    case Access::kOpen:
-    case Access::kViewer:
-      return auth::Role::kViewer;
-    case Access::kUser:
-      return auth::Role::kUser;
-    case Access::kAdmin:
-      return auth::Role::kAdmin;
-  }
-  return auth::Role::kAdmin;
-}
 
 // yaml-cpp takes some ten times as long as the JSON parser.
 constexpr size_t kYamlBytesMax = limits::kApiYamlBytes.value;
@@ -74,15 +68,32 @@ BodyType TypeOf(const http::Request& request) {
   return BodyType::kOther;
 }
 
+bool Changes(const Route* route) {
+  return route != nullptr && route->right && route->right->action != auth::Action::kSee;
+}
+
 // Nobody without a token learns which routes there are: `route` may be null.
 StatusOr<auth::Principal> Authorize(Services& services, const Route* route,
-                                    const http::Request& request) {
-  const Access access = route != nullptr ? route->access : Access::kViewer;
-  if (access == Access::kOpen) return auth::Principal();
-  ASSIGN_OR_RETURN(auth::Principal principal,
-                   services.tokens.Authenticate(request.Header("authorization")));
-  RETURN_IF_ERROR(auth::Require(principal, RoleFor(access)));
-  return principal;
+                                    const http::Request& request, Audited& audited) {
+  if (route != nullptr && !route->right) return auth::Principal();
+  StatusOr<auth::Principal> principal =
+      services.tokens.Authenticate(request.Header("authorization"), request.peer);
+  Status may = principal.status();
+  if (may.ok()) {
+    audited.By(*principal);
+    if (route != nullptr)
+      may = auth::Decide(*principal, route->right->action, {route->right->kind});
+  }
+  if (may.ok()) return principal;
+  audited.Why(MessageOf(may));
+  return may;
+}
+
+// What may not be seen is told of in the words in which the handlers tell of what is not there.
+Status Hidden(const Call& call, Status decided, const Status& not_there) {
+  if (!absl::IsNotFound(decided)) return decided;
+  if (call.audited) call.audited->Hidden();
+  return not_there;
 }
 
 std::string MetricName(const Route* route) {
@@ -94,11 +105,14 @@ std::string MetricName(const Route* route) {
 void Api::Handle(http::Request request, http::ResponderPtr responder) {
   Match match = FindRoute(request.method, request.path);
   Call call;
-  call.responder = std::make_shared<CountingResponder>(std::move(responder), services_.metrics,
-                                                       overload_, MetricName(match.route));
+  call.audited = std::make_shared<Audited>(services_.audit, request, Changes(match.route));
+  call.responder =
+      std::make_shared<CountingResponder>(std::move(responder), services_.metrics, overload_,
+                                          MetricName(match.route), call.audited);
   call.request = std::move(request);
   call.args = std::move(match.args);
-  StatusOr<auth::Principal> principal = Authorize(services_, match.route, call.request);
+  StatusOr<auth::Principal> principal =
+      Authorize(services_, match.route, call.request, *call.audited);
   if (!principal.ok()) return scheduler::Refuse(call, principal.status());
   call.principal = *std::move(principal);
   if (match.route == nullptr) {
@@ -167,9 +181,11 @@ void Api::ReadThenHandle(const Route& route, Call call) {
 
 std::optional<http::Response> Api::Refuse(const http::Request& head) {
   const Match match = FindRoute(head.method, head.path);
-  const StatusOr<auth::Principal> principal = Authorize(services_, match.route, head);
+  Audited audited(services_.audit, head, Changes(match.route));
+  const StatusOr<auth::Principal> principal = Authorize(services_, match.route, head, audited);
   if (principal.ok()) return std::nullopt;
   http::Response response = http::ErrorResponse(principal.status());
+  audited.Answered(response.status);
   services_.metrics.HttpAnswered(MetricName(match.route), response.status);
   return response;
 }
@@ -195,7 +211,10 @@ void AnswerJson(Services& services, const Call& call,
       });
 }
 
-void Refuse(const Call& call, const Status& why) { call.responder->Send(http::ErrorResponse(why)); }
+void Refuse(const Call& call, const Status& why) {
+  if (call.audited) call.audited->Why(MessageOf(why));
+  call.responder->Send(http::ErrorResponse(why));
+}
 
 Status BindBody(const http::Request& request, google::protobuf::Message* out) {
   return TypeOf(request) == BodyType::kYaml ? config::BindYaml(request.body, "body", out)
@@ -230,7 +249,8 @@ Status MayJob(const Services& services, const Call& call, auth::Action action, J
     if (!old.ok()) return absl::OkStatus();
     tenant = old->spec->tenant;
   }
-  return auth::Decide(call.principal, action, {auth::Kind::kJob, tenant, ToString(id)});
+  return Hidden(call, auth::Decide(call.principal, action, {auth::Kind::kJob, tenant, ToString(id)}),
+                NotFound("there is no {}; `allot jobs` lists them", ToString(id)));
 }
 
 Status MayDeployment(const Services& services, const Call& call, auth::Action action,
@@ -239,18 +259,22 @@ Status MayDeployment(const Services& services, const Call& call, auth::Action ac
   const auto it = deployments.find(std::string(name));
   if (it == deployments.end()) return absl::OkStatus();
   const std::string who = fmt::format("deployment \"{}\"", name);
-  return auth::Decide(call.principal, action,
-                      {auth::Kind::kDeployment, it->second.spec->tenant, who});
+  return Hidden(call, auth::Decide(call.principal, action,
+                             {auth::Kind::kDeployment, it->second.spec->tenant, who, name}),
+                NotFound("there is no deployment \"{}\"; `allot deployments` lists them", name));
 }
 
 Status MayReplica(const Services& services, const Call& call, auth::Action action, ReplicaId id) {
   const ClusterState& state = services.pipeline.core().state();
   const auto it = state.replicas().find(state.Named(id));
   if (it == state.replicas().end()) return absl::OkStatus();
-  return auth::Decide(
-      call.principal, action,
-      {auth::Kind::kDeployment, state.deployments().at(it->second.deployment).spec->tenant,
-       ToString(id)});
+  const std::string& deployment = it->second.deployment;
+  return Hidden(
+      call,
+      auth::Decide(call.principal, action,
+                   {auth::Kind::kDeployment, state.deployments().at(deployment).spec->tenant,
+                    ToString(id), deployment}),
+      NotFound("there is no {}; `allot deployments` lists them", ToString(id)));
 }
 
 StatusOr<std::string> TenantFor(const Call& call, std::string_view verb, std::string_view asked) {

@@ -11,6 +11,8 @@ namespace allot::scheduler::api {
 
 namespace {
 
+constexpr Duration kExpiresSoon = std::chrono::hours(7 * 24);
+
 // Anybody may ask, so no more than the kind of trouble; the log has the file and the rest.
 const char* KindOf(const Status& trouble) {
   switch (trouble.code()) {
@@ -39,9 +41,6 @@ void Health(Services& services, Call& call) {
 }
 
 void GetMetrics(Services& services, Call& call) {
-  if (Status may = auth::Decide(call.principal, auth::Action::kSee, {auth::Kind::kMetrics});
-      !may.ok())
-    return Refuse(call, may);
   call.responder->Send({.body = services.metrics_text(),
                         .content_type = "text/plain; version=0.0.4; charset=utf-8"});
 }
@@ -72,6 +71,18 @@ void GetCluster(Services& services, Call& call) {
     json.Field("incarnation", ToString(state.incarnation()));
     json.Field("started", services.started).Field("policy", state.policy()->name);
     RenderCertificate(services.certificate().value_or(http::TlsState()), json);
+    json.Key("you").Object([&] {
+      json.Field("name", call.principal.name).Field("role", ToString(call.principal.role));
+      if (!call.principal.tenant.empty()) json.Field("tenant", call.principal.tenant);
+      if (call.principal.expires) json.Field("expires", *call.principal.expires);
+    });
+    // Whose they are, is for those who give tokens.
+    if (auth::Decide(call.principal, auth::Action::kSee, {auth::Kind::kKeys}).ok()) {
+      json.Key("tokens").Object([&] {
+        json.Field("expiring", services.tokens.Expiring(kExpiresSoon));
+        json.Field("expired", services.tokens.Expired());
+      });
+    }
     json.Key("gateways").Array([&] {
       for (const Peers::Gateway& gateway : services.peers.gateways()) {
         json.Object([&] {

@@ -29,6 +29,11 @@ http::Response Answer(const Services& services, std::string_view name) {
 Status CheckNameIsFree(const Services& services, const Call& call) {
   const DeploymentState* deployment = Find(services, call.arg());
   const std::string& bound = call.principal.tenant;
+  if (!auth::Sees(call.principal, {auth::Kind::kDeployment, "", "", call.arg()})) {
+    return PermissionDenied("the token of {} is for the deployments {} only",
+                            call.principal.name,
+                            fmt::join(call.principal.scope.deployments, ", "));
+  }
   if (deployment == nullptr || bound.empty() || deployment->spec->tenant == bound) {
     return absl::OkStatus();
   }
@@ -72,9 +77,10 @@ void ListDeployments(Services& services, Call& call) {
     const Core& core = services.pipeline.core();
     const auto& all = core.state().deployments();
     auto it = last ? all.upper_bound(*last) : all.begin();
-    while (it != all.end() &&
-           !auth::Sees(asker, {auth::Kind::kDeployment, it->second.spec->tenant}))
-      ++it;
+    const auto seen = [&asker](const auto& one) {
+      return auth::Sees(asker, {auth::Kind::kDeployment, one.second.spec->tenant, "", one.first});
+    };
+    while (it != all.end() && !seen(*it)) ++it;
     if (it == all.end()) return false;
     last = it->first;
     // Reasons take a look at every node for each: they are told of one deployment at a time.

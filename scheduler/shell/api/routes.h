@@ -7,11 +7,17 @@
 #include <string_view>
 #include <vector>
 
+#include "common/auth/authorizer.h"
 #include "scheduler/shell/api/services.h"
 
 namespace allot::scheduler {
 
-enum class Access { kOpen, kViewer, kUser, kAdmin };
+// What a caller must at least be let do to call a route at all (common/auth/authorizer.h); whose the
+// thing is that it is about, the handler decides.
+struct Right {
+  auth::Kind kind = auth::Kind::kCluster;
+  auth::Action action = auth::Action::kSee;
+};
 
 struct Parameter {
   std::string_view name, type, help;
@@ -19,7 +25,7 @@ struct Parameter {
 
 struct Route {
   std::string_view method, path;  // "/v1/jobs/{id}"
-  Access access = Access::kViewer;
+  std::optional<Right> right = Right();  // none: anybody may, without a token
   void (*handle)(Services&, Call&) = nullptr;
   std::string_view summary;
   std::string_view body = "";    // schema of the request's body, "" for none
@@ -70,6 +76,8 @@ void GetOpenApi(Services&, Call&);
 void GetCluster(Services&, Call&);
 void GetPower(Services&, Call&);
 void PrometheusTargets(Services&, Call&);
+void GetKeys(Services&, Call&);  // keys.cc
+void RotateKeys(Services&, Call&);
 }  // namespace api
 
 }  // namespace allot::scheduler

@@ -151,6 +151,11 @@ const char kAnswerSchemas[] = R"json({
   "name": {"type": "string"}, "program_version": {"type": "string"}, "term": {"type": "integer"},
   "incarnation": {"type": "string", "description": "of the store: drawn anew whenever a scheduler opens it"},
   "started": {"type": "string", "format": "date-time"}, "policy": {"type": "string"},
+  "you": {"type": "object", "description": "the token that asks", "properties": {
+    "name": {"type": "string"}, "role": {"type": "string"}, "tenant": {"type": "string"},
+    "expires": {"type": "string", "format": "date-time"}}},
+  "tokens": {"type": "object", "description": "for administrators: how many expire within a week, and have expired",
+    "additionalProperties": {"type": "integer"}},
   "gateways": {"type": "array", "items": {"type": "object", "properties": {
     "name": {"type": "string"},
     "http_address": {"type": "string", "description": "host:port, or https://host:port"},
@@ -165,6 +170,17 @@ const char kAnswerSchemas[] = R"json({
   "nodes": {"type": "object", "additionalProperties": {"type": "integer"}},
   "jobs": {"type": "object", "additionalProperties": {"type": "integer"}},
   "deployments": {"type": "integer"}, "replicas": {"type": "integer"}}},
+"Keys": {"type": "object", "properties": {"version": {"type": "integer"},
+  "head": {"type": "object", "properties": {"public_key": {"type": "string"},
+    "next_public_key": {"type": "string", "description": "on its way to all peers"},
+    "unconfirmed": {"type": "array", "description": "connected peers that do not know it yet",
+      "items": {"type": "string"}},
+    "old_public_key": {"type": "string"}, "old_until": {"type": "string", "format": "date-time"}}},
+  "peers": {"type": "array", "items": {"type": "object", "properties": {
+    "name": {"type": "string"}, "role": {"type": "string"},
+    "state": {"type": "string", "enum": ["asked", "renewed", "failed"]},
+    "connected": {"type": "boolean", "description": "else it is asked when it is back"},
+    "why": {"type": "string"}}}}}},
 "PowerLine": {"type": "object", "properties": {
   "name": {"type": "string"}, "rack": {"type": "string"}, "alive": {"type": "boolean"},
   "nodes": {"type": "integer"}, "devices": {"type": "integer"},

@@ -10,6 +10,7 @@
 #include "common/auth/tokens.h"
 #include "common/base/limits.h"
 #include "common/http/server.h"
+#include "scheduler/shell/api/audited.h"
 #include "scheduler/shell/api/lists.h"
 #include "scheduler/shell/journal.h"
 #include "scheduler/shell/log_reader.h"
@@ -45,6 +46,7 @@ struct Services {
   std::string http_address;  // of the API, as others are told of it
   std::function<std::optional<http::TlsState>()> certificate;
   ApiLimits limits;
+  audit::Log* audit = nullptr;  // null: none is kept
 };
 
 // One request on its way through a handler.
@@ -52,6 +54,7 @@ struct Call {
   http::Request request;
   http::ResponderPtr responder;
   auth::Principal principal;
+  std::shared_ptr<Audited> audited;
   std::vector<std::string> args;  // what stands for {…} in the route's path
   // What the body asks for, as Route::read made it: whole, checked, and storable.
   std::variant<std::monostate, std::shared_ptr<const JobSpec>,

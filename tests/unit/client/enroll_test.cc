@@ -226,9 +226,9 @@ TEST_F(HeadTest, InvitesAndTakesAway) {
 TEST_F(HeadTest, GivesTokensAndTakesThemBack) {
   ASSERT_TRUE(Init().ok());
   const std::string file = Loaded().tokens_file;
-  const auto token = AddUserToken(file, "ada", "user", "red", false);
+  const auto token = AddUserToken(file, {"ada", "user", "red"}, false);
   ASSERT_TRUE(token.ok()) << token.status();
-  EXPECT_TRUE(absl::IsAlreadyExists(AddUserToken(file, "ada", "user", "", false).status()));
+  EXPECT_TRUE(absl::IsAlreadyExists(AddUserToken(file, {"ada", "user"}, false).status()));
   EXPECT_EQ((*auth::Tokens::Load({.file = file}))->Authenticate("Bearer " + *token)->tenant, "red");
   EXPECT_TRUE(RemoveUserToken(file, "ada").ok());
   EXPECT_TRUE(absl::IsNotFound(RemoveUserToken(file, "ada")));

@@ -3,6 +3,10 @@
 #include <boost/asio/read_until.hpp>
 #include <boost/asio/write.hpp>
 
+#include <fstream>
+#include <iterator>
+#include <thread>
+
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "scheduler/shell/api/routes.h"
@@ -41,7 +45,7 @@ TEST(Access, EveryRouteButHealthAsksForAToken) {
   cluster.Start();
   EXPECT_EQ(cluster.Get("/healthz").status, 200);
   for (const Route& route : Routes()) {
-    if (route.access == Access::kOpen) continue;
+    if (!route.right) continue;
     std::string path(route.path);
     for (size_t at = path.find('{'); at != std::string::npos; at = path.find('{')) {
       path.replace(at, path.find('}') - at + 1, "x");
@@ -162,6 +166,173 @@ TEST(Access, ATokenOfATenantSeesWhatIsThatTenants) {
       << "an administrator of one tenant is none of the cluster";
   cluster.UseToken("all");
   EXPECT_EQ(cluster.Fetch("GET", "/metrics").status, 200);
+}
+
+// Whoever asks after names learns nothing from the words in which he is turned away.
+TEST(Access, HiddenAndAbsentAreToldAlike) {
+  Cluster cluster(/*local=*/false);
+  cluster.WriteTokens(fmt::format(
+      "tokens:\n- {{name: a, role: user, sha256: {}, tenant: ta}}\n- {{name: b, role: user, "
+      "sha256: {}, tenant: tb}}\n- {{name: c, role: user, sha256: {}, deployments: other}}\n",
+      auth::Sha256Hex("as-a"), auth::Sha256Hex("as-b"), auth::Sha256Hex("as-c")));
+  cluster.Start();
+  testing::FakeAgent agent(cluster, {.finish_tasks = false});
+  ASSERT_TRUE(agent.WaitForWelcome());
+  cluster.UseToken("as-a");
+  ASSERT_EQ(cluster.Fetch("POST", "/v1/jobs", kJob).status, 201);
+  ASSERT_EQ(cluster
+                .Fetch("PUT", "/v1/deployments/chat",
+                       R"({"name": "chat", "command": ["s"], "replicas": [{"device": {"kind": "GPU"}}]})")
+                .status,
+            200);
+  const auto same = [&](const std::string& method, const std::string& before,
+                        const std::string& hidden, const std::string& absent,
+                        const std::string& after = "") {
+    const Answer one = cluster.Fetch(method, before + hidden + after),
+                 other = cluster.Fetch(method, before + absent + after);
+    EXPECT_EQ(one.status, 404) << method << " " << before << hidden << after;
+    EXPECT_EQ(other.status, 404) << method << " " << before << absent << after;
+    std::string body = one.body;
+    for (size_t at = 0; (at = body.find(hidden, at)) != std::string::npos; at += absent.size())
+      body.replace(at, hidden.size(), absent);
+    EXPECT_EQ(body, other.body);
+  };
+  cluster.UseToken("as-b");
+  for (const char* after : {"", "/explain", "/logs", "/wait?timeout_seconds=0"})
+    same("GET", "/v1/jobs/", "job-1", "job-999", after);
+  same("DELETE", "/v1/jobs/", "job-1", "job-999");
+  for (const char* token : {"as-b", "as-c"}) {
+    cluster.UseToken(token);
+    same("GET", "/v1/deployments/", "chat", "none");
+    same("DELETE", "/v1/deployments/", "chat", "none");
+    same("GET", "/v1/replicas/", "replica-1", "replica-999", "/logs");
+  }
+}
+
+TEST(Access, ATokenIsForItsAreasAndDeployments) {
+  Cluster cluster(/*local=*/false);
+  cluster.WriteTokens(fmt::format(
+      "tokens:\n- {{name: ci, role: user, sha256: {}, only: jobs}}\n- {{name: prom, role: viewer, "
+      "sha256: {}, only: [metrics]}}\n- {{name: chat, role: user, sha256: {}, only: deployments, "
+      "deployments: 'chat-*'}}\n- {{name: old, role: admin, sha256: {}, expires: 2001-01-01}}\n",
+      auth::Sha256Hex("ci"), auth::Sha256Hex("prom"), auth::Sha256Hex("chat"),
+      auth::Sha256Hex("old")));
+  cluster.Start();
+  const auto deploy = [&](const std::string& name) {
+    return cluster
+        .Fetch("PUT", "/v1/deployments/" + name,
+               R"({"name": ")" + name +
+                   R"(", "command": ["s"], "replicas": [{"device": {"kind": "GPU"}}]})")
+        .status;
+  };
+  cluster.UseToken("ci");
+  EXPECT_EQ(cluster.Fetch("POST", "/v1/jobs", kJob).status, 201);
+  EXPECT_EQ(cluster.Get("/v1/jobs/job-1").status, 200);
+  for (const char* path : {"/v1/nodes", "/v1/deployments", "/v1/policy", "/v1/cluster", "/metrics"})
+    EXPECT_EQ(cluster.Get(path).status, 403) << path;
+  EXPECT_EQ(deploy("chat-1"), 403);
+  cluster.UseToken("prom");
+  EXPECT_EQ(cluster.Get("/metrics").status, 200);
+  EXPECT_EQ(cluster.Get("/v1/sd/prometheus").status, 200);
+  EXPECT_EQ(cluster.Get("/v1/jobs").status, 403);
+  cluster.UseToken("chat");
+  EXPECT_EQ(deploy("chat-1"), 200);
+  EXPECT_EQ(deploy("rank"), 403);
+  EXPECT_EQ(cluster.Get("/v1/deployments/chat-1").status, 200);
+  EXPECT_EQ(cluster.Get("/v1/jobs").status, 403);
+  cluster.UseToken("old");
+  const Answer expired = cluster.Get("/v1/jobs");
+  EXPECT_EQ(expired.status, 401);
+  EXPECT_THAT(expired.body, HasSubstr("expired on 2001-01-01T00:00:00Z; ask for a new one"));
+}
+
+TEST(Access, SharesOfAPolicyAreTheirTenants) {
+  Cluster cluster(/*local=*/false);
+  cluster.WriteTokens(fmt::format(
+      "tokens:\n- {{name: root, role: admin, sha256: {}}}\n- {{name: a, role: viewer, sha256: {}, "
+      "tenant: ta}}\n",
+      auth::Sha256Hex("root"), auth::Sha256Hex("as-a")));
+  cluster.Start();
+  cluster.UseToken("root");
+  const Answer put = cluster.Fetch(
+      "PUT", "/v1/policy",
+      R"({"name": "p", "queue": {"algorithm": "fair_share", "shares": {"ta": 3, "tb": 5}},)"
+      R"( "prices": {"as_of": "2026-01-01"}})");
+  ASSERT_EQ(put.status, 200) << put.body;
+  EXPECT_THAT(cluster.Get("/v1/policy").body, HasSubstr("\"tb\":5"));
+  cluster.UseToken("as-a");
+  const std::string seen = cluster.Get("/v1/policy").body;
+  EXPECT_THAT(seen, HasSubstr("\"ta\":3"));
+  EXPECT_THAT(seen, Not(HasSubstr("tb")));
+}
+
+TEST(Access, ChangesAndRefusalsAreInTheAuditLog) {
+  Cluster cluster(/*local=*/false);
+  cluster.WriteTokens(fmt::format(
+      "tokens:\n- {{name: ada, role: user, sha256: {}, tenant: ta}}\n- {{name: bob, role: viewer, "
+      "sha256: {}, tenant: tb}}\n",
+      auth::Sha256Hex("as-a"), auth::Sha256Hex("as-b")));
+  const std::string file = cluster.folder() / "audit.jsonl";
+  cluster.adjust = [&](Shell::Options& options) { options.audit = {.file = file}; };
+  cluster.Start();
+  cluster.UseToken("as-a");
+  EXPECT_EQ(cluster.Fetch("POST", "/v1/jobs", kJob).status, 201);
+  EXPECT_EQ(cluster.Get("/v1/jobs/job-1").status, 200);
+  EXPECT_EQ(cluster.Fetch("POST", "/v1/jobs", R"({"name": 7})").status, 400);
+  cluster.UseToken("as-b");
+  EXPECT_EQ(cluster.Get("/v1/jobs/job-1").status, 404);
+  EXPECT_EQ(cluster.Get("/v1/jobs/job-77").status, 404) << "nobody is refused what is not there";
+  EXPECT_EQ(cluster.Fetch("POST", "/v1/jobs", kJob).status, 403);
+  cluster.UseToken("nobodys");
+  EXPECT_EQ(cluster.Get("/v1/jobs").status, 401);
+  cluster.UseToken("as-a");
+  EXPECT_THAT(cluster.Get("/v1/jobs").body, HasSubstr("job-1"));
+  cluster.Stop();
+  std::ifstream in(file);
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(in, line);) lines.push_back(line.substr(line.find(',')));
+  EXPECT_THAT(
+      lines,
+      ::testing::ElementsAre(
+          R"(,"who":"ada","role":"user","tenant":"ta","from":"127.0.0.1","verb":"POST /v1/jobs",)"
+          R"("what":"job-1","verdict":"allowed","code":201})",
+          HasSubstr(R"("verb":"POST /v1/jobs","verdict":"refused","code":400,"why":")"),
+          R"(,"who":"bob","role":"viewer","tenant":"tb","from":"127.0.0.1",)"
+          R"("verb":"GET /v1/jobs/job-1","verdict":"refused","code":404,)"
+          R"("why":"there is no job-1; `allot jobs` lists them"})",
+          HasSubstr(R"("who":"bob","role":"viewer","tenant":"tb","from":"127.0.0.1",)"
+                    R"("verb":"POST /v1/jobs","verdict":"refused","code":403)"),
+          HasSubstr(R"(,"from":"127.0.0.1","verb":"GET /v1/jobs","verdict":"refused","code":401)")));
+}
+
+TEST(Access, ChangesOfTheHeadsFilesAreInTheAuditLog) {
+  Cluster cluster(/*local=*/false);
+  const std::string one = "tokens:\n- {name: ada, role: user, sha256: " + auth::Sha256Hex("as-a") + "}\n";
+  cluster.WriteTokens(one);
+  const std::string file = cluster.folder() / "audit.jsonl";
+  cluster.adjust = [&](Shell::Options& options) { options.audit = {.file = file}; };
+  cluster.Start();
+  cluster.WriteTokens(one + "- {name: bob, role: admin, sha256: " + auth::Sha256Hex("as-b") + "}\n");
+  testing::FakeAgent agent(cluster, {.name = "n7"});
+  ASSERT_TRUE(agent.WaitForWelcome());
+  const auto read = [&] {
+    std::ifstream in(file);
+    return std::string(std::istreambuf_iterator<char>(in), {});
+  };
+  while (read().find("token bob added") == std::string::npos) std::this_thread::yield();
+  while (read().find("agent n7 added") == std::string::npos) std::this_thread::yield();
+  EXPECT_THAT(read(), Not(HasSubstr("ada")));
+}
+
+// What it says is taken for what its key is, whatever it calls itself.
+TEST(Access, AGatewaysKeyIsNoNodes) {
+  Cluster cluster;
+  cluster.Start();
+  testing::FakeAgent peer(cluster, {.name = "gw", .role = transport::Role::kGateway});
+  while (cluster.Get("/metrics").body.find(
+             "allotrope_link_refused_total{reason=\"wrong_message\"} ") == std::string::npos)
+    std::this_thread::yield();
+  EXPECT_EQ(cluster.Get("/v1/nodes").json().at("nodes").as_array().size(), 0u);
 }
 
 TEST(Access, ALocalClusterIgnoresWebPages) {

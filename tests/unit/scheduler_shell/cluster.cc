@@ -103,7 +103,7 @@ FakeAgent::FakeAgent(Cluster& cluster, Options options) : options_(std::move(opt
       *context_, loop_,
       {.endpoint = cluster.endpoint(),
        .server_public_key = cluster.public_key(),
-       .keys = cluster.Enroll(options_.name, transport::Role::kAgent)},
+       .keys = cluster.Enroll(options_.name, options_.role)},
       {.message = [this](transport::ClientLink::Incoming in) { OnEnvelope(in.envelope); },
        .connected =
            [this] {

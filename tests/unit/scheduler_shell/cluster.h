@@ -75,6 +75,7 @@ class FakeAgent {
  public:
   struct Options {
     std::string name = "n1";
+    transport::Role role = transport::Role::kAgent;  // of its key
     uint32_t gpus = 4;
     bool start_tasks = true;   // report running, and
     bool finish_tasks = true;  // exited with `code`
