@@ -145,6 +145,8 @@ std::string Reference() {
   add(Invitations(), "Who may enrol; `allot node add` and `allot gateway add` keep it.");
   add(Tokens(), "Bearer tokens of people and programs; `allot keys token` makes them.");
   add(KeyPair(), "`allot keys new` makes it.");
+  add(RenewedKeys(),
+      "`renewed.keys` in a `state_dir`: written by the program itself when keys are renewed.");
   return out;
 }
 
