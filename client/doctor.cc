@@ -111,7 +111,7 @@ class Examination {
                          "{} replicas of {}",
                          node_.foreign->tasks, node_.foreign->replicas, node_.foreign->incarnation),
              "nothing, if the store was restored or made anew; else look which scheduler the node "
-             "served before: docs/operations.md, Restore");
+             "served before: docs/operations.md, Backup");
     }
     if (node_.draining) Notice("it is draining", undrain + " takes it in again");
     if (node_.quarantine) Held("the node", *node_.quarantine, undrain);

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # What takes hours and so is no part of CI: an hour of fuzzing for what strangers reach, ten minutes for each other decoder;
-# an hour of the simulator's seeds.
-#   scripts/long.sh [fuzz] [seeds]     default: all of it, in this order
+# an hour of the simulator's seeds; an hour of chaos on real programs, ten minutes a seed; a hundred restores of a busy cluster.
+#   scripts/long.sh [fuzz] [seeds] [chaos] [restores]     default: all of it, in this order
 # It may be stopped at any time: what is done is not done again for the same commit, and a target that was stopped goes on
 # from the inputs it had. build/long/COMMIT keeps what was measured: report.txt, and a log of each part.
 #   ALLOT_LONG_SCALE=0.01    a hundredth of the time, to try the script itself
 set -euo pipefail
 cd "$(dirname "$0")/.."
-case "${1:-}" in -h|--help) sed -n '2,7s/^# \?//p' "$0"; exit 0 ;; esac
+case "${1:-}" in -h|--help) sed -n '2,8s/^# \?//p' "$0"; exit 0 ;; esac
 scale=${ALLOT_LONG_SCALE:-1}
 folder=build/long/$(git describe --always --dirty --exclude '*')
 mkdir -p "$folder"
@@ -73,13 +73,32 @@ run_seeds() {
   done
 }
 
-# Further parts (random kills, full disks and cut links on real processes) are functions run_NAME here and words below.
+chaos_programs() {
+  scripts/build.sh dev chaos_programs >"$folder/build.log" 2>&1 || { tail -40 "$folder/build.log"; exit 1; }
+}
+
+# Seeds that go on from the last run's, as above; each ten minutes are a part.
+run_chaos() {
+  local next_file=build/long/next-chaos next count
+  chaos_programs
+  for ((count = 0; count < 6; ++count)); do
+    next=$(cat "$next_file" 2>/dev/null || echo 1000)
+    part "chaos-$next" tests/faults/chaos/chaos.py build/dev/bin --seed "$next" --seconds "$(scaled 600)"
+    echo $((next + 1)) >"$next_file"
+  done
+}
+
+run_restores() {
+  chaos_programs
+  part restores tests/faults/chaos/restores.py build/dev/bin --seed 1000 --restores "$(scaled 100)"
+}
+
 parts=("$@")
-[ $# -gt 0 ] || parts=(fuzz seeds)
+[ $# -gt 0 ] || parts=(fuzz seeds chaos restores)
 for name in "${parts[@]}"; do
   case "$name" in
-    fuzz|seeds) "run_$name" ;;
-    *) echo "long.sh: no part \"$name\"; fuzz, seeds" >&2; exit 2 ;;
+    fuzz|seeds|chaos|restores) "run_$name" ;;
+    *) echo "long.sh: no part \"$name\"; fuzz, seeds, chaos, restores" >&2; exit 2 ;;
   esac
 done
 echo "kept in $folder"

@@ -136,7 +136,10 @@ std::string ClusterState::KeyOwner(const JobSpec& spec, const std::string& user)
 
 bool ClusterState::Gave(const TaskKey& key) const {
   const Incarnation incarnation = key.attempt.incarnation();
-  if (incarnation.valid() && !Knows(incarnation)) return false;
+  if (incarnation.valid()) {
+    const Life* life = FindLife(incarnation);
+    if (life == nullptr || key.task.job.value() > life->jobs_until) return false;
+  }
   if (key.task.job > last_job_) return false;
   const JobState* job = FindJob(key.task.job);
   if (job == nullptr) return true;
@@ -147,8 +150,11 @@ bool ClusterState::Gave(const TaskKey& key) const {
 }
 
 bool ClusterState::Gave(ReplicaId id) const {
-  return (!id.incarnation().valid() || Knows(id.incarnation())) &&
-         id.value() <= last_replica_.value();
+  if (id.incarnation().valid()) {
+    const Life* life = FindLife(id.incarnation());
+    if (life == nullptr || id.value() > life->replicas_until) return false;
+  }
+  return id.value() <= last_replica_.value();
 }
 
 Attempt Named(const JobState& job, Attempt attempt) {
@@ -190,12 +196,23 @@ void ClusterState::Fold(const TermBegun& r) {
   trust_ = r.trust;
   if (r.at < newest_) TurnBack(r.at);
   if (!r.incarnation.valid()) return;
-  lineage_.push_back(r.incarnation);
+  if (!lineage_.empty()) {
+    lineage_.back().jobs_until = last_job_.value();
+    lineage_.back().replicas_until = last_replica_.value();
+  }
+  lineage_.push_back({r.incarnation});
   if (lineage_.size() > kLineageKept) lineage_.pop_front();
 }
 
+const ClusterState::Life* ClusterState::FindLife(Incarnation incarnation) const {
+  const auto it = std::find_if(lineage_.rbegin(), lineage_.rend(), [&](const Life& life) {
+    return life.incarnation == incarnation;
+  });
+  return it == lineage_.rend() ? nullptr : &*it;
+}
+
 bool ClusterState::Knows(Incarnation incarnation) const {
-  return std::find(lineage_.rbegin(), lineage_.rend(), incarnation) != lineage_.rend();
+  return FindLife(incarnation) != nullptr;
 }
 
 void ClusterState::Fold(const PolicySet& r) { policy_ = r.policy; }

@@ -143,7 +143,9 @@ class ClusterState {
 
   Term term() const { return term_; }
   // Of this life of the store, and whether one is of it or of an earlier one that led to it.
-  Incarnation incarnation() const { return lineage_.empty() ? Incarnation() : lineage_.back(); }
+  Incarnation incarnation() const {
+    return lineage_.empty() ? Incarnation() : lineage_.back().incarnation;
+  }
   bool Knows(Incarnation incarnation) const;
   // Whether this store gave that name, as far as it remembers: else it is of a life of the store that
   // was lost when it was put back, or of another store. What was forgotten since was given.
@@ -249,7 +251,17 @@ class ClusterState {
   friend struct StateCodec;  // common/wire cannot see us; scheduler/shell/snapshot.cc writes and
                              // reads all fields
   Term term_;
-  std::deque<Incarnation> lineage_;  // the last ones, oldest first
+  // One life of the store, and the highest numbers that had been given when it ended, as far as this
+  // store knows. What names it and a higher number was given after a backup that was put back: in
+  // the numbers that are skipped since. Of the last one, and of those that a build before kept,
+  // nothing is known: kNoEnd.
+  struct Life {
+    static constexpr uint64_t kNoEnd = UINT64_MAX;
+    Incarnation incarnation;
+    uint64_t jobs_until = kNoEnd, replicas_until = kNoEnd;
+  };
+  const Life* FindLife(Incarnation incarnation) const;
+  std::deque<Life> lineage_;  // the last ones, oldest first
   PolicyPtr policy_ = std::make_shared<Policy>();
   std::vector<NodeState> nodes_;
   absl::flat_hash_map<std::string, NodeId> node_names_;

@@ -342,7 +342,11 @@ uint64_t ClusterState::Fingerprint() const {
   Hasher hash;
   hash.Number(term_.value());
   hash.Number(lineage_.size());
-  for (const Incarnation life : lineage_) hash.Number(life.value());
+  for (const Life& life : lineage_) {
+    hash.Number(life.incarnation.value());
+    hash.Number(life.jobs_until);
+    hash.Number(life.replicas_until);
+  }
   hash.Add(*policy_);
   hash.Number(nodes_.size());
   for (const NodeState& node : nodes_) hash.Add(node);

@@ -206,7 +206,11 @@ Status StateCodec::Write(const ClusterState& state, const Sink& sink) {
   head->set_last_job(state.last_job_.value());
   head->set_last_replica(state.last_replica_.value());
   head->set_generations_gone(state.generations_gone_);
-  for (const Incarnation life : state.lineage_) head->add_lineage(life.value());
+  for (const ClusterState::Life& life : state.lineage_) {
+    head->add_lineage(life.incarnation.value());
+    head->add_lineage_jobs(life.jobs_until);
+    head->add_lineage_replicas(life.replicas_until);
+  }
   head->set_numbers_skipped(state.numbers_skipped_);
   head->set_newest(ToMicros(state.newest_));
   head->set_certain(ToMicros(state.trust_.certain));
@@ -297,7 +301,12 @@ Status StateCodec::Reader::AddHead(const pb::SnapshotHead& in) {
   state_.last_job_ = JobId(in.last_job());
   state_.last_replica_ = ReplicaId(in.last_replica());
   state_.generations_gone_ = in.generations_gone();
-  for (const uint64_t life : in.lineage()) state_.lineage_.push_back(Incarnation(life));
+  for (int i = 0; i < in.lineage_size(); ++i) {
+    ClusterState::Life life{Incarnation(in.lineage(i))};
+    if (i < in.lineage_jobs_size()) life.jobs_until = in.lineage_jobs(i);
+    if (i < in.lineage_replicas_size()) life.replicas_until = in.lineage_replicas(i);
+    state_.lineage_.push_back(life);
+  }
   state_.numbers_skipped_ = in.numbers_skipped();
   state_.newest_ = FromMicros(in.newest());
   state_.trust_ = {FromMicros(in.certain()), FromMicros(in.doubted())};

@@ -103,6 +103,39 @@ TEST_F(Incarnations, AfterARestoreNoNameIsGivenTwice) {
   EXPECT_EQ(foreign->incarnation, kFirst) << "the life that placed it, before it was lost";
 }
 
+// The backup was made in the very life that was lost, so its name is known; and numbers are skipped
+// after a restore, so those of the lost jobs and replicas lie below the newest.
+TEST_F(Incarnations, WhatALifeGaveAfterItsBackupIsForeignAmongNumbersThatWereSkipped) {
+  Register();
+  const TaskKey kept = Submit();
+  world_.Report("n1", Running(kept));
+  const size_t backup = world_.journal().size();
+  const TaskKey lost = Submit(Training("a"));
+  world_.Report("n1", Running(lost));
+  const ReplicaId replica(7, kFirst);
+
+  world_.Restore(backup);
+  world_.Step(Restarted{.incarnation = kSecond, .jobs_from = 1'001, .replicas_from = 501});
+  Register({Running(kept)});
+  EXPECT_GT(Submit(Training("b")).task.job, lost.task.job);
+  DeploymentSpec chat{.name = "chat", .model = "m", .command = {"serve"}};
+  chat.groups = {{.device = {.model = "*h200*", .count = 1}, .count = 1}};
+  world_.Step(DeploymentApplied{.spec = std::make_shared<const DeploymentSpec>(chat)});
+  EXPECT_GT(world_.state().last_replica().value(), replica.value());
+  Begin(kThird);
+  EXPECT_TRUE(world_.state().Gave(kept));
+  EXPECT_FALSE(world_.state().Gave(lost));
+  EXPECT_FALSE(world_.state().Gave(replica));
+  ReplicaStatus served;
+  served.id = replica;
+  const Effects effects = Register({Running(kept), Running(lost)}, {served});
+  const auto* foreign = Noted<ForeignWork>(effects);
+  ASSERT_NE(foreign, nullptr);
+  EXPECT_EQ(foreign->tasks, 1);
+  EXPECT_EQ(foreign->replicas, 1);
+  EXPECT_EQ(foreign->incarnation, kFirst);
+}
+
 TEST_F(Incarnations, WorkOfALostLifeEndsAndIsForNobody) {
   Register();
   const size_t backup = world_.journal().size();
