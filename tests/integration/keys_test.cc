@@ -62,8 +62,9 @@ class KeyRotation : public ClusterTest {
     EXPECT_EQ(Job(job_).attempt, 1);
   }
   std::string PublicKeyOf(const std::string& name) const {
-    for (const transport::AllowedPeer& peer :
-         *transport::LoadAllowFile(folder() + "/cluster/allow.yaml"))
+    const auto peers = transport::LoadAllowFile(folder() + "/cluster/allow.yaml");
+    if (!peers.ok()) return MessageOf(peers.status());
+    for (const transport::AllowedPeer& peer : *peers)
       if (peer.name == name) return peer.public_key;
     return "";
   }

@@ -38,7 +38,7 @@ holds() {  # PROGRAM SECTION ARGUMENTS…
 }
 for program in allot-scheduler allot-gateway allot-agent; do holds $program 8; done
 holds allot 1
-subcommands() { awk '/^Subcommands:/ {on = 1; next} /^[^ ]/ || /^$/ {on = 0} on && /^  [a-z]/ {print $1}'; }
+subcommands() { awk '/^Subcommands:/ {on = 1; next} /^[^ ]/ || /^$/ {on = 0} on && /^  [a-z]/ {sub(/,$/, "", $1); print $1}'; }  # of "user, tokens" the first
 for command in $("$prefix/bin/allot" --help | subcommands); do
   holds allot 1 "$command"
   grep -qi "^\.SH $command$" "$work/page" || fail "man allot has no section on $command"

@@ -34,7 +34,7 @@ void Render(const Services& services, JsonWriter& json) {
   const std::map<std::string, std::string> connected = services.peers.Connected();
   json.Key("peers").Array([&] {
     for (const auto& [name, peer] : services.peers.renewals().all()) {
-      json.Object([&] {
+      json.Object([&, &name = name, &peer = peer] {
         json.Field("name", name).Field("role", transport::RoleName(peer.role));
         json.Field("state", ToString(peer.state)).Field("connected", connected.contains(name));
         if (!peer.why.empty()) json.Field("why", peer.why);
