@@ -143,6 +143,8 @@ const std::set<std::string> kSometimesNothing = {
     "allot.records.JobStopping.job",         // … as above, where it appears with nothing in it
     "allot.records.NodeState.replica_incarnations",        // of none: as where there are none
     "allot.records.DeploymentState.replica_incarnations",  // the same
+    "allot.records.SnapshotHead.lineage_jobs",      // of the last life: none is known, as said
+    "allot.records.SnapshotHead.lineage_replicas",  // the same
     "allot.records.Policy.power",            // with nothing in it: no caps, as when it is absent
     "allot.records.Policy.quarantine",       // the same: the defaults
     "allot.wire.HealthCheck.restart_after",  // present with its default
