@@ -148,7 +148,9 @@ class AtMostOne : public ClusterTest {
     EXPECT_FALSE(local::IsRunning(static_cast<pid_t>(first.tasks[0].pid)));
     ASSERT_TRUE(Until([&] { return Marks().size() > sizeof "alone"; }));
     EXPECT_EQ(Marks(), "alone\nalone\n");
-    if (elsewhere) EXPECT_NE(now.tasks[0].node, first.tasks[0].node);
+    if (elsewhere) {
+      EXPECT_NE(now.tasks[0].node, first.tasks[0].node);
+    }
   }
 };
 
