@@ -59,6 +59,16 @@ bool ClearlyFramed(const Headers& headers, bool http_1_0) {
   return true;
 }
 
+// Beast asserts that it has five bytes when it comes back to the last chunk, and comes back with
+// four where that is the only one: "0 CR LF", then "CR". So it does not see the beginning of a
+// chunk that may be the last one before there are five; of a body that is not over, so many must
+// come.
+template <class Parser>
+bool IsTooShortToShow(const Parser& parser, std::string_view bytes) {
+  return bytes.size() < 5 && bytes.starts_with('0') && parser.is_header_done() &&
+         parser.chunked() && parser.chunk_left == 0;
+}
+
 class BeastRequest final : public beast::http::basic_parser<true> {
  public:
   explicit BeastRequest(size_t header_bytes_max) : overhead(header_bytes_max) {}
@@ -66,6 +76,7 @@ class BeastRequest final : public beast::http::basic_parser<true> {
   std::string target;
   bool http_1_0 = false;
   Overhead overhead;
+  uint64_t chunk_left = 0;  // bytes of the chunk in hand
 
  private:
   void on_request_impl(beast::http::verb, beast::string_view method, beast::string_view uri,
@@ -93,11 +104,13 @@ class BeastRequest final : public beast::http::basic_parser<true> {
     request.body.append(body.data(), body.size());
     return body.size();
   }
-  void on_chunk_header_impl(uint64_t, beast::string_view extension,
+  void on_chunk_header_impl(uint64_t size, beast::string_view extension,
                             beast::error_code& error) override {
+    chunk_left = size;
     overhead.Add(extension.size(), error);
   }
   size_t on_chunk_body_impl(uint64_t, beast::string_view body, beast::error_code&) override {
+    chunk_left -= body.size();
     request.body.append(body.data(), body.size());
     return body.size();
   }
@@ -112,6 +125,7 @@ class BeastResponse final : public beast::http::basic_parser<false> {
   Headers headers;
   std::string body;
   Overhead overhead{kResponseHeadMax};
+  uint64_t chunk_left = 0;  // bytes of the chunk in hand
 
  private:
   void on_request_impl(beast::http::verb, beast::string_view, beast::string_view, int,
@@ -131,11 +145,13 @@ class BeastResponse final : public beast::http::basic_parser<false> {
     body.append(text.data(), text.size());
     return text.size();
   }
-  void on_chunk_header_impl(uint64_t, beast::string_view extension,
+  void on_chunk_header_impl(uint64_t size, beast::string_view extension,
                             beast::error_code& error) override {
+    chunk_left = size;
     overhead.Add(extension.size(), error);
   }
   size_t on_chunk_body_impl(uint64_t, beast::string_view text, beast::error_code&) override {
+    chunk_left -= text.size();
     body.append(text.data(), text.size());
     return text.size();
   }
@@ -167,6 +183,8 @@ RequestParser::~RequestParser() = default;
 
 RequestParser::Result RequestParser::Feed(std::string_view bytes, size_t* consumed) {
   beast::error_code error;
+  *consumed = 0;
+  if (IsTooShortToShow(*impl_->parser_, bytes)) return Result::kNeedMore;
   *consumed = impl_->parser_->put(boost::asio::const_buffer(bytes.data(), bytes.size()), error);
   if (!error && impl_->parser_->is_done()) return Result::kDone;
   if (!error || error == beast::http::error::need_more) {
@@ -214,6 +232,7 @@ ResponseParser::Result ResponseParser::Feed(std::string_view bytes, size_t* cons
     BeastResponse& parser = *impl_->parser_;
     beast::error_code error;
     const std::string_view rest = bytes.substr(*consumed);
+    if (IsTooShortToShow(parser, rest)) return Result::kNeedMore;
     *consumed += parser.put(boost::asio::const_buffer(rest.data(), rest.size()), error);
     if (error && error != beast::http::error::need_more) return Result::kMalformed;
     if (error || !parser.is_done()) {

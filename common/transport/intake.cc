@@ -65,26 +65,28 @@ bool ReadVarint(std::string_view* bytes, uint64_t* value) {
   return false;
 }
 
-// False: it is over, or broken; whoever reads it will say.
+// False: it is over. What is broken ends there, and what stands beside it counts on: a reader may
+// make something of that (SalvageEnvelope).
 bool Count(std::string_view bytes, const Shape& shape, bool outermost, EnvelopeSize* size) {
   const auto most = static_cast<uint64_t>(limits::kEnvelopeValues.value);
   while (!bytes.empty()) {
     uint64_t tag = 0, length = 0;
-    if (!ReadVarint(&bytes, &tag) || ++size->values > most) return false;
+    if (++size->values > most) return false;
+    if (!ReadVarint(&bytes, &tag)) return true;
     const uint64_t number = tag >> 3;
     switch (tag & 7) {
       case 0:
-        if (!ReadVarint(&bytes, &length)) return false;
+        if (!ReadVarint(&bytes, &length)) return true;
         break;
       case 1:
       case 5: {
         const size_t fixed = (tag & 7) == 1 ? 8 : 4;
-        if (bytes.size() < fixed) return false;
+        if (bytes.size() < fixed) return true;
         bytes.remove_prefix(fixed);
         break;
       }
       case 2: {
-        if (!ReadVarint(&bytes, &length) || length > bytes.size()) return false;
+        if (!ReadVarint(&bytes, &length) || length > bytes.size()) return true;
         const std::string_view part = bytes.substr(0, length);
         bytes.remove_prefix(length);
         if (outermost && number == wire::Envelope::kMessagesFieldNumber &&
@@ -119,18 +121,19 @@ bool Turns::Needed(const wire::Envelope& envelope) {
   return envelope.messages_size() > limits::kTurnMessages.value;
 }
 
+Turns::Turns(wire::Envelope envelope, Bodies bodies) : bodies_(std::move(bodies)) {
+  messages_.Swap(envelope.mutable_messages());
+  envelope_ = std::move(envelope);
+}
+
 bool Turns::Next(wire::Envelope* part, Bodies* bodies) {
-  const int end = static_cast<int>(
-      std::min<int64_t>(envelope_.messages_size(), next_ + limits::kTurnMessages.value));
-  const bool more = end < envelope_.messages_size();
-  part->Clear();
+  const int end =
+      static_cast<int>(std::min<int64_t>(messages_.size(), next_ + limits::kTurnMessages.value));
+  const bool more = end < messages_.size();
+  *part = envelope_;
   bodies->clear();
-  part->set_version(envelope_.version());
-  part->set_term(envelope_.term());
-  part->set_sequence(envelope_.sequence());
-  part->set_incarnation(envelope_.incarnation());
   for (; next_ < end; ++next_) {
-    wire::Message& message = *envelope_.mutable_messages(next_);
+    wire::Message& message = messages_[next_];
     if (HasBody(message.kind_case()) && next_body_ < bodies_.size())
       bodies->push_back(std::move(bodies_[next_body_++]));
     part->add_messages()->Swap(&message);

@@ -22,15 +22,15 @@ Status Measure(std::string_view envelope, EnvelopeSize* size);
 // An envelope that is handled in turns of limits::kTurnMessages, so that others have theirs.
 class Turns {
  public:
-  Turns(wire::Envelope envelope, Bodies bodies)
-      : envelope_(std::move(envelope)), bodies_(std::move(bodies)) {}
+  Turns(wire::Envelope envelope, Bodies bodies);
   // The next messages, as an envelope with what was said of the whole one, and their bodies. False:
   // these are the last.
   bool Next(wire::Envelope* part, Bodies* bodies);
   static bool Needed(const wire::Envelope& envelope);
 
  private:
-  wire::Envelope envelope_;
+  wire::Envelope envelope_;  // but for its messages
+  google::protobuf::RepeatedPtrField<wire::Message> messages_;
   Bodies bodies_;
   int next_ = 0;
   size_t next_body_ = 0;

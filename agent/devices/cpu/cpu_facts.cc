@@ -85,6 +85,8 @@ std::string CpuVendorKey(std::string_view vendor_id) {
   return "unknown";
 }
 
+constexpr size_t kNameMax = 100;  // of a model; the longest that vendors give is half of it
+
 std::string CpuCatalogueName(std::string_view vendor_id, std::string_view model_name) {
   const std::string vendor = CpuVendorKey(vendor_id);
   std::string name;
@@ -96,6 +98,7 @@ std::string CpuCatalogueName(std::string_view vendor_id, std::string_view model_
       if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '+' || c == '.')
         word += c;
     if (word.empty() || IsNoise(word, vendor)) continue;
+    if (name.size() + word.size() > kNameMax) break;
     name += (name.empty() ? "" : "-") + word;
   }
   return vendor + "/" + (name.empty() ? "cpu" : name);

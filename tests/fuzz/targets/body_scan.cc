@@ -52,7 +52,7 @@ FUZZ(body_scan) {
   HOLDS(!unreadable);
   json::value expected = value;
   if (model != nullptr && model->is_string()) expected.as_object()["model"] = kOther;
-  HOLDS(after == expected);
+  HOLDS(json::serialize(after) == json::serialize(expected));  // what is no number is itself
 }
 
 }  // namespace

@@ -17,12 +17,13 @@ FUZZ(units) {
   const StatusOr<int64_t> micros = ParseDurationMicros(input);
   HoldsOfQuantity(micros, kDurationMax.count());
   if (micros.ok()) {
-    // What we say of a duration is a duration to us, and nearly that one: it is rounded for people.
+    // What we say of a duration is a duration to us, and nearly that one: it is rounded for people,
+    // to hours where it has days.
     const std::string shown = FormatDuration(Duration(*micros));
     const StatusOr<int64_t> again = ParseDurationMicros(shown);
     HOLDS_FOR(again.ok(), shown);
     const int64_t off = *again > *micros ? *again - *micros : *micros - *again;
-    HOLDS_FOR(off <= *micros / 100, shown);
+    HOLDS_FOR(off <= *micros / 20, shown);
   }
   const StatusOr<int64_t> bytes = ParseBytes(input);
   HoldsOfQuantity(bytes, kBytesMax);

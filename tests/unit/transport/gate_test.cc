@@ -348,6 +348,36 @@ TEST(Measure, CountsWithinMessagesAndStopsAtItsLimits) {
   for (int i = 0; i < 1 << 20; ++i) many += empty;
   EXPECT_THAT(Measure(many, &size).ToString(), HasSubstr("messages"));
   EXPECT_EQ(size.messages, static_cast<uint64_t>(limits::kEnvelopeMessages.value) + 1);
+  // One that is broken hides none of those behind it, which are read in spite of it.
+  const std::string broken("\x22\x03\x0a\x7f\x00", 5);
+  EXPECT_THAT(Measure(broken + many, &size).ToString(), HasSubstr("messages"));
+}
+
+// Whatever is said of the whole: by its fields' own list, so that a new one is not forgotten.
+TEST(Turns, SayOfEachPartWhatWasSaidOfTheWhole) {
+  wire::Envelope whole;
+  const auto* const type = whole.GetDescriptor();
+  for (int i = 0; i < type->field_count(); ++i) {
+    const auto* const field = type->field(i);
+    if (field->is_repeated()) continue;
+    if (field->cpp_type() == google::protobuf::FieldDescriptor::CPPTYPE_UINT32)
+      whole.GetReflection()->SetUInt32(&whole, field, 7);
+    else
+      whole.GetReflection()->SetUInt64(&whole, field, 7);
+  }
+  const std::string said = whole.SerializeAsString();
+  for (int64_t i = 0; i < 3 * limits::kTurnMessages.value; ++i) whole.add_messages();
+  Turns turns(whole, {});
+  wire::Envelope part;
+  Bodies bodies;
+  int parts = 0;
+  for (bool more = true; more; ++parts) {
+    more = turns.Next(&part, &bodies);
+    EXPECT_EQ(part.messages_size(), limits::kTurnMessages.value);
+    part.clear_messages();
+    EXPECT_EQ(part.SerializeAsString(), said);
+  }
+  EXPECT_EQ(parts, 3);
 }
 
 }  // namespace
