@@ -171,8 +171,9 @@ class Program:
 
 class Relay:
     def __init__(self):
+        # In a session of its own: an interrupt of the run ends its faults, not its links.
         self.process = subprocess.Popen([PYTHON, os.path.join(HERE, "relay.py")], stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, text=True)
+                                        stdout=subprocess.PIPE, text=True, start_new_session=True)
         self.lock = threading.Lock()
 
     def command(self, *words):
@@ -302,7 +303,7 @@ class Cluster:
             with open(self.path(f"streams-{name}"), "ab") as out:
                 self.streams.append(subprocess.Popen(
                     [PYTHON, os.path.join(HERE, "streams.py"), self.programs[name].state, name, self.token_file,
-                     str(workers)], stdout=out, stderr=out))
+                     str(workers)], stdout=out, stderr=out, start_new_session=True))
 
     def end_streams(self):
         for process in self.streams:
