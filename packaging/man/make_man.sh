@@ -8,7 +8,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 version=$("$program" --version 2>/dev/null || "$program" version)
 
 # The subcommands that a help text lists.
-subcommands() { awk '/^Subcommands:/ {on = 1; next} /^[^ ]/ || /^$/ {on = 0} on && /^  [a-z]/ {print $1}'; }
+subcommands() { awk '/^Subcommands:/ {on = 1; next} /^[^ ]/ || /^$/ {on = 0} on && /^  [a-z]/ {sub(/,$/, "", $1); print $1}'; }
 
 about() {  # ARGUMENTS of the subcommand, or none
   "$program" "$@" --help | awk -v name="$name" -v command="$*" -v section="$section" -v version="${version##* }" -f "$here/make_man.awk"

@@ -41,7 +41,7 @@ holds allot 1
 subcommands() { awk '/^Subcommands:/ {on = 1; next} /^[^ ]/ || /^$/ {on = 0} on && /^  [a-z]/ {sub(/,$/, "", $1); print $1}'; }  # of "user, tokens" the first
 for command in $("$prefix/bin/allot" --help | subcommands); do
   holds allot 1 "$command"
-  grep -qi "^\.SH $command$" "$work/page" || fail "man allot has no section on $command"
+  grep -qiE "^\.SH $command(,|$)" "$work/page" || fail "man allot has no section on $command"
   grep -q "$command" "$prefix/share/bash-completion/completions/allot" || fail "the completion does not know $command"
 done
 if command -v groff >/dev/null; then

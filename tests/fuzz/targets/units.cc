@@ -8,7 +8,7 @@ namespace allot::config {
 namespace {
 
 void HoldsOfQuantity(const StatusOr<int64_t>& value, int64_t most) {
-  if (!value.ok()) return fuzz::HoldsOfError(value.status(), 512);
+  if (!value.ok()) return fuzz::HoldsOfError(value.status(), 1024);
   HOLDS(*value >= 0);
   HOLDS(*value <= most);
 }
