@@ -37,7 +37,7 @@ FUZZ(units) {
   HoldsOfQuantity(ParseMilliCpus(input), kMilliCpusMax);
 
   const StatusOr<allot::DeviceRequest> devices = ParseDeviceRequest(input);
-  if (!devices.ok()) return fuzz::HoldsOfError(devices.status(), 1024);
+  if (!devices.ok()) return fuzz::HoldsOfError(devices.status(), 2048);
   HOLDS(devices->count >= 1);
   HOLDS(!devices->min_memory || *devices->min_memory >= 0);
 }
