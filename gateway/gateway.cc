@@ -1,5 +1,6 @@
 #include "gateway/gateway.h"
 
+#include <filesystem>
 #include <algorithm>
 #include <optional>
 #include <set>
@@ -64,6 +65,9 @@ class Gateway::Impl {
   Status Open() {
     RETURN_IF_ERROR(CheckOptions(options_));
     if (options_.audit) {
+      // Its own by default is in state_dir, which is made where it is not there; why it cannot be is said below.
+      std::error_code ignored;
+      std::filesystem::create_directories(std::filesystem::path(options_.audit->file).parent_path(), ignored);
       ASSIGN_OR_RETURN(audit_, audit::Log::Open(*options_.audit));
     }
     ASSIGN_OR_RETURN(
