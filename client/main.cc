@@ -41,7 +41,7 @@ constexpr Group kGroups[] = {
     {" top ", AddTop},
     {" policy ", AddPolicy},
     {" cluster ", AddCluster},
-    {" node gateway user ", AddEnrol},
+    {" node gateway user tokens ", AddEnrol},
     {" keys ", AddKeys},
     {" local ", AddLocal},
     {" load ", AddLoad},

@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <regex>
 
 #include <boost/asio/io_context.hpp>
@@ -24,6 +25,7 @@ namespace allot::testing {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 namespace local = client::local;
 
 class Access : public ClusterTest {
@@ -169,6 +171,32 @@ TEST_F(Access, ARoleMayDoWhatItMayAndNoMore) {
   EXPECT_EQ(As("admin", {"policy", "apply", "balanced"}).code, 0);
   EXPECT_EQ(As("viewer", {"job", "job-1"}).code, 0);
   EXPECT_THAT(As("viewer", {"job", "job-1"}).out, HasSubstr("submitted by user"));
+}
+
+TEST_F(Access, TokensAreGivenForSomethingAndForAWhileAndListedWithTheirLastUse) {
+  UpWithTokens();
+  const std::string config = cluster().layout().SchedulerConfig();
+  Write("ci", Plain({"tokens", "add", "ci", "--only", "jobs", "--expires", "30d", "--config",
+                     config}));
+  Plain({"user", "add", "idle", "--role", "viewer", "--config", config});
+  EXPECT_TRUE(Until([&] { return As("ci", {"jobs"}).code == 0; })) << "taken up by itself";
+  const CommandResult other = As("ci", {"nodes"});
+  EXPECT_EQ(other.code, 3);
+  EXPECT_THAT(other.err, HasSubstr("is for jobs only; this needs one that is for cluster"));
+  ASSERT_GT(cluster().Down(), 0);  // which writes down what was used
+  ASSERT_TRUE(cluster().StartScheduler(kDeadline).ok());
+  const json::value list = json::parse(Plain({"tokens", "list", "--json", "--config", config}));
+  std::map<std::string, json::object> tokens;
+  for (const json::value& token : list.at("tokens").as_array())
+    tokens[std::string(token.at("name").as_string())] = token.as_object();
+  EXPECT_EQ(tokens.at("ci").at("only").as_array().at(0).as_string(), "jobs");
+  EXPECT_FALSE(tokens.at("ci").at("expired").as_bool());
+  EXPECT_TRUE(tokens.at("ci").contains("expires"));
+  EXPECT_EQ(tokens.at("ci").at("last_used_from").as_string(), "127.0.0.1");
+  EXPECT_FALSE(tokens.at("idle").contains("last_used"));
+  EXPECT_THAT(Plain({"user", "list", "--config", config}), HasSubstr("LAST USED"));
+  Plain({"tokens", "revoke", "ci", "--config", config});
+  EXPECT_THAT(Plain({"tokens", "list", "--config", config}), Not(HasSubstr("ci ")));
 }
 
 TEST_F(Access, AnAgentWithTheWrongKeyIsRefusedAndTheOthersWorkOn) {
