@@ -258,10 +258,10 @@ std::vector<Diagnosis> Diagnose(const ClusterView& cluster, const std::vector<No
 std::vector<Finding> DiagnoseCluster(const ClusterView& cluster) {
   std::vector<Finding> findings;
   if (!cluster.token_expires.empty())
-    findings.push_back({Severity::kNotice,
-                        fmt::format("your token, {}, expires on {}", cluster.token,
-                                    cluster.token_expires),
-                        "ask for a new one in time"});
+    findings.push_back(
+        {Severity::kNotice,
+         fmt::format("your token, {}, expires on {}", cluster.token, cluster.token_expires),
+         "ask for a new one in time"});
   const auto of_tokens = [&](int64_t count, std::string_view what, std::string next) {
     if (count > 0)
       findings.push_back({Severity::kNotice,

@@ -26,7 +26,8 @@ Status Save(const std::string& path, const config::Tokens& tokens) {
     if (!token.tenant().empty()) text += fmt::format("    tenant: \"{}\"\n", token.tenant());
     if (!token.expires().empty()) text += fmt::format("    expires: \"{}\"\n", token.expires());
     const auto list = [&](std::string_view key, const auto& words) {
-      if (!words.empty()) text += fmt::format("    {}: [\"{}\"]\n", key, fmt::join(words, "\", \""));
+      if (!words.empty())
+        text += fmt::format("    {}: [\"{}\"]\n", key, fmt::join(words, "\", \""));
     };
     list("only", token.only());
     list("deployments", token.deployments());
@@ -60,7 +61,8 @@ Status AddToken(const std::string& path, const TokenRow& row, bool replace) {
   // They go into the file between quotes; a name of a deployment holds none.
   for (const std::string& glob : row.deployments)
     if (glob.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789.-*?") != std::string::npos)
-      return InvalidArgument("--deployments {}: names of deployments, which may hold * and ?", glob);
+      return InvalidArgument("--deployments {}: names of deployments, which may hold * and ?",
+                             glob);
   return Save(path, tokens);
 }
 
@@ -68,7 +70,11 @@ StatusOr<std::vector<TokenRow>> ListTokens(const std::string& path) {
   ASSIGN_OR_RETURN(const config::Tokens tokens, config::LoadChecked<config::Tokens>(path));
   std::vector<TokenRow> rows;
   for (const config::Token& token : tokens.tokens())
-    rows.push_back({token.name(), token.role(), token.tenant(), token.sha256(), token.expires(),
+    rows.push_back({token.name(),
+                    token.role(),
+                    token.tenant(),
+                    token.sha256(),
+                    token.expires(),
                     {token.only().begin(), token.only().end()},
                     {token.deployments().begin(), token.deployments().end()}});
   return rows;
@@ -113,11 +119,10 @@ std::string TokensText(const std::vector<TokenRow>& rows, const std::vector<auth
     if (!row.deployments.empty())
       only += fmt::format("{}({})", only.empty() ? "any" : "", fmt::join(row.deployments, ","));
     const auth::TokenUse* const use = UseOf(row, uses);
-    table.Add({row.name, row.role, row.tenant, only,
-               row.expires.empty() ? "never"
-                                   : row.expires + (IsExpired(row, now) ? " (expired)" : ""),
-               use == nullptr ? "never" : FormatUtc(use->time),
-               use == nullptr ? "" : use->address});
+    table.Add(
+        {row.name, row.role, row.tenant, only,
+         row.expires.empty() ? "never" : row.expires + (IsExpired(row, now) ? " (expired)" : ""),
+         use == nullptr ? "never" : FormatUtc(use->time), use == nullptr ? "" : use->address});
   }
   return table.ToString();
 }

@@ -1,7 +1,7 @@
 #include "gateway/gateway.h"
 
-#include <filesystem>
 #include <algorithm>
+#include <filesystem>
 #include <optional>
 #include <set>
 #include <utility>
@@ -65,9 +65,11 @@ class Gateway::Impl {
   Status Open() {
     RETURN_IF_ERROR(CheckOptions(options_));
     if (options_.audit) {
-      // Its own by default is in state_dir, which is made where it is not there; why it cannot be is said below.
+      // Its own by default is in state_dir, which is made where it is not there; why it cannot be
+      // is said below.
       std::error_code ignored;
-      std::filesystem::create_directories(std::filesystem::path(options_.audit->file).parent_path(), ignored);
+      std::filesystem::create_directories(std::filesystem::path(options_.audit->file).parent_path(),
+                                          ignored);
       ASSIGN_OR_RETURN(audit_, audit::Log::Open(*options_.audit));
     }
     ASSIGN_OR_RETURN(
@@ -102,7 +104,8 @@ class Gateway::Impl {
                   if (agents_ != nullptr) agents_->Grant(node, request, total);
                 }});
     RETURN_IF_ERROR(OpenAgents());
-    api_ = std::make_unique<HttpApi>(*plane_, *tokens_, metrics_, [this] { return MetricsText(); }, audit_.get());
+    api_ = std::make_unique<HttpApi>(
+        *plane_, *tokens_, metrics_, [this] { return MetricsText(); }, audit_.get());
     CHECK(kBodyBytesMax < transport::ServerLink::Options().message_bytes_max);
     const int64_t body_max = std::min(options_.body_bytes_max, kBodyBytesMax);
     ASSIGN_OR_RETURN(
@@ -263,8 +266,7 @@ class Gateway::Impl {
       SPDLOG_ERROR("agents cannot dial the renewed key: {}", MessageOf(added));
     const std::string before = std::exchange(options_.keys, now).public_key;
     if (before == now.public_key) return;
-    retire_timer_.After(transport::kRetiredKeysServe,
-                        [this, before] { agents_->DropKey(before); });
+    retire_timer_.After(transport::kRetiredKeysServe, [this, before] { agents_->DropKey(before); });
   }
 
   void TellUses(wire::GatewayHello* hello) {

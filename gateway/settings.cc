@@ -53,12 +53,11 @@ StatusOr<Options> ToOptions(const config::Gateway& config) {
   RETURN_IF_ERROR(transport::CheckKeyText(options.scheduler_public_key, "scheduler_public_key"));
   options.tokens_file = config.tokens_file();
   ASSIGN_OR_RETURN(options.audit,
-                   audit::ToOptions(config.audit(),
-                                    config.state_dir().empty()
-                                        ? ""
-                                        : fmt::format("{}/{}", config.state_dir(), audit::kFileName)));
-  if (!config.state_dir().empty())
-    options.renewed_keys_file = config.state_dir() + "/renewed.keys";
+                   audit::ToOptions(config.audit(), config.state_dir().empty()
+                                                        ? ""
+                                                        : fmt::format("{}/{}", config.state_dir(),
+                                                                      audit::kFileName)));
+  if (!config.state_dir().empty()) options.renewed_keys_file = config.state_dir() + "/renewed.keys";
   options.local = config.local();
   options.open = config.auth() == "none";
   TakeTls(config, &options);

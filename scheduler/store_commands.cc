@@ -216,7 +216,8 @@ Status Restore(const Words& words) {
   return absl::OkStatus();
 }
 
-// To the log of the store that it was about; whoever has no right to write there has read it at least.
+// To the log of the store that it was about; whoever has no right to write there has read it at
+// least.
 void Audit(std::string_view verb, const Words& words, const Status& status) {
   std::optional<config::Scheduler> config;
   const StatusOr<std::string> store = StoreOf(words, &config);

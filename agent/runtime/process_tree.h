@@ -49,8 +49,8 @@ class ProcessTable {
   std::map<int64_t, std::vector<int64_t>> children_;
 };
 
-// The children of a process right now, as the kernel lists them: a moment's work, where a table takes
-// milliseconds, in which one that forks and ends again and again is another already.
+// The children of a process right now, as the kernel lists them: a moment's work, where a table
+// takes milliseconds, in which one that forks and ends again and again is another already.
 std::vector<int64_t> ChildrenNow(int64_t pid);
 // SIGKILL to each of `pids` and what is below it, as soon as it is found; returns those that ran.
 std::set<ProcessIdentity> KillTrees(std::vector<int64_t> pids);

@@ -307,10 +307,10 @@ StateFolder::Scan StateFolder::ScanProcesses() {
       const std::string aside = fmt::format("{}/garbage/{}.{}", path_, name, boot_);
       const bool moved = rename(path.c_str(), aside.c_str()) == 0;
       // Whoever put it there chose its name.
-      scan.warnings.push_back(Shown(
-          fmt::format("{} cannot be used ({}); {} {}", path, MessageOf(problem),
-                      moved ? "moved to" : "could not be moved to", aside),
-          4096));
+      scan.warnings.push_back(
+          Shown(fmt::format("{} cannot be used ({}); {} {}", path, MessageOf(problem),
+                            moved ? "moved to" : "could not be moved to", aside),
+                4096));
     } else if (!found.alive && !found.record.started) {
       Remove(name);
     } else {

@@ -33,8 +33,8 @@ void RemoveOwnSupervisor(int64_t pid);  // gone
 // everybody.
 bool OrphansAreOurs();
 
-// Waits for orphans that fell to us and have ended: of supervisors, and of tools that we run. Now and
-// then.
+// Waits for orphans that fell to us and have ended: of supervisors, and of tools that we run. Now
+// and then.
 void ReapOrphans();
 
 // What runs below each of these supervisors now. Reads all of /proc: not for the loop.

@@ -328,9 +328,9 @@ Status Agent::Impl::Start() {
   work_->SetEndpoints(endpoints_);
   ASSIGN_OR_RETURN(context_,
                    transport::Context::Create({.allow_file = "", .sockets_max = kSocketsMax}));
-  ASSIGN_OR_RETURN(renewed_, transport::RenewedKeys::Load(folder_->path() + "/renewed.keys",
-                                                          options_.keys,
-                                                          options_.scheduler_public_key));
+  ASSIGN_OR_RETURN(renewed_,
+                   transport::RenewedKeys::Load(folder_->path() + "/renewed.keys", options_.keys,
+                                                options_.scheduler_public_key));
   gateways_ = std::make_unique<GatewayLinks>(
       loop_, *context_,
       GatewayLinks::Options{

@@ -230,15 +230,14 @@ void AddUsers(CLI::App& app, Session& session) {
   OnRun(add, session, [&session, flags, limits]() -> StatusOr<int> {
     ASSIGN_OR_RETURN(const std::string file, TokensFile(*flags));
     ASSIGN_OR_RETURN(const std::string expires, ExpiryOf(limits->expires, auth::WallClock()));
-    ASSIGN_OR_RETURN(const std::string token,
-                     AddUserToken(file,
-                                  {.name = flags->name,
-                                   .role = flags->role,
-                                   .tenant = flags->tenant,
-                                   .expires = expires,
-                                   .only = limits->only,
-                                   .deployments = limits->deployments},
-                                  flags->again));
+    ASSIGN_OR_RETURN(const std::string token, AddUserToken(file,
+                                                           {.name = flags->name,
+                                                            .role = flags->role,
+                                                            .tenant = flags->tenant,
+                                                            .expires = expires,
+                                                            .only = limits->only,
+                                                            .deployments = limits->deployments},
+                                                           flags->again));
     if (!session.json) {
       Print(token);
       return kOk;
@@ -250,19 +249,18 @@ void AddUsers(CLI::App& app, Session& session) {
                                        {"token", token}}));
     return kOk;
   });
-  CLI::App* list = AddCommand(
-      *group, "list", "Tokens: whose, for what, until when, and when each was used last",
-      "  allot user list\n"
-      "Uses are written down each minute, those at gateways too.");
+  CLI::App* list =
+      AddCommand(*group, "list", "Tokens: whose, for what, until when, and when each was used last",
+                 "  allot user list\n"
+                 "Uses are written down each minute, those at gateways too.");
   AddPlaces(list, flags, true);
   AddJson(list, session);
   OnRun(list, session, [&session, flags]() -> StatusOr<int> {
     ASSIGN_OR_RETURN(const Head head, LoadHead(*flags));
     ASSIGN_OR_RETURN(const std::string file, TokensFile(*flags));
     ASSIGN_OR_RETURN(const std::vector<TokenRow> rows, ListTokens(file));
-    ASSIGN_OR_RETURN(
-        const std::vector<auth::TokenUse> uses,
-        auth::LoadUses(fmt::format("{}/{}", head.state_dir, auth::kUsesFileName)));
+    ASSIGN_OR_RETURN(const std::vector<auth::TokenUse> uses,
+                     auth::LoadUses(fmt::format("{}/{}", head.state_dir, auth::kUsesFileName)));
     const Time now = auth::WallClock();
     Print(session.json ? TokensJson(rows, uses, now) : TokensText(rows, uses, now));
     return kOk;

@@ -182,7 +182,9 @@ void AddDoctor(CLI::App& app, Session& session) {
     if (!session.json)
       for (const Finding& finding : of_cluster)
         Say(fmt::format("notice: {}; {}", finding.what, finding.next));
-    Print(session.json ? DoctorJson(all, of_cluster) : name->empty() ? DoctorLines(all) : DoctorText(all[0]));
+    Print(session.json    ? DoctorJson(all, of_cluster)
+          : name->empty() ? DoctorLines(all)
+                          : DoctorText(all[0]));
     const bool well = std::all_of(all.begin(), all.end(), [](const auto& d) { return d.well(); });
     return well ? kOk : kUnwell;
   });

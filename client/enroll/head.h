@@ -50,8 +50,8 @@ StatusOr<enroll::InvitationWord> InvitePeer(const Head& head, const std::string&
 // both. NotFound: there is neither.
 Status RemovePeer(const Head& head, const std::string& name, transport::Role role);
 
-// A token for a person or a program, whose digest is filled in; AlreadyExists for a taken name unless
-// `replace`.
+// A token for a person or a program, whose digest is filled in; AlreadyExists for a taken name
+// unless `replace`.
 StatusOr<std::string> AddUserToken(const std::string& tokens_file, TokenRow row, bool replace);
 
 // NotFound: nobody has a token of that name.

@@ -1,11 +1,11 @@
 // The audit log: a line of JSON for each thing that somebody did or was refused, appended to one
-// file (O_APPEND, 0600) by a thread of its own. Full files become FILE.1, FILE.2, …, and so many are
-// kept. Whoever moves the file away (logrotate) gets a new one.
+// file (O_APPEND, 0600) by a thread of its own. Full files become FILE.1, FILE.2, …, and so many
+// are kept. Whoever moves the file away (logrotate) gets a new one.
 //
-// A disk that does not take lines stops nobody: they wait, up to a budget, then are lost, counted and
-// said in the program's log. Text from outside is escaped and cut. Refusals are bounded for each who
-// and for all strangers together, so that nobody can push others' lines out of the files that are
-// kept: those left out are counted, and the next line of that who says how many they were.
+// A disk that does not take lines stops nobody: they wait, up to a budget, then are lost, counted
+// and said in the program's log. Text from outside is escaped and cut. Refusals are bounded for
+// each who and for all strangers together, so that nobody can push others' lines out of the files
+// that are kept: those left out are counted, and the next line of that who says how many they were.
 // Note may be called from any thread and does not wait for the disk.
 #pragma once
 
@@ -57,10 +57,10 @@ class Limiter {
 };
 
 struct Counters {
-  std::atomic<uint64_t> written{0};    // lines
-  std::atomic<uint64_t> left_out{0};   // refusals beyond their budget
-  std::atomic<uint64_t> lost{0};       // lines that the disk did not take
-  std::atomic<bool> failing{false};    // the last write failed, and it is being tried again
+  std::atomic<uint64_t> written{0};   // lines
+  std::atomic<uint64_t> left_out{0};  // refusals beyond their budget
+  std::atomic<uint64_t> lost{0};      // lines that the disk did not take
+  std::atomic<bool> failing{false};   // the last write failed, and it is being tried again
 };
 
 class Log {
@@ -68,7 +68,7 @@ class Log {
   struct Options {
     std::string file;
     int64_t size_max = 64 << 20;
-    size_t files = 8;  // with the one that is written to
+    size_t files = 8;                     // with the one that is written to
     std::function<Time()> now = nullptr;  // the machine's clock, unless a test has another
   };
   // PermissionDenied, FailedPrecondition: it cannot be opened, or is no plain file. A full disk is

@@ -35,7 +35,8 @@ std::string Line(const Entry& entry, Time time, uint64_t left_out) {
 
 Limiter::Verdict Limiter::Judge(Duration now, const Entry& entry) {
   if (entry.allowed) return {};
-  // Names are of tokens and peers, of which there are few; whatever else comes shares with strangers.
+  // Names are of tokens and peers, of which there are few; whatever else comes shares with
+  // strangers.
   const bool room = senders_.size() < kSendersMax || senders_.contains(entry.who);
   Sender& sender = senders_[room ? entry.who : std::string()];
   if (!sender.lines.Take(now)) {

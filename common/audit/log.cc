@@ -22,8 +22,8 @@ constexpr size_t kWaitingBytesMax = limits::kAuditWaitingBytes.value;
 constexpr auto kTryAgainAfter = std::chrono::seconds(1);
 
 Time MachineClock() {
-  return Time(std::chrono::duration_cast<Duration>(
-      std::chrono::system_clock::now().time_since_epoch()));
+  return Time(
+      std::chrono::duration_cast<Duration>(std::chrono::system_clock::now().time_since_epoch()));
 }
 
 bool NoRoom(int error) { return error == ENOSPC || error == EDQUOT || error == EFBIG; }
@@ -44,9 +44,10 @@ int OpenFile(const std::string& path) {
 Status OpenError(const std::string& path, int error) {
   if (error == EINVAL || error == ELOOP || error == ENXIO)
     return FailedPrecondition("the audit log {} is no plain file; set audit.file to another", path);
-  return PermissionDenied("cannot append to the audit log {}: {}; give it to this program's user, "
-                          "or set audit.file",
-                          path, std::strerror(error));
+  return PermissionDenied(
+      "cannot append to the audit log {}: {}; give it to this program's user, "
+      "or set audit.file",
+      path, std::strerror(error));
 }
 
 }  // namespace
@@ -162,7 +163,8 @@ class Log::Impl {
 
   // Somebody may have moved the file away.
   int Ready() {
-    struct stat ours {}, there {};
+    struct stat ours {
+    }, there{};
     if (fd_ >= 0 && at_line_begin_ &&
         (::stat(options_.file.c_str(), &there) != 0 || ::fstat(fd_, &ours) != 0 ||
          there.st_ino != ours.st_ino || there.st_dev != ours.st_dev))
@@ -203,8 +205,9 @@ class Log::Impl {
   void Tell(int error) {
     const uint64_t lost = counters_.lost;
     if (error != 0 && !counters_.failing.exchange(true))
-      spdlog::error("the audit log cannot be written file={} why=\"{}\"; lines wait, up to {} bytes",
-                    options_.file, std::strerror(error), kWaitingBytesMax);
+      spdlog::error(
+          "the audit log cannot be written file={} why=\"{}\"; lines wait, up to {} bytes",
+          options_.file, std::strerror(error), kWaitingBytesMax);
     if (error == 0 && counters_.failing.exchange(false))
       spdlog::info("the audit log is written again file={} lost={}", options_.file, lost);
   }

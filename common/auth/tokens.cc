@@ -11,10 +11,10 @@
 #include <vector>
 
 #include "common/auth/digest.h"
+#include "common/base/address.h"
 #include "common/base/check.h"
 #include "common/base/file_stamp.h"
 #include "common/base/logging.h"
-#include "common/base/address.h"
 #include "common/base/loopback.h"
 #include "common/base/utc.h"
 #include "common/config/bind.h"
@@ -122,8 +122,8 @@ std::optional<Area> ParseArea(std::string_view text) {
 }
 
 Time WallClock() {
-  return Time(std::chrono::duration_cast<Duration>(
-      std::chrono::system_clock::now().time_since_epoch()));
+  return Time(
+      std::chrono::duration_cast<Duration>(std::chrono::system_clock::now().time_since_epoch()));
 }
 
 std::optional<Role> ParseRole(std::string_view text) {

@@ -2,10 +2,10 @@
 //
 // The tokens file (config::Tokens) holds SHA-256 digests, never tokens; `allot user add` and `allot
 // keys token` make both. A token may have an end, and a scope (authorizer.h). When and whence each
-// was used last is remembered (uses.h keeps it). The file is looked at on every call and read again when it has changed. A file that turns
-// unreadable or wrong leaves the last good list in force, with an error in the log for every
-// version of it and a gauge in both programs (Reload says why); at the start it is an error. One
-// thread.
+// was used last is remembered (uses.h keeps it). The file is looked at on every call and read again
+// when it has changed. A file that turns unreadable or wrong leaves the last good list in force,
+// with an error in the log for every version of it and a gauge in both programs (Reload says why);
+// at the start it is an error. One thread.
 #pragma once
 
 #include <cstdint>
@@ -77,8 +77,9 @@ class Tokens {
   ~Tokens();
 
   // `authorization` is the header's value: "Bearer TOKEN"; `peer` whence it comes, "IP:PORT".
-  // Unauthenticated if there is none, it is not known, or its time is over. With `open` a known token still gives its own principal and anything else the
-  // local administrator: OpenAI clients cannot be told to send no key.
+  // Unauthenticated if there is none, it is not known, or its time is over. With `open` a known
+  // token still gives its own principal and anything else the local administrator: OpenAI clients
+  // cannot be told to send no key.
   StatusOr<Principal> Authenticate(std::string_view authorization, std::string_view peer = {});
 
   // Reads the file again if it has changed, as every Authenticate does. Why its newest version was

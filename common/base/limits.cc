@@ -39,8 +39,8 @@ constexpr const Limit* kGateway[] = {&kGatewayBodyBytes,    &kGatewayBodiesBytes
                                      &kGatewayAnswersBytes, &kGatewayHeldBytes,
                                      &kGatewayAnswerBytes,  &kGatewayWindowBytes};
 
-constexpr const Limit* kAudit[] = {&kAuditTextBytes, &kAuditRefusalsPerSecond,
-                                   &kAuditRefusalsBurst, &kAuditWaitingBytes};
+constexpr const Limit* kAudit[] = {&kAuditTextBytes, &kAuditRefusalsPerSecond, &kAuditRefusalsBurst,
+                                   &kAuditWaitingBytes};
 
 constexpr LimitGroup kGroups[] = {
     {"Links, before a key is proven",

@@ -57,8 +57,8 @@ std::optional<Time> ParseUtc(std::string_view text) {
     if (!minute || *minute > 59 || !Skip(&text, ':')) return std::nullopt;
     const auto second = Digits(&text, 2);
     if (!second || *second > 59 || text != "Z") return std::nullopt;
-    time += std::chrono::hours(*hour) + std::chrono::minutes(*minute) +
-            std::chrono::seconds(*second);
+    time +=
+        std::chrono::hours(*hour) + std::chrono::minutes(*minute) + std::chrono::seconds(*second);
   }
   return Time(time);
 }

@@ -394,7 +394,8 @@ Status Check(const Tokens& tokens) {
     for (const std::string& glob : token.deployments()) {
       if (glob.empty() || glob.size() > kGlobBytesMax)
         return InvalidArgument(
-            "tokens[{}].deployments names \"{}\"; give names of deployments, which may hold * and ?",
+            "tokens[{}].deployments names \"{}\"; give names of deployments, which may hold * and "
+            "?",
             i, Shown(glob));
     }
     if (!digests.insert(token.sha256()).second) {

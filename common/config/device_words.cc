@@ -50,7 +50,8 @@ class Words {
       return InvalidArgument("write it like gpu:2, gpu:h100:2 or kind=GPU,count=2");
     const auto kind = KindOf(parts_.front());
     if (!kind && parts_.size() > 1)
-      return InvalidArgument("\"{}\" is no kind; it is one of gpu, cpu, asic", allot::Shown(parts_.front()));
+      return InvalidArgument("\"{}\" is no kind; it is one of gpu, cpu, asic",
+                             allot::Shown(parts_.front()));
     if (!kind && parts_.front().find_first_of("/*?") == std::string_view::npos)
       return InvalidArgument(
           "\"{}\" is no kind (gpu, cpu, asic); a model is written like nvidia/h100* or gpu:h100",
@@ -89,7 +90,8 @@ Status ReadDeviceWords(std::string_view text, DeviceRequest* out) {
     const std::string_view item = TakePart(&rest, ',');
     const size_t equals = item.find('=');
     if (equals == std::string_view::npos) {
-      return InvalidArgument("\"{}\" has no '='; write it like kind=GPU,count=2", allot::Shown(item));
+      return InvalidArgument("\"{}\" has no '='; write it like kind=GPU,count=2",
+                             allot::Shown(item));
     }
     builder.Key(item.substr(0, equals), {});
     RETURN_IF_ERROR(builder.Scalar({.type = NodeType::kPlain, .text = item.substr(equals + 1)}));

@@ -7,8 +7,8 @@
 #include <sys/socket.h>
 
 #include "common/base/address.h"
-#include "common/transport/hello.h"
 #include "common/transport/gate_impl.h"
+#include "common/transport/hello.h"
 
 namespace allot::transport {
 namespace {

@@ -79,7 +79,8 @@ Status Decode(std::string_view key, std::string_view what, KeyBytes* bytes) {
   return absl::OkStatus();
 }
 
-// Where things stand in a HELLO, from the end: nonce and box; before them the client's short-lived key.
+// Where things stand in a HELLO, from the end: nonce and box; before them the client's short-lived
+// key.
 constexpr size_t kHelloBytes = 202, kBoxBytes = 80, kShortNonceBytes = 8;
 constexpr std::string_view kHelloNonce = "CurveZMQHELLO---";
 

@@ -36,8 +36,8 @@ std::optional<Role> ParseRole(std::string_view name);
 struct AllowedPeer {
   std::string name, public_key;
   Role role = Role::kAgent;
-  // The key before this one, if it was renewed: no connection is made by it any more, and those that
-  // were are heard until then.
+  // The key before this one, if it was renewed: no connection is made by it any more, and those
+  // that were are heard until then.
   std::string retired_key = {};
   Time retired_until = {};
 };
@@ -48,8 +48,8 @@ Status SaveAllowFile(const std::string& path, const std::vector<AllowedPeer>& pe
 // Adds a peer (or replaces the key of the same name with `replace`), atomically. Creates the
 // file if there is none. Enrolling the same name, key and role again is fine.
 Status EnrollPeer(const std::string& path, const AllowedPeer& peer, bool replace);
-// The peer that has proven `proven` has `next` from now on, and its connections by `proven` stay until
-// `until`. Again is fine. PermissionDenied: `proven` is not its key (any more).
+// The peer that has proven `proven` has `next` from now on, and its connections by `proven` stay
+// until `until`. Again is fine. PermissionDenied: `proven` is not its key (any more).
 Status RenewPeerKey(const std::string& path, const std::string& name, const std::string& proven,
                     const std::string& next, Time until);
 Status RevokePeer(const std::string& path, const std::string& name);

@@ -70,8 +70,8 @@ class ServerLink {
     RevokedHandler revoked;
   };
   struct Incoming {
-    std::string peer;     // routing id, for Send
-    std::string name;     // proven by its key
+    std::string peer;  // routing id, for Send
+    std::string name;  // proven by its key
     std::string public_key;
     std::string address;  // IP whence it comes, as we see it; empty if that is not known
     Role role = Role::kAgent;
@@ -93,8 +93,9 @@ class ServerLink {
   // A peer was asked for something: what it will say of that is none of its own doing. So busy
   // peers have what they need, and none has it that is not given work.
   void Earn(const std::string& peer, int64_t work);
-  // Another key by which whoever dials may know us, beside those that there are; and one that none is
-  // to dial by any more, which ends no connection. The port and its connections stay as they are.
+  // Another key by which whoever dials may know us, beside those that there are; and one that none
+  // is to dial by any more, which ends no connection. The port and its connections stay as they
+  // are.
   Status AddKey(const KeyPair& keys);
   void DropKey(const std::string& public_key);
   const LinkCounters& counters() const;

@@ -19,9 +19,10 @@ constexpr size_t kSchedulerKeysMax = 4;
 StatusOr<KeyPair> ToPair(const config::KeyPair& from, const std::string& file) {
   ASSIGN_OR_RETURN(const std::string proven, PublicKeyOf(from.secret_key()));
   if (proven != from.public_key())
-    return InvalidArgument("{}: a public_key does not belong to its secret_key; remove the file to "
-                           "go back to what the config names",
-                           file);
+    return InvalidArgument(
+        "{}: a public_key does not belong to its secret_key; remove the file to "
+        "go back to what the config names",
+        file);
   return KeyPair{from.public_key(), from.secret_key()};
 }
 
@@ -60,8 +61,7 @@ StatusOr<std::unique_ptr<RenewedKeys>> RenewedKeys::Load(std::string file, KeyPa
       ASSIGN_OR_RETURN(keys->next_, ToPair(kept.next(), path));
     }
   }
-  if (kept.scheduler_replaces() == keys->configured_scheduler_ &&
-      !kept.scheduler_keys().empty())
+  if (kept.scheduler_replaces() == keys->configured_scheduler_ && !kept.scheduler_keys().empty())
     keys->scheduler_keys_.assign(kept.scheduler_keys().begin(), kept.scheduler_keys().end());
   return keys;
 }
@@ -69,10 +69,10 @@ StatusOr<std::unique_ptr<RenewedKeys>> RenewedKeys::Load(std::string file, KeyPa
 Status RenewedKeys::Save() const {
   if (file_.empty())
     return FailedPrecondition("there is no state_dir to keep a renewed key in; set one");
-  std::string text =
-      fmt::format("# Keys that were renewed in place of those that the config names; kept by the "
-                  "program.\nown_replaces: '{}'\nscheduler_replaces: '{}'\n",
-                  configured_.public_key, configured_scheduler_);
+  std::string text = fmt::format(
+      "# Keys that were renewed in place of those that the config names; kept by the "
+      "program.\nown_replaces: '{}'\nscheduler_replaces: '{}'\n",
+      configured_.public_key, configured_scheduler_);
   Write("own", own_, &text);
   if (next_) Write("next", *next_, &text);
   text += "scheduler_keys:\n";

@@ -1,6 +1,6 @@
 // What a program has renewed of the keys that its config names: its own, and the scheduler's (ADR
-// 26). It stands in a file of its state_dir (0600), as programs do not write configs, and counts for
-// as long as the config names what it replaces: whoever puts another key there is obeyed.
+// 26). It stands in a file of its state_dir (0600), as programs do not write configs, and counts
+// for as long as the config names what it replaces: whoever puts another key there is obeyed.
 //
 // A new key of one's own is on disk before anybody hears of it, and stays beside the old one until
 // the scheduler has said that it took it; if that word is lost, dialling tries both. One thread.

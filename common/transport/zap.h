@@ -47,8 +47,8 @@ class ZapHandler {
 
   // Who is admitted: the last list that could be read, whom we learned of, and who is invited (by
   // the file beside the list), by public key; and its number, which grows with each change. A list
-  // that somebody broke while editing it admits nobody new and cuts nobody off. A peer whose key was
-  // renewed stands under the one before too. Any thread.
+  // that somebody broke while editing it admits nobody new and cuts nobody off. A peer whose key
+  // was renewed stands under the one before too. Any thread.
   using Peers = absl::flat_hash_map<std::string, AllowedPeer>;
   std::shared_ptr<const Peers> peers() const;
   uint64_t peers_version() const;

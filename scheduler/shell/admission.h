@@ -2,9 +2,8 @@
 //
 // A gateway of its own is told, so that a node or a user is enrolled and revoked in one place. The
 // version is made of the content: a scheduler that restarts with the same lists has the same.
-// Gateways of builds that know of no limits of tokens (an end, a scope) are told of no token that has
-// one: they would let it do everything, for ever.
-// Loop thread only.
+// Gateways of builds that know of no limits of tokens (an end, a scope) are told of no token that
+// has one: they would let it do everything, for ever. Loop thread only.
 #pragma once
 
 #include <cstdint>
@@ -28,8 +27,8 @@ class Admission {
   const wire::Admission& ListsFor(bool token_limits) const {
     return token_limits ? lists_ : plain_lists_;
   }
-  // What the last Refresh that was true found: "agent n1 added", "token ada changed"; nothing at the
-  // first.
+  // What the last Refresh that was true found: "agent n1 added", "token ada changed"; nothing at
+  // the first.
   const std::vector<std::string>& changes() const { return changes_; }
 
  private:

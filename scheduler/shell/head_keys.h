@@ -1,9 +1,9 @@
 // The scheduler's own key pairs: the one in force, the one that is to follow it while it is being
 // made known, and the one before while it still serves (ADR 26).
 //
-// They stand beside each other as KEYFILE, KEYFILE.next and KEYFILE.old, so that a scheduler that is
-// restarted in the middle goes on where it was. KEYFILE says when the one before it ends to serve,
-// which is also how a later start knows that peers may hold another key. One thread.
+// They stand beside each other as KEYFILE, KEYFILE.next and KEYFILE.old, so that a scheduler that
+// is restarted in the middle goes on where it was. KEYFILE says when the one before it ends to
+// serve, which is also how a later start knows that peers may hold another key. One thread.
 #pragma once
 
 #include <optional>

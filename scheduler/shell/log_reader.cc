@@ -86,7 +86,8 @@ StatusOr<LogReader::Place> LogReader::Find(const What& what) const {
 StatusOr<LogReader::Place> LogReader::FindTask(const TaskLog& log) const {
   const ClusterState& state = pipeline_.core().state();
   if (const JobState* job = state.FindJob(log.task.job)) return FindTaskOf(*job, log);
-  if (log.task.job > state.last_job()) return NotFound("there is no {}; `allot jobs` lists them", ToString(log.task.job));
+  if (log.task.job > state.last_job())
+    return NotFound("there is no {}; `allot jobs` lists them", ToString(log.task.job));
   ASSIGN_OR_RETURN(const JobState old, history_.Find(log.task.job));
   return FindTaskOf(old, log);
 }

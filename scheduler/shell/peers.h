@@ -55,7 +55,7 @@ class Peers {
     std::vector<std::string> advertise;  // tcp://host:port, told to those that enrol; may be empty
     std::string own_host;                // where other machines reach this one
     std::string certificate_file;  // of the API; who has signed it is told to those that enrol
-    audit::Log* audit = nullptr;         // null: none is kept
+    audit::Log* audit = nullptr;   // null: none is kept
   };
 
   Peers(boost::asio::io_context& loop, Pipeline& pipeline, Metrics& metrics);
@@ -108,7 +108,7 @@ class Peers {
     Time heard;
     std::optional<uint64_t> admission;  // version of the lists it has; none: it knows of no lists
     http::TlsState certificate;
-    bool token_limits = false;          // it keeps to what limits a token
+    bool token_limits = false;  // it keeps to what limits a token
   };
   struct Outgoing {
     std::string peer;

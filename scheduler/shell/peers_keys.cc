@@ -11,7 +11,7 @@ namespace allot::scheduler {
 namespace {
 
 constexpr Duration kHeardWithin = std::chrono::seconds(10);
-constexpr uint32_t kToldMax = 5;         // a build that does not know what it is told confirms nothing
+constexpr uint32_t kToldMax = 5;  // a build that does not know what it is told confirms nothing
 constexpr int64_t kNewKeyWork = 8'000;  // files are locked and written
 constexpr int64_t kRefusalWork = 400;
 
@@ -122,9 +122,10 @@ Status Peers::RenewHead(bool force) {
   Audit({.who = "scheduler",
          .verb = "renew key",
          .what = "key " + options_.keys.current().public_key + " is in force"});
-  spdlog::info("our key was renewed public_key={}; the one before serves for {} hours",
-               options_.keys.current().public_key,
-               std::chrono::duration_cast<std::chrono::hours>(transport::kRetiredKeysServe).count());
+  spdlog::info(
+      "our key was renewed public_key={}; the one before serves for {} hours",
+      options_.keys.current().public_key,
+      std::chrono::duration_cast<std::chrono::hours>(transport::kRetiredKeysServe).count());
   TellKeys();
   return absl::OkStatus();
 }
@@ -159,8 +160,7 @@ void Peers::TellKeys() {
     Link& link = links_.at(peer);
     if (link.noted == ours || (link.told >= kToldMax && !options_.keys.next())) continue;
     ++link.told;
-    wire::SchedulerKeys* keys =
-        EnvelopeFor(peer).envelope.add_messages()->mutable_scheduler_keys();
+    wire::SchedulerKeys* keys = EnvelopeFor(peer).envelope.add_messages()->mutable_scheduler_keys();
     for (const std::string& key : ours) keys->add_public_keys(key);
   }
   FlushSoon();
@@ -178,8 +178,10 @@ void Peers::LookAtKeys() {
   for (const auto& [name, renewal] : renewals_.all()) {
     const auto link = connected.find(name);
     if (renewal.state != Renewals::State::kAsked || link == connected.end()) continue;
-    EnvelopeFor(link->second).envelope.add_messages()->mutable_renew_key()->set_ticket(
-        renewal.ticket);
+    EnvelopeFor(link->second)
+        .envelope.add_messages()
+        ->mutable_renew_key()
+        ->set_ticket(renewal.ticket);
     FlushSoon();
   }
 }

@@ -90,9 +90,9 @@ StatusOr<Shell::Options> ToShellOptions(const config::Scheduler& config) {
   RETURN_IF_ERROR(
       config::TakeBytes("answers_max", config.answers_max(), &options.answers_bytes_max));
   options.pipeline.state_dir = config.state_dir();
-  ASSIGN_OR_RETURN(options.audit,
-                   audit::ToOptions(config.audit(), fmt::format("{}/{}", config.state_dir(),
-                                                                audit::kFileName)));
+  ASSIGN_OR_RETURN(
+      options.audit,
+      audit::ToOptions(config.audit(), fmt::format("{}/{}", config.state_dir(), audit::kFileName)));
   RETURN_IF_ERROR(
       config::TakeDuration("history_kept", config.history_kept(), &options.pipeline.history_kept));
   RETURN_IF_ERROR(ToCoreOptions(config, &options.pipeline.core));

@@ -153,16 +153,16 @@ std::string Shell::Impl::MetricsText() {
 void Shell::Impl::ReadUses() {
   const StatusOr<std::vector<auth::TokenUse>> uses =
       auth::LoadUses(fmt::format("{}/{}", options.pipeline.state_dir, auth::kUsesFileName));
-  if (!uses.ok()) return spdlog::warn("when tokens were used is not known: {}",
-                                      MessageOf(uses.status()));
+  if (!uses.ok())
+    return spdlog::warn("when tokens were used is not known: {}", MessageOf(uses.status()));
   tokens->NoteUses(*uses);
 }
 
 void Shell::Impl::KeepUses() {
   std::vector<auth::TokenUse> uses = tokens->uses();
   if (uses == uses_kept) return;
-  const Status kept = auth::SaveUses(
-      fmt::format("{}/{}", options.pipeline.state_dir, auth::kUsesFileName), uses);
+  const Status kept =
+      auth::SaveUses(fmt::format("{}/{}", options.pipeline.state_dir, auth::kUsesFileName), uses);
   if (kept.ok())
     uses_kept = std::move(uses);
   else if (!uses_trouble)

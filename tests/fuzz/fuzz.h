@@ -49,8 +49,8 @@ bool Register(const char* name, Run run);
 // steers no terminal and begins no line but at its own line breaks, and no longer than `bytes_max`
 // however long what is wrong was.
 void HoldsOfError(const Status& status, size_t bytes_max = 8 << 10);
-// The same of one that is not told as it is: who logs it or answers with it quotes it (record_log.h,
-// JSON), as it names what is not known to be text.
+// The same of one that is not told as it is: who logs it or answers with it quotes it
+// (record_log.h, JSON), as it names what is not known to be text.
 void HoldsOfInnerError(const Status& status);
 // No control characters; line breaks and tabs only where `lines` says so.
 bool IsPlain(std::string_view text, bool lines);

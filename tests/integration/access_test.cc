@@ -176,8 +176,8 @@ TEST_F(Access, ARoleMayDoWhatItMayAndNoMore) {
 TEST_F(Access, TokensAreGivenForSomethingAndForAWhileAndListedWithTheirLastUse) {
   UpWithTokens();
   const std::string config = cluster().layout().SchedulerConfig();
-  Write("ci", Plain({"tokens", "add", "ci", "--only", "jobs", "--expires", "30d", "--config",
-                     config}));
+  Write("ci",
+        Plain({"tokens", "add", "ci", "--only", "jobs", "--expires", "30d", "--config", config}));
   Plain({"user", "add", "idle", "--role", "viewer", "--config", config});
   EXPECT_TRUE(Until([&] { return As("ci", {"jobs"}).code == 0; })) << "taken up by itself";
   const CommandResult other = As("ci", {"nodes"});

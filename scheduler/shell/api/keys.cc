@@ -46,8 +46,7 @@ void Render(const Services& services, JsonWriter& json) {
 }  // namespace
 
 void GetKeys(Services& services, Call& call) {
-  call.responder->Send(
-      JsonResponse(200, [&](JsonWriter& json) { Render(services, json); }));
+  call.responder->Send(JsonResponse(200, [&](JsonWriter& json) { Render(services, json); }));
 }
 
 void RotateKeys(Services& services, Call& call) {

@@ -110,8 +110,7 @@ json::object OperationOf(const Route& route) {
   json::object operation{
       {"summary", std::string(route.summary)},
       {"x-role", std::string(RoleName(route))},
-      {"x-only",
-       std::string(route.right ? ToString(auth::AreaOf(route.right->kind)) : "none")},
+      {"x-only", std::string(route.right ? ToString(auth::AreaOf(route.right->kind)) : "none")},
       {"parameters", ParametersOf(route)},
       {"responses",
        {{ok, {{"description", "The answer."}, {"content", Content(route.answer)}}},

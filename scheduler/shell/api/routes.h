@@ -12,8 +12,8 @@
 
 namespace allot::scheduler {
 
-// What a caller must at least be let do to call a route at all (common/auth/authorizer.h); whose the
-// thing is that it is about, the handler decides.
+// What a caller must at least be let do to call a route at all (common/auth/authorizer.h); whose
+// the thing is that it is about, the handler decides.
 struct Right {
   auth::Kind kind = auth::Kind::kCluster;
   auth::Action action = auth::Action::kSee;
@@ -24,7 +24,7 @@ struct Parameter {
 };
 
 struct Route {
-  std::string_view method, path;  // "/v1/jobs/{id}"
+  std::string_view method, path;         // "/v1/jobs/{id}"
   std::optional<Right> right = Right();  // none: anybody may, without a token
   void (*handle)(Services&, Call&) = nullptr;
   std::string_view summary;

@@ -1,8 +1,9 @@
-// Preloaded into a program, makes its disk slow: fsync and fdatasync take as many milliseconds longer as
-// stands in the file that CHAOS_DISK names, read anew each time, so that it changes while the program runs.
+// Preloaded into a program, makes its disk slow: fsync and fdatasync take as many milliseconds
+// longer as stands in the file that CHAOS_DISK names, read anew each time, so that it changes while
+// the program runs.
 //
-// A device mapper or a throttled cgroup would be nearer to a disk; many hosts lack the one's module and the
-// other's controller. What a slow disk does to a program is that its syncs take long.
+// A device mapper or a throttled cgroup would be nearer to a disk; many hosts lack the one's module
+// and the other's controller. What a slow disk does to a program is that its syncs take long.
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <poll.h>

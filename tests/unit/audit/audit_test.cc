@@ -67,8 +67,10 @@ TEST_F(Audit, ALineSaysWhoWhenceWhatAndTheVerdict) {
 }
 
 TEST_F(Audit, TextFromOutsideStaysWithinItsField) {
-  const std::string nasty = "/v1/jobs/\"},{\"who\":\"root\"\n\x1b[2J\xff" + std::string(100'000, 'x');
-  const std::string line = Line({.who = nasty, .verb = nasty, .what = nasty, .why = nasty}, now_, 0);
+  const std::string nasty =
+      "/v1/jobs/\"},{\"who\":\"root\"\n\x1b[2J\xff" + std::string(100'000, 'x');
+  const std::string line =
+      Line({.who = nasty, .verb = nasty, .what = nasty, .why = nasty}, now_, 0);
   EXPECT_LT(line.size(), 2'000u);
   EXPECT_EQ(line.find('\n'), std::string::npos);
   EXPECT_EQ(line.find('\x1b'), std::string::npos);
@@ -131,14 +133,15 @@ TEST_F(Audit, NobodyPushesOthersOutByBeingRefused) {
   const auto log = Open({});
   for (int i = 0; i < 10'000; ++i) log->Note({.from = "6.6.6.6", .verb = "x", .allowed = false});
   log->Note({.who = "ada", .verb = "first", .allowed = false});  // has a budget of her own
-  for (int i = 0; i < 200; ++i) log->Note({.who = "ada", .verb = "change"});  // and changes have none
+  for (int i = 0; i < 200; ++i)
+    log->Note({.who = "ada", .verb = "change"});  // and changes have none
   now_ += std::chrono::seconds(10);
   log->Note({.from = "6.6.6.6", .verb = "later", .allowed = false});
   log->Flush();
   const auto lines = LinesOf(File());
   EXPECT_EQ(lines.size(), static_cast<size_t>(limits::kAuditRefusalsBurst.value) + 202);
-  EXPECT_THAT(lines.back(), HasSubstr(fmt::format(
-                                "\"left_out\":{}", 10'000 - limits::kAuditRefusalsBurst.value)));
+  EXPECT_THAT(lines.back(), HasSubstr(fmt::format("\"left_out\":{}",
+                                                  10'000 - limits::kAuditRefusalsBurst.value)));
   EXPECT_EQ(log->counters().left_out,
             static_cast<uint64_t>(10'000 - limits::kAuditRefusalsBurst.value));
 }

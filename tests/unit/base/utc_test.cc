@@ -6,7 +6,8 @@ namespace allot {
 namespace {
 
 TEST(Utc, IsWrittenAsItIsRead) {
-  for (const char* text : {"1970-01-01T00:00:00Z", "2027-01-31T18:00:00Z", "2028-02-29T23:59:59Z"}) {
+  for (const char* text :
+       {"1970-01-01T00:00:00Z", "2027-01-31T18:00:00Z", "2028-02-29T23:59:59Z"}) {
     const auto time = ParseUtc(text);
     ASSERT_TRUE(time.has_value()) << text;
     EXPECT_EQ(FormatUtc(*time), text);

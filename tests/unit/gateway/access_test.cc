@@ -22,12 +22,12 @@ class GatewayAccess : public ::testing::Test {
  protected:
   GatewayAccess()
       : h_([this](Options& options) {
-          tokens_.Write("tokens.yaml",
-                        "tokens:\n" + TokenLine("red", ", tenant: red") +
-                            TokenLine("blue", ", tenant: blue") + TokenLine("all", "") +
-                            TokenLine("some", ", deployments: ra*") +
-                            TokenLine("jobs", ", only: jobs") +
-                            TokenLine("models", ", only: models"));
+          tokens_.Write("tokens.yaml", "tokens:\n" + TokenLine("red", ", tenant: red") +
+                                           TokenLine("blue", ", tenant: blue") +
+                                           TokenLine("all", "") +
+                                           TokenLine("some", ", deployments: ra*") +
+                                           TokenLine("jobs", ", only: jobs") +
+                                           TokenLine("models", ", only: models"));
           options.local = options.open = false;
           options.tokens_file = tokens_.File("tokens.yaml");
           options.audit = {.file = tokens_.File("audit.jsonl")};
@@ -78,11 +78,13 @@ TEST_F(GatewayAccess, ModelsServeEverybodyAndSayNoMoreThanTheirNamesToOthers) {
 TEST_F(GatewayAccess, ARequestIsSeenByThoseWhoMadeItAndThoseWhoServedIt) {
   const auto answer = Ask("blue");
   const std::string path = "/allot/v1/requests/" + answer->headers["x-allot-request-id"];
-  for (const char* token : {"blue", "red", "all"}) EXPECT_EQ(Get(token, path)->status, 200) << token;
+  for (const char* token : {"blue", "red", "all"})
+    EXPECT_EQ(Get(token, path)->status, 200) << token;
   const auto own = Ask("red");
   const std::string of_red = "/allot/v1/requests/" + own->headers["x-allot-request-id"];
   EXPECT_EQ(Get("red", of_red)->status, 200);
-  const auto hidden = Get("blue", of_red), absent = Get("blue", "/allot/v1/requests/req-00000000000000f3");
+  const auto hidden = Get("blue", of_red),
+             absent = Get("blue", "/allot/v1/requests/req-00000000000000f3");
   EXPECT_EQ(hidden->status, 404);
   EXPECT_EQ(hidden->body.substr(hidden->body.find("(any more)")),
             absent->body.substr(absent->body.find("(any more)")));
@@ -115,9 +117,11 @@ TEST_F(GatewayAccess, RefusalsAreInTheAuditLog) {
   EXPECT_THAT(
       lines,
       ::testing::ElementsAre(
-          HasSubstr(R"(,"from":"127.0.0.1","verb":"POST /v1/completions","verdict":"refused","code":401)"),
-          HasSubstr(R"(,"who":"jobs","role":"user","from":"127.0.0.1","verb":"POST /v1/completions",)"
-                    R"("verdict":"refused","code":403)")));
+          HasSubstr(
+              R"(,"from":"127.0.0.1","verb":"POST /v1/completions","verdict":"refused","code":401)"),
+          HasSubstr(
+              R"(,"who":"jobs","role":"user","from":"127.0.0.1","verb":"POST /v1/completions",)"
+              R"("verdict":"refused","code":403)")));
 }
 
 TEST_F(GatewayAccess, UsesOfTokensAreToldToTheScheduler) {

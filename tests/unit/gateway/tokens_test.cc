@@ -111,9 +111,10 @@ TEST(Loopback, IsTheOnlyPlaceForALocalCluster) {
 
 TEST(Tokens, AnExpiredOneSaysSo) {
   TempFolder folder;
-  folder.Write("t.yaml", "tokens:\n- {name: ann, sha256: " + Sha256Hex("one") +
-                             ", role: user, expires: \"2027-01-31T18:00:00Z\"}\n- {name: bob, sha256: " +
-                             Sha256Hex("two") + ", role: user, expires: 2027-02-05}\n");
+  folder.Write("t.yaml",
+               "tokens:\n- {name: ann, sha256: " + Sha256Hex("one") +
+                   ", role: user, expires: \"2027-01-31T18:00:00Z\"}\n- {name: bob, sha256: " +
+                   Sha256Hex("two") + ", role: user, expires: 2027-02-05}\n");
   Time now = *ParseUtc("2027-01-31T17:59:59Z");
   auto tokens = Tokens::Load({.file = folder.File("t.yaml"), .now = [&] { return now; }});
   ASSERT_TRUE(tokens.ok()) << tokens.status();
@@ -178,9 +179,8 @@ TEST(Tokens, KnowWhenEachWasUsedLast) {
                        later,
                        {"eve", Sha256Hex("three"), now, "10.0.0.9"},
                        {"bob", Sha256Hex("two"), now + std::chrono::hours(1), "10.0.0.9"}});
-  EXPECT_THAT((*tokens)->uses(),
-              ::testing::UnorderedElementsAre(later, TokenUse{"bob", Sha256Hex("two"), now,
-                                                              "10.0.0.9"}));
+  EXPECT_THAT((*tokens)->uses(), ::testing::UnorderedElementsAre(
+                                     later, TokenUse{"bob", Sha256Hex("two"), now, "10.0.0.9"}));
   // They are kept beside the store, and those of tokens that are gone are forgotten.
   const std::string kept = folder.File("uses");
   ASSERT_TRUE(SaveUses(kept, (*tokens)->uses()).ok());

@@ -257,13 +257,13 @@ TEST(CoreProperty, NoReplicaWaitsWhereThereIsRoomForIt) {
       const ClusterState& state = chaos.world().state();
       for (const auto& [name, deployment] : state.deployments()) {
         // While old replicas serve, new ones come one at a time, room or not.
-        const bool rolls = std::any_of(
-            deployment.replicas.begin(), deployment.replicas.end(),
-            [&, &deployment = deployment](const ReplicaId id) {
-              const ReplicaState& replica = state.replicas().at(id);
-              return replica.stopping || replica.generation != deployment.generation ||
-                     state.FindNode(replica.placement.node)->draining;
-            });
+        const bool rolls = std::any_of(deployment.replicas.begin(), deployment.replicas.end(),
+                                       [&, &deployment = deployment](const ReplicaId id) {
+                                         const ReplicaState& replica = state.replicas().at(id);
+                                         return replica.stopping ||
+                                                replica.generation != deployment.generation ||
+                                                state.FindNode(replica.placement.node)->draining;
+                                       });
         if (rolls) continue;
         const auto waits = chaos.world().core().ExplainDeployment(name);
         for (const ReplicaWait& wait : *waits) {

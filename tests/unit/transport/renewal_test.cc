@@ -48,8 +48,7 @@ TEST_F(LinkTest, AKeyThatWasRenewedKeepsItsConnectionsAndMakesNone) {
   const Time until = WallClock() + std::chrono::hours(1);
   EXPECT_TRUE(absl::IsPermissionDenied(
       RenewPeerKey(allow_file_, "n1", NewKeyPair().public_key, next.public_key, until)));
-  ASSERT_TRUE(
-      RenewPeerKey(allow_file_, "n1", peer->keys.public_key, next.public_key, until).ok());
+  ASSERT_TRUE(RenewPeerKey(allow_file_, "n1", peer->keys.public_key, next.public_key, until).ok());
   EXPECT_TRUE(RenewPeerKey(allow_file_, "n1", peer->keys.public_key, next.public_key, until).ok())
       << "told twice";
   // Whoever dials makes the list be read.
