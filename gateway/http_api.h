@@ -41,7 +41,6 @@ class HttpApi {
   };
   void Complete(Asked asked);
   void Model(const Asked& asked);
-  void Deployments(const Asked& asked);
   // May it be asked, and before others; what serves the model decides.
   Status MayAsk(const auth::Principal& principal, const Submission& submission) const;
   void RefuseMethod(const http::Request& request, std::string_view allowed,

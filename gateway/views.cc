@@ -63,8 +63,7 @@ json::object ModelOf(const RouteDeployment& deployment, const auth::Principal& a
                       {"object", "model"},
                       {"created", ToMicros(deployment.created) / 1'000'000},
                       {"owned_by", "allotrope"}};
-  if (!asker.tenant.empty() && !deployment.tenant.empty() && asker.tenant != deployment.tenant)
-    return out;
+  if (!Sees(asker, auth::Kind::kDeployment, deployment)) return out;
   if (!deployment.tenant.empty()) out["owned_by"] = deployment.tenant;
   out["deployment"] = deployment.name;
   return out;

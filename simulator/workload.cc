@@ -69,8 +69,9 @@ void Workload::ActOnce() {
     const NodeHost& node = *world_.nodes[world_.rng.Below(world_.nodes.size())];
     if (world_.rng.OneIn(2)) return Drain(node.name(), world_.rng.OneIn(2));
     const auto& devices = node.info().devices;
-    return TakeDevice(node.name(), devices[world_.rng.Below(devices.size())].id,
-                      world_.rng.OneIn(2));
+    // One draw a statement: compilers differ in which argument they work out first.
+    const bool in_service = world_.rng.OneIn(2);
+    return TakeDevice(node.name(), devices[world_.rng.Below(devices.size())].id, in_service);
   }
   SwitchPolicy();
 }
@@ -162,8 +163,9 @@ void Workload::Request() {
       world_.rng.OneIn(50) ? "nobody" : fmt::format("m{}", world_.rng.Below(3));
   std::optional<Duration> deadline;
   if (world_.rng.OneIn(3)) deadline = world_.Between(10ms, 2s);
-  world_.gateway->Arrive(model, deadline, static_cast<int32_t>(world_.rng.Below(2)),
-                         world_.rng.OneIn(2));
+  const bool stream = world_.rng.OneIn(2);
+  const auto priority = static_cast<int32_t>(world_.rng.Below(2));
+  world_.gateway->Arrive(model, deadline, priority, stream);
 }
 
 void Workload::Finish() {

@@ -69,7 +69,9 @@ class Log {
     std::string file;
     int64_t size_max = 64 << 20;
     size_t files = 8;                     // with the one that is written to
-    std::function<Time()> now = nullptr;  // the machine's clock, unless a test has another
+    // The machine's clock, and what has passed by one that nobody sets; a test has others.
+    std::function<Time()> now = nullptr;
+    std::function<Duration()> passed = nullptr;
   };
   // PermissionDenied, FailedPrecondition: it cannot be opened, or is no plain file. A full disk is
   // no error.

@@ -56,6 +56,11 @@ class Log::Impl {
  public:
   explicit Impl(Options options) : options_(std::move(options)) {
     if (!options_.now) options_.now = MachineClock;
+    if (!options_.passed)
+      options_.passed = [] {
+        return std::chrono::duration_cast<Duration>(
+            std::chrono::steady_clock::now().time_since_epoch());
+      };
   }
 
   Status Open() {
@@ -80,7 +85,7 @@ class Log::Impl {
     const Time time = options_.now();
     {
       const std::lock_guard lock(mutex_);
-      const Limiter::Verdict verdict = limiter_.Judge(time.time_since_epoch(), entry);
+      const Limiter::Verdict verdict = limiter_.Judge(options_.passed(), entry);
       if (!verdict.write) {
         ++counters_.left_out;
         return;

@@ -206,10 +206,12 @@ std::string Live(uint64_t seed, int steps) {
         step(ClientGone{any});
         break;
       case 10:
-        if (rng.OneIn(4))
-          link(static_cast<int>(rng.Below(kNodes)), rng.OneIn(2));
-        else
+        if (rng.OneIn(4)) {
+          const bool up = rng.OneIn(2);
+          link(static_cast<int>(rng.Below(kNodes)), up);
+        } else {
           step(ClockTicked{});
+        }
         break;
       case 11:
         if (rng.OneIn(5)) routes(RandomTable(rng, ++version));

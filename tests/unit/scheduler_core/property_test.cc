@@ -180,10 +180,11 @@ class Chaos {
           world_.Report(Name(i), ends ? Exited(key, rng_.OneIn(3) ? 1 : 0) : Running(key));
         }
         break;
-      case 7:  // Something nobody asked about, perhaps of another epoch.
-        world_.Report(Name(i), rng_.OneIn(2) ? Exited(AnyKey()) : Running(AnyKey()),
-                      Epoch(1 + rng_.Below(node->epoch.value() + 1)));
+      case 7: {  // Something nobody asked about, perhaps of another epoch.
+        const Epoch epoch(1 + rng_.Below(node->epoch.value() + 1));
+        world_.Report(Name(i), rng_.OneIn(2) ? Exited(AnyKey()) : Running(AnyKey()), epoch);
         break;
+      }
       case 8:
         world_.Step(JobCancelRequested{
             0, JobId(1 + rng_.Below(world_.state().last_job().value() + 1)), ""});

@@ -168,8 +168,8 @@ void RandomHistory::Work(const std::string& node) {
 }
 
 void RandomHistory::Submit() {
-  JobSpec spec =
-      MakeJob(static_cast<uint32_t>(1 + rng_.Below(3)), static_cast<uint32_t>(rng_.Below(3)));
+  const auto gpus = static_cast<uint32_t>(rng_.Below(3));
+  JobSpec spec = MakeJob(static_cast<uint32_t>(1 + rng_.Below(3)), gpus);
   spec.restarts_max = static_cast<uint32_t>(rng_.Below(2));
   if (rng_.OneIn(3)) spec.time_limit = std::chrono::seconds(20);
   const std::string key = rng_.OneIn(2) ? "key-" + std::to_string(rng_.Below(50)) : "";
