@@ -1,7 +1,8 @@
 // What do 200 strangers and a hostile peer with half a core cost a scheduler that works?
 //
 // Real programs on loopback: a scheduler with its durable store, four agents, jobs that do nothing.
-// The same jobs in peace and in war; in war a child process, which keeps to half a core, has 200
+// The same jobs in peace, in war and in peace again, for a scheduler with more of a past works more
+// for each: war is set against the mean of the two. In war a child process, which keeps to half a core, has 200
 // raw connections that greet and then announce long frames, speak HTTP, are silent or come and go,
 // and one enrolled peer that sends empty messages by the megabyte, garbage, and heartbeats.
 #include <netinet/in.h>
@@ -263,7 +264,7 @@ Figures Measure(const std::string& http, pid_t scheduler, const std::string& log
 
 int Main(int argc, char** argv) {
   Report report("strangers", argc, argv);
-  const int jobs = static_cast<int>(report.Option("jobs", 20'000));
+  const int jobs = static_cast<int>(report.Option("jobs", 40'000));
   ScratchFolder folder;
   std::vector<std::string> names = {kHostile};
   for (int i = 0; i < kAgents; ++i) names.push_back(fmt::format("agent-{}", i));
@@ -286,8 +287,8 @@ int Main(int argc, char** argv) {
   auto client = Connected(http);
   while (Metric(*client, "allotrope_nodes") < kAgents) ::poll(nullptr, 0, 20);
   Measure(http, scheduler.pid(), log, jobs);  // Warm, and with the memory of finished jobs.
+  Figures before = Measure(http, scheduler.pid(), log, jobs);
   for (int run = 0; run < report.runs(); ++run) {
-    const Figures peace = Measure(http, scheduler.pid(), log, jobs);
     const pid_t attackers = ::fork();
     if (attackers == 0)
       Attack(addresses["endpoint"], files.scheduler_keys.public_key, files.agents.at(kHostile));
@@ -295,13 +296,19 @@ int Main(int argc, char** argv) {
     const Figures war = Measure(http, scheduler.pid(), log, jobs);
     ::kill(attackers, SIGKILL);
     ::waitpid(attackers, nullptr, 0);
-    report.Add("placements a CPU second in peace", "1/s", peace.placements_per_cpu_second);
+    ::poll(nullptr, 0, 1000);  // All are gone.
+    const Figures after = Measure(http, scheduler.pid(), log, jobs);
+    const double peace = (before.placements_per_cpu_second + after.placements_per_cpu_second) / 2;
+    report.Add("placements a CPU second in peace", "1/s", peace);
+    report.Add("peace, later ÷ earlier", "%",
+               100 * after.placements_per_cpu_second / before.placements_per_cpu_second);
     report.Add("placements a CPU second, war ÷ peace", "%",
-               100 * war.placements_per_cpu_second / peace.placements_per_cpu_second);
-    report.Add("/healthz p99 in peace", "ms", peace.healthz_p99_ms);
+               100 * war.placements_per_cpu_second / peace);
+    report.Add("/healthz p99 in peace", "ms", after.healthz_p99_ms);
     report.Add("/healthz p99 in war", "ms", war.healthz_p99_ms);
-    report.Add("resident in war beyond peace", "MiB", war.resident_mib - peace.resident_mib);
+    report.Add("resident in war beyond peace", "MiB", war.resident_mib - before.resident_mib);
     report.Add("log in war", "MiB/min", war.log_mib_a_minute);
+    before = after;
   }
   report.Goal("placements a CPU second, war ÷ peace", 95, Report::kAtLeast);
   report.Goal("/healthz p99 in war", 50, Report::kAtMost);

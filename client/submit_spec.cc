@@ -72,6 +72,11 @@ Status Apply(const SubmitFlags& flags, config::Job* job) {
     RETURN_IF_ERROR(Check("--grace", *flags.grace, config::ParseDurationMicros));
     job->set_grace(*flags.grace);
   }
+  if (flags.scratch_max) {
+    RETURN_IF_ERROR(Check("--scratch-max", *flags.scratch_max, config::ParseBytes));
+    job->set_scratch_max(*flags.scratch_max);
+  }
+  if (flags.at_most_one) job->set_at_most_one(true);
   if (flags.restarts) job->set_restarts_max(*flags.restarts);
   if (flags.runtime) job->set_runtime(*flags.runtime);
   if (!flags.devices.empty()) job->clear_devices();

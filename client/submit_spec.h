@@ -19,9 +19,10 @@ struct SubmitFlags {
   std::string file;                  // job.yaml; empty: the flags are the whole job
   std::vector<std::string> command;  // after "--"
   std::optional<std::string> name, tenant, cpus, memory, work_dir, checkpoint_dir, time_limit,
-      grace, runtime;
+      grace, runtime, scratch_max;
   std::optional<int32_t> priority;
   std::optional<uint32_t> tasks, restarts;
+  bool at_most_one = false;
   std::vector<std::string> devices;      // "kind=GPU,count=2"; alternatives
   std::vector<std::string> environment;  // "NAME=value"
 };

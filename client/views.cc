@@ -1,6 +1,7 @@
 #include "client/views.h"
 
 #include <map>
+#include <sstream>
 #include <utility>
 
 #include "common/base/printable.h"
@@ -492,6 +493,26 @@ StatusOr<PowerPage> ParsePower(std::string_view body) {
   return page;
 }
 
+namespace {
+
+// A server's message may have lines of its own. They are set in, so that none of them can pass for
+// a line of this program's, and they come to an end.
+std::string MessageOfServer(std::string_view text) {
+  constexpr size_t kBytesMax = 8'192, kLinesMax = 40;
+  std::string out;
+  size_t lines = 0;
+  std::istringstream in(std::string(text.substr(0, kBytesMax)));
+  for (std::string line; std::getline(in, line);) {
+    if (++lines > kLinesMax) break;
+    if (lines > 1) out += line.starts_with("  ") ? "\n" : "\n  ";
+    out += OneLine(line);
+  }
+  if (text.size() > kBytesMax || lines > kLinesMax) out += "...";
+  return out;
+}
+
+}  // namespace
+
 Status StatusOfAnswer(int http_status, std::string_view body) {
   static const auto& codes = *new std::map<std::string, StatusCode>{
       {"invalid_argument", StatusCode::kInvalidArgument},
@@ -519,7 +540,8 @@ Status StatusOfAnswer(int http_status, std::string_view body) {
     const Fields fields(document.get_object());
     const Fields inner = fields.Object("error");
     if (const auto it = codes.find(inner.Text("code")); it != codes.end()) code = it->second;
-    if (const std::string text = inner.Raw("message"); !text.empty()) message = text;
+    if (const std::string text = inner.Raw("message"); !text.empty())
+      message = MessageOfServer(text);
   }
   return Status(code, message);
 }

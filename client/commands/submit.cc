@@ -100,6 +100,10 @@ void AddSubmit(CLI::App& app, Session& session) {
   command->add_option("--time-limit", job.time_limit, "Of one attempt: 90s, 2h");
   command->add_option("--grace", job.grace, "Between SIGTERM and SIGKILL; default 10s");
   command->add_option("--restarts", job.restarts, "Attempts after a failure; default 0");
+  command->add_flag("--at-most-one", job.at_most_one,
+                    "Never two attempts alive at once, even when a node is cut off");
+  command->add_option("--scratch-max", job.scratch_max,
+                      "What a task may keep in its scratch folder: 10GiB");
   command->add_option("--runtime", job.runtime, "process, or noop to measure the control plane");
   command->add_option("--idempotency-key", flags->idempotency_key,
                       "The same key twice is one job; default a new one");

@@ -125,7 +125,7 @@ Status TlsTrust::ExplainToPeople(ssl_st* session, const std::string& url,
           "{}\n  It is for {}: call the server by one of these, or add the name with `allot "
           "cluster renew NAME` on the head.",
           MessageOf(plain),
-          names.empty() ? "nobody" : Printable(fmt::format("{}", fmt::join(names, ", "))));
+          names.empty() ? "nobody" : OneLine(fmt::format("{}", fmt::join(names, ", "))));
     }
     default:
       break;

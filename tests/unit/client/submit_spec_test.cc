@@ -42,6 +42,8 @@ TEST(SubmitSpec, FlagsBecomeTheJob) {
   flags.memory = "2GiB";
   flags.work_dir = "sub/../run";
   flags.checkpoint_dir = "/data/ck";
+  flags.at_most_one = true;
+  flags.scratch_max = "10GiB";
   const config::Job job = Read(MakeJob(flags, "/here"));
   EXPECT_EQ(job.tasks(), 2u);
   ASSERT_EQ(job.devices().any_of_size(), 2);
@@ -56,6 +58,8 @@ TEST(SubmitSpec, FlagsBecomeTheJob) {
   EXPECT_EQ(job.resources().memory(), "2GiB");
   EXPECT_EQ(job.work_dir(), "/here/run");
   EXPECT_EQ(job.checkpoint_dir(), "/data/ck");
+  EXPECT_TRUE(job.at_most_one());
+  EXPECT_EQ(job.scratch_max(), "10GiB");
 }
 
 TEST(SubmitSpec, FlagsOverrideTheFile) {
@@ -100,6 +104,9 @@ TEST(SubmitSpec, WrongFlagsAreRefusedByTheirNames) {
   EXPECT_THAT(WhyNot(flags), HasSubstr("--memory is \"16\", which is so many bytes; write 16GiB"));
   flags.memory.reset();
   flags.time_limit.reset();
+  flags.scratch_max = "much";
+  EXPECT_THAT(WhyNot(flags), HasSubstr("--scratch-max is \"much\""));
+  flags.scratch_max.reset();
   flags.tasks = 0;
   EXPECT_THAT(WhyNot(flags), HasSubstr("--tasks"));
   flags.tasks = 1'000'000;

@@ -91,6 +91,20 @@ TEST(Views, AnErrorsCodeComesFromItsBodyElseFromHttp) {
   EXPECT_TRUE(StatusOfAnswer(201, "").ok());
 }
 
+TEST(Views, NoLineOfAServersErrorPassesForOneOfOurs) {
+  const Status forged = StatusOfAnswer(
+      400, R"({"error":{"message":"a\nallot: all is well\n  a hint\u001b[2J\r\nb"}})");
+  EXPECT_EQ(MessageOf(forged), "a\n  allot: all is well\n  a hint\\u001b[2J\\u000d\n  b");
+  std::string lines;
+  for (int i = 0; i < 1'000; ++i) lines += "y\\n";
+  const std::string shown =
+      MessageOf(StatusOfAnswer(400, R"({"error":{"message":")" + lines + R"("}})"));
+  EXPECT_EQ(std::count(shown.begin(), shown.end(), '\n'), 39);
+  EXPECT_TRUE(shown.ends_with("..."));
+  const std::string long_one = R"({"error":{"message":")" + std::string(100'000, 'z') + R"("}})";
+  EXPECT_EQ(MessageOf(StatusOfAnswer(400, long_one)).size(), 8'192 + 3);
+}
+
 TEST(ExitCode, EachKindOfTroubleHasItsOwn) {
   EXPECT_EQ(ExitCodeOf(absl::OkStatus()), 0);
   EXPECT_EQ(ExitCodeOf(Internal("x")), 1);
