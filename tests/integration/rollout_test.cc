@@ -95,7 +95,12 @@ TEST_F(Rollouts, WaitingEndsWhenSomebodyElseHasChangedIt) {
   for (const bool undeployed : {true, false}) {
     CommandResult waited;
     std::thread waits([&] { waited = DeployAndWait({.before = "exec sleep 60;"}, "60s"); });
-    EXPECT_TRUE(Until([&] { return !View().replicas.empty(); }));
+    // Its own: what was undeployed in the round before may still be there.
+    EXPECT_TRUE(Until([&] {
+      const client::DeploymentView view = View();
+      return !view.stopping && !view.replicas.empty() &&
+             view.replicas.back().generation == view.generation;
+    }));
     if (undeployed) {
       Ok({"undeploy", "a"});
     } else {
