@@ -428,12 +428,12 @@ TEST_F(People, WhatATaskMayKeepOnTheDiskIsWhatItKeeps) {
 }
 
 TEST_F(People, AScratchFolderInMemoryEndsWhereItsSizeDoes) {
-  UpFor("users: {}\nisolation: {scratch_max: 8MiB, scratch_files_max: 100, scratch_tmpfs: true}\n");
+  UpFor("users: {}\nisolation: {scratch_max: 8MiB, scratch_files_max: 1000, scratch_tmpfs: true}\n");
   // Not a byte beyond, and the task goes on and can tell; its /tmp is the same.
   const std::string fill =
       "head -c 16777216 /dev/zero 2>&1 >/tmp/x | grep -o 'No space left on device';"
       "i=0; while true >$ALLOT_SCRATCH_DIR/f$i; do i=$((i+1)); done 2>/dev/null;"
-      "[ $(stat -c %s $ALLOT_SCRATCH_DIR/x) -le 8388608 ] && [ $i -lt 100 ] && echo few files;"
+      "[ $(stat -c %s $ALLOT_SCRATCH_DIR/x) -le 8388608 ] && [ $i -lt 1000 ] && echo few files;"
       "stat -f -c %T .";
   const std::string log = Run("b", {"/bin/bash", "-c", fill}, {"--memory", "64MiB"});
   EXPECT_THAT(log, HasSubstr("No space left on device\n"));
