@@ -207,8 +207,9 @@ Status ProcessRuntime::Impl::Spawn(const ProcessSpec& spec) {
   if (!record.ok()) return failed(record.status());
 
   const std::string scratch = folder_.ScratchOf(spec.id);
-  Status status = folder_.MakeScratch(spec.id);
-  if (absl::IsNotFound(status) && folder_.MakeFolders().ok()) status = folder_.MakeScratch(spec.id);
+  Status status = folder_.MakeScratch(spec.id, spec.scratch);
+  if (absl::IsNotFound(status) && folder_.MakeFolders().ok())
+    status = folder_.MakeScratch(spec.id, spec.scratch);
   if (status.ok()) status = GiveScratch(spec, scratch);
   StatusOr<pid_t> pid = 0;
   if (status.ok()) {

@@ -62,7 +62,8 @@ struct ProcessSpec {
   std::vector<ProcessLimit> limits;
   // Put into its scratch folder before it starts, readable by it alone: name, content.
   std::vector<std::pair<std::string, std::string>> files;
-  Bytes log_max = kGiB;    // of its log, on disk
+  std::optional<ScratchMemory> scratch;  // absent: on the disk of the state folder
+  Bytes log_max = kGiB;                  // of its log, on disk
   Bytes log_free_min = 0;  // to stay free where logs are; below it logs give way
 };
 

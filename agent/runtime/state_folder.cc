@@ -9,10 +9,12 @@
 #include <thread>
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "agent/runtime/beneath.h"
@@ -207,13 +209,31 @@ Status StateFolder::MakeFolders() {
   return TakeAgain();
 }
 
-Status StateFolder::MakeScratch(const ProcessId& id) {
+Status StateFolder::MakeScratch(const ProcessId& id, const std::optional<ScratchMemory>& memory) {
   const std::string path = ScratchOf(id);
-  if (mkdir(path.c_str(), 0700) == 0) return absl::OkStatus();
-  if (errno != EEXIST) return ErrnoStatus(errno, fmt::format("cannot create the folder {}", path));
-  Discard(path);
-  if (mkdir(path.c_str(), 0700) == 0) return absl::OkStatus();
-  return ErrnoStatus(errno, fmt::format("cannot create the folder {}", path));
+  bool made = mkdir(path.c_str(), 0700) == 0;
+  if (!made && errno == EEXIST) {
+    Discard(path);
+    made = mkdir(path.c_str(), 0700) == 0;
+  }
+  if (!made) return ErrnoStatus(errno, fmt::format("cannot create the folder {}", path));
+  if (!memory) return absl::OkStatus();
+  // 0: any number of files.
+  const std::string size =
+      fmt::format("mode=0700,size={},nr_inodes={}", memory->bytes, memory->files.value_or(0));
+  if (mount("tmpfs", path.c_str(), "tmpfs", MS_NOSUID | MS_NODEV, size.c_str()) == 0)
+    return absl::OkStatus();
+  return ErrnoStatus(errno, fmt::format("cannot mount a tmpfs on {}", path));
+}
+
+StateFolder::Place StateFolder::InScratch(const ProcessId& id, std::string_view name) const {
+  const std::string own = ScratchOf(id);
+  // Another mount than that of the state folder is entered only where it is one of ours: who is not
+  // root cannot exchange it, nor what it stands in.
+  struct statfs info {};
+  if (geteuid() == 0 && statfs(own.c_str(), &info) == 0 && info.f_type == TMPFS_MAGIC)
+    return {own, std::string(name)};
+  return {ScratchFolder(), fmt::format("{}/{}", id, name)};
 }
 
 StatusOr<std::string> StateFolder::MakeCheckpointFolder(const std::string& job, bool* empty) {

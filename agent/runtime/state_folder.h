@@ -25,7 +25,9 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "agent/runtime/files.h"
@@ -34,6 +36,12 @@
 #include "common/base/status.h"
 
 namespace allot::agent {
+
+// A scratch folder in memory, which counts as that of those who write.
+struct ScratchMemory {
+  Bytes bytes = 0;
+  std::optional<uint64_t> files;  // and folders; none: any number
+};
 
 struct FoundProcess {
   ProcessId id;
@@ -59,8 +67,14 @@ class StateFolder {
   // Makes again what somebody has removed under us, with it what makes the folder ours.
   // FailedPrecondition: another agent was quicker.
   Status MakeFolders();
-  // Makes the process's scratch folder anew: whatever had its name goes.
-  Status MakeScratch(const ProcessId& id);
+  // Makes the process's scratch folder anew: whatever had its name goes. `memory`: it is a tmpfs of
+  // that size, which takes root.
+  Status MakeScratch(const ProcessId& id, const std::optional<ScratchMemory>& memory = {});
+  // Where its file of that name is found: below a folder that nobody but us can exchange.
+  struct Place {
+    std::string folder, name;
+  };
+  Place InScratch(const ProcessId& id, std::string_view name) const;
   // That of a job which names no checkpoint folder, where tasks run as the agent's user;
   // `empty`: whether it is. Else: checkpoints.h.
   StatusOr<std::string> MakeCheckpointFolder(const std::string& job, bool* empty);

@@ -321,7 +321,7 @@ Status Agent::Impl::Start() {
                                        std::move(confinement), std::move(separation),
                                        [this](Event event) { Feed(std::move(event)); }));
   work_->SetLogLimits(options_.log_max, options_.disk_free_min);
-  work_->SetScratchLimit(options_.scratch);
+  work_->SetScratchLimit(options_.scratch, options_.scratch_tmpfs);
   work_->SetBootClock([this](Time at) { return clock_.BootNanos(at); });
   work_->OnNodeFault([this](const Status&) { fitness_->Doubt(); });
   LookForNetwork();

@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "agent/runtime/files.h"
 #include "agent/runtime/process_runtime.h"
@@ -142,6 +143,16 @@ StatusOr<AgentOptions> ToAgentOptions(const config::Agent& config) {
     ASSIGN_OR_RETURN(options.scratch.bytes, config::ParseBytes(isolation.scratch_max()));
   }
   if (isolation.has_scratch_files_max()) options.scratch.files = isolation.scratch_files_max();
+  options.scratch_tmpfs = isolation.scratch_tmpfs();
+  if (options.scratch_tmpfs && !options.scratch.bytes)
+    return InvalidArgument(
+        "isolation.scratch_tmpfs is true and isolation.scratch_max is left out; say how large the "
+        "scratch folder of a task may be");
+  if (options.scratch_tmpfs && geteuid() != 0)
+    return FailedPrecondition(
+        "isolation.scratch_tmpfs takes an agent that is root, for it mounts a tmpfs for each task; "
+        "start it as root, or leave that out: then scratch folders are on the disk of state_dir and "
+        "are measured every second");
   options.isolation.devices = {isolation.devices().begin(), isolation.devices().end()};
   ASSIGN_OR_RETURN(options.users, ToSeparation(config.users()));
   ASSIGN_OR_RETURN(options.supervisor, FindSupervisor());

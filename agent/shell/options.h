@@ -40,6 +40,7 @@ struct AgentOptions {
   Separation::Options users;  // people are not kept apart unless it says so
   Duration telemetry_every = std::chrono::seconds(5), logs_kept = std::chrono::hours(168);
   ScratchLimit scratch;
+  bool scratch_tmpfs = false;
   Bytes log_max = kGiB, disk_free_min = 256 * kMiB;
   std::string boot_id_file = "/proc/sys/kernel/random/boot_id";  // tests give another
   std::string supervisor;  // path of allot-supervisor

@@ -213,12 +213,17 @@ void Work::AddTask(const TaskKey& key, const TaskLaunch& launch, bool running) {
   alive.resources = launch.resources;
   alive.device_ids = launch.device_ids;
   alive.running = running;
-  alive.progress = std::make_unique<ProgressFile>(folder_.ScratchFolder(),
-                                                  fmt::format("{}/{}", id, kProgressFile));
+  StateFolder::Place progress = folder_.InScratch(id, kProgressFile);
+  alive.progress =
+      std::make_unique<ProgressFile>(std::move(progress.folder), std::move(progress.name));
+  scratch_.Watch(id, ScratchOf(&launch));
+}
+
+ScratchLimit Work::ScratchOf(const TaskLaunch* launch) const {
   ScratchLimit limit = scratch_limit_;
-  if (launch.scratch_max)
-    limit.bytes = std::min(limit.bytes.value_or(*launch.scratch_max), *launch.scratch_max);
-  scratch_.Watch(id, limit);
+  if (launch != nullptr && launch->scratch_max)
+    limit.bytes = std::min(limit.bytes.value_or(*launch->scratch_max), *launch->scratch_max);
+  return limit;
 }
 
 Status Work::SpawnConfined(ProcessSpec spec, const Resources& resources,
@@ -231,6 +236,11 @@ Status Work::SpawnConfined(ProcessSpec spec, const Resources& resources,
   spec.join = std::move(place->join);
   spec.log_max = log_max_;
   spec.log_free_min = log_free_min_;
+  if (scratch_tmpfs_) {
+    const auto* task = std::get_if<StartTask>(&spec.launch.what);
+    const ScratchLimit limit = ScratchOf(task == nullptr ? nullptr : &task->launch);
+    spec.scratch = ScratchMemory{*limit.bytes, limit.files};
+  }
   const Status spawned = runtime_->Spawn(spec);
   // An id that was used before has a group of its own still.
   if (!spawned.ok() && spawned.code() != StatusCode::kAlreadyExists) confinement_->Leave(spec.id);
@@ -362,9 +372,8 @@ void Work::Perform(const SignalTask& command) {
   }
   // Said before the signal, so that a program that looks after SIGTERM finds it.
   if (command.signal == SIGTERM && Alive(id)) {
-    const Status told =
-        ReplaceFileBeneath(folder_.ScratchFolder(), fmt::format("{}/{}", id, kPreemptionNoticeFile),
-                           "{\"signal\": 15}\n");
+    const StateFolder::Place notice = folder_.InScratch(id, kPreemptionNoticeFile);
+    const Status told = ReplaceFileBeneath(notice.folder, notice.name, "{\"signal\": 15}\n");
     if (!told.ok()) SPDLOG_WARN("no preemption notice: {}", MessageOf(told));
   }
   if (command.signal == SIGKILL) confinement_->Kill(id);

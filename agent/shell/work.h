@@ -59,8 +59,12 @@ class Work {
     log_max_ = log_max;
     log_free_min_ = free_min;
   }
-  // Of each process, whatever its job asks. Once, before FindEarlier.
-  void SetScratchLimit(const ScratchLimit& limit) { scratch_limit_ = limit; }
+  // Of each process, whatever its job asks; `tmpfs`: kept by the kernel (limit.bytes is given).
+  // Once, before FindEarlier.
+  void SetScratchLimit(const ScratchLimit& limit, bool tmpfs) {
+    scratch_limit_ = limit;
+    scratch_tmpfs_ = tmpfs;
+  }
   Bytes scratch_bytes() const { return scratch_.total(); }
   // The core's times on CLOCK_BOOTTIME. Once, before any command with a lease.
   void SetBootClock(std::function<uint64_t(Time)> nanos) { boot_nanos_ = std::move(nanos); }
@@ -112,6 +116,8 @@ class Work {
   void AddReplica(const ReplicaStart& start, uint16_t port, const ReplicaLaunch& launch,
                   bool running);
   ProcessFiles FilesOf(const ProcessId& id) const;
+  // What it may keep in its scratch folder: by the node, and where its job asks for less, by that.
+  ScratchLimit ScratchOf(const TaskLaunch* launch) const;
   // In a group of its own; the group goes again if it cannot be started.
   Status SpawnConfined(ProcessSpec spec, const Resources& resources,
                        const std::vector<std::string>& devices);
@@ -163,6 +169,7 @@ class Work {
   std::set<ProcessId> unwanted_;  // starts of a replica that a later one has replaced
   std::unique_ptr<ProcessRuntime> runtime_;
   ScratchLimit scratch_limit_;
+  bool scratch_tmpfs_ = false;
   ScratchMeter scratch_;
   HealthProber prober_;
   Timer progress_timer_;

@@ -427,6 +427,40 @@ TEST_F(People, WhatATaskMayKeepOnTheDiskIsWhatItKeeps) {
   EXPECT_EQ(Run("a", {"/bin/sh", "-c", "echo fine >/tmp/x; cat /tmp/x"}), "fine\n");
 }
 
+TEST_F(People, AScratchFolderInMemoryEndsWhereItsSizeDoes) {
+  UpFor("users: {}\nisolation: {scratch_max: 8MiB, scratch_files_max: 1000, scratch_tmpfs: true}\n");
+  // Not a byte beyond, and the task goes on and can tell; its /tmp is the same.
+  const std::string fill =
+      "head -c 16777216 /dev/zero 2>&1 >/tmp/x | grep -o 'No space left on device';"
+      "i=0; while true >$ALLOT_SCRATCH_DIR/f$i; do i=$((i+1)); done 2>/dev/null;"
+      "[ $(stat -c %s $ALLOT_SCRATCH_DIR/x) -le 8388608 ] && [ $i -lt 1000 ] && echo few files;"
+      "stat -f -c %T .";
+  const std::string log = Run("b", {"/bin/bash", "-c", fill}, {"--memory", "64MiB"});
+  EXPECT_THAT(log, HasSubstr("No space left on device\n"));
+  EXPECT_THAT(log, HasSubstr("few files\ntmpfs\n"));
+  const std::string less = Run("b", {"/bin/sh", "-c", "stat -f -c '%b of %S' ."},
+                               {"--memory", "64MiB", "--scratch-max", "1MiB"});
+  EXPECT_EQ(less, "256 of 4096\n");
+  // What is told of a running task is found there: its progress, and that it is to end.
+  const std::string told = Submit(
+      "b",
+      {"/bin/bash", "-c",
+       "trap 'cat $ALLOT_PREEMPTION_NOTICE_FILE; exit' TERM; mkfifo never;"
+       "echo '{\"step\": 7}' >$ALLOT_PROGRESS_FILE; while :; do read -rt 1 x <>never; done"},
+      {"--memory", "64MiB"});
+  EXPECT_TRUE(Until([&] {
+    return As("b", {"job", told, "--json"}).out.find("\"step\":7") != std::string::npos;
+  }));
+  EXPECT_EQ(As("b", {"cancel", told}).code, 0);
+  As("b", {"wait", told, "--timeout", "100s"});
+  EXPECT_THAT(As("b", {"logs", told}).out, HasSubstr("\"signal\": 15"));
+  // Nothing stays mounted.
+  EXPECT_TRUE(Until([&] {
+    return local::ReadFile("/proc/self/mountinfo")->find(cluster_state() + "/scratch/") ==
+           std::string::npos;
+  }));
+}
+
 // The page names every attempt, and no other.
 TEST(SecurityPage, NamesWhatIsTried) {
   const CommandResult list = RunProgram(Program("people_attacker"), {"list"}, {}, "/");

@@ -179,6 +179,17 @@ class UsersOfAConfig : public testing::Test {
   config::Agent config_;
 };
 
+TEST_F(UsersOfAConfig, ScratchInMemorySaysHowLarge) {
+  config_.mutable_isolation()->set_scratch_tmpfs(true);
+  EXPECT_THAT(Refused(), HasSubstr("isolation.scratch_max is left out"));
+  config_.mutable_isolation()->set_scratch_max("1GiB");
+  if (geteuid() == 0) {
+    EXPECT_TRUE(Read().ok()) << Refused();
+  } else {
+    EXPECT_THAT(Refused(), HasSubstr("takes an agent that is root"));
+  }
+}
+
 TEST_F(UsersOfAConfig, KeepPeopleApartUnlessToldOtherwise) {
   const auto options = Read();
   ASSERT_TRUE(options.ok()) << options.status();
