@@ -43,6 +43,7 @@ std::optional<Address> ParseAddress(std::string_view text) {
   if (Bare(host) == host && host.find(':') != std::string_view::npos) return std::nullopt;
   address.host = Bare(host);
   address.port = port;
+  if (address.host.find_first_of("[]") != std::string::npos) return std::nullopt;
   return address;
 }
 

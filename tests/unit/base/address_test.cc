@@ -15,7 +15,7 @@ TEST(Address, IsAHostAndAPort) {
   EXPECT_EQ(parsed("[fd00::1]:7401"), "|fd00::1|7401");
   EXPECT_EQ(parsed("tcp://[::ffff:10.0.0.1]:1"), "tcp://|::ffff:10.0.0.1|1");
   for (const char* wrong : {"", "head", ":7400", "head:", "head:port", "head:123456",
-                            "fd00::1:7400", "tcp://", "tcp://:1"})
+                            "fd00::1:7400", "tcp://", "tcp://:1", "[[::1]:1", "[[::1]]:1", "a]:1"})
     EXPECT_EQ(parsed(wrong), "none") << wrong;
   for (const char* text : {"tcp://head:7400", "[fd00::1]:7401", "127.0.0.1:1"})
     EXPECT_EQ(ParseAddress(text)->Text(), text);
