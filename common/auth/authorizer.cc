@@ -155,19 +155,32 @@ std::optional<Role> RoleFor(Kind kind, Action action) {
   return rule == nullptr ? std::nullopt : std::optional(rule->role);
 }
 
+namespace {
+
+bool IsOthers(const Principal& principal, const Resource& resource) {
+  return !principal.tenant.empty() && !resource.tenant.empty() &&
+         principal.tenant != resource.tenant;
+}
+
+bool IsHidden(const Principal& principal, const Rule& rule, const Resource& resource) {
+  return !IsThere(principal, resource.deployment) ||
+         (rule.whom == For::kOwner && rule.action != Action::kPrioritize &&
+          IsOthers(principal, resource));
+}
+
+}  // namespace
+
 Status Decide(const Principal& principal, Action action, const Resource& resource) {
   const std::string& bound = principal.tenant;
   const Rule* const rule = FindRule(resource.kind, action);
   if (rule == nullptr)
     return PermissionDenied("nobody may {} a {}", ToString(action), ToString(resource.kind));
   RETURN_IF_ERROR(CheckArea(principal, AreaOf(resource.kind)));
-  const bool others = !bound.empty() && !resource.tenant.empty() && bound != resource.tenant;
   // Hidden before anything else is said: which role it would take is known only of what is seen.
-  if (!IsThere(principal, resource.deployment) ||
-      (rule->whom == For::kOwner && others && action != Action::kPrioritize))
+  if (IsHidden(principal, *rule, resource))
     return NotFound("there is no {}", NameOf(resource));
   RETURN_IF_ERROR(Require(principal, rule->role));
-  if (rule->whom == For::kOwner && others)
+  if (rule->whom == For::kOwner && IsOthers(principal, resource))
     return PermissionDenied("{} is for tenant {}; the token \"{}\" is bound to tenant {}",
                             NameOf(resource), resource.tenant, principal.name, bound);
   if (rule->whom == For::kCluster && !bound.empty())
@@ -179,7 +192,10 @@ Status Decide(const Principal& principal, Action action, const Resource& resourc
 }
 
 bool Sees(const Principal& principal, const Resource& resource) {
-  return Decide(principal, Action::kSee, resource).ok();
+  // Of long listings most is hidden, and the words for that would be most of the work.
+  const Rule* const rule = FindRule(resource.kind, Action::kSee);
+  return rule != nullptr && !IsHidden(principal, *rule, resource) &&
+         Decide(principal, Action::kSee, resource).ok();
 }
 
 }  // namespace allot::auth

@@ -22,7 +22,9 @@ constexpr const Limit* kPeers[] = {
     &kPeerWorkBurst,  &kEnvelopeMessages,    &kEnvelopeValues,     &kTurnMessages};
 
 constexpr const Limit* kHTTP[] = {&kHttpConnections,        &kHttpConnectionsOfAddress,
-                                  &kHttpHeadBytes,          &kHttpHeadTime,
+                                  &kHttpHeadBytes,          &kHttpHeadFields,
+                                  &kHttpHeadsBytes,         &kHttpAheadBytes,
+                                  &kHttpHeadTime,
                                   &kHttpBodyTime,           &kHttpIdleTime,
                                   &kHttpAnswersBytes,       &kHttpWriteTime,
                                   &kHttpWriteRate,          &kTlsHandshakes,

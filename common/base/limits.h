@@ -268,6 +268,28 @@ inline constexpr Limit kHttpHeadBytes{"head, trailers and words about chunks",
                                       "tokens and cookies are a few KiB",
                                       "431",
                                       "allotrope_http_turned_away_total{reason=\"head\"}"};
+inline constexpr Limit kHttpHeadFields{"fields of head and trailers",
+                                       128,
+                                       LimitUnit::kCount,
+                                       "a request",
+                                       "each costs memory beyond its bytes; proxies add a few",
+                                       "431",
+                                       "allotrope_http_turned_away_total{reason=\"head\"}"};
+inline constexpr Limit kHttpHeadsBytes{
+    "heads that are not whole, and what was sent ahead of an answer",
+    32 << 20,
+    LimitUnit::kBytes,
+    "an HTTP server",
+    "a thousand of the longest; most come whole and are not counted",
+    "503 for the oldest of the address that has most",
+    "allotrope_http_turned_away_total{reason=\"heads\"}"};
+inline constexpr Limit kHttpAheadBytes{"sent ahead of an answer, and not kept",
+                                       1 << 20,
+                                       LimitUnit::kBytes,
+                                       "a connection; 32 KiB ahead are kept",
+                                       "no client needs more than a few requests on their way",
+                                       "cut off; where anything was not kept, after the answer",
+                                       "allotrope_http_turned_away_total{reason=\"ahead\"}"};
 inline constexpr Limit kHttpHeadTime{"time for a head",
                                      20'000,
                                      LimitUnit::kMilliseconds,

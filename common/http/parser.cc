@@ -7,6 +7,7 @@
 #include <boost/beast/http/basic_parser.hpp>
 #include <boost/beast/http/error.hpp>
 
+#include "common/base/limits.h"
 #include "common/http/text.h"
 
 namespace allot::http {
@@ -17,8 +18,11 @@ using boost::optional;
 
 // A stated length is a promise, not a fact: no more than this is set aside before bytes come.
 constexpr uint64_t kReserveMax = 64 << 10;
-constexpr size_t kResponseHeadMax = 256 << 10;
+constexpr size_t kResponseHeadMax = 256 << 10, kResponseFieldsMax = 1'000;
 constexpr size_t kFieldOverhead = 4;  // ": " and the end of the line
+// What a field costs beyond its bytes: two strings, in a vector that may have grown by half too
+// much, and what an allocation takes.
+constexpr size_t kFieldMemory = 128;
 
 std::string_view View(beast::string_view text) { return {text.data(), text.size()}; }
 
@@ -38,12 +42,18 @@ class Overhead {
     bytes_ += bytes;
     if (bytes_ > bytes_max_) error = beast::http::error::header_limit;
   }
+  void AddField(beast::string_view name, beast::string_view value, size_t fields_max,
+                beast::error_code& error) {
+    Add(name.size() + value.size() + kFieldOverhead, error);
+    if (++fields_ > fields_max) error = beast::http::error::header_limit;
+  }
+  size_t memory() const { return bytes_ + fields_ * kFieldMemory; }
   // `pending`: received, but not yet a whole line.
   bool Over(size_t pending) const { return bytes_ + pending > bytes_max_; }
 
  private:
   const size_t bytes_max_;
-  size_t bytes_ = 0;
+  size_t bytes_ = 0, fields_ = 0;
 };
 
 // Where the body ends must be beyond doubt, or what one side takes for a body is the next request
@@ -89,8 +99,8 @@ class BeastRequest final : public beast::http::basic_parser<true> {
   void on_response_impl(int, beast::string_view, int, beast::error_code&) override {}
   void on_field_impl(beast::http::field, beast::string_view name, beast::string_view value,
                      beast::error_code& error) override {
-    overhead.Add(name.size() + value.size() + kFieldOverhead, error);
-    if (!in_trailer_) AddField(&request.headers, name, value);
+    overhead.AddField(name, value, static_cast<size_t>(limits::kHttpHeadFields.value), error);
+    if (!error && !in_trailer_) AddField(&request.headers, name, value);
   }
   void on_header_impl(beast::error_code& error) override {
     in_trailer_ = true;
@@ -136,8 +146,8 @@ class BeastResponse final : public beast::http::basic_parser<false> {
   }
   void on_field_impl(beast::http::field, beast::string_view name, beast::string_view value,
                      beast::error_code& error) override {
-    overhead.Add(name.size() + value.size() + kFieldOverhead, error);
-    if (!in_trailer_) AddField(&headers, name, value);
+    overhead.AddField(name, value, kResponseFieldsMax, error);
+    if (!error && !in_trailer_) AddField(&headers, name, value);
   }
   void on_header_impl(beast::error_code&) override { in_trailer_ = true; }
   void on_body_init_impl(const optional<uint64_t>&, beast::error_code&) override {}
@@ -199,6 +209,7 @@ RequestParser::Result RequestParser::Feed(std::string_view bytes, size_t* consum
 bool RequestParser::started() const { return impl_->parser_->got_some(); }
 bool RequestParser::head_done() const { return impl_->parser_->is_header_done(); }
 bool RequestParser::keep_alive() const { return impl_->parser_->keep_alive(); }
+size_t RequestParser::head_memory() const { return impl_->parser_->overhead.memory(); }
 bool RequestParser::http_1_0() const { return impl_->parser_->http_1_0; }
 const Request& RequestParser::request() const { return impl_->parser_->request; }
 const std::string& RequestParser::target() const { return impl_->parser_->target; }

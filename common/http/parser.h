@@ -29,6 +29,7 @@ class RequestParser {
   // Once the head is done:
   bool keep_alive() const;
   bool http_1_0() const;
+  size_t head_memory() const;  // bytes that what has come of the head takes
   const Request& request() const;  // all but path, query, peer
   const std::string& target() const;
 

@@ -1,5 +1,7 @@
 #include "common/http/server.h"
 
+#include <netinet/tcp.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -23,6 +25,8 @@ using Timer = asio::basic_waitable_timer<Clock, asio::wait_traits<Clock>, LoopEx
 constexpr int kAcceptBurst = 64;
 // Connections over the cap that are told so; beyond them they are only closed.
 constexpr size_t kRefusedAtOnceMax = 64;
+using NotSentLowWater = asio::detail::socket_option::integer<IPPROTO_TCP, TCP_NOTSENT_LOWAT>;
+constexpr int kUnsentMax = 32 << 10;
 constexpr auto kPauseWithoutDescriptors = std::chrono::milliseconds(100);
 
 StatusOr<Tcp::endpoint> ParseListen(const std::string& listen) {
@@ -170,11 +174,14 @@ class Server::Impl : public std::enable_shared_from_this<Server::Impl> {
     KeepAlive(socket.native_handle());
     socket.non_blocking(true, error);
     if (!error) socket.set_option(Tcp::no_delay(true), error);
+    // What is written and not yet sent is ours to count, and not the kernel's to keep for somebody
+    // who does not read; what is on its way is as much as the path takes.
+    if (!error) socket.set_option(NotSentLowWater(kUnsentMax), error);
     if (error) return;  // The client has gone already.
     const asio::ip::address group = AddressGroup(peer.address());
     const size_t of_address_max = state_->options.connections_per_address_max;
-    const auto from = state_->of_address.find(group);
-    const size_t near = from == state_->of_address.end() ? 0 : from->second;
+    const auto from = state_->origins.find(group);
+    const size_t near = from == state_->origins.end() ? 0 : from->second.connections;
     if (of_address_max != 0 && near >= of_address_max + kRefusedAtOnceMax) {
       state_->Count(Turned::kConnectionsOfAddress);
       return;
@@ -252,7 +259,8 @@ std::string_view ToString(Turned why) {
                                                      "answers",       "slow_request",
                                                      "slow_reader",   "plain_token",
                                                      "handshake",     "handshakes",
-                                                     "slow_handshake"};
+                                                     "slow_handshake", "heads",
+                                                     "ahead"};
   return kNames[static_cast<size_t>(why)];
 }
 

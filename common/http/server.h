@@ -9,7 +9,8 @@
 // ours (such headers of a Response are dropped). Letters and digits of a path come as they are, not
 // percent-encoded: a filter in front must see the path that is served (400). A head must arrive
 // within head_timeout, every piece of a body within idle_timeout and all of it within body_timeout.
-// header_bytes_max holds for the head, extensions of chunks and trailers together. A request whose
+// header_bytes_max holds for the head, extensions of chunks and trailers together, which have 128
+// fields at most. A request whose
 // end is in doubt (RFC 9112, 6.3) is a 400 and the connection's last. A handler may take as long as
 // it likes. Requests of one connection are handled one after the other.
 //
@@ -75,8 +76,10 @@ enum class Turned : uint8_t {
   kHandshake,             // no TLS, or not as we speak it, or no certificate that we believe
   kHandshakes,            // tls_handshakes_max
   kSlowHandshake,         // tls_handshake_timeout
+  kHeads,                 // heads_bytes_max
+  kAhead,                 // sent a MiB ahead of its answer
 };
-inline constexpr size_t kTurnedKinds = 13;
+inline constexpr size_t kTurnedKinds = 15;
 std::string_view ToString(Turned why);  // "connections", "slow_reader", …
 
 // The answer to one request; may be kept and used later. Exactly one of Send and
@@ -114,7 +117,12 @@ class Server {
     std::string listen;               // "127.0.0.1:7401"; port 0 picks one; "[::1]:0"
     size_t body_bytes_max = 4 << 20;  // 413 beyond
     size_t header_bytes_max = limits::kHttpHeadBytes.value;
-    // Of all requests that are not answered yet, together: 503 beyond. One body always fits.
+    // Of heads that are not whole yet, and what was sent ahead, together: the oldest of the address
+    // that has most gives way (503).
+    size_t heads_bytes_max = limits::kHttpHeadsBytes.value;
+    // Of all requests that are not answered yet, heads with them, together. Beyond, of the address
+    // that has most the body that comes slowest gives way (503), else who comes. One body always
+    // fits.
     size_t bodies_bytes_max = 256 << 20;
     // Written and not yet taken by clients, all together.
     size_t answers_bytes_max = limits::kHttpAnswersBytes.value;

@@ -1,10 +1,12 @@
 #include "common/http/session.h"
 
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <charconv>
-#include <ctime>
+#include <cstdint>
 #include <utility>
 
 #include <boost/asio/post.hpp>
@@ -20,21 +22,18 @@ namespace {
 namespace asio = boost::asio;
 using boost::system::error_code;
 
-// Pipelined bytes kept while an answer is pending; beyond, the client waits.
-constexpr size_t kAheadMax = 256 << 10;
-// A small body is copied behind its head: one buffer, one segment.
-constexpr size_t kSmallBody = 16 << 10;
+// Pipelined bytes kept while an answer is pending; beyond, what comes is read and not kept, since
+// the end of the connection is behind it, and too much of that ends it.
+constexpr size_t kAheadMax = 32 << 10;
+// Kept of the buffer of an idle connection.
+constexpr size_t kIdleBuffer = 4 << 10;
+constexpr size_t kSmallHead = 8 << 10;
 constexpr char kMethods[] = "GET, HEAD, POST, PUT, DELETE, OPTIONS";
 // Most answers come sooner than the first probe, so that few clients ever see one.
 constexpr auto kProbeAfter = std::chrono::seconds(1);
 constexpr auto kProbeEvery = std::chrono::seconds(10);
 constexpr auto kLingerMax = std::chrono::seconds(5);
 constexpr size_t kBusyPatience = 3, kBusyRate = 16;
-
-bool WouldBlock(const error_code& error) {
-  return error == asio::error::would_block || error == asio::error::try_again ||
-         error == asio::error::interrupted;
-}
 
 void AppendNumber(std::string* out, size_t number, int base = 10) {
   char digits[24];
@@ -46,15 +45,6 @@ bool HasNoBody(int status) { return status < 200 || status == 204 || status == 3
 
 }  // namespace
 
-const std::string& ServerState::Date() {
-  const int64_t second = std::time(nullptr);
-  if (second != date_second_) {
-    date_second_ = second;
-    date_ = FormatHttpDate(second);
-  }
-  return date_;
-}
-
 Session::Session(Socket socket, std::string peer, asio::ip::address group, bool safe,
                  std::shared_ptr<ServerState> server)
     : socket_(std::move(socket)),
@@ -62,8 +52,10 @@ Session::Session(Socket socket, std::string peer, asio::ip::address group, bool 
       group_(std::move(group)),
       safe_(safe),
       server_(std::move(server)),
+      origin_(&server_->origins[group_]),
       parser_(server_->options.header_bytes_max, server_->options.body_bytes_max) {
-  ++server_->of_address[group_];
+  ++origin_->connections;
+  turn_.group = &origin_->turns;
 }
 
 void Session::Start() {
@@ -112,10 +104,14 @@ void Session::Close() {
   socket_.close(ignored);
   responder_.reset();
   ReleaseBody();
+  in_ = {};
+  parser_.Take();
+  CountHead();
   server_->answers_bytes -= held_;
   out_ = {};
-  if (const auto from = server_->of_address.find(group_); --from->second == 0)
-    server_->of_address.erase(from);
+  server_->turns.Leave(turn_);
+  turn_.group = nullptr;
+  if (--origin_->connections == 0) server_->origins.erase(group_);
   const auto server = std::exchange(server_, nullptr);
   server->sessions.erase(this);  // May drop the last reference; callers hold one of their own.
 }
@@ -123,6 +119,10 @@ void Session::Close() {
 void Session::ExtendDeadline() { deadline_ = Clock::now() + server_->options.idle_timeout; }
 
 void Session::CheckDeadline(Clock::time_point now) {
+  if (receives_body()) {
+    const size_t size = parser_.request().body.size();
+    body_recent_ = size - std::min(size, std::exchange(body_mark_, size));
+  }
   if (!closed() && eof_ && phase_ == Phase::kAnswering && probe_at_.has_value() &&
       now >= *probe_at_)
     Probe();
@@ -146,8 +146,17 @@ void Session::CheckDeadline(Clock::time_point now) {
         Turned::kSlowRequest,
         Own(408, DeadlineExceeded("the request did not arrive in time; send it faster")));
   }
+  if (Unsent()) {
+    server_->Count(Turned::kSlowReader);
+    return CutOff();
+  }
   if (tls_.has_value()) tls_->Farewell();
   Fail();
+}
+
+bool Session::Unsent() const {
+  int bytes = 0;
+  return ioctl(const_cast<Socket&>(socket_).native_handle(), SIOCOUTQ, &bytes) == 0 && bytes > 0;
 }
 
 bool Session::TooSlow(Clock::time_point now) const {
@@ -175,8 +184,6 @@ void Session::CutOff() {
 
 void Session::ArmRead() {
   if (reading_ || eof_ || closed()) return;
-  const bool busy = phase_ != Phase::kReading || !out_.empty();
-  if (busy && in_.size() - in_start_ > kAheadMax) return;
   reading_ = true;
   socket_.async_wait(Socket::wait_read, [self = shared_from_this()](const error_code& error) {
     self->reading_ = false;
@@ -194,9 +201,52 @@ void Session::OnReadable() {
   if (error == asio::error::eof) return OnEof();
   if (error) return Fail();
   if (phase_ == Phase::kLingering) return ArmRead();  // Read only so that our answer gets through.
+  const bool busy = phase_ != Phase::kReading || !out_.empty();
+  if (busy && (dropped_ > 0 || in_.size() - in_start_ + got > kAheadMax)) return DropAhead(got);
   in_.append(scratch.data(), got);
+  const auto self = shared_from_this();
   Process();
+  if (closed()) return;
+  CountHead();
+  server_->PushOutHeads();
   ArmRead();
+}
+
+// The answer in hand is the last one: a client must bear that whenever it sends ahead (RFC 9112,
+// 9.3.2).
+void Session::DropAhead(size_t bytes) {
+  keep_alive_ = false;
+  in_ = {};
+  in_start_ = 0;
+  CountHead();
+  dropped_ += bytes;
+  if (dropped_ <= static_cast<size_t>(limits::kHttpAheadBytes.value)) return ArmRead();
+  server_->Count(Turned::kAhead);
+  CutOff();
+}
+
+void Session::CountHead() {
+  size_t now = in_.empty() ? 0 : in_.capacity();
+  if (!closed() && parser_.started() && !parser_.head_done()) now += parser_.head_memory();
+  if (head_held_ == 0) head_since_ = Clock::now();
+  server_->heads_bytes += now - head_held_;
+  origin_->heads += now - head_held_;
+  head_held_ = now;
+}
+
+void Session::DropHead() {
+  const auto self = shared_from_this();
+  if (phase_ == Phase::kReading) {
+    TurnAway(Turned::kHeads, Own(503, Unavailable("the heads of requests that are on their way are "
+                                                  "over {} bytes together; send yours at once",
+                                                  server_->options.heads_bytes_max)));
+    if (closed()) return;
+    in_ = {};
+    in_start_ = 0;
+    return CountHead();
+  }
+  server_->Count(Turned::kHeads);
+  DropAhead(in_.size());
 }
 
 void Session::OnEof() {
@@ -253,8 +303,10 @@ void Session::Process() {
                                         "ends is in doubt")));
     } else if (result == RequestParser::Result::kHeadTooLarge) {
       TurnAway(Turned::kHead,
-               Own(431, InvalidArgument("the head or the trailers of the request are over {} bytes",
-                                        server_->options.header_bytes_max)));
+               Own(431, InvalidArgument("the head or the trailers of the request are over {} bytes, "
+                                        "or have over {} fields",
+                                        server_->options.header_bytes_max,
+                                        limits::kHttpHeadFields.value)));
     } else if (result == RequestParser::Result::kBodyTooLarge) {
       TurnAway(Turned::kBody, Own(413, InvalidArgument("the body is over {} bytes",
                                                        server_->options.body_bytes_max)));
@@ -271,7 +323,7 @@ void Session::Process() {
   }
   if (in_start_ == in_.size()) {
     in_.clear();
-    if (in_.capacity() > kSmallBody) in_.shrink_to_fit();
+    if (in_.capacity() > kIdleBuffer) in_.shrink_to_fit();
   } else if (in_start_ > 0) {
     in_.erase(0, in_start_);
   }
@@ -281,20 +333,29 @@ void Session::Process() {
 }
 
 std::optional<Response> Session::CheckBody(bool whole) {
-  const size_t size = parser_.request().body.size();
+  if (!parser_.head_done()) return std::nullopt;
+  const size_t body = parser_.request().body.size(), size = body + parser_.head_memory();
   server_->bodies_bytes += size - body_held_;
+  origin_->bodies += size - body_held_;
   body_held_ = size;
   const Server::Options& options = server_->options;
-  if (size > 0 &&
-      server_->bodies_bytes > std::max(options.bodies_bytes_max, options.body_bytes_max)) {
-    server_->Count(Turned::kBodies);
-    return Own(
-        503,
-        Unavailable("the requests in hand have bodies of {} bytes together; try again in a second",
-                    server_->bodies_bytes));
+  const size_t bodies_max = std::max(options.bodies_bytes_max, options.body_bytes_max);
+  // A head of the usual size is let in whatever others hold.
+  while ((body > 0 || size > kSmallHead) && server_->bodies_bytes > bodies_max) {
+    Session* const slowest = server_->SlowestBody();
+    if (slowest == nullptr || slowest == this) {
+      server_->Count(Turned::kBodies);
+      return BodiesOver();
+    }
+    const auto kept = slowest->shared_from_this();
+    slowest->TurnAway(Turned::kBodies, slowest->BodiesOver());
+    slowest->ReleaseBody();
   }
-  if (whole || !parser_.head_done() || std::exchange(body_expected_, true)) return std::nullopt;
-  body_deadline_ = Clock::now() + options.body_timeout;
+  if (whole || std::exchange(body_expected_, true)) return std::nullopt;
+  body_since_ = Clock::now();
+  body_mark_ = 0;
+  body_recent_ = SIZE_MAX;  // until it was looked at
+  body_deadline_ = body_since_ + options.body_timeout;
   if (const Status ours = CheckHead(parser_.request()); !ours.ok()) return Own(403, ours);
   if (!options.refuse) return std::nullopt;
   Request head;
@@ -320,14 +381,44 @@ Status Session::CheckHead(const Request& request) {
   return ours;
 }
 
-void Session::ReleaseBody() { server_->bodies_bytes -= std::exchange(body_held_, 0); }
+Response Session::BodiesOver() const {
+  return Own(503, Unavailable("the requests in hand have {} bytes together, and those that come "
+                              "slowest give way; try again in a second",
+                              server_->bodies_bytes));
+}
 
-void Session::Dispatch() {
+void Session::ReleaseBody() {
+  server_->bodies_bytes -= body_held_;
+  origin_->bodies -= std::exchange(body_held_, 0);
+}
+
+void Session::Begin() {
   phase_ = Phase::kAnswering;
   continue_sent_ = body_expected_ = false;
-  keep_alive_ = parser_.keep_alive();
+  keep_alive_ = parser_.keep_alive() && dropped_ == 0;
   http_1_0_ = parser_.http_1_0();
   head_only_ = chunked_ = head_sent_ = between_events_ = event_stream_ = false;
+}
+
+void Session::Dispatch() {
+  Begin();
+  const Clock::time_point now = Clock::now();
+  if (!server_->MayServe(now)) return server_->WaitForTurn(turn_);
+  const auto server = server_;
+  Handle();
+  server->Served(turn_, now);
+}
+
+void Session::ServeTurn() {
+  const auto self = shared_from_this();
+  const auto server = server_;
+  const Clock::time_point now = Clock::now();
+  Handle();
+  server->Served(turn_, now);
+  if (!closed()) CountHead();
+}
+
+void Session::Handle() {
   const std::string target = parser_.target();
   Request request = parser_.Take();
   NoteOrigin(request);
@@ -578,105 +669,6 @@ void Session::Fail() {
   const auto self = shared_from_this();
   if (phase_ == Phase::kAnswering) ClientGone();
   Close();
-}
-
-// ---- writing ------------------------------------------------------------------------------
-
-void Session::WriteParts(std::string_view a, std::string_view b, std::string_view c) {
-  if (closed()) return;
-  size_t written = 0;
-  if (out_.empty()) {
-    error_code error;
-    written = WriteSome({a, b, c}, &error);
-    if (error && !WouldBlock(error)) return Fail();
-    if (written == a.size() + b.size() + c.size()) return;
-  }
-  for (std::string_view part : {a, b, c}) {
-    const size_t done = std::min(written, part.size());
-    written -= done;
-    part.remove_prefix(done);
-    Queue(part);
-  }
-  ArmWrite();
-}
-
-// The body is not copied: it may be large, and its client slow.
-void Session::WriteAnswer(std::string_view head, std::string body) {
-  if (closed()) return;
-  if (!out_.empty() || body.size() <= kSmallBody) return WriteParts(head, body, {});
-  error_code error;
-  const size_t written = WriteSome({head, body, {}}, &error);
-  if (error && !WouldBlock(error)) return Fail();
-  if (written == head.size() + body.size()) return;
-  if (written < head.size()) {
-    Queue(head.substr(written));
-    Queue(body);
-  } else {
-    out_start_ = written - head.size();
-    Waiting(body.size() - out_start_, body.size());
-    out_.push_back(std::move(body));
-  }
-  ArmWrite();
-}
-
-void Session::Queue(std::string_view part) {
-  if (part.empty()) return;
-  Waiting(part.size(), part.size());
-  if (out_.empty() || out_.back().size() + part.size() > kSmallBody) {
-    out_.emplace_back(part);
-  } else {
-    out_.back().append(part);
-  }
-}
-
-void Session::Waiting(size_t bytes, size_t held) {
-  if (backlog_ == 0) {
-    waiting_since_ = taken_at_ = Clock::now();
-    taken_ = 0;
-  }
-  backlog_ += bytes;
-  held_ += held;
-  server_->answers_bytes += held;
-}
-
-void Session::Taken(size_t bytes) {
-  taken_at_ = Clock::now();
-  taken_ += bytes;
-  backlog_ -= bytes;
-}
-
-void Session::ArmWrite() {
-  if (writing_ || out_.empty() || closed()) return;
-  writing_ = true;
-  socket_.async_wait(Socket::wait_write, [self = shared_from_this()](const error_code& error) {
-    self->writing_ = false;
-    if (self->closed()) return;
-    if (error) return self->Fail();
-    const size_t before = self->backlog_;
-    self->FlushQueue();
-    if (self->phase_ == Phase::kAnswering && self->backlog_ < before) TellRoom(self->responder_);
-  });
-}
-
-void Session::FlushQueue() {
-  while (!out_.empty()) {
-    error_code error;
-    const std::string& front = out_.front();
-    const size_t written = WriteSome({std::string_view(front).substr(out_start_), {}, {}}, &error);
-    if (WouldBlock(error)) return ArmWrite();
-    if (error) return Fail();
-    Taken(written);
-    out_start_ += written;
-    if (out_start_ == front.size()) {
-      // Memory is what counts: of a large answer all of it is there until its end has gone.
-      held_ -= front.size();
-      server_->answers_bytes -= front.size();
-      out_.pop_front();
-      out_start_ = 0;
-    }
-  }
-  if (phase_ == Phase::kReading && !parser_.started()) ExtendDeadline();
-  AfterFlush();
 }
 
 }  // namespace allot::http

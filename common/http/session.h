@@ -1,75 +1,43 @@
 // One connection of the server: reads a request, waits for its answer, writes it, and so on.
 //
-// Requests of a connection are handled one after the other, so pipelined answers come in order.
-// While an answer is pending the socket is still watched: bytes of the next request are kept (up
-// to a bound, then TCP holds the client back), and the end of the connection is told to the
-// Responder. Writes are tried at once and queued only when the socket is full.
+// Requests of a connection are handled one after the other, so pipelined answers come in order, and
+// in turn with those of others (turns.h). While an answer is pending the socket is still watched, so
+// that the end of the connection is told to the Responder: bytes of the next request are kept up to
+// a bound; who sends more ahead gets no further answer, and is cut off if that goes on. Writes are
+// tried at once and queued only when the socket is full.
 #pragma once
 
 #include <array>
-#include <chrono>
 #include <deque>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
-#include <vector>
+#include <utility>
 
 #include <boost/asio/buffer.hpp>
+#include <boost/asio/error.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 
-#include "common/http/overload.h"
 #include "common/http/parser.h"
-#include "common/http/server.h"
+#include "common/http/server_state.h"
 #include "common/http/tls_channel.h"
-#include "common/http/tls_door.h"
 
 namespace allot::http {
 
-using Clock = std::chrono::steady_clock;
 using LoopExecutor = boost::asio::io_context::executor_type;
 using Socket = boost::asio::basic_stream_socket<boost::asio::ip::tcp, LoopExecutor>;
 
-class Session;
-
-// What the sessions of a server share.
-struct ServerState {
-  ServerState(boost::asio::io_context& l, Server::Options o, Handler h)
-      : loop(l),
-        options(std::move(o)),
-        handler(std::move(h)),
-        scratch(64 << 10),
-        door({.handshakes_max = options.tls_handshakes_max,
-              .of_address_max = options.tls_handshakes_per_address_max,
-              .rate = options.tls_handshake_rate}) {}
-  const std::string& Date();  // of now, formatted once a second
-
-  boost::asio::io_context& loop;
-  const Server::Options options;
-  const Handler handler;
-  std::vector<char> scratch;  // every read lands here first, so idle connections own no buffer
-  std::string head;           // and every head is built here
-  std::unordered_map<Session*, std::shared_ptr<Session>> sessions;
-  size_t bodies_bytes = 0;                                // of requests that are not answered yet
-  size_t answers_bytes = 0;                               // written and not yet taken
-  std::map<boost::asio::ip::address, size_t> of_address;  // connections (AddressGroup)
-  std::array<uint64_t, kTurnedKinds> turned{};
-  void Count(Turned why) { ++turned[static_cast<size_t>(why)]; }
-  bool Busy() const { return answers_bytes > options.answers_bytes_max / 2; }
-  bool closed = false;
-  Overload overload;
-  std::unique_ptr<TlsIdentity> tls;  // null: in the clear
-  TlsDoor door;
-
- private:
-  std::string date_;
-  int64_t date_second_ = -1;
-};
-
 class SessionResponder;
+
+// A small body is copied behind its head: one buffer, one segment.
+inline constexpr size_t kSmallBody = 16 << 10;
+
+inline bool WouldBlock(const boost::system::error_code& error) {
+  return error == boost::asio::error::would_block || error == boost::asio::error::try_again ||
+         error == boost::asio::error::interrupted;
+}
 
 class Session : public std::enable_shared_from_this<Session> {
  public:
@@ -81,8 +49,18 @@ class Session : public std::enable_shared_from_this<Session> {
   void Refuse(Turned why);  // 503: too many connections; without a word where TLS is spoken
   void PushOut();           // of the handshakes under way, for a newer one
   void Close();             // No callback follows.
-  // Ends the session if what it waits for has taken too long.
+  // Ends the session if what it waits for has taken too long. Once a second or oftener.
   void CheckDeadline(Clock::time_point now);
+
+  // For ServerState.
+  void ServeTurn();
+  void DropHead();  // what has come of the next request is given up
+  const Origin* origin() const { return origin_; }
+  size_t head_held() const { return head_held_; }
+  Clock::time_point head_since() const { return head_since_; }
+  bool receives_body() const { return phase_ == Phase::kReading && body_expected_; }
+  // How much of the body came lately, and, where two are alike, since when it does.
+  std::pair<size_t, Clock::time_point> body_pace() const { return {body_recent_, body_since_}; }
 
   // For the Responder of the request in hand.
   void SendAnswer(Response response);  // or 503, where what waits for clients is too much
@@ -118,8 +96,15 @@ class Session : public std::enable_shared_from_this<Session> {
   std::optional<Response> CheckBody(bool whole);
   // Whether it means us, and brings no token that others have read.
   Status CheckHead(const Request& request);
+  Response BodiesOver() const;
   void ReleaseBody();
-  void Dispatch();
+  // Counts what has come of a head, or ahead.
+  void CountHead();
+  void DropAhead(size_t bytes);
+  bool Unsent() const;  // the kernel has something that the client has not taken
+  void Begin();     // the request that is here, whole: its flags
+  void Dispatch();  // and its handler, now or in its turn
+  void Handle();
   void AnswerSimply(Response response);  // an answer of the server's own, then close
   void FinishAnswer();
   void AfterFlush();
@@ -154,6 +139,8 @@ class Session : public std::enable_shared_from_this<Session> {
   bool at_door_ = false, tls_waits_ = false, let_in_ = false;
   size_t wire_held_ = 0;  // by tls_, counted in ServerState
   std::shared_ptr<ServerState> server_;
+  Origin* origin_;  // of server_
+  Turns::Member turn_{this};
   RequestParser parser_;
   std::string in_;  // received and not yet parsed, from in_start_ on
   size_t in_start_ = 0;
@@ -165,7 +152,12 @@ class Session : public std::enable_shared_from_this<Session> {
   size_t taken_ = 0;
   std::weak_ptr<SessionResponder> responder_;  // of the request in hand
   Clock::time_point deadline_, body_deadline_;
-  size_t body_held_ = 0;  // bytes of the body counted in ServerState
+  size_t body_held_ = 0;  // bytes of the request counted in ServerState
+  size_t body_mark_ = 0, body_recent_ = 0;
+  Clock::time_point body_since_;
+  size_t head_held_ = 0;  // bytes of head or ahead counted in ServerState
+  Clock::time_point head_since_;
+  size_t dropped_ = 0;  // of what was sent ahead
   Phase phase_ = Phase::kReading;
   bool reading_ = false, writing_ = false;  // a wait is pending
   bool processing_ = false;

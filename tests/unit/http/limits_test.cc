@@ -218,7 +218,7 @@ TEST_F(HttpLimits, TrickledBodyDoesNotHoldAConnection) {
 }
 
 TEST_F(HttpLimits, BodiesOfAllRequestsTogetherAreBounded) {
-  ServeLater({.body_bytes_max = 1000, .bodies_bytes_max = 2500});
+  ServeLater({.body_bytes_max = 1000, .bodies_bytes_max = 3500});
   const std::string post = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n";
   auto waiting = Connect(), half = Connect(), late = Connect();
   waiting->Send(post + std::string(1000, 'a'));  // with the handler
