@@ -14,6 +14,39 @@ namespace {
 constexpr double kTokensMax = 10'000'000;
 constexpr size_t kTokenBytes = 4;  // of text, about
 
+// Whose values are looked at; content and text in messages.
+constexpr std::string_view kNames[] = {
+    "prompt", "messages", "model", "stream", "max_tokens", "max_completion_tokens",
+    "content", "text"};
+
+// Is it that name, written with escapes? Without a copy: a body may be nothing but such names.
+bool Spells(std::string_view raw, std::string_view name) {
+  for (const char c : name) {
+    if (raw.empty()) return false;
+    if (raw[0] != '\\') {
+      if (raw[0] != c) return false;
+      raw.remove_prefix(1);
+      continue;
+    }
+    // No other escape means a letter or an underscore.
+    if (raw.size() < 6 || raw[1] != 'u') return false;
+    unsigned code = 0;
+    const auto [end, wrong] = std::from_chars(raw.data() + 2, raw.data() + 6, code, 16);
+    if (wrong != std::errc() || end != raw.data() + 6 || code != static_cast<unsigned char>(c))
+      return false;
+    raw.remove_prefix(6);
+  }
+  return raw.empty();
+}
+
+// "mod\u0065l" is "model" to the server. Of other names with escapes nothing is wanted.
+std::string_view NameOf(std::string_view raw) {
+  if (raw.find('\\') == std::string_view::npos) return raw;
+  for (const std::string_view name : kNames)
+    if (Spells(raw, name)) return name;
+  return {};
+}
+
 class Scanner {
  public:
   Scanner(std::string_view body, BodyFacts* facts) : body_(body), facts_(*facts) {}
@@ -21,6 +54,7 @@ class Scanner {
   bool Run(std::string* why) {
     if (body_.starts_with("\xEF\xBB\xBF")) at_ = 3;
     const bool good = Document();
+    if (model_) facts_.model = Unescaped(*model_);
     if (!good) *why = fmt::format("{} at byte {}", problem_, at_);
     return good;
   }
@@ -91,15 +125,11 @@ class Scanner {
     SkipSpace();
     std::string_view raw;
     if (AtEnd() || body_[at_] != '"' || !Quoted(&raw)) return Problem("a name is missing");
-    key_ = raw;
-    if (raw.find('\\') != std::string_view::npos) {  // "mod\u0065l" is "model" to the server.
-      unescaped_ = Unescaped(raw).value_or("");
-      key_ = unescaped_;
-    }
+    key_ = NameOf(raw);
     if (objects_.size() == 1) {
       in_prompt_ = key_ == "prompt";
       in_messages_ = key_ == "messages";
-      if (key_ == "model") facts_.model.reset();
+      if (key_ == "model") model_.reset();
     }
     return Take(':') || Problem("a colon is missing");
   }
@@ -132,7 +162,7 @@ class Scanner {
     if (in_prompt_ || (in_messages_ && in_object && (key_ == "content" || key_ == "text")))
       facts_.text_bytes += raw.size();
     if (objects_.size() != 1) return true;
-    if (key_ == "model") facts_.model = Unescaped(raw);
+    if (key_ == "model") model_ = raw;
     if (key_ == "stream") facts_.stream = MeansYes(raw);
     return true;
   }
@@ -175,7 +205,7 @@ class Scanner {
   size_t at_ = 0;
   std::vector<bool> objects_;  // what is open: objects, or else lists
   std::string_view key_;       // the last one
-  std::string unescaped_;
+  std::optional<std::string_view> model_;  // the last one, as it is written
   bool in_prompt_ = false, in_messages_ = false;  // of the outermost object
   std::string_view problem_;
 };

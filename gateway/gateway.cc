@@ -116,6 +116,10 @@ class Gateway::Impl {
                       .bodies_bytes_max = kBodiesBytesMax,
                       .answers_bytes_max = static_cast<size_t>(options_.answers_bytes_max),
                       .refuse = [this](const http::Request& head) { return api_->Refuse(head); },
+                      .standing =
+                          [this](std::string_view authorization) {
+                            return tokens_->Standing(authorization);
+                          },
                       .connections_max = options_.connections_max,
                       .connections_per_address_max = options_.connections_per_address_max,
                       .loopback_names = options_.local,

@@ -54,6 +54,13 @@ std::optional<Digest> ParseHex(std::string_view hex) {
 }
 
 constexpr size_t kAddressBytesMax = 64;  // IPv6 with a zone is shorter
+constexpr auto kLookEvery = std::chrono::milliseconds(200);
+
+Status NotOver(const Principal& principal, Time now) {
+  if (!principal.expires || *principal.expires > now) return absl::OkStatus();
+  return Unauthenticated("the token \"{}\" expired on {}; ask for a new one", principal.name,
+                         FormatUtc(*principal.expires));
+}
 
 struct Entry {
   Digest digest{};
@@ -141,6 +148,7 @@ Status Require(const Principal& principal, Role needed) {
 struct Tokens::Impl {
   Options options;
   FileStamp stamp;
+  std::chrono::steady_clock::time_point looked;  // for Standing
   std::vector<Entry> entries, learned;
   uint64_t version = 1;
   Status reload_error;
@@ -228,15 +236,28 @@ StatusOr<std::unique_ptr<Tokens>> Tokens::Load(Options options) {
   return std::unique_ptr<Tokens>(new Tokens(std::move(impl)));
 }
 
+Status Tokens::Standing(std::string_view authorization) {
+  const auto now = std::chrono::steady_clock::now();
+  if (now - impl_->looked >= kLookEvery) {
+    impl_->looked = now;
+    impl_->ReloadIfChanged();
+  }
+  const std::string_view token = TokenOf(authorization);
+  if (token.empty()) return absl::OkStatus();
+  const Entry* const entry = impl_->Find(token);
+  if (entry != nullptr) return NotOver(entry->principal, impl_->options.now());
+  return impl_->options.open
+             ? absl::OkStatus()
+             : Unauthenticated("the token that this began with was removed");
+}
+
 StatusOr<Principal> Tokens::Authenticate(std::string_view authorization, std::string_view peer) {
   impl_->ReloadIfChanged();
   const std::string_view token = TokenOf(authorization);
   if (!token.empty()) {
     if (const Entry* entry = impl_->Find(token); entry != nullptr) {
       const Principal& principal = entry->principal;
-      if (principal.expires && *principal.expires <= impl_->options.now())
-        return Unauthenticated("the token \"{}\" expired on {}; ask for a new one", principal.name,
-                               FormatUtc(*principal.expires));
+      RETURN_IF_ERROR(NotOver(principal, impl_->options.now()));
       impl_->NoteUse(entry->digest, peer);
       return principal;
     }

@@ -82,6 +82,10 @@ class Tokens {
   // cannot be told to send no key.
   StatusOr<Principal> Authenticate(std::string_view authorization, std::string_view peer = {});
 
+  // Whether what such a header began may go on: its token is in force still. OK where there was
+  // none. Looks at the file a few times a second; is no use of the token.
+  Status Standing(std::string_view authorization);
+
   // Reads the file again if it has changed, as every Authenticate does. Why its newest version was
   // refused; ok when the list in force is the file's.
   const Status& Reload();

@@ -33,7 +33,7 @@ constexpr const Limit* kHTTP[] = {&kHttpConnections,        &kHttpConnectionsOfA
                                   &kTlsHandshakesBurst};
 constexpr const Limit* kApi[] = {
     &kApiBodyBytes,       &kApiBodiesBytes,           &kApiYamlBytes,  &kApiBodyInlineBytes,
-    &kApiBodiesWaiting,   &kApiBodiesWaitingOfSender, &kApiVariables,  &kApiReplies,
+    &kApiBodiesWaiting,   &kApiBodiesWaitingOfSender, &kApiVariables,  &kApiReplies, &kApiHeldBytes,
     &kApiWaits,           &kApiWaitsOfSender,         &kApiLogStreams, &kApiLogStreamsOfSender,
     &kApiLogBytes,        &kApiListPieceBytes,        &kApiPageBytes,  &kSpecsBytes,
     &kSpecsBytesOfTenant, &kFinishedSpecBytes};

@@ -440,6 +440,13 @@ inline constexpr Limit kApiReplies{"callers that wait for a decision to be durab
                                    "a second of a slow disk",
                                    "503",
                                    "allotrope_http_requests_total{code=\"503\"}"};
+inline constexpr Limit kApiHeldBytes{"answers that wait for the disk",
+                                     32 << 20,
+                                     LimitUnit::kBytes,
+                                     "a scheduler",
+                                     "a second of what a console asks; more only while a disk hangs",
+                                     "503 in place of an answer over 4 KiB",
+                                     "allotrope_http_requests_total{code=\"503\"}"};
 inline constexpr Limit kApiWaits{"callers that wait for a job",
                                  20'000,
                                  LimitUnit::kCount,

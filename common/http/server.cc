@@ -222,7 +222,10 @@ class Server::Impl : public std::enable_shared_from_this<Server::Impl> {
     std::vector<std::shared_ptr<Session>> sessions;  // Copied: sessions that end leave the map.
     sessions.reserve(state_->sessions.size());
     for (const auto& [key, session] : state_->sessions) sessions.push_back(session);
-    for (const auto& session : sessions) session->CheckDeadline(now);
+    for (const auto& session : sessions) {
+      if (state_->options.standing) session->CheckStanding();
+      session->CheckDeadline(now);
+    }
   }
 
   const std::shared_ptr<ServerState> state_;

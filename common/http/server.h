@@ -136,6 +136,10 @@ class Server {
     // who may not send it, which ends the connection. The request has no body yet. The handler
     // still checks for itself: a request that came as a whole goes to it at once.
     std::function<std::optional<Response>(const Request& head)> refuse = nullptr;
+    // Asked about each second of a request that came with this Authorization header and is not
+    // answered, or not to its end: why it may not go on. It is answered with that (401), or cut off
+    // where its answer has begun; its client counts as gone.
+    std::function<Status(std::string_view authorization)> standing = nullptr;
     size_t connections_max = limits::kHttpConnections.value;  // 503 and close beyond
     // Of one address (IPv6: one /64): 503 and close beyond. 0: as many as there are.
     size_t connections_per_address_max = 0;

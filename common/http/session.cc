@@ -446,6 +446,7 @@ void Session::Handle() {
     request.method = "GET";
   }
   request.peer = peer_;
+  if (server_->options.standing) authorization_ = request.Header("authorization");
   const auto server = server_;  // Outlives the handler even if it destroys the server.
   server->handler(std::move(request), MakeResponder(shared_from_this(), &responder_));
 }

@@ -52,6 +52,9 @@ class Session : public std::enable_shared_from_this<Session> {
   // Ends the session if what it waits for has taken too long. Once a second or oftener.
   void CheckDeadline(Clock::time_point now);
 
+  // Ends what it waits for, or is told, if that may not go on.
+  void CheckStanding();
+
   // For ServerState.
   void ServeTurn();
   void DropHead();  // what has come of the next request is given up
@@ -171,7 +174,8 @@ class Session : public std::enable_shared_from_this<Session> {
   bool head_sent_ = false;
   bool between_events_ = false;  // of a stream of events: a comment may be put here
   bool event_stream_ = false;
-  Headers cors_;  // of its answer
+  Headers cors_;               // of its answer
+  std::string authorization_;  // it came with, where somebody asks for that
 };
 
 // responder.cc

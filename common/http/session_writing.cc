@@ -27,6 +27,16 @@ void Session::WriteParts(std::string_view a, std::string_view b, std::string_vie
   ArmWrite();
 }
 
+void Session::CheckStanding() {
+  if (phase_ != Phase::kAnswering || authorization_.empty() || responder_.expired()) return;
+  const Status why = server_->options.standing(authorization_);
+  if (why.ok()) return;
+  ClientGone();
+  if (head_sent_) return Abort();
+  keep_alive_ = false;
+  SendAnswer(Own(401, why));
+}
+
 // The body is not copied: it may be large, and its client slow.
 void Session::WriteAnswer(std::string_view head, std::string body) {
   if (closed()) return;

@@ -44,6 +44,7 @@ struct Shell::Impl {
   std::unique_ptr<Peers> peers;
   std::unique_ptr<LogReader> logs;
   std::unique_ptr<Waiters> waiters;
+  std::unique_ptr<HeldAnswers> held;
   std::unique_ptr<Lists> lists;
   std::optional<Services> services;
   std::optional<Api> api;
@@ -72,7 +73,8 @@ Status Shell::Impl::Open() {
   KeepUsesNowAndThen();
   logs = std::make_unique<LogReader>(loop, *pipeline, *peers, *history);
   waiters = std::make_unique<Waiters>(loop, *pipeline);
-  lists = std::make_unique<Lists>(loop, *pipeline);
+  held = std::make_unique<HeldAnswers>(*pipeline);
+  lists = std::make_unique<Lists>(loop, *pipeline, *held);
   RETURN_IF_ERROR(OpenHttp());
   return Begin();
 }
@@ -86,6 +88,9 @@ Status Shell::Impl::OpenHttp() {
                         .bodies_bytes_max = kBodiesBytesMax,
                         .answers_bytes_max = static_cast<size_t>(options.answers_bytes_max),
                         .refuse = [this](const http::Request& head) { return api->Refuse(head); },
+                        .standing = [this](std::string_view authorization) {
+                          return tokens->Standing(authorization);
+                        },
                         .connections_max = options.connections_max,
                         .connections_per_address_max = options.connections_per_address_max,
                         .loopback_names = options.local,
@@ -101,6 +106,7 @@ Status Shell::Impl::OpenHttp() {
                .waiters = *waiters,
                .logs = *logs,
                .lists = *lists,
+               .held = *held,
                .tokens = *tokens,
                .metrics = metrics,
                .metrics_text = [this] { return MetricsText(); },

@@ -205,10 +205,7 @@ void AnswerJson(Services& services, const Call& call,
     // What is in memory may be ahead of what a crash would leave, and nobody may see that.
     return Refuse(call, services.pipeline.Accepting());
   }
-  services.pipeline.WhenDurable(
-      [responder = call.responder, response = JsonResponse(200, body)]() mutable {
-        responder->Send(std::move(response));
-      });
+  services.held.Send(call.responder, JsonResponse(200, body));
 }
 
 void Refuse(const Call& call, const Status& why) {

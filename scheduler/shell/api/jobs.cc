@@ -183,10 +183,7 @@ void GetJob(Services& services, Call& call) {
   if (Status may = MayJob(services, call, auth::Action::kSee, *id); !may.ok())
     return Refuse(call, may);
   if (services.pipeline.degraded()) return Refuse(call, services.pipeline.Accepting());
-  services.pipeline.WhenDurable(
-      [responder = call.responder, response = JobAnswerOrError(services, *id, 200)]() mutable {
-        responder->Send(std::move(response));
-      });
+  services.held.Send(call.responder, JobAnswerOrError(services, *id, 200));
 }
 
 void ListJobs(Services& services, Call& call) {
@@ -279,9 +276,7 @@ void ExplainJob(Services& services, Call& call) {
   if (services.pipeline.degraded()) return Refuse(call, services.pipeline.Accepting());
   JsonWriter json;
   RenderExplanation(*explanation, json);
-  services.pipeline.WhenDurable([responder = call.responder, body = json.Take()]() mutable {
-    responder->Send({.body = std::move(body)});
-  });
+  services.held.Send(call.responder, {.body = json.Take()});
 }
 
 }  // namespace allot::scheduler::api

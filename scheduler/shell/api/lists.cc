@@ -35,7 +35,11 @@ void Lists::Answer(http::ResponderPtr responder, std::string_view key, Next next
   const auto list =
       std::make_shared<List>(List{.responder = std::move(responder), .next = std::move(next)});
   std::string first = "{\"version\":1,\"" + std::string(key) + "\":[" + list->Piece();
-  pipeline_.WhenDurable([weak = std::weak_ptr(self_), list, first = std::move(first)]() mutable {
+  std::shared_ptr<void> hold = held_.Hold(first.size());
+  if (hold == nullptr) return list->responder->Send(held_.TooMuch());
+  pipeline_.WhenDurable([weak = std::weak_ptr(self_), list, first = std::move(first),
+                         hold = std::move(hold)]() mutable {
+    hold.reset();
     if (list->ended) return list->responder->Send({.body = std::move(first)});
     if (const auto self = weak.lock()) (*self)->Begin(list, std::move(first));
   });

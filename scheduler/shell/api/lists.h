@@ -15,6 +15,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "common/base/limits.h"
 #include "common/http/server.h"
+#include "scheduler/shell/api/held_answers.h"
 #include "scheduler/shell/api/json_writer.h"
 #include "scheduler/shell/pipeline.h"
 
@@ -28,7 +29,8 @@ class Lists {
 
   static constexpr size_t kPieceBytes = limits::kApiListPieceBytes.value;
 
-  Lists(boost::asio::io_context& loop, Pipeline& pipeline) : loop_(loop), pipeline_(pipeline) {}
+  Lists(boost::asio::io_context& loop, Pipeline& pipeline, HeldAnswers& held)
+      : loop_(loop), pipeline_(pipeline), held_(held) {}
 
   // 200 with {"version": 1, "KEY": […]}, or 503 while the journal cannot be written.
   void Answer(http::ResponderPtr responder, std::string_view key, Next next);
@@ -43,6 +45,7 @@ class Lists {
 
   boost::asio::io_context& loop_;
   Pipeline& pipeline_;
+  HeldAnswers& held_;
   absl::flat_hash_set<ListPtr> open_;
   std::shared_ptr<Lists*> self_ = std::make_shared<Lists*>(this);
 };

@@ -38,6 +38,7 @@ struct Services {
   Waiters& waiters;
   LogReader& logs;
   Lists& lists;
+  HeldAnswers& held;
   auth::Tokens& tokens;
   Metrics& metrics;
   std::function<std::string()> metrics_text;

@@ -94,6 +94,10 @@ TEST(CompletionRequest, DepthIsNoMistake) {
 TEST(CompletionRequest, TheModelIsTheOneTheModelServerReads) {
   EXPECT_EQ(Parsed(R"({"model":"a","model":"b"})").model, "b");
   EXPECT_EQ(Parsed(R"({"mod\u0065l":"a\u0062"})").model, "ab");
+  EXPECT_EQ(Parsed(R"({"\u006D\u006f\u0064\u0065\u006c":"m","\n":1,"\u006dodel\u0065":2})").model,
+            "m");
+  EXPECT_EQ(Parsed(R"({"model":"first","mo\u0064el":"l\u0061st","\u016dodel":"other"})").model,
+            "last");
   EXPECT_EQ(Parsed(R"({"x":{"model":"inner"},"model":"m"})").model, "m");
   EXPECT_EQ(Parsed("\xEF\xBB\xBF {\"model\" :\n\"m\"}\r\n").model, "m");
   EXPECT_EQ(Refused(R"({"model":"a","model":7})"), "you must provide a model parameter");

@@ -131,6 +131,26 @@ TEST(Tokens, AnExpiredOneSaysSo) {
   EXPECT_TRUE((*tokens)->Authenticate("Bearer two").ok());
 }
 
+TEST(Tokens, WhatOneBeganStandsAsLongAsItDoes) {
+  TempFolder folder;
+  Time now = *ParseUtc("2027-01-31T18:00:00Z");
+  folder.Write("t.yaml", "tokens:\n" + Entry("ann", "one", "viewer") + "- {name: bob, sha256: " +
+                             Sha256Hex("two") +
+                             ", role: user, expires: \"2027-02-01T00:00:00Z\"}\n");
+  auto tokens = Tokens::Load({.file = folder.File("t.yaml"), .now = [&] { return now; }});
+  ASSERT_TRUE(tokens.ok()) << tokens.status();
+  EXPECT_TRUE((*tokens)->Standing("").ok());
+  EXPECT_TRUE((*tokens)->Standing("Bearer one").ok());
+  EXPECT_TRUE((*tokens)->Standing("Bearer two").ok());
+  EXPECT_THAT((*tokens)->uses(), testing::IsEmpty()) << "it is no use of it";
+  now += std::chrono::hours(6);
+  EXPECT_THAT(MessageOf((*tokens)->Standing("Bearer two")), HasSubstr("expired"));
+  folder.Write("t.yaml", "tokens:\n" + Entry("bob", "two", "user"));
+  (void)(*tokens)->Reload();
+  EXPECT_THAT(MessageOf((*tokens)->Standing("Bearer one")), HasSubstr("was removed"));
+  EXPECT_TRUE((*tokens)->Standing("Bearer two").ok());
+}
+
 TEST(Tokens, OfAnOpenClusterExpireToo) {
   TempFolder folder;
   folder.Write("t.yaml", "tokens:\n- {name: ann, sha256: " + Sha256Hex("one") +

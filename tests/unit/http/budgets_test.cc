@@ -146,6 +146,39 @@ TEST_F(HttpBudgets, TheAnswerToWhoSendsFarAheadIsHisLast) {
   EXPECT_EQ(server_->turned(Turned::kAhead), 1u);
 }
 
+// A token that is taken back is one for what it has begun, too.
+TEST_F(HttpBudgets, WhatMayNotGoOnEnds) {
+  bool good = true;
+  ServeLater({.idle_timeout = std::chrono::milliseconds(80),
+              .standing = [&good](std::string_view authorization) {
+                EXPECT_EQ(authorization, "Bearer t");
+                return good ? absl::OkStatus() : Unauthenticated("it was removed");
+              }});
+  const std::string get = "GET / HTTP/1.1\r\nHost: x\r\n";
+  auto streamed = Connect(), waiting = Connect(), without = Connect();
+  streamed->Send(get + "Authorization: Bearer t\r\n\r\n");
+  ASSERT_TRUE(Until([&] { return kept_.size() == 1; }));
+  kept_[0]->StartStream(200, {}, "text/plain");
+  kept_[0]->Write("some of it");
+  waiting->Send(get + "Authorization: Bearer t\r\n\r\n");
+  without->Send(get + "\r\n");
+  ASSERT_TRUE(Until([&] { return kept_.size() == 3; }));
+  int gone = 0;
+  for (const ResponderPtr& each : kept_) each->OnClientGone([&] { ++gone; });
+  ASSERT_TRUE(streamed->Await("some of it"));
+  EXPECT_EQ(gone, 0);
+  good = false;
+  EXPECT_TRUE(streamed->AwaitEnd());
+  EXPECT_TRUE(waiting->AwaitEnd());
+  EXPECT_THAT(waiting->received(), HasSubstr("HTTP/1.1 401 "));
+  EXPECT_THAT(waiting->received(), HasSubstr("it was removed"));
+  EXPECT_TRUE(Until([&] { return gone == 2; }));
+  EXPECT_FALSE(without->ended());
+  kept_[0]->Write("more");  // is nobody's any more
+  kept_[1]->Send({});
+  EXPECT_EQ(streamed->received().find("more"), std::string::npos);
+}
+
 // What the kernel would keep for a client that does not read is here, where it is counted.
 TEST_F(HttpBudgets, TheKernelKeepsLittleForWhoDoesNotRead) {
   ResponderPtr kept;
