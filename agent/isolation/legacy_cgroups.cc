@@ -8,10 +8,12 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cmath>
 #include <filesystem>
 #include <set>
 #include <sstream>
+#include <thread>
 
 #include "agent/isolation/group_files.h"
 
@@ -73,6 +75,16 @@ std::set<pid_t> ProcessesIn(const std::string& folder) {
   return pids;
 }
 
+// Another agent that starts holds a group for a moment, to see whether it is abandoned.
+bool LockedSoon(const Fd& group) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(2);
+  while (flock(group.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK || std::chrono::steady_clock::now() >= end) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  return true;
+}
+
 }  // namespace
 
 std::string LegacyRule(const DeviceRule& rule) {
@@ -99,7 +111,7 @@ std::unique_ptr<LegacyCgroups> LegacyCgroups::Open(const Options& options) {
       return false;
     }
     tree.held = Fd(open(tree.base.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!tree.held.valid() || flock(tree.held.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (!tree.held.valid() || !LockedSoon(tree.held)) {
       can.losses.push_back(fmt::format("{}: another agent holds {}", what, tree.base));
       return false;
     }
