@@ -46,7 +46,12 @@ function(allot_test name)
     set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT 900)
     return()
   endif()
-  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES LABELS "${A_LABELS}" TIMEOUT 300
+  # It ends what hangs. README trains a model, which takes several times as long under a sanitizer.
+  set(patience 300)
+  if(ALLOT_SANITIZE)
+    set(patience 900)
+  endif()
+  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES LABELS "${A_LABELS}" TIMEOUT ${patience}
                                                             RUN_SERIAL ${A_SERIAL})
 endfunction()
 
