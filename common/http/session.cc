@@ -154,9 +154,9 @@ void Session::CheckDeadline(Clock::time_point now) {
   Fail();
 }
 
-bool Session::Unsent() const {
+bool Session::Unsent() {
   int bytes = 0;
-  return ioctl(const_cast<Socket&>(socket_).native_handle(), SIOCOUTQ, &bytes) == 0 && bytes > 0;
+  return ioctl(socket_.native_handle(), SIOCOUTQ, &bytes) == 0 && bytes > 0;
 }
 
 bool Session::TooSlow(Clock::time_point now) const {
@@ -348,8 +348,7 @@ std::optional<Response> Session::CheckBody(bool whole) {
       return BodiesOver();
     }
     const auto kept = slowest->shared_from_this();
-    slowest->TurnAway(Turned::kBodies, slowest->BodiesOver());
-    slowest->ReleaseBody();
+    slowest->TurnAway(Turned::kBodies, slowest->BodiesOver());  // Or it is closed; released so or so.
   }
   if (whole || std::exchange(body_expected_, true)) return std::nullopt;
   body_since_ = Clock::now();

@@ -104,7 +104,7 @@ class Session : public std::enable_shared_from_this<Session> {
   // Counts what has come of a head, or ahead.
   void CountHead();
   void DropAhead(size_t bytes);
-  bool Unsent() const;  // the kernel has something that the client has not taken
+  bool Unsent();    // the kernel has something that the client has not taken
   void Begin();     // the request that is here, whole: its flags
   void Dispatch();  // and its handler, now or in its turn
   void Handle();

@@ -113,6 +113,24 @@ TEST_F(HttpBudgets, ABodyThatComesSlowestGivesWay) {
   EXPECT_EQ(honest->Count("HTTP/1.1 503 "), 0);
 }
 
+// Whoever gives way may have gone by then, and nobody has noticed yet.
+TEST_F(HttpBudgets, ABodyWhoseClientHasGoneGivesWay) {
+  ServeEcho({.body_bytes_max = 10'000, .bodies_bytes_max = 40'000});
+  const std::string post = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10000\r\n\r\n";
+  std::vector<std::unique_ptr<RawClient>> holders;
+  for (int i = 0; i < 4; ++i) {
+    holders.push_back(Connect());
+    holders.back()->Send(post + std::string(9'000, 'h'));
+  }
+  auto honest = Connect();
+  ASSERT_TRUE(Until([&] { return server_->connections() == 5; }));
+  for (int i = 0; i < 100; ++i) loop_.poll_one();
+  honest->Send(post + std::string(10'000, 'b'));
+  for (const auto& holder : holders) holder->Reset();
+  EXPECT_TRUE(honest->Await("HTTP/1.1 200 "));
+  EXPECT_TRUE(Until([&] { return server_->connections() == 1; }));
+}
+
 TEST_F(HttpBudgets, WhoSendsFarAheadIsSeenToLeave) {
   ServeLater();
   auto client = Connect();

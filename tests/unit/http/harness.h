@@ -52,6 +52,10 @@ class RawClient {
                              [kept, state = state_](const auto&, size_t) {});
   }
   void Close() { state_->socket.close(); }
+  void Reset() {
+    state_->socket.set_option(boost::asio::socket_base::linger(true, 0));
+    Close();
+  }
   void CloseSending() { state_->socket.shutdown(boost::asio::ip::tcp::socket::shutdown_send); }
   void StopReading() { state_->paused = true; }
   void ResumeReading() {
